@@ -1,0 +1,840 @@
+"""
+The vocabulary: what can happen in a session with a realtime model.
+
+Names and fields follow the openai-agents SDK (`agents.realtime.model_events`);
+what that SDK drops has a class of our own, in the same style. Every class is
+frozen, and its ``type`` is a constant that is part of the value, so that type
+checkers narrow `RealtimeModelEvent` by ``event.type == "audio"`` as well as by
+`isinstance`.
+
+Any other class can be published too. One that is to travel through
+`eventbus.codec` joins the registry with `register_event`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Literal, TypeAlias, TypeVar, overload
+
+import attrs
+
+from .exceptions import DuplicateEventTypeError, EventTypeError
+from .items import RealtimeItem
+
+__all__ = [
+    "EVENT_TYPES",
+    "RealtimeConnectionStatus",
+    "RealtimeError",
+    "RealtimeModelAudioDoneEvent",
+    "RealtimeModelAudioEvent",
+    "RealtimeModelAudioInterruptedEvent",
+    "RealtimeModelCachedTokensDetails",
+    "RealtimeModelConnectionStatusEvent",
+    "RealtimeModelEndOfStreamEvent",
+    "RealtimeModelErrorEvent",
+    "RealtimeModelEvent",
+    "RealtimeModelExceptionEvent",
+    "RealtimeModelInputAudioCommittedEvent",
+    "RealtimeModelInputAudioTimeoutTriggeredEvent",
+    "RealtimeModelInputAudioTranscriptionCompletedEvent",
+    "RealtimeModelInputAudioTranscriptionFailedEvent",
+    "RealtimeModelInputSpeechStartedEvent",
+    "RealtimeModelInputSpeechStoppedEvent",
+    "RealtimeModelInputTokensDetails",
+    "RealtimeModelInputTranscriptDeltaEvent",
+    "RealtimeModelItemDeletedEvent",
+    "RealtimeModelItemTruncatedEvent",
+    "RealtimeModelItemUpdatedEvent",
+    "RealtimeModelOtherEvent",
+    "RealtimeModelOutputTextDeltaEvent",
+    "RealtimeModelOutputTextDoneEvent",
+    "RealtimeModelOutputTokensDetails",
+    "RealtimeModelRateLimitsEvent",
+    "RealtimeModelRawServerEvent",
+    "RealtimeModelSessionUpdatedEvent",
+    "RealtimeModelToolCallDeltaEvent",
+    "RealtimeModelToolCallEvent",
+    "RealtimeModelTranscriptDeltaEvent",
+    "RealtimeModelTranscriptDoneEvent",
+    "RealtimeModelTurnEndedEvent",
+    "RealtimeModelTurnStartedEvent",
+    "RealtimeModelUsageEvent",
+    "Usage",
+    "UsageInputTokensDetails",
+    "UsageOutputTokensDetails",
+    "register_event",
+]
+
+RealtimeConnectionStatus: TypeAlias = Literal["connecting", "connected", "disconnected"]
+
+
+class _Weakrefable:
+    """
+    Room for weak references, below the fields.
+
+    CPython 3.11 lets two classes swap instances only where this slot comes from a common base.
+    """
+
+    __slots__ = ("__weakref__",)
+
+
+# --- what events carry -----------------------------------------------------------------------
+
+
+@attrs.frozen
+class RealtimeError:
+    """
+    What a service says of an error; reads as attributes and as a mapping.
+
+    Attributes:
+        message: For people; may quote what the client sent.
+        type: The kind of error, like ``invalid_request_error``.
+        code: A stable name of the error, if it has one.
+        event_id: The client's event that caused it, if one did.
+        param: The parameter that was wrong, if one was.
+        extra: What the vendor sent besides, by name.
+    """
+
+    message: str | None = None
+    type: str | None = None
+    code: str | None = None
+    event_id: str | None = None
+    param: str | None = None
+    extra: Mapping[str, Any] = attrs.field(factory=dict, kw_only=True, hash=False)
+
+    def keys(self) -> Iterator[str]:
+        """Yield the names of what was said."""
+        for name in ("message", "type", "code", "event_id", "param"):
+            if getattr(self, name) is not None:
+                yield name
+        yield from self.extra
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return what was said under *name*, or *default*."""
+        try:
+            return self[name]
+        except KeyError:
+            return default
+
+    def __getitem__(self, name: str) -> Any:
+        if name in self.extra:
+            return self.extra[name]
+        if name not in ("message", "type", "code", "event_id", "param"):
+            raise KeyError(name)
+        return getattr(self, name)
+
+
+@attrs.frozen
+class RealtimeModelCachedTokensDetails:
+    """Cached input tokens, by modality."""
+
+    text_tokens: int | None = None
+    audio_tokens: int | None = None
+    image_tokens: int | None = None
+
+
+@attrs.frozen
+class RealtimeModelInputTokensDetails:
+    """Input tokens, by modality; ``cached_tokens`` are among the others."""
+
+    text_tokens: int | None = None
+    audio_tokens: int | None = None
+    image_tokens: int | None = None
+    cached_tokens: int | None = None
+    cached_tokens_details: RealtimeModelCachedTokensDetails | None = None
+
+
+@attrs.frozen
+class RealtimeModelOutputTokensDetails:
+    """Output tokens, by modality."""
+
+    text_tokens: int | None = None
+    audio_tokens: int | None = None
+
+
+@attrs.frozen
+class UsageInputTokensDetails:
+    """What `Usage` tells of the input."""
+
+    cached_tokens: int = 0
+
+
+@attrs.frozen
+class UsageOutputTokensDetails:
+    """What `Usage` tells of the output."""
+
+    reasoning_tokens: int = 0
+
+
+@attrs.frozen
+class Usage:
+    """
+    Tokens that were used, in the totals that bills are made of.
+
+    Attributes:
+        requests: How many responses this sums up.
+        total_tokens: As the service counts; the sum of both if it didn't say.
+    """
+
+    requests: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    total_tokens: int = 0
+    input_tokens_details: UsageInputTokensDetails = attrs.field(factory=UsageInputTokensDetails)
+    output_tokens_details: UsageOutputTokensDetails = attrs.field(factory=UsageOutputTokensDetails)
+
+
+# --- the events of the openai-agents SDK -----------------------------------------------------
+
+
+@attrs.frozen
+class RealtimeModelErrorEvent(_Weakrefable):
+    """
+    The service reports an error; the session goes on unless the connection ends.
+
+    Attributes:
+        error: What it says, usually a `RealtimeError`.
+
+    Source:
+        OpenAI ``error``.
+    """
+
+    error: Any
+    type: Literal["error"] = "error"
+
+
+@attrs.frozen
+class RealtimeModelToolCallEvent(_Weakrefable):
+    """
+    The model has called a tool, and its arguments are complete.
+
+    Attributes:
+        name: The tool's name.
+        call_id: What the output must name to answer this call.
+        arguments: The arguments as JSON text, as the model wrote it; not validated.
+        id: The id of the conversation item that is the call.
+        previous_item_id: The item that the call follows, if the service said so.
+
+    Source:
+        OpenAI ``response.output_item.done`` (and ``.added``) with a completed function call.
+    """
+
+    name: str
+    call_id: str
+    arguments: str
+    id: str | None = None
+    previous_item_id: str | None = None
+    type: Literal["function_call"] = "function_call"
+
+
+@attrs.frozen
+class RealtimeModelAudioEvent(_Weakrefable):
+    """
+    A piece of the model's speech; pieces of one item arrive in playing order.
+
+    Attributes:
+        data:
+            Audio in the session's output format: for ``audio/pcm``, signed
+            16-bit little-endian mono samples at 24 kHz, never half a sample;
+            for ``audio/pcmu`` and ``audio/pcma``, one byte a sample at 8 kHz.
+        response_id: The response that speaks.
+        item_id: The item that is spoken.
+        content_index: Index of the audio part in the item's content.
+
+    Source:
+        OpenAI ``response.output_audio.delta``; beta ``response.audio.delta``.
+    """
+
+    data: bytes = attrs.field(repr=lambda data: f"<{len(data)} bytes>")
+    response_id: str
+    item_id: str
+    content_index: int
+    type: Literal["audio"] = "audio"
+
+
+@attrs.frozen
+class RealtimeModelAudioInterruptedEvent(_Weakrefable):
+    """
+    The user has begun to speak over this audio: stop playing it.
+
+    The item is the last one that audio came for since the previous
+    interruption. Whether any of it is still audible, only the player knows.
+
+    Attributes:
+        content_index: Index of the audio part in the item's content.
+
+    Source:
+        OpenAI ``input_audio_buffer.speech_started``.
+    """
+
+    item_id: str
+    content_index: int
+    type: Literal["audio_interrupted"] = "audio_interrupted"
+
+
+@attrs.frozen
+class RealtimeModelAudioDoneEvent(_Weakrefable):
+    """
+    No more audio comes for this part.
+
+    Attributes:
+        content_index: Index of the audio part in the item's content.
+
+    Source:
+        OpenAI ``response.output_audio.done``; beta ``response.audio.done``.
+    """
+
+    item_id: str
+    content_index: int
+    type: Literal["audio_done"] = "audio_done"
+
+
+@attrs.frozen
+class RealtimeModelInputAudioTranscriptionCompletedEvent(_Weakrefable):
+    """
+    What the user said has been transcribed.
+
+    Attributes:
+        transcript: The whole transcript of the item's audio.
+
+    Source:
+        OpenAI ``conversation.item.input_audio_transcription.completed``.
+    """
+
+    item_id: str
+    transcript: str
+    type: Literal["input_audio_transcription_completed"] = "input_audio_transcription_completed"
+
+
+@attrs.frozen
+class RealtimeModelInputAudioTimeoutTriggeredEvent(_Weakrefable):
+    """
+    The user said nothing for the idle timeout of the turn detection.
+
+    Attributes:
+        audio_start_ms: Milliseconds from the session's first input audio to the wait's start.
+        audio_end_ms: Milliseconds from the session's first input audio to the wait's end.
+
+    Source:
+        OpenAI ``input_audio_buffer.timeout_triggered``.
+    """
+
+    item_id: str
+    audio_start_ms: int
+    audio_end_ms: int
+    type: Literal["input_audio_timeout_triggered"] = "input_audio_timeout_triggered"
+
+
+@attrs.frozen
+class RealtimeModelTranscriptDeltaEvent(_Weakrefable):
+    """
+    A piece of the transcript of the model's speech.
+
+    Attributes:
+        delta: Text to append; transcripts run ahead of the audio.
+
+    Source:
+        OpenAI ``response.output_audio_transcript.delta``; beta ``response.audio_transcript.delta``.
+    """
+
+    item_id: str
+    delta: str
+    response_id: str
+    type: Literal["transcript_delta"] = "transcript_delta"
+
+
+@attrs.frozen
+class RealtimeModelOutputTextDeltaEvent(_Weakrefable):
+    """
+    A piece of text that the model writes.
+
+    Attributes:
+        delta: Text to append.
+
+    Source:
+        OpenAI ``response.output_text.delta``; beta ``response.text.delta``.
+    """
+
+    item_id: str
+    delta: str
+    response_id: str
+    type: Literal["output_text_delta"] = "output_text_delta"
+
+
+@attrs.frozen
+class RealtimeModelItemUpdatedEvent(_Weakrefable):
+    """
+    An item has been added to the conversation, or has changed.
+
+    Attributes:
+        item: The item as it is now; what it leaves out has not been removed.
+
+    Source:
+        OpenAI ``conversation.item.added``, ``.created`` and ``.retrieved``, and
+        ``response.output_item.added`` and ``.done``.
+    """
+
+    item: RealtimeItem
+    type: Literal["item_updated"] = "item_updated"
+
+
+@attrs.frozen
+class RealtimeModelItemDeletedEvent(_Weakrefable):
+    """
+    An item has been deleted from the conversation.
+
+    Source:
+        OpenAI ``conversation.item.deleted``.
+    """
+
+    item_id: str
+    type: Literal["item_deleted"] = "item_deleted"
+
+
+@attrs.frozen
+class RealtimeModelConnectionStatusEvent(_Weakrefable):
+    """
+    The connection to the service has changed.
+
+    Source:
+        The transport; no frame says it.
+    """
+
+    status: RealtimeConnectionStatus
+    type: Literal["connection_status"] = "connection_status"
+
+
+@attrs.frozen
+class RealtimeModelEndOfStreamEvent(_Weakrefable):
+    """
+    The session is over; no event of it follows.
+
+    Source:
+        The transport; no frame says it.
+    """
+
+    type: Literal["end_of_stream"] = "end_of_stream"
+
+
+@attrs.frozen
+class RealtimeModelTurnStartedEvent(_Weakrefable):
+    """
+    The model has begun a response.
+
+    Source:
+        OpenAI ``response.created``.
+    """
+
+    response_id: str | None = None
+    type: Literal["turn_started"] = "turn_started"
+
+
+@attrs.frozen
+class RealtimeModelUsageEvent(_Weakrefable):
+    """
+    What a response has cost.
+
+    Attributes:
+        usage: The totals.
+        input_tokens_details: The input by modality, if the service said so.
+        output_tokens_details: The output by modality, if the service said so.
+
+    Source:
+        OpenAI ``response.done``, its ``usage``.
+    """
+
+    usage: Usage
+    input_tokens_details: RealtimeModelInputTokensDetails | None = None
+    output_tokens_details: RealtimeModelOutputTokensDetails | None = None
+    type: Literal["usage"] = "usage"
+
+
+@attrs.frozen
+class RealtimeModelTurnEndedEvent(_Weakrefable):
+    """
+    The model has ended a response, well or not.
+
+    Attributes:
+        status:
+            ``completed``, ``cancelled``, ``incomplete`` or ``failed``; None if
+            the service didn't say.
+        error: Why it failed, usually a `RealtimeError`; None if it didn't.
+
+    Source:
+        OpenAI ``response.done``.
+    """
+
+    response_id: str | None = None
+    status: str | None = None
+    error: Any = None
+    type: Literal["turn_ended"] = "turn_ended"
+
+
+@attrs.frozen
+class RealtimeModelOtherEvent(_Weakrefable):
+    """
+    Something that has no class of its own, or an event that nobody took.
+
+    Attributes:
+        data:
+            From a decoder, the frame as a read-only mapping. From the bus, the
+            event that no handler is registered for.
+
+    Source:
+        Any frame whose ``type`` the decoder has no class for.
+    """
+
+    data: Any
+    type: Literal["other"] = "other"
+
+
+@attrs.frozen
+class RealtimeModelExceptionEvent(_Weakrefable):
+    """
+    Something of the application's has failed, and the session goes on.
+
+    Attributes:
+        exception: What was raised, with its traceback; an ExceptionGroup is kept whole.
+        context: What was being done, for people.
+        event: The event that was being handled, if one was.
+        handler: The handler, middleware or plugin that failed, if one did.
+        sender: The session that it happened in, if there was one.
+
+    Source:
+        The bus (a handler, a middleware, a mailbox that dropped events) and
+        decoders (a frame that could not be read).
+    """
+
+    exception: BaseException
+    context: str | None = None
+    event: object = attrs.field(
+        default=None, kw_only=True, repr=lambda event: f"<{type(event).__qualname__}>"
+    )
+    handler: Callable[..., object] | None = attrs.field(default=None, kw_only=True)
+    sender: object = attrs.field(default=None, kw_only=True)
+    type: Literal["exception"] = "exception"
+
+
+@attrs.frozen
+class RealtimeModelRawServerEvent(_Weakrefable):
+    """
+    A frame as the service sent it, before anything is made of it.
+
+    Attributes:
+        data:
+            The frame as a read-only mapping, parsed when it is first looked at;
+            a frame that is no JSON object is given as it came.
+
+    Source:
+        Every frame.
+    """
+
+    data: Any
+    type: Literal["raw_server_event"] = "raw_server_event"
+
+
+# --- events of our own ------------------------------------------------------------------------
+
+
+@attrs.frozen
+class RealtimeModelSessionUpdatedEvent(_Weakrefable):
+    """
+    The session's configuration, as it is now.
+
+    Attributes:
+        session: The configuration, as the service sent it.
+        created: Whether the session has just begun.
+
+    Source:
+        OpenAI ``session.created``, ``session.updated``.
+    """
+
+    session: Mapping[str, Any]
+    created: bool
+    type: Literal["session_updated"] = "session_updated"
+
+
+@attrs.frozen
+class RealtimeModelInputSpeechStartedEvent(_Weakrefable):
+    """
+    The user has begun to speak.
+
+    Attributes:
+        item_id: The item that the speech will become.
+        audio_start_ms:
+            Milliseconds from the session's first input audio to the start of
+            the speech, padding included.
+
+    Source:
+        OpenAI ``input_audio_buffer.speech_started``.
+    """
+
+    item_id: str
+    audio_start_ms: int
+    type: Literal["input_speech_started"] = "input_speech_started"
+
+
+@attrs.frozen
+class RealtimeModelInputSpeechStoppedEvent(_Weakrefable):
+    """
+    The user has stopped speaking.
+
+    Attributes:
+        item_id: The item that the speech will become.
+        audio_end_ms:
+            Milliseconds from the session's first input audio to the end of the
+            speech, padding included.
+
+    Source:
+        OpenAI ``input_audio_buffer.speech_stopped``.
+    """
+
+    item_id: str
+    audio_end_ms: int
+    type: Literal["input_speech_stopped"] = "input_speech_stopped"
+
+
+@attrs.frozen
+class RealtimeModelInputAudioCommittedEvent(_Weakrefable):
+    """
+    The user's audio has become an item of the conversation.
+
+    Attributes:
+        previous_item_id: The item that the new one follows, if there is one.
+
+    Source:
+        OpenAI ``input_audio_buffer.committed``.
+    """
+
+    item_id: str
+    previous_item_id: str | None
+    type: Literal["input_audio_committed"] = "input_audio_committed"
+
+
+@attrs.frozen
+class RealtimeModelInputTranscriptDeltaEvent(_Weakrefable):
+    """
+    A piece of the transcript of what the user said.
+
+    Attributes:
+        delta: Text to append.
+        content_index: Index of the audio part in the item's content, if the service said so.
+
+    Source:
+        OpenAI ``conversation.item.input_audio_transcription.delta``.
+    """
+
+    item_id: str
+    delta: str
+    content_index: int | None
+    type: Literal["input_transcript_delta"] = "input_transcript_delta"
+
+
+@attrs.frozen
+class RealtimeModelInputAudioTranscriptionFailedEvent(_Weakrefable):
+    """
+    What the user said could not be transcribed.
+
+    Attributes:
+        error: Why, usually a `RealtimeError`.
+
+    Source:
+        OpenAI ``conversation.item.input_audio_transcription.failed``.
+    """
+
+    item_id: str
+    error: Any
+    type: Literal["input_audio_transcription_failed"] = "input_audio_transcription_failed"
+
+
+@attrs.frozen
+class RealtimeModelTranscriptDoneEvent(_Weakrefable):
+    """
+    The transcript of the model's speech is complete.
+
+    Attributes:
+        transcript: The whole transcript of the part; shorter than the sum of
+            the deltas if the item was truncated.
+
+    Source:
+        OpenAI ``response.output_audio_transcript.done``; beta ``response.audio_transcript.done``.
+    """
+
+    item_id: str
+    transcript: str
+    response_id: str
+    type: Literal["transcript_done"] = "transcript_done"
+
+
+@attrs.frozen
+class RealtimeModelOutputTextDoneEvent(_Weakrefable):
+    """
+    The text that the model writes is complete.
+
+    Attributes:
+        text: The whole text of the part.
+
+    Source:
+        OpenAI ``response.output_text.done``; beta ``response.text.done``.
+    """
+
+    item_id: str
+    text: str
+    response_id: str
+    type: Literal["output_text_done"] = "output_text_done"
+
+
+@attrs.frozen
+class RealtimeModelToolCallDeltaEvent(_Weakrefable):
+    """
+    A piece of the arguments of a tool call that is being written.
+
+    Attributes:
+        delta: JSON text to append.
+
+    Source:
+        OpenAI ``response.function_call_arguments.delta``.
+    """
+
+    call_id: str
+    item_id: str
+    delta: str
+    response_id: str
+    type: Literal["tool_call_delta"] = "tool_call_delta"
+
+
+@attrs.frozen
+class RealtimeModelItemTruncatedEvent(_Weakrefable):
+    """
+    The model's speech has been cut to what the user heard.
+
+    Attributes:
+        content_index: Index of the audio part in the item's content.
+        audio_end_ms: Milliseconds of the part that remain.
+
+    Source:
+        OpenAI ``conversation.item.truncated``.
+    """
+
+    item_id: str
+    content_index: int
+    audio_end_ms: int
+    type: Literal["item_truncated"] = "item_truncated"
+
+
+@attrs.frozen
+class RealtimeModelRateLimitsEvent(_Weakrefable):
+    """
+    What is left of the account's limits.
+
+    Attributes:
+        limits:
+            One mapping a limit, as the service sent it: ``name``, ``limit``,
+            ``remaining`` and ``reset_seconds``.
+
+    Source:
+        OpenAI ``rate_limits.updated``.
+    """
+
+    limits: Sequence[Mapping[str, Any]]
+    type: Literal["rate_limits"] = "rate_limits"
+
+
+RealtimeModelEvent: TypeAlias = (
+    RealtimeModelErrorEvent
+    | RealtimeModelToolCallEvent
+    | RealtimeModelAudioEvent
+    | RealtimeModelAudioInterruptedEvent
+    | RealtimeModelAudioDoneEvent
+    | RealtimeModelInputAudioTranscriptionCompletedEvent
+    | RealtimeModelInputAudioTimeoutTriggeredEvent
+    | RealtimeModelTranscriptDeltaEvent
+    | RealtimeModelOutputTextDeltaEvent
+    | RealtimeModelItemUpdatedEvent
+    | RealtimeModelItemDeletedEvent
+    | RealtimeModelConnectionStatusEvent
+    | RealtimeModelEndOfStreamEvent
+    | RealtimeModelTurnStartedEvent
+    | RealtimeModelUsageEvent
+    | RealtimeModelTurnEndedEvent
+    | RealtimeModelOtherEvent
+    | RealtimeModelExceptionEvent
+    | RealtimeModelRawServerEvent
+    | RealtimeModelSessionUpdatedEvent
+    | RealtimeModelInputSpeechStartedEvent
+    | RealtimeModelInputSpeechStoppedEvent
+    | RealtimeModelInputAudioCommittedEvent
+    | RealtimeModelInputTranscriptDeltaEvent
+    | RealtimeModelInputAudioTranscriptionFailedEvent
+    | RealtimeModelTranscriptDoneEvent
+    | RealtimeModelOutputTextDoneEvent
+    | RealtimeModelToolCallDeltaEvent
+    | RealtimeModelItemTruncatedEvent
+    | RealtimeModelRateLimitsEvent
+)
+"""Every event of the vocabulary."""
+
+
+# --- the registry ----------------------------------------------------------------------------
+
+_event_types: dict[str, type[Any]] = {}
+
+EVENT_TYPES: Mapping[str, type[Any]] = MappingProxyType(_event_types)
+"""Type name -> class, for every class that `eventbus.codec` can load."""
+
+_T = TypeVar("_T", bound=type[Any])
+
+
+@overload
+def register_event(event_type: _T, /, *, name: str | None = None, replace: bool = False) -> _T: ...
+@overload
+def register_event(
+    event_type: None = None, /, *, name: str | None = None, replace: bool = False
+) -> Callable[[_T], _T]: ...
+def register_event(
+    event_type: _T | None = None, /, *, name: str | None = None, replace: bool = False
+) -> _T | Callable[[_T], _T]:
+    """
+    Make a class known by its type name, so that `eventbus.codec` can load it.
+
+    Works as a decorator, with or without arguments.
+
+    Args:
+        event_type: An attrs class.
+        name:
+            Its type name; by default the default of its ``type`` field. Names
+            without a dot are the vocabulary's: call yours ``shop.order_placed``.
+        replace: Take the name from the class that has it.
+
+    Raises:
+        EventTypeError: It is no attrs class, or has no type name.
+        DuplicateEventTypeError: The name belongs to another class.
+    """
+    if event_type is None:
+        return lambda cls: register_event(cls, name=name, replace=replace)
+    if not (isinstance(event_type, type) and hasattr(event_type, "__attrs_attrs__")):
+        msg = f"{event_type!r} is no attrs class; decorate it with @attrs.frozen below @register_event."
+        raise EventTypeError(msg, event_type=event_type)
+    if name is None:
+        field = attrs.fields_dict(event_type).get("type")
+        name = field.default if field is not None and isinstance(field.default, str) else None
+    if name is None:
+        msg = (
+            f"{event_type.__qualname__} has no type name; give it a field like "
+            f'\'type: Literal["shop.order_placed"] = "shop.order_placed"\', or pass name=.'
+        )
+        raise EventTypeError(msg, event_type=event_type)
+    known = _event_types.get(name)
+    if known is not None and known is not event_type and not replace:
+        msg = (
+            f"The type name {name!r} of {event_type.__qualname__} belongs to {known.__qualname__}; "
+            f"choose another, or pass replace=True to take it."
+        )
+        raise DuplicateEventTypeError(msg, event_type=event_type)
+    _event_types[name] = event_type
+    return event_type
+
+
+for _event_type in RealtimeModelEvent.__args__:
+    register_event(_event_type)

@@ -1,0 +1,232 @@
+"""
+What can go wrong, in one tree.
+
+::
+
+    EventBusError
+    ├── BusClosed (RuntimeError)
+    ├── BusNotRunning (RuntimeError)
+    ├── MailboxFull
+    ├── RegistrationError
+    │   ├── HandlerError (TypeError)
+    │   ├── EventTypeError (TypeError)
+    │   ├── OptionError (ValueError)
+    │   ├── DuplicateSubscriptionError (ValueError)
+    │   └── DuplicateEventTypeError (ValueError)
+    ├── PluginError
+    │   └── PluginNotFoundError (LookupError)
+    ├── CodecError (ValueError)
+    ├── FrameError (ValueError)
+    └── RemoteException
+
+An exception that a handler raises is none of these: it travels in a
+`RealtimeModelExceptionEvent`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = [
+    "BusClosed",
+    "BusNotRunning",
+    "CodecError",
+    "DuplicateEventTypeError",
+    "DuplicateSubscriptionError",
+    "EventBusError",
+    "EventTypeError",
+    "FrameError",
+    "HandlerError",
+    "MailboxFull",
+    "OptionError",
+    "PluginError",
+    "PluginNotFoundError",
+    "RegistrationError",
+    "RemoteException",
+]
+
+
+class EventBusError(Exception):
+    """The root of everything that eventbus raises itself."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Exception pickles by calling the class with its args, which lack our keyword arguments.
+        return _rebuild, (type(self), self.args), self.__dict__
+
+
+def _rebuild(cls: type[EventBusError], args: tuple[object, ...]) -> EventBusError:
+    error = cls.__new__(cls)
+    error.args = args
+    return error
+
+
+class BusClosed(EventBusError, RuntimeError):
+    """The bus was closed, or the event loop that it ran in is gone."""
+
+
+class BusNotRunning(EventBusError, RuntimeError):
+    """The event would reach an async handler, and the bus isn't inside ``async with``."""
+
+
+class MailboxFull(EventBusError):
+    """
+    A mailbox had no room, so at least one event was not delivered.
+
+    Raised by a publish to a mailbox with `Overflow.RAISE`; for the policies
+    that drop, it is the exception of the event that reports the drop.
+
+    Attributes:
+        handler: The handler behind the mailbox.
+        capacity: How many events the mailbox holds.
+    """
+
+    def __init__(self, message: str, *, handler: Callable[..., object], capacity: int) -> None:
+        super().__init__(message)
+        self.handler = handler
+        self.capacity = capacity
+
+
+class RegistrationError(EventBusError):
+    """A handler was refused; nothing of it was registered."""
+
+
+class HandlerError(RegistrationError, TypeError):
+    """
+    The callable can't be a handler.
+
+    Attributes:
+        handler: The callable that was refused.
+    """
+
+    def __init__(self, message: str, *, handler: object = None) -> None:
+        super().__init__(message)
+        self.handler = handler
+
+
+class EventTypeError(RegistrationError, TypeError):
+    """
+    What was given as an event type is no class that can be published.
+
+    Attributes:
+        event_type: What was given.
+    """
+
+    def __init__(self, message: str, *, event_type: object = None) -> None:
+        super().__init__(message)
+        self.event_type = event_type
+
+
+class OptionError(RegistrationError, ValueError):
+    """
+    An option has a value that it can't have, or doesn't fit the handler.
+
+    Attributes:
+        option: The option's name.
+        handler: The handler that it was given for, if it was known.
+    """
+
+    def __init__(self, message: str, *, option: str, handler: object = None) -> None:
+        super().__init__(message)
+        self.option = option
+        self.handler = handler
+
+
+class DuplicateSubscriptionError(RegistrationError, ValueError):
+    """
+    The handler has a subscription for this class and sender, with other options.
+
+    Attributes:
+        handler: The handler that was registered again.
+    """
+
+    def __init__(self, message: str, *, handler: object) -> None:
+        super().__init__(message)
+        self.handler = handler
+
+
+class DuplicateEventTypeError(RegistrationError, ValueError):
+    """
+    The type name belongs to another class already.
+
+    Attributes:
+        event_type: The class that was to be registered.
+    """
+
+    def __init__(self, message: str, *, event_type: type[Any]) -> None:
+        super().__init__(message)
+        self.event_type = event_type
+
+
+class PluginError(EventBusError):
+    """
+    A plugin could not be loaded; the others were.
+
+    Attributes:
+        plugin: The plugin's entry-point name.
+    """
+
+    def __init__(self, message: str, *, plugin: str) -> None:
+        super().__init__(message)
+        self.plugin = plugin
+
+
+class PluginNotFoundError(PluginError, LookupError):
+    """No installed distribution has a plugin of that name."""
+
+
+class CodecError(EventBusError, ValueError):
+    """
+    Data that can't be written, or isn't what `eventbus.codec` writes.
+
+    Attributes:
+        path: Where in the data, like ``$.event.item.content[0]``.
+    """
+
+    def __init__(self, message: str, *, path: str = "$") -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class FrameError(EventBusError, ValueError):
+    """
+    A vendor's frame could not be read.
+
+    Attributes:
+        frame_type: The frame's ``type``, if that much could be read.
+        field: The path of the field that is missing or wrong, like
+            ``response.usage``; empty if the frame as a whole is.
+    """
+
+    def __init__(self, message: str, *, frame_type: str | None = None, field: str = "") -> None:
+        super().__init__(message)
+        self.frame_type = frame_type
+        self.field = field
+
+
+class RemoteException(EventBusError):
+    """
+    An exception that happened in another process, or was read from a file.
+
+    Attributes:
+        type_name: The qualified name of the original class.
+        message: What ``str()`` of the original gave.
+        traceback_text: The formatted traceback; empty if there was none.
+    """
+
+    def __init__(self, type_name: str, message: str, traceback_text: str = "") -> None:
+        super().__init__(type_name, message, traceback_text)
+        self.type_name = type_name
+        self.message = message
+        self.traceback_text = traceback_text
+
+    def __str__(self) -> str:
+        return f"{self.type_name}: {self.message}" if self.message else self.type_name
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, RemoteException) and self.args == other.args
+
+    def __hash__(self) -> int:
+        return hash(self.args)

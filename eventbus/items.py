@@ -1,0 +1,205 @@
+"""
+The conversation items that events carry.
+
+Names and fields are those of the openai-agents SDK (`agents.realtime.items`).
+Whatever a vendor adds to an item or a part, these classes keep in ``extra``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias
+
+import attrs
+
+__all__ = [
+    "AssistantAudio",
+    "AssistantMessageItem",
+    "AssistantText",
+    "ContentPart",
+    "InputAudio",
+    "InputImage",
+    "InputText",
+    "RealtimeItem",
+    "RealtimeMessageItem",
+    "RealtimeToolCallItem",
+    "SystemMessageItem",
+    "UserMessageItem",
+]
+
+
+def _extra() -> Any:
+    """Return the field for what a vendor sent and the class doesn't name."""
+    return attrs.field(factory=dict, kw_only=True, hash=False, repr=lambda d: f"<{len(d)} fields>")
+
+
+def _base64_repr(value: str | None) -> str:
+    return "None" if value is None else f"<{len(value)} base64 characters>"
+
+
+@attrs.frozen
+class InputText:
+    """
+    Text that the user or the system put into the conversation.
+
+    Attributes:
+        extra: What the vendor sent besides, by name.
+    """
+
+    text: str | None = None
+    type: Literal["input_text"] = "input_text"
+    extra: Mapping[str, Any] = _extra()
+
+
+@attrs.frozen
+class InputAudio:
+    """
+    What the user said.
+
+    Attributes:
+        audio: Base64 of the audio in the session's input format; usually absent.
+        transcript: What was said, once the service has transcribed it.
+        extra: What the vendor sent besides, by name.
+    """
+
+    audio: str | None = attrs.field(default=None, repr=_base64_repr)
+    transcript: str | None = None
+    type: Literal["input_audio"] = "input_audio"
+    extra: Mapping[str, Any] = _extra()
+
+
+@attrs.frozen
+class InputImage:
+    """
+    A picture that the user showed.
+
+    Attributes:
+        image_url: A ``data:`` or ``https:`` URL.
+        detail: How closely the model looks: ``auto``, ``low`` or ``high``.
+        extra: What the vendor sent besides, by name.
+    """
+
+    image_url: str | None = attrs.field(
+        default=None, repr=lambda url: "None" if url is None else f"<URL of {len(url)} characters>"
+    )
+    detail: str | None = None
+    type: Literal["input_image"] = "input_image"
+    extra: Mapping[str, Any] = _extra()
+
+
+@attrs.frozen
+class AssistantText:
+    """
+    Text that the model wrote.
+
+    Attributes:
+        extra: What the vendor sent besides, by name.
+    """
+
+    text: str | None = None
+    type: Literal["text"] = "text"
+    extra: Mapping[str, Any] = _extra()
+
+
+@attrs.frozen
+class AssistantAudio:
+    """
+    What the model said.
+
+    Attributes:
+        audio: Base64 of the audio in the session's output format; usually absent.
+        transcript: What was said, as far as it is known.
+        extra: What the vendor sent besides, by name.
+    """
+
+    audio: str | None = attrs.field(default=None, repr=_base64_repr)
+    transcript: str | None = None
+    type: Literal["audio"] = "audio"
+    extra: Mapping[str, Any] = _extra()
+
+
+@attrs.frozen
+class SystemMessageItem:
+    """
+    A message from the application to the model.
+
+    Attributes:
+        previous_item_id: The item that this one follows, if the service said so.
+        extra: What the vendor sent besides, by name.
+    """
+
+    item_id: str
+    content: tuple[InputText, ...] = attrs.field(default=(), converter=tuple)
+    previous_item_id: str | None = None
+    role: Literal["system"] = "system"
+    type: Literal["message"] = "message"
+    extra: Mapping[str, Any] = _extra()
+
+
+@attrs.frozen
+class UserMessageItem:
+    """
+    A message from the user to the model.
+
+    Attributes:
+        previous_item_id: The item that this one follows, if the service said so.
+        extra: What the vendor sent besides, by name.
+    """
+
+    item_id: str
+    content: tuple[InputText | InputAudio | InputImage, ...] = attrs.field(
+        default=(), converter=tuple
+    )
+    previous_item_id: str | None = None
+    role: Literal["user"] = "user"
+    type: Literal["message"] = "message"
+    extra: Mapping[str, Any] = _extra()
+
+
+@attrs.frozen
+class AssistantMessageItem:
+    """
+    A message from the model.
+
+    Attributes:
+        previous_item_id: The item that this one follows, if the service said so.
+        status: How far the model is with it.
+        extra: What the vendor sent besides, by name.
+    """
+
+    item_id: str
+    content: tuple[AssistantText | AssistantAudio, ...] = attrs.field(default=(), converter=tuple)
+    previous_item_id: str | None = None
+    status: Literal["in_progress", "completed", "incomplete"] | None = None
+    role: Literal["assistant"] = "assistant"
+    type: Literal["message"] = "message"
+    extra: Mapping[str, Any] = _extra()
+
+
+@attrs.frozen
+class RealtimeToolCallItem:
+    """
+    A call of a tool, and its output once there is one.
+
+    Attributes:
+        call_id: What the output must name to answer this call.
+        arguments: The arguments as JSON text, as the model wrote it.
+        status: ``completed`` once the output is there, not once the call is.
+        previous_item_id: The item that this one follows, if the service said so.
+        extra: What the vendor sent besides, by name.
+    """
+
+    item_id: str
+    call_id: str | None
+    name: str
+    arguments: str
+    status: Literal["in_progress", "completed"] = "in_progress"
+    output: str | None = None
+    previous_item_id: str | None = None
+    type: Literal["function_call"] = "function_call"
+    extra: Mapping[str, Any] = _extra()
+
+
+ContentPart: TypeAlias = InputText | InputAudio | InputImage | AssistantText | AssistantAudio
+RealtimeMessageItem: TypeAlias = SystemMessageItem | UserMessageItem | AssistantMessageItem
+RealtimeItem: TypeAlias = RealtimeMessageItem | RealtimeToolCallItem
