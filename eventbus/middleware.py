@@ -1,0 +1,201 @@
+"""
+What stands around the handlers: middleware before them, observers beside them.
+
+Middleware is one function; it runs once for each published event, before any handler, and what
+it does not pass on goes no further::
+
+    def drop_silence(event, call_next):
+        if event.type != "audio" or any(event.data):
+            call_next(event)
+
+Like a handler, it may take a `Context` as a third argument. An `Observer` sees each handler
+call instead, and changes nothing: it serves tracing and metrics.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, TypeAlias
+
+import attrs
+
+from .exceptions import HandlerError
+from .handlers import Context, handler_name, is_async
+
+__all__ = [
+    "CallNext",
+    "HandlerCall",
+    "LoggingMiddleware",
+    "Middleware",
+    "Observer",
+    "summarize",
+]
+
+CallNext: TypeAlias = Callable[[Any], None]
+"""Passes an event on: to the next middleware, or to the handlers."""
+
+Middleware: TypeAlias = (
+    Callable[[Any, CallNext], object] | Callable[[Any, CallNext, Context], object]
+)
+"""A function of the event and of what passes it on; and of a `Context`, if it takes three."""
+
+
+@attrs.frozen
+class HandlerCall:
+    """
+    One call of one handler.
+
+    Attributes:
+        handler: The handler, as it was registered.
+        event: The event that it is called with.
+        sender: The session that the event belongs to; None if it was published without one.
+        queued_ns: Nanoseconds that the event waited in the handler's mailbox; 0 for a sync
+            handler.
+        run_ns: Nanoseconds that the call took; None until it has finished.
+        error: What it raised; None if it didn't, or hasn't finished.
+    """
+
+    handler: Callable[..., object]
+    event: Any
+    sender: Any
+    queued_ns: int = 0
+    run_ns: int | None = None
+    error: BaseException | None = None
+
+
+class Observer(Protocol):
+    """
+    Sees every handler call; ``EventBus(observers=[...])`` takes it.
+
+    Both methods are called in the handler's thread, right before and after it: they must be
+    quick. One that raises is logged, and harms nobody.
+    """
+
+    def handler_started(self, call: HandlerCall, /) -> None:
+        """See a call that is about to run."""
+
+    def handler_finished(self, call: HandlerCall, /) -> None:
+        """See a call that has returned, failed, timed out or was cancelled."""
+
+
+def summarize(event: Any) -> dict[str, object]:
+    """
+    Return what can be told of *event* without its content.
+
+    Numbers, ids and other short names are kept; bytes become ``<9600 bytes>``, and texts that
+    somebody said or wrote become ``<12 characters>``.
+    """
+    if not attrs.has(type(event)):
+        return {}
+    return {
+        field.name: _summarize_value(field.name, getattr(event, field.name))
+        for field in attrs.fields(type(event))
+        if field.name != "type"
+    }
+
+
+# Fields whose text is a name given by a program, not something that a person said.
+_NAMES = frozenset({"name", "status", "role", "context"})
+
+
+def _summarize_value(name: str, value: object) -> object:
+    match value:
+        case None | bool() | int() | float():
+            return value
+        case str() if name in _NAMES or name == "id" or name.endswith("_id"):
+            return value
+        case str():
+            return f"<{len(value)} characters>"
+        case bytes() | bytearray() | memoryview():
+            return f"<{len(value)} bytes>"
+        case BaseException():
+            return f"<{type(value).__qualname__}>"
+        case Mapping():
+            return f"<mapping of {len(value)}>"
+        case list() | tuple():
+            return f"<{len(value)} values>"
+        case _:
+            return f"<{type(value).__qualname__}>"
+
+
+class LoggingMiddleware:
+    """
+    Logs each published event through the standard library's `logging`.
+
+    The message is always ``event published``; the facts are in ``extra``: ``event_type`` (the
+    name of the class), ``event_fields``, ``sender`` and ``sequence``. By default what a caller
+    or a model said stays out of the log, and so do audio and the arguments of tools.
+
+    Args:
+        logger: Where to; by default ``eventbus.events``.
+        level: How loud.
+        content: Log the fields as they are, content and all. Bytes are still only counted.
+    """
+
+    def __init__(
+        self,
+        logger: logging.Logger | None = None,
+        *,
+        level: int = logging.INFO,
+        content: bool = False,
+    ) -> None:
+        if not isinstance(level, int):
+            msg = f"level= is a number like logging.INFO, not {level!r}."
+            raise TypeError(msg)
+        self._logger = logger if logger is not None else logging.getLogger("eventbus.events")
+        self._level = level
+        self._content = content
+
+    def __call__(self, event: Any, call_next: CallNext, context: Context) -> None:
+        """Log *event* and pass it on."""
+        if self._logger.isEnabledFor(self._level):
+            self._logger.log(
+                self._level,
+                "event published",
+                extra={
+                    "event_type": type(event).__qualname__,
+                    "event_fields": self._fields(event),
+                    "sender": context.sender,
+                    "sequence": context.sequence,
+                },
+            )
+        call_next(event)
+
+    def _fields(self, event: Any) -> dict[str, object]:
+        if not self._content or not attrs.has(type(event)):
+            return summarize(event)
+        return {
+            field.name: f"<{len(value)} bytes>" if isinstance(value, bytes) else value
+            for field in attrs.fields(type(event))
+            if (value := getattr(event, field.name)) is not None and field.name != "type"
+        }
+
+
+def takes_context(middleware: Any) -> bool:
+    """
+    Return whether *middleware* takes a `Context` as a third argument.
+
+    Raises:
+        HandlerError: It can't be middleware.
+    """
+    name = handler_name(middleware)
+    if not callable(middleware) or isinstance(middleware, type) or is_async(middleware):
+        msg = (
+            f"{name} can't be middleware, which is a sync function or an object that is called "
+            f"like one: def middleware(event, call_next)."
+        )
+        raise HandlerError(msg, handler=middleware)
+    try:
+        signature = inspect.signature(middleware)
+    except ValueError:  # some builtins have none
+        return False
+    for arguments in ((None, None), (None, None, None)):
+        try:
+            signature.bind(*arguments)
+        except TypeError:
+            continue
+        return len(arguments) == 3
+    msg = f"{name} can't be middleware: it must take (event, call_next), not {signature}."
+    raise HandlerError(msg, handler=middleware)
