@@ -1,0 +1,73 @@
+"""
+The checks, each under a name: ``nox -f .ci/noxfile.py`` runs those that need no other Python.
+
+``lint``, ``types``, ``docs`` and ``package`` run in the environment that nox itself is
+installed in, the one of ``pip install -e '.[dev]'``. ``tests`` and ``lowest`` make their own.
+"""
+
+from __future__ import annotations
+
+import configparser
+import re
+from pathlib import Path
+
+import nox
+
+ROOT = Path(__file__).parents[1]
+
+config = configparser.ConfigParser()
+config.read(ROOT / "setup.cfg", encoding="utf-8")
+
+PYTHONS = re.findall(r"Python :: (3\.\d+)", config["metadata"]["classifiers"])
+
+nox.options.sessions = ["lint", "types", "docs", "package"]
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """Run the tests on one version of Python, against eventbus as it is installed."""
+    session.chdir(ROOT)
+    session.install(".[bench,test]")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session(python=PYTHONS[0])
+def lowest(session: nox.Session) -> None:
+    """Run the tests with the oldest dependencies that setup.cfg allows."""
+    session.chdir(ROOT)
+    requirements = config["options"]["install_requires"] + config["options.extras_require"]["cli"]
+    session.install(".[bench,test]", *requirements.replace(">=", "==").split())
+    session.run("pytest", *session.posargs)
+
+
+@nox.session(python=False)
+def lint(session: nox.Session) -> None:
+    """Check the rules and the format of the code."""
+    session.chdir(ROOT)
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session(python=False)
+def types(session: nox.Session) -> None:
+    """Check the types with both checkers."""
+    session.chdir(ROOT)
+    session.run("mypy")
+    session.run("pyright")
+
+
+@nox.session(python=False)
+def docs(session: nox.Session) -> None:
+    """Build the documentation; a warning is an error."""
+    session.chdir(ROOT)
+    session.run("sphinx-build", "-EW", "--keep-going", "-q", "docs", "docs/_build/html")
+
+
+@nox.session(python=False)
+def package(session: nox.Session) -> None:
+    """Build the sdist and, from it, the wheel; look into both; install the wheel and use it."""
+    session.chdir(ROOT)
+    dist = session.create_tmp()
+    # silent: its log is long, and is shown if the build fails.
+    session.run("python", "-m", "build", "--outdir", dist, silent=True)
+    session.run("python", ".ci/check_dist.py", dist)

@@ -1,0 +1,53 @@
+"""
+What every test may rely on: both event loops, and Hypothesis without a clock.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from eventbus import EventBus
+
+# No deadline anywhere: a machine that is busy with something else is no bug of ours.
+settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+settings.register_profile("local", deadline=None)
+settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+
+@pytest.fixture(scope="module", params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    """
+    The event loop that async tests run in: each of the two, one after the other.
+    """
+    return request.param
+
+
+@pytest.fixture
+def bus() -> EventBus:
+    """
+    A bus of the test's own; it doesn't run.
+    """
+    return EventBus()
+
+
+@pytest.fixture(scope="session")
+def checkout() -> Path:
+    """
+    The folder that has setup.cfg, README.md and the package.
+    """
+    return Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def corpus(checkout: Path) -> Path:
+    """
+    Recorded sessions of several vendors, which lie beside the checkout and not in it.
+    """
+    path = checkout.parent / "shared" / "corpus"
+    if not path.is_dir():
+        pytest.skip("there is no ../shared/corpus beside this checkout")
+    return path

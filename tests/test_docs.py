@@ -1,0 +1,104 @@
+"""
+Every Python block in the README and in `docs/` runs, and prints what the page says.
+
+A page is read like one script: its blocks run from top to bottom and share their names, and
+``await`` may stand at the top level. There is no way to skip a block. What a reader need not
+see, such as a stand-in for a loudspeaker, goes into a comment::
+
+    <!-- invisible-code-block: python
+    speaker = io.BytesIO()
+    -->
+
+A ``text`` block below the comment ``<!-- prints -->`` is the output of the blocks above it,
+since the last such comment.
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import contextlib
+import inspect
+import io
+import re
+import sys
+import types
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sybil import Document, Example, Region
+from sybil.parsers.myst import CodeBlockParser
+
+ROOT = Path(__file__).parents[1]
+PAGES = [
+    ROOT / "README.md",
+    *sorted(path for path in ROOT.glob("docs/**/*.md") if "_build" not in path.parts),
+]
+
+PRINTS = re.compile(r"^<!-- prints -->\n+```text\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+PYTHON_FENCE = re.compile(r"^[ \t>]*(`{3,}|~{3,})[ \t]*(\{[\w-]+\}[ \t]*)?(py|doctest)")
+
+page_parameter = pytest.mark.parametrize(
+    "path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix()
+)
+
+
+class Script:
+    """Runs the blocks of one page in one module, and keeps what they print."""
+
+    def __init__(self) -> None:
+        # As __main__, because that is what a script's own classes and functions say they are in.
+        self.module = types.ModuleType("__main__")
+        self.output = io.StringIO()
+
+    def run(self, example: Example) -> None:
+        source = "\n" * (example.line + example.parsed.line_offset) + example.parsed
+        code = compile(
+            source, example.path, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True
+        )
+        with contextlib.redirect_stdout(self.output):
+            result = eval(code, self.module.__dict__)
+            if inspect.iscoroutine(result):
+                asyncio.run(result)
+
+    def compare(self, example: Example) -> None:
+        printed, self.output = self.output.getvalue(), io.StringIO()
+        assert printed == example.parsed, f"{example.path}:{example.line}"
+
+    def find_prints(self, document: Document) -> Iterator[Region]:
+        for match in PRINTS.finditer(document.text):
+            yield Region(*match.span(), parsed=match[1], evaluator=self.compare)
+
+
+def parse(path: Path, script: Script) -> Document:
+    return Document.parse(str(path), CodeBlockParser("python", script.run), script.find_prints)
+
+
+@page_parameter
+def test_python_blocks_run(path, tmp_path, monkeypatch):
+    """
+    The blocks of a page work in the order in which they are read, and print what it says.
+    """
+    script = Script()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "__main__", script.module)
+
+    for example in parse(path, script):
+        example.evaluate()
+
+
+@page_parameter
+def test_no_python_block_is_overlooked(path):
+    """
+    Whatever a reader takes for Python is fenced as ``python``, which is what the tests run.
+    """
+    found = {example.line for example in parse(path, Script())}
+
+    overlooked = [
+        f"{path.name}:{number} {line}"
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if PYTHON_FENCE.match(line) and number not in found
+    ]
+
+    assert overlooked == []
