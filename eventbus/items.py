@@ -3,11 +3,14 @@ The conversation items that events carry.
 
 Names and fields are those of the openai-agents SDK (`agents.realtime.items`).
 Whatever a vendor adds to an item or a part, these classes keep in ``extra``.
+
+They have no room for weak references, which lets `eventbus.wire` make them
+faster (see `eventbus.wire.construct`); the events that carry them have.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, TypeAlias
 
 import attrs
@@ -37,7 +40,12 @@ def _base64_repr(value: str | None) -> str:
     return "None" if value is None else f"<{len(value)} base64 characters>"
 
 
-@attrs.frozen
+def _as_tuple(parts: Iterable[Any]) -> tuple[Any, ...]:
+    # Not `tuple` itself: mypy can't bind its type variable in a converter, and refuses lists.
+    return tuple(parts)
+
+
+@attrs.frozen(weakref_slot=False)
 class InputText:
     """
     Text that the user or the system put into the conversation.
@@ -51,7 +59,7 @@ class InputText:
     extra: Mapping[str, Any] = _extra()
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class InputAudio:
     """
     What the user said.
@@ -68,7 +76,7 @@ class InputAudio:
     extra: Mapping[str, Any] = _extra()
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class InputImage:
     """
     A picture that the user showed.
@@ -87,7 +95,7 @@ class InputImage:
     extra: Mapping[str, Any] = _extra()
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class AssistantText:
     """
     Text that the model wrote.
@@ -101,7 +109,7 @@ class AssistantText:
     extra: Mapping[str, Any] = _extra()
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class AssistantAudio:
     """
     What the model said.
@@ -118,7 +126,7 @@ class AssistantAudio:
     extra: Mapping[str, Any] = _extra()
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class SystemMessageItem:
     """
     A message from the application to the model.
@@ -129,14 +137,14 @@ class SystemMessageItem:
     """
 
     item_id: str
-    content: tuple[InputText, ...] = attrs.field(default=(), converter=tuple)
+    content: tuple[InputText, ...] = attrs.field(default=(), converter=_as_tuple)
     previous_item_id: str | None = None
     role: Literal["system"] = "system"
     type: Literal["message"] = "message"
     extra: Mapping[str, Any] = _extra()
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class UserMessageItem:
     """
     A message from the user to the model.
@@ -148,7 +156,7 @@ class UserMessageItem:
 
     item_id: str
     content: tuple[InputText | InputAudio | InputImage, ...] = attrs.field(
-        default=(), converter=tuple
+        default=(), converter=_as_tuple
     )
     previous_item_id: str | None = None
     role: Literal["user"] = "user"
@@ -156,7 +164,7 @@ class UserMessageItem:
     extra: Mapping[str, Any] = _extra()
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class AssistantMessageItem:
     """
     A message from the model.
@@ -168,7 +176,9 @@ class AssistantMessageItem:
     """
 
     item_id: str
-    content: tuple[AssistantText | AssistantAudio, ...] = attrs.field(default=(), converter=tuple)
+    content: tuple[AssistantText | AssistantAudio, ...] = attrs.field(
+        default=(), converter=_as_tuple
+    )
     previous_item_id: str | None = None
     status: Literal["in_progress", "completed", "incomplete"] | None = None
     role: Literal["assistant"] = "assistant"
@@ -176,7 +186,7 @@ class AssistantMessageItem:
     extra: Mapping[str, Any] = _extra()
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class RealtimeToolCallItem:
     """
     A call of a tool, and its output once there is one.

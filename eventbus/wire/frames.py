@@ -1,0 +1,155 @@
+"""
+Frames: what a service sent, as a read-only mapping that costs nothing until it is read.
+
+Every frame becomes a raw event, and most raw events have no handler. So a
+`Frame` keeps the bytes and parses them when it is first looked at.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, NoReturn, TypeVar
+
+import msgspec
+
+__all__ = ["Frame", "ReadOnlyDict", "ReadOnlyList", "frame_of", "freeze", "shown_type"]
+
+_KT = TypeVar("_KT")
+_VT = TypeVar("_VT")
+
+_decode = msgspec.json.Decoder().decode
+_PLAIN_TYPE = re.compile(r"[A-Za-z0-9_.\-]{1,80}")
+
+
+def _refuse(self: object, *_args: object, **_kwargs: object) -> NoReturn:
+    msg = f"{type(self).__name__} is read-only; change a copy: dict(data) or list(data)."
+    raise TypeError(msg)
+
+
+class ReadOnlyDict(dict[_KT, _VT]):
+    """A dict that can't be changed: one event is seen by many handlers."""
+
+    __slots__ = ()
+
+    __setitem__ = __delitem__ = __ior__ = _refuse
+    clear = pop = popitem = setdefault = update = _refuse
+
+    def __copy__(self) -> ReadOnlyDict[_KT, _VT]:
+        return self
+
+    def __deepcopy__(self, _memo: dict[int, Any]) -> ReadOnlyDict[_KT, _VT]:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (dict(self),)
+
+
+class ReadOnlyList(list[_VT]):
+    """A list that can't be changed: one event is seen by many handlers."""
+
+    __slots__ = ()
+
+    __setitem__ = __delitem__ = __iadd__ = __imul__ = _refuse
+    append = extend = insert = pop = remove = _refuse
+    clear = sort = reverse = _refuse
+
+    def __copy__(self) -> ReadOnlyList[_VT]:
+        return self
+
+    def __deepcopy__(self, _memo: dict[int, Any]) -> ReadOnlyList[_VT]:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (list(self),)
+
+
+def freeze(value: Any) -> Any:
+    """Return plain JSON data with every dict and list in it made read-only."""
+    if type(value) is dict:
+        return ReadOnlyDict({name: freeze(each) for name, each in value.items()})
+    if type(value) is list:
+        return ReadOnlyList([freeze(each) for each in value])
+    return value
+
+
+def shown_type(value: object) -> str | None:
+    """
+    Return a frame's ``type`` if it looks like one, else None.
+
+    Messages and reprs show it; something else in its place may be anybody's words.
+    """
+    return value if isinstance(value, str) and _PLAIN_TYPE.fullmatch(value) else None
+
+
+class Frame(Mapping[str, Any]):
+    """
+    A vendor's frame, which is a JSON object, as a read-only mapping.
+
+    What is nested in it is a dict or list that refuses to be changed. A frame
+    equals the dict with its content, and can be copied and pickled.
+
+    Args:
+        raw: The frame as it came, UTF-8. Of a name that comes twice, the last one counts.
+    """
+
+    # _data is empty until the frame is first looked at.
+    __slots__ = ("_data", "_raw")
+
+    _data: ReadOnlyDict[str, Any]
+    _raw: bytes
+
+    def __init__(self, raw: bytes) -> None:
+        self._raw = raw
+
+    @property
+    def raw(self) -> bytes:
+        """The frame as it came."""
+        return self._raw
+
+    def _parsed(self) -> ReadOnlyDict[str, Any]:
+        try:
+            return self._data
+        except AttributeError:
+            self._data = freeze(_decode(self._raw))
+            return self._data
+
+    def __getitem__(self, name: str) -> Any:
+        return self._parsed()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._parsed())
+
+    def __len__(self) -> int:
+        return len(self._parsed())
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._parsed()
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Frame):
+            return self._raw == other._raw or self._parsed() == other._parsed()
+        if isinstance(other, Mapping):
+            return self._parsed() == (other if isinstance(other, dict) else dict(other))
+        return NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]  # equal to dicts, which have none either
+
+    def __repr__(self) -> str:
+        return f"<Frame {shown_type(self.get('type'))!r}, {len(self._raw)} bytes>"
+
+    def __copy__(self) -> Frame:
+        return self
+
+    def __deepcopy__(self, _memo: dict[int, Any]) -> Frame:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Frame, (self._raw,)
+
+
+def frame_of(raw: bytes) -> Frame:
+    """Return ``Frame(raw)``, without the cost of calling an abstract class."""
+    frame: Frame = object.__new__(Frame)
+    frame._raw = raw  # noqa: SLF001  # its second constructor
+    return frame
