@@ -1,10 +1,10 @@
-"""
+r"""
 A typed event bus for realtime (voice) models.
 
 ::
 
     vendor frame -> wire decoder -> event -> middleware -> route -> handlers (inline | mailbox)
-                                       \\-> observers
+                                       \-> observers
 
 A decoder of `eventbus.wire` makes events of a service's frames, instances of the classes in
 `eventbus.events`. `EventBus` brings each one to the handlers that are registered for its class:

@@ -8,14 +8,14 @@ and what a handler may look like `handlers`'.
 from __future__ import annotations
 
 from types import ModuleType, UnionType
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Never, NoReturn, TypeVar, overload
 
 import attrs
 from blinker import ANY
 
 from .dispatch import Dispatcher, raise_together
 from .events import RealtimeModelExceptionEvent
-from .exceptions import EventBusError, HandlerError, OptionError, PluginError
+from .exceptions import BusNotRunning, EventBusError, HandlerError, OptionError, PluginError
 from .handlers import (
     Options,
     check_options,
@@ -27,15 +27,15 @@ from .handlers import (
     refuse_unknown,
 )
 from .plugins import find_plugins, load_plugin
-from .registry import Registration, Subscription
+from .registry import Registration, Subscription, sender_key
 from .streams import Stream, expect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from types import TracebackType
-    from typing import Self
+    from typing import Self, Unpack
 
-    from .handlers import Context, Handler, Subscriber
+    from .handlers import EventType, Handler, HandlerOf, HandlerOptions, Subscriber
     from .mailbox import Mailbox
     from .middleware import Middleware, Observer
     from .runner import Runner
@@ -57,19 +57,12 @@ class _Subscribing:
     ) -> Subscription:
         raise NotImplementedError
 
+    def _subscriptions_of(self, handler: Handler) -> list[Subscription]:
+        raise NotImplementedError
+
     @overload
     def on(
-        self,
-        event_type: type[E1],
-        /,
-        *,
-        sender: Any = ANY,
-        priority: int = 0,
-        once: bool = False,
-        when: Callable[[E1], object] | None = None,
-        timeout: float | None = None,
-        weak: bool = False,
-        mailbox: Mailbox | None = None,
+        self, event_type: type[E1], /, **options: Unpack[HandlerOptions[E1]]
     ) -> Subscriber[E1]: ...
     @overload
     def on(
@@ -77,14 +70,7 @@ class _Subscribing:
         event_type: type[E1],
         event_type2: type[E2],
         /,
-        *,
-        sender: Any = ANY,
-        priority: int = 0,
-        once: bool = False,
-        when: Callable[[E1 | E2], object] | None = None,
-        timeout: float | None = None,
-        weak: bool = False,
-        mailbox: Mailbox | None = None,
+        **options: Unpack[HandlerOptions[E1 | E2]],
     ) -> Subscriber[E1 | E2]: ...
     @overload
     def on(
@@ -93,27 +79,23 @@ class _Subscribing:
         event_type2: type[E2],
         event_type3: type[E3],
         /,
-        *,
-        sender: Any = ANY,
-        priority: int = 0,
-        once: bool = False,
-        when: Callable[[E1 | E2 | E3], object] | None = None,
-        timeout: float | None = None,
-        weak: bool = False,
-        mailbox: Mailbox | None = None,
+        **options: Unpack[HandlerOptions[E1 | E2 | E3]],
     ) -> Subscriber[E1 | E2 | E3]: ...
     @overload
     def on(
+        self, union: UnionType, /, *more: EventType, **options: Unpack[HandlerOptions[Any]]
+    ) -> Subscriber[Never]: ...
+    @overload
+    def on(
         self,
-        *event_types: type[Any] | UnionType,
-        sender: Any = ANY,
-        priority: int = 0,
-        once: bool = False,
-        when: Callable[[Any], object] | None = None,
-        timeout: float | None = None,
-        weak: bool = False,
-        mailbox: Mailbox | None = None,
-    ) -> Subscriber[Any]: ...
+        a: EventType,
+        b: EventType,
+        c: EventType,
+        d: EventType,
+        /,
+        *more: EventType,
+        **options: Unpack[HandlerOptions[Any]],
+    ) -> Subscriber[Never]: ...
     def on(
         self,
         *event_types: Any,
@@ -163,66 +145,56 @@ class _Subscribing:
 
         return subscribe
 
+    # Here *more is for pyright, which can't tell that a handler of A | B | C is one of
+    # E1 | E2 | E3; that it is one of E1, and each class an E1, it can.
     @overload
     def subscribe(
         self,
-        handler: Callable[[E1], object] | Callable[[E1, Context], object],
+        handler: HandlerOf[E1],
         event_type: type[E1],
         /,
-        *,
-        sender: Any = ANY,
-        priority: int = 0,
-        once: bool = False,
-        when: Callable[[E1], object] | None = None,
-        timeout: float | None = None,
-        weak: bool = False,
-        mailbox: Mailbox | None = None,
+        *more: type[E1],
+        **options: Unpack[HandlerOptions[E1]],
     ) -> Subscription: ...
     @overload
     def subscribe(
         self,
-        handler: Callable[[E1 | E2], object] | Callable[[E1 | E2, Context], object],
+        handler: HandlerOf[E1 | E2],
         event_type: type[E1],
         event_type2: type[E2],
         /,
-        *,
-        sender: Any = ANY,
-        priority: int = 0,
-        once: bool = False,
-        when: Callable[[E1 | E2], object] | None = None,
-        timeout: float | None = None,
-        weak: bool = False,
-        mailbox: Mailbox | None = None,
+        **options: Unpack[HandlerOptions[E1 | E2]],
     ) -> Subscription: ...
     @overload
     def subscribe(
         self,
-        handler: Callable[[E1 | E2 | E3], object] | Callable[[E1 | E2 | E3, Context], object],
+        handler: HandlerOf[E1 | E2 | E3],
         event_type: type[E1],
         event_type2: type[E2],
         event_type3: type[E3],
         /,
-        *,
-        sender: Any = ANY,
-        priority: int = 0,
-        once: bool = False,
-        when: Callable[[E1 | E2 | E3], object] | None = None,
-        timeout: float | None = None,
-        weak: bool = False,
-        mailbox: Mailbox | None = None,
+        **options: Unpack[HandlerOptions[E1 | E2 | E3]],
     ) -> Subscription: ...
     @overload
     def subscribe(
         self,
         handler: Callable[..., object],
-        *event_types: type[Any] | UnionType,
-        sender: Any = ANY,
-        priority: int = 0,
-        once: bool = False,
-        when: Callable[[Any], object] | None = None,
-        timeout: float | None = None,
-        weak: bool = False,
-        mailbox: Mailbox | None = None,
+        union: UnionType,
+        /,
+        *more: EventType,
+        **options: Unpack[HandlerOptions[Any]],
+    ) -> Subscription: ...
+    @overload
+    def subscribe(
+        self,
+        handler: Callable[..., object],
+        a: EventType,
+        b: EventType,
+        c: EventType,
+        d: EventType,
+        /,
+        *more: EventType,
+        **options: Unpack[HandlerOptions[Any]],
     ) -> Subscription: ...
     def subscribe(
         self,
@@ -273,6 +245,8 @@ class _Subscribing:
             OptionError: An option doesn't fit its handler.
             DuplicateSubscriptionError: A handler is subscribed already, with other options.
         """
+        if isinstance(listener, type):
+            _refuse_listener(listener)
         marked = []
         for target, mark in marks_in(listener):
             description = describe_handler(target)
@@ -280,13 +254,14 @@ class _Subscribing:
             marked.append((description, mark))
         if not marked:
             _refuse_listener(listener)
-        subscriptions: dict[Subscription, bool] = {}
+        # What is there already comes back from _subscribe; a failure is no reason to cancel it.
+        before = {s for description, _ in marked for s in self._subscriptions_of(description)}
+        subscriptions: dict[Subscription, None] = {}
         try:
             for description, mark in marked:
-                subscription = self._subscribe(description, mark.classes, mark.options)
-                subscriptions[subscription] = True
+                subscriptions[self._subscribe(description, mark.classes, mark.options)] = None
         except BaseException:
-            for subscription in subscriptions:
+            for subscription in subscriptions.keys() - before:
                 subscription.cancel()
             raise
         return Registration(subscriptions)
@@ -364,7 +339,11 @@ class EventBus(_Subscribing, Dispatcher):
                 error = PluginError(msg, plugin=entry_point.name)
                 error.__cause__ = exc
                 context = f"loading the plugin {entry_point.name}"
-                self.publish(RealtimeModelExceptionEvent(error, context))
+                event = RealtimeModelExceptionEvent(error, context)
+                try:
+                    self.publish(event)
+                except BusNotRunning as reason:  # an async handler would be told, if it could
+                    self._report_lost(event, reason)
         return registrations
 
     def scope(self, sender: Any) -> Scope:
@@ -413,7 +392,22 @@ class EventBus(_Subscribing, Dispatcher):
     @overload
     async def expect(
         self,
-        *event_types: type[Any] | UnionType,
+        union: UnionType,
+        /,
+        *more: EventType,
+        sender: Any = ANY,
+        when: Callable[[Any], object] | None = None,
+        timeout: float | None = None,
+    ) -> Any: ...
+    @overload
+    async def expect(
+        self,
+        a: EventType,
+        b: EventType,
+        c: EventType,
+        d: EventType,
+        /,
+        *more: EventType,
         sender: Any = ANY,
         when: Callable[[Any], object] | None = None,
         timeout: float | None = None,
@@ -480,7 +474,22 @@ class EventBus(_Subscribing, Dispatcher):
     @overload
     def stream(
         self,
-        *event_types: type[Any] | UnionType,
+        union: UnionType,
+        /,
+        *more: EventType,
+        sender: Any = ANY,
+        when: Callable[[Any], object] | None = None,
+        mailbox: Mailbox | None = None,
+    ) -> Stream[Any]: ...
+    @overload
+    def stream(
+        self,
+        a: EventType,
+        b: EventType,
+        c: EventType,
+        d: EventType,
+        /,
+        *more: EventType,
         sender: Any = ANY,
         when: Callable[[Any], object] | None = None,
         mailbox: Mailbox | None = None,
@@ -570,6 +579,9 @@ class EventBus(_Subscribing, Dispatcher):
     ) -> Subscription:
         return self._registry.add(handler, classes, options)
 
+    def _subscriptions_of(self, handler: Handler) -> list[Subscription]:
+        return self._registry.find(handler.call)
+
 
 class Scope(_Subscribing):
     """
@@ -638,7 +650,21 @@ class Scope(_Subscribing):
     @overload
     async def expect(
         self,
-        *event_types: type[Any] | UnionType,
+        union: UnionType,
+        /,
+        *more: EventType,
+        when: Callable[[Any], object] | None = None,
+        timeout: float | None = None,
+    ) -> Any: ...
+    @overload
+    async def expect(
+        self,
+        a: EventType,
+        b: EventType,
+        c: EventType,
+        d: EventType,
+        /,
+        *more: EventType,
         when: Callable[[Any], object] | None = None,
         timeout: float | None = None,
     ) -> Any: ...
@@ -684,7 +710,21 @@ class Scope(_Subscribing):
     @overload
     def stream(
         self,
-        *event_types: type[Any] | UnionType,
+        union: UnionType,
+        /,
+        *more: EventType,
+        when: Callable[[Any], object] | None = None,
+        mailbox: Mailbox | None = None,
+    ) -> Stream[Any]: ...
+    @overload
+    def stream(
+        self,
+        a: EventType,
+        b: EventType,
+        c: EventType,
+        d: EventType,
+        /,
+        *more: EventType,
         when: Callable[[Any], object] | None = None,
         mailbox: Mailbox | None = None,
     ) -> Stream[Any]: ...
@@ -723,7 +763,7 @@ class Scope(_Subscribing):
         if self._subscriptions is None:
             msg = f"The scope is not entered; write: with bus.scope({self.sender!r}) as call."
             raise EventBusError(msg)
-        if options.sender is not ANY and options.sender is not self.sender:
+        if options.sender is not ANY and sender_key(options.sender) != sender_key(self.sender):
             msg = f"A scope subscribes for its own sender, {self.sender!r}; leave out sender=."
             raise OptionError(msg, option="sender", handler=handler.call)
         subscription = self.bus._registry.add(
@@ -731,6 +771,9 @@ class Scope(_Subscribing):
         )
         self._subscriptions.add(subscription)
         return subscription
+
+    def _subscriptions_of(self, handler: Handler) -> list[Subscription]:
+        return self.bus._subscriptions_of(handler)
 
 
 def _refuse_listener(listener: object) -> NoReturn:

@@ -7,33 +7,36 @@ them. A queue is made by the first event and forgotten when it has run dry, so t
 quiet calls have none.
 
 An event that somebody waits for may go to a handler that itself waits for that event
-(`EventBus.publish_and_wait` from inside a handler). Queueing it there would wait forever, so it
-is handled beside the call that waits.
+(`EventBus.publish_and_wait` from inside a handler), or for a handler that waits for it, and so
+on. Queueing it there would wait forever, so it is handled beside the call that waits.
 """
 
 from __future__ import annotations
 
-import math
+import contextlib
 from contextvars import Context as Variables
-from contextvars import ContextVar, copy_context
+from contextvars import ContextVar
 from functools import partial
-from time import perf_counter_ns
 from types import coroutine
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import anyio
 import anyio.lowlevel
 
+from .exceptions import is_exit
 from .mailbox import DEFAULT_MAILBOX, MailboxQueue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Generator, Hashable, Iterable
+    from collections.abc import Callable, Coroutine, Generator, Hashable, Iterable, Iterator
 
     from .handlers import Context
     from .registry import Subscription
     from .runner import Runner
 
-__all__ = ["Deliveries", "Delivery", "Tracker", "current_delivery"]
+__all__ = ["Deliveries", "Item", "Tracker"]
+
+# Handled events between two looks at the event loop, less one, for handlers that never wait.
+_BREATHER: Final = 0xFF
 
 
 class Tracker:
@@ -42,90 +45,74 @@ class Tracker:
 
     Attributes:
         blocked: The queues whose handlers wait for it, directly or not.
+        queues: The queues that it is in, or being handled from; None is the dispatch itself,
+            which calls the sync handlers.
         errors: What its handlers raised.
         over_capacity: Queues that it went into although they were full.
         was_aborted: Whether the bus was closed before all of its handlers had run.
     """
 
-    __slots__ = ("_done", "_waiting", "blocked", "errors", "over_capacity", "was_aborted")
+    __slots__ = ("_done", "blocked", "errors", "over_capacity", "queues", "was_aborted")
 
     def __init__(self, blocked: frozenset[MailboxQueue]) -> None:
         self.blocked = blocked
+        self.queues: list[MailboxQueue | None] = [None]
         self.errors: list[BaseException] = []
         self.over_capacity: list[MailboxQueue] = []
         self.was_aborted = False
-        self._waiting = 0
         self._done = anyio.Event()
 
-    def begin(self) -> None:
+    def begin(self, queue: MailboxQueue) -> None:
         """Note that one more handler has it before it."""
-        self._waiting += 1
+        self.queues.append(queue)
 
-    def end(self) -> None:
-        """Note that a handler has finished with it, or will never get it."""
-        self._waiting -= 1
-        if self._waiting == 0:
+    def end(self, queue: MailboxQueue | None) -> None:
+        """Note that a handler, or the dispatch, has finished with it, or will never get it."""
+        self.queues.remove(queue)
+        if not self.queues:
             self._done.set()
 
     def abort(self) -> None:
         """Wait no longer: the bus was closed."""
-        self.was_aborted = True
-        self._done.set()
+        if self.queues:
+            self.was_aborted = True
+            self._done.set()
 
     async def wait(self) -> None:
-        """Wait until each `begin` has had its `end`."""
-        if self._waiting:
+        """Wait until the dispatch and each `begin` have had their `end`."""
+        if self.queues:
             await self._done.wait()
         else:
             await anyio.lowlevel.checkpoint()
 
 
-class Delivery:
-    """One event on its way to one async handler."""
+Item: TypeAlias = "tuple[Any, Variables, Context | None, Tracker | None, int]"
+"""
+What is in a queue: an event, the publisher's context variables, the `Context` if the handler
+wants it, who waits for it, and when it was queued (`time.perf_counter_ns`, or 0).
+"""
 
-    __slots__ = ("context", "event", "is_running", "queue", "queued_ns", "tracker", "variables")
-
-    def __init__(
-        self,
-        event: Any,
-        queue: MailboxQueue,
-        context: Context | None,
-        tracker: Tracker | None,
-        queued_ns: int,
-    ) -> None:
-        self.event = event
-        self.queue = queue
-        self.context = context
-        self.tracker = tracker
-        self.queued_ns = queued_ns
-        self.variables: Variables | None = copy_context()
-        self.is_running = False
+# The call that this code runs in, the tasks that the handler started included: the queue that
+# the handler works through, and which of its calls.
+_current: ContextVar[tuple[MailboxQueue, int] | None] = ContextVar("eventbus_call", default=None)
 
 
-# The delivery whose handler this code runs in, the tasks that the handler started included.
-_current: ContextVar[Delivery | None] = ContextVar("eventbus_delivery", default=None)
+_DONE: Final = object()
 
 
-def current_delivery(owner: Deliveries) -> Delivery | None:
-    """Return the delivery of *owner*'s whose handler this code runs in, if it still runs."""
-    delivery = _current.get()
-    if delivery is None or not delivery.is_running or delivery.queue.owner is not owner:
-        return None
-    return delivery
-
-
-def _first_step(coro: Coroutine[Any, Any, object], delivery: Delivery) -> object:
-    _current.set(delivery)
-    return coro.send(None)
+def _first_step(steps: Generator[Any, None, object], queue: MailboxQueue) -> object:
+    # Not coro.send(None): a handler that never waits would end in a StopIteration, and to raise
+    # and catch that takes longer than all the rest. next() with a default never makes one.
+    _current.set((queue, queue.serial))
+    return next(steps, _DONE)
 
 
 @coroutine
-def _run_in(
-    variables: Variables, coro: Coroutine[Any, Any, object], delivery: Delivery
+def _go_on(
+    variables: Variables, coro: Coroutine[Any, Any, object], awaited: object
 ) -> Generator[Any, Any, None]:
-    """Await *coro*, each step of it in *variables*, whichever task it is awaited in."""
+    """Await the rest of *coro*, each step in *variables*, whichever task that happens in."""
     try:
-        awaited = variables.run(_first_step, coro, delivery)
         while True:
             try:
                 sent = yield awaited
@@ -142,16 +129,16 @@ class Deliveries:
     The queues of one bus, and the handling of what is in them.
 
     Args:
-        call: Makes the coroutine for one delivery.
-        on_failure: Called with a delivery and what its handler raised.
+        call: Makes the coroutine for one item of a queue, where it is not just the handler's.
+        on_failure: Called with a queue, an event from it, and what its handler raised.
         on_drop: Called with a queue, how many events it had no room for, and the first of them.
 
     Attributes:
         runner: Runs the queues, while the bus runs.
         delivered: Handler calls that were started.
         timed_out: Handler calls that were cancelled by their timeout.
-        dropped: Deliveries that found no room, which *on_drop* counts, or the bus closed.
-        purged: Deliveries that an event of ``Mailbox.purged_by`` did away with.
+        dropped: Events that found no room, which *on_drop* counts, or the bus closed.
+        purged: Events that one of ``Mailbox.purged_by`` did away with.
     """
 
     __slots__ = ("_call", "_on_drop", "_on_failure", "_queues", "delivered", "dropped", "purged",
@@ -160,8 +147,8 @@ class Deliveries:
     def __init__(
         self,
         *,
-        call: Callable[[Delivery], Coroutine[Any, Any, object]],
-        on_failure: Callable[[Delivery, BaseException], None],
+        call: Callable[[MailboxQueue, Item], Coroutine[Any, Any, object]],
+        on_failure: Callable[[MailboxQueue, Any, BaseException], None],
         on_drop: Callable[[MailboxQueue, int, Any], None],
     ) -> None:
         self._call = call
@@ -174,42 +161,44 @@ class Deliveries:
     @property
     def pending(self) -> int:
         """How many events wait for an async handler, or are being handled by one."""
-        return sum(len(queue.items) + queue.running for queue in self._queues)
+        return sum(len(queue.items) + queue.is_running for queue in self._queues)
 
-    def put(
-        self,
-        subscription: Subscription,
-        event: Any,
-        sender: Any,
-        key: Hashable,
-        context: Context | None,
-        tracker: Tracker | None,
-        *,
-        is_observed: bool,
-    ) -> None:
-        """Queue *event* for the handler of *subscription*; only while there is a runner."""
-        assert self.runner is not None
-        queue = subscription.queues.get(key)
-        is_new = queue is None
-        if queue is None:
-            mailbox = subscription.options.mailbox or DEFAULT_MAILBOX
-            queue = MailboxQueue(mailbox, self, subscription, sender, key)
-            subscription.queues[key] = queue
-            self._queues.add(queue)
-        delivery = Delivery(event, queue, context, tracker, perf_counter_ns() if is_observed else 0)
+    # --- putting ------------------------------------------------------------------------
+
+    def open(self, subscription: Subscription, sender: Any, key: Hashable) -> MailboxQueue:
+        """Return a new queue for *subscription*, for something to be put into it right away."""
+        mailbox = subscription.options.mailbox or DEFAULT_MAILBOX
+        queue = MailboxQueue(mailbox, self, subscription, sender, key)
+        subscription.queues[key] = queue
+        self._schedule(queue)
+        return queue
+
+    def put(self, queue: MailboxQueue, item: Item) -> None:
+        """Put *item* into *queue*, minding who waits for it, and what there is room for."""
+        tracker = item[3]
         if tracker is not None:
-            tracker.begin()
-            if queue in tracker.blocked:
-                self.runner.schedule(partial(self._deliver, delivery))
+            if tracker.blocked and _waits_for(queue, tracker.blocked):
+                beside = MailboxQueue(
+                    queue.settings, self, queue.subscription, queue.sender, queue.key
+                )
+                tracker.begin(beside)
+                beside.items.append(item)
+                self._schedule(beside)
                 return
-        dropped = queue.put(delivery)
-        if is_new:
-            self.runner.schedule(partial(self._work_off, queue))
+            tracker.begin(queue)
+        dropped = queue.put(item)
         if dropped:
-            _end_all(dropped)
-            self._on_drop(queue, len(dropped), dropped[0].event)
+            _end_all(queue, dropped)
+            self._on_drop(queue, len(dropped), dropped[0][0])
         elif tracker is not None and queue.is_over_capacity:
             tracker.over_capacity.append(queue)
+
+    def _schedule(self, queue: MailboxQueue) -> None:
+        assert self.runner is not None
+        self._queues.add(queue)
+        self.runner.schedule(partial(self._work_off, queue))
+
+    # --- taking away --------------------------------------------------------------------
 
     def purge(self, subscriptions: Iterable[Subscription], key: Hashable) -> None:
         """Empty the queues of *subscriptions* for the sender with that *key*."""
@@ -218,12 +207,12 @@ class Deliveries:
             if queue is not None:
                 purged = queue.clear()
                 self.purged += len(purged)
-                _end_all(purged)
+                _end_all(queue, purged)
 
     def forget(self, subscription: Subscription) -> None:
         """Do away with what waits for a subscription that was cancelled."""
         for queue in subscription.queues.values():
-            _end_all(queue.clear())
+            _end_all(queue, queue.clear())
 
     def abort(self) -> None:
         """Do away with everything that waits; what runs is somebody else's to cancel."""
@@ -233,92 +222,163 @@ class Deliveries:
     def _drop_all(self, queue: MailboxQueue) -> None:
         rest = queue.clear()
         self.dropped += len(rest)
-        for delivery in rest:
-            if delivery.tracker is not None:
-                delivery.tracker.was_aborted = True
-        _end_all(rest)
+        for _, _, _, tracker, _ in rest:
+            if tracker is not None:
+                tracker.was_aborted = True
+        _end_all(queue, rest)
+
+    def end(self) -> None:
+        """Be without a runner: what a queue has not worked off yet, it never will."""
+        runner, self.runner = self.runner, None
+        for queue in tuple(self._queues):
+            if runner is not None and not runner.is_gone:
+                self._drop_all(queue)  # and wake who waits for it
+            self._forget(queue)
+
+    def _forget(self, queue: MailboxQueue) -> None:
+        self._queues.discard(queue)
+        queues = queue.subscription.queues
+        if queues.get(queue.key) is queue:
+            del queues[queue.key]
+
+    # --- who is who ---------------------------------------------------------------------
+
+    def current(self) -> MailboxQueue | None:
+        """Return the queue whose handler this is called in, if it is one of these."""
+        call = _current.get()
+        if call is None:
+            return None
+        queue, serial = call
+        # A task that a handler started may live longer than the call of that handler.
+        is_present = queue.owner is self and queue.is_running and queue.serial == serial
+        return queue if is_present else None
 
     def blocked(self) -> frozenset[MailboxQueue]:
         """Return the queues that wait for whatever is awaited where this is called."""
-        delivery = current_delivery(self)
-        if delivery is None:
+        queue = self.current()
+        if queue is None:
             return frozenset()
-        further = delivery.tracker.blocked if delivery.tracker is not None else frozenset()
-        return further | {delivery.queue}
+        further = frozenset() if queue.tracker is None else queue.tracker.blocked
+        return further | {queue}
 
-    async def _work_off(self, queue: MailboxQueue) -> None:
+    @contextlib.contextmanager
+    def waiting_for(self, tracker: Tracker) -> Iterator[None]:
+        """Let the others know what the handler waits for, if this is entered in one."""
+        queue = self.current()
+        if queue is None:
+            yield
+            return
+        queue.awaited = (*queue.awaited, tracker)
+        try:
+            yield
+        finally:
+            queue.awaited = tuple(other for other in queue.awaited if other is not tracker)
+
+    # --- handling -----------------------------------------------------------------------
+
+    # One loop, which each event goes through: a coroutine more for each would be felt.
+    async def _work_off(self, queue: MailboxQueue) -> None:  # noqa: C901, PLR0912
         """Handle what is in *queue*, one after another, until it is empty."""
-        items = queue.items
+        items, subscription = queue.items, queue.subscription
+        handler, timeout = subscription.direct, subscription.options.timeout
+        runner = self.runner
+        queue.is_running = True
+        handled = 0
         try:
             while items:
-                delivery = items.popleft()
+                item = items.popleft()
+                event, variables, context, tracker, _ = item
                 if queue.room is not None:
                     queue.make_room()
-                await self._deliver(delivery)
+                queue.tracker = tracker
+                try:
+                    if subscription.is_cancelled:
+                        continue
+                    self.delivered = queue.serial = self.delivered + 1
+                    if handler is None:
+                        coro = self._call(queue, item)
+                    else:
+                        coro = handler(event) if context is None else handler(event, context)
+                    if timeout is None:
+                        # Most handlers of most events never wait: those are done right here.
+                        awaited = variables.run(_first_step, coro.__await__(), queue)
+                        if awaited is not _DONE:
+                            await _go_on(variables, coro, awaited)
+                    else:
+                        await self._run_in_time(timeout, variables, coro, queue)
+                except BaseException as exc:
+                    if not self._isolate(runner, queue, event, exc):
+                        raise
+                finally:
+                    if tracker is not None:
+                        tracker.end(queue)
+                handled += 1
+                if not handled & _BREATHER:
+                    await anyio.lowlevel.checkpoint()
         finally:
             # Empty, unless the bus is being closed without draining.
-            self._queues.discard(queue)
-            del queue.subscription.queues[queue.key]
+            queue.is_running = False
+            self._forget(queue)
             self._drop_all(queue)
 
-    async def _deliver(self, delivery: Delivery) -> None:
-        """Handle one event; whatever its handler raises is dealt with."""
-        variables, delivery.variables = delivery.variables, None
-        assert variables is not None
-        queue, tracker = delivery.queue, delivery.tracker
-        timeout = queue.subscription.options.timeout
-        self.delivered += 1
-        queue.running += 1
-        delivery.is_running = True
-        try:
-            if timeout is None:
-                await _run_in(variables, self._call(delivery), delivery)
-            else:
-                await self._deliver_in_time(timeout, variables, delivery)
-        except (KeyboardInterrupt, SystemExit):
-            raise
-        except BaseException as exc:  # noqa: BLE001  # a handler's, and it is reported
-            if not isinstance(exc, Exception) and _is_cancelled():
-                if tracker is not None:
-                    tracker.was_aborted = True
-                raise
-            if tracker is not None:
-                tracker.errors.append(exc)
-            self._on_failure(delivery, exc)
-        finally:
-            delivery.is_running = False
-            queue.running -= 1
-            if tracker is not None:
-                tracker.end()
+    def _isolate(
+        self, runner: Runner | None, queue: MailboxQueue, event: Any, exc: BaseException
+    ) -> bool:
+        """Report what a handler raised; False if it isn't the handler's own, and must be raised."""
+        if is_exit(exc):
+            return False
+        if not isinstance(exc, Exception) and (runner is None or runner.is_cancelled()):
+            if queue.tracker is not None:
+                queue.tracker.was_aborted = True
+            return False
+        if queue.tracker is not None:
+            queue.tracker.errors.append(exc)
+        self._on_failure(queue, event, exc)
+        return True
 
-    async def _deliver_in_time(
-        self, timeout: float, variables: Variables, delivery: Delivery
+    async def _run_in_time(
+        self,
+        timeout: float,
+        variables: Variables,
+        coro: Coroutine[Any, Any, object],
+        queue: MailboxQueue,
     ) -> None:
         error: BaseException | None = None
         with anyio.move_on_after(timeout) as scope:
             try:
-                await _run_in(variables, self._call(delivery), delivery)
+                awaited = variables.run(_first_step, coro.__await__(), queue)
+                if awaited is not _DONE:
+                    await _go_on(variables, coro, awaited)
             except Exception as exc:
                 if not scope.cancel_called:
                     raise
                 error = exc  # it failed while it was cancelled: too late all the same
         if scope.cancel_called:
             self.timed_out += 1
-            msg = f"{queue_name(delivery.queue)} took longer than its timeout of {timeout} s"
-            raise TimeoutError(msg) from error
+            name = queue.subscription.description.name
+            msg = f"{name} took longer than its timeout of {timeout} s"
+            try:
+                raise TimeoutError(msg) from error
+            finally:
+                del error  # whose traceback leads back here: that would be a cycle
 
 
-def queue_name(queue: MailboxQueue) -> str:
-    """Return what messages call the handler behind *queue*."""
-    return str(queue.subscription.description.name)
+def _end_all(queue: MailboxQueue, items: Iterable[Item]) -> None:
+    for _, _, _, tracker, _ in items:
+        if tracker is not None:
+            tracker.end(queue)
 
 
-def _end_all(deliveries: Iterable[Delivery]) -> None:
-    for delivery in deliveries:
-        if delivery.tracker is not None:
-            delivery.tracker.end()
-
-
-def _is_cancelled() -> bool:
-    """Whether a scope around this task was cancelled: else the cancellation is a handler's own."""
-    return anyio.current_effective_deadline() == -math.inf
+def _waits_for(queue: MailboxQueue, blocked: frozenset[MailboxQueue]) -> bool:
+    """Whether *queue* gets no further before one of *blocked* does."""
+    seen: set[MailboxQueue] = set()
+    to_do: list[MailboxQueue | None] = [queue]
+    while to_do:
+        waiting = to_do.pop()
+        if waiting in blocked:
+            return True
+        if waiting is not None and waiting not in seen:
+            seen.add(waiting)
+            for tracker in waiting.awaited:
+                to_do += tracker.queues
+    return False

@@ -3,33 +3,18 @@ Running a route: each call isolated, one event at a time, in order.
 
 Rules
 -----
-1. One event at a time. What is published while an event is being dispatched waits in
-   ``_queue``; the dispatch that runs works it off when it is done: first in, first out, in a
-   loop, not by recursion.
+1. One event at a time, in the order of publication (see `turns`).
 2. A failure becomes an event of its own, published the same way. A failure while handling
    such an event is logged, and that is the end of it.
 3. An async handler never runs here: the event goes into its mailbox (see `delivery`).
+4. A bus that runs is its loop's thread's; events from other threads are handed over to it. A bus
+   that doesn't run takes them from any thread.
 
 How it is fast
 --------------
-A route is compiled once into a list of *calls*: the sync handlers themselves, where nothing
-more is wanted of them, and small closures for everything else (a mailbox, a predicate, a
-Context, a fallback, middleware, observers). `Dispatcher.publish` finds the list by the event's
-class and calls what is in it; all that it can't decide in a few loads is left to `_publish`.
-``published``, ``delivered`` and ``unhandled`` are fields of one integer, so that one addition
-counts all three.
-
-A handler that is cancelled while an event is being dispatched must not start for it any more.
-To ask before each call would be paid for by everybody; instead the list that is being run is
-changed under the loop's feet (`_Calls.strike`). All other lists are simply thrown away.
-
-Threads
--------
-A bus that runs is its loop's thread's; events from elsewhere are handed over. A bus that
-doesn't run takes a publish from any thread, one at a time, and ``_current`` is the lock: it is
-tested and set without a call or a backward jump in between, the only places where the
-interpreter switches threads. Who finds it set queues up, and is handed the turn by whoever is
-done. CPython without the GIL is not supported.
+A route is compiled once into a list of calls (see `compiling`). `Dispatcher.publish` finds the
+list by the event's class and makes the calls; all that it can't decide in a few loads is left
+to `_publish`.
 """
 
 from __future__ import annotations
@@ -37,43 +22,43 @@ from __future__ import annotations
 import contextlib
 import enum
 import logging
-import sys
-import time
 from collections import deque
-from contextvars import copy_context
-from threading import Lock, get_ident
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio.lowlevel
 import attrs
 from blinker import ANY
 
-from .delivery import Deliveries, Delivery, Tracker, current_delivery
+from .calls import Calls
+from .compiling import DELIVERED, MASK, PUBLISHED, Compiler, Moment, log_exception_event
+from .delivery import Deliveries, Tracker
 from .events import RealtimeModelExceptionEvent, RealtimeModelRawServerEvent
-from .exceptions import BusClosed, BusNotRunning, EventBusError, EventTypeError, MailboxFull
-from .handlers import PAYLOAD_TYPES, Context, handler_name
+from .exceptions import (
+    BusClosed,
+    BusNotRunning,
+    EventBusError,
+    EventTypeError,
+    MailboxFull,
+    is_exit,
+)
+from .handlers import PAYLOAD_TYPES, handler_name
 from .mailbox import MailboxQueue, Overflow
-from .middleware import HandlerCall, takes_context
+from .middleware import chain
 from .registry import Registry, Subscription, sender_key
-from .routing import find_route
 from .runner import Runner
+from .turns import Published, Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator
 
     from .handlers import Handler, Options
-    from .middleware import CallNext, Middleware, Observer
+    from .middleware import Middleware, Observer
     from .streams import Parked
 
 __all__ = ["BusStats", "Dispatcher", "State"]
 
 logger = logging.getLogger(__name__)
-
-# The fields of the tally, each 64 bits wide.
-_MASK: Final = (1 << 64) - 1
-_PUBLISHED: Final = 1
-_DELIVERED: Final = 1 << 64
-_UNHANDLED: Final = 1 << 128
 
 
 class State(enum.Enum):
@@ -112,87 +97,7 @@ class BusStats:
     pending: int
 
 
-class _Calls:
-    """
-    A compiled route.
-
-    Attributes:
-        calls: What is called with the event; changed while it is being run.
-        originals: The calls as compiled, to tell whose call has failed.
-        owners: The subscription behind each call, if there is one.
-        tally: What a publish adds to the tally.
-        needs_loop: Whether an async handler is among them.
-        is_fast: Whether `Dispatcher.publish` may run it by itself.
-        inner: Calls that one of these is running at the moment, or may run.
-    """
-
-    __slots__ = ("calls", "inner", "is_fast", "needs_loop", "originals", "owners", "tally")
-
-    def __init__(self, tally: int = 0) -> None:
-        self.calls: list[Callable[[Any], object]] = []
-        self.originals: list[Callable[[Any], object]] = []
-        self.owners: list[Subscription | None] = []
-        self.tally = tally
-        self.needs_loop = False
-        self.is_fast = True
-        self.inner: _Calls | None = None
-
-    def append(self, call: Callable[[Any], object], owner: Subscription | None = None) -> None:
-        """Add one call to be made."""
-        self.calls.append(call)
-        self.originals.append(call)
-        self.owners.append(owner)
-
-    def include(self, inner: _Calls, call: Callable[[Any], object]) -> None:
-        """Add *call*, which runs *inner*."""
-        self.inner = inner
-        self.needs_loop |= inner.needs_loop
-        self.is_fast &= inner.is_fast
-        self.append(call)
-
-    def owner(self, call: Callable[[Any], object]) -> Subscription | None:
-        """Return the subscription behind *call*."""
-        return self.owners[self.originals.index(call)]
-
-    def strike(self, subscription: Subscription, uncount: Callable[[Any], object]) -> None:
-        """Keep *subscription* from being called, now that the calls may be running."""
-        for index, owner in enumerate(self.owners):
-            if owner is subscription:
-                is_counted = self.calls[index] is subscription.target
-                self.calls[index] = uncount if is_counted else _nothing
-        if self.inner is not None:
-            self.inner.strike(subscription, uncount)
-
-
-def _nothing(_: object) -> None:
-    """Stand in for a call that would have counted itself."""
-
-
-_TAKEN: Final = _Calls()
-"""What ``_current`` is while a thread has the turn, and has not begun yet."""
-
-
-class _Published:
-    """An event that waits for the present dispatch to end, or a thread that waits for its turn."""
-
-    __slots__ = ("event", "sender", "time_ns", "tracker", "turn", "variables")
-
-    def __init__(
-        self,
-        event: Any = None,
-        sender: Any = None,
-        tracker: Tracker | None = None,
-        turn: Lock | None = None,
-    ) -> None:
-        self.event = event
-        self.sender = sender
-        self.tracker = tracker
-        self.turn = turn
-        self.time_ns = time.time_ns()
-        self.variables = copy_context()
-
-
-class Dispatcher:
+class Dispatcher(Turns):
     """
     Publishes events. `eventbus.EventBus` is one, with the registering around it.
 
@@ -202,11 +107,10 @@ class Dispatcher:
         strict: Whether failures of handlers are raised, too.
     """
 
-    __slots__ = ("__weakref__", "_chain", "_context", "_crashed", "_current", "_deliveries",
-                 "_fast", "_full", "_handed_over", "_inner", "_is_handing_over", "_may_raise",
-                 "_observers", "_of_sender", "_parked", "_published_ns", "_queue", "_raised",
-                 "_raised_async", "_registry", "_runner", "_sender", "_sender_key", "_shared",
-                 "_state", "_strict", "_tally", "_thread", "_tracker")  # fmt: skip
+    __slots__ = ("__weakref__", "_chain", "_compiler", "_crashed", "_deliveries", "_fast", "_full",
+                 "_handed_over", "_inner", "_is_handing_over", "_may_raise", "_moment",
+                 "_of_sender", "_parked", "_raised", "_raised_async", "_registry", "_runner",
+                 "_shared", "_state", "_strict", "_tally", "_thread")  # fmt: skip
 
     def __init__(
         self,
@@ -215,16 +119,34 @@ class Dispatcher:
         observers: Iterable[Observer] = (),
         strict: bool = False,
     ) -> None:
+        super().__init__()
         self._registry = Registry(
             on_change=self._subscriptions_changed,
             on_cancel=self._subscription_cancelled,
             on_dead=self._forget_routes,
         )
+        self._moment = Moment()
         self._deliveries = Deliveries(
-            call=self._call_async, on_failure=self._delivery_failed, on_drop=self._dropped
+            call=lambda queue, item: self._compiler.call_async(queue, item),
+            on_failure=self._delivery_failed,
+            on_drop=self._dropped,
         )
-        self._observers = tuple(observers)
-        self._chain = self._link(tuple(middleware))
+        self._compiler = Compiler(
+            self,
+            self._registry,
+            self._deliveries,
+            self._moment,
+            count_published=lambda: self._tally & MASK,
+            run=self._run_calls,
+        )
+        self._compiler.observers = tuple(observers)
+        self._chain = chain(
+            middleware,
+            self._pass_middleware,
+            on_failure=self._middleware_failed,
+            begin_context=self._compiler.begin_context,
+            make_context=self._compiler.make_context,
+        )
         self._strict = strict
         self._state = State.IDLE
         self._runner: Runner | None = None
@@ -233,24 +155,17 @@ class Dispatcher:
         # Compiled routes by class. The fast ones, for events without a sender; all of them, for
         # senders without subscriptions of their own; by sender, for those that have some; and
         # what is behind the middleware, by sender too.
-        self._fast: dict[type[Any], _Calls] = {}
-        self._shared: dict[type[Any], _Calls] = {}
-        self._of_sender: dict[Hashable, dict[type[Any], _Calls]] = {}
-        self._inner: dict[Hashable, dict[type[Any], _Calls]] = {}
+        self._fast: dict[type[Any], Calls] = {}
+        self._shared: dict[type[Any], Calls] = {}
+        self._of_sender: dict[Hashable, dict[type[Any], Calls]] = {}
+        self._inner: dict[Hashable, dict[type[Any], Calls]] = {}
 
-        # The present dispatch.
-        self._current: _Calls | None = None
-        self._sender: Any = None
-        self._sender_key: Hashable = None
-        self._tracker: Tracker | None = None
-        self._published_ns: int | None = None  # if that was before it began
-        self._context: Context | None = None
+        # Failures of the present dispatch, and who can be told.
         self._may_raise = True
         self._full: list[MailboxFull] = []
         self._raised: list[BaseException] = []
 
-        self._queue: deque[_Published] = deque()
-        self._handed_over: deque[_Published] = deque()
+        self._handed_over: deque[Published] = deque()
         self._is_handing_over = False
         self._raised_async: list[BaseException] = []
         self._parked: set[Parked] = set()
@@ -259,7 +174,9 @@ class Dispatcher:
 
     # --- publishing ---------------------------------------------------------------------
 
-    def publish(self, event: Any, *, sender: Any = None) -> None:
+    # Give sender by its name; it isn't keyword-only just because CPython calls a function that
+    # has keyword-only defaults the slow way, which is a tenth of the time that this takes.
+    def publish(self, event: Any, sender: Any = None) -> None:
         """
         Publish *event*: sync handlers have run when it returns, async ones have it queued.
 
@@ -294,15 +211,28 @@ class Dispatcher:
         ):
             self._publish(event, sender)
             return
-        self._current = calls
-        self._tally += calls.tally
-        for call in calls.calls:
-            try:
-                call(event)
-            except BaseException as exc:  # noqa: BLE001  # a handler's, and it is reported
-                self._call_failed(calls, call, event, exc)
-        self._current = None
-        if self._queue:
+        try:
+            self._current = calls
+            self._tally += calls.tally
+            only = calls.only
+            if only is not None:  # an iterator for one call takes longer than the call
+                try:
+                    only(event)
+                except BaseException as exc:
+                    if not self._isolate(calls, only, event, exc):
+                        raise
+            else:
+                for call in calls.calls:
+                    try:
+                        call(event)
+                    except BaseException as exc:
+                        if not self._isolate(calls, call, event, exc):
+                            raise
+            self._current = None
+        except BaseException:
+            self._give_up_turn()
+            raise
+        if self._is_waited_for:
             self._work_off()
 
     async def publish_async(self, event: Any, *, sender: Any = None) -> None:
@@ -349,23 +279,26 @@ class Dispatcher:
         tracker = self._publish_tracked(event, sender)
         self._parked.add(tracker)
         try:
-            await tracker.wait()
+            with self._deliveries.waiting_for(tracker):
+                await tracker.wait()
         finally:
             self._parked.discard(tracker)
         if tracker.was_aborted:
             msg = f"The bus was closed before all handlers of {_name(event)} had finished."
             raise BusClosed(msg)
-        if raise_errors and tracker.errors:
+        # Taken out: an error's traceback leads back to the tracker, and that would be a cycle.
+        errors, tracker.errors = tracker.errors, []
+        if raise_errors and errors:
             msg = f"handlers of {_name(event)} failed"
-            raise BaseExceptionGroup(msg, tracker.errors)
+            raise BaseExceptionGroup(msg, errors)
 
     @property
     def stats(self) -> BusStats:
         """What the bus has done so far; a snapshot."""
         deliveries = self._deliveries
         return BusStats(
-            published=self._tally & _MASK,
-            delivered=(self._tally >> 64 & _MASK) + deliveries.delivered,
+            published=self._tally & MASK,
+            delivered=(self._tally >> 64 & MASK) + deliveries.delivered,
             unhandled=self._tally >> 128,
             crashed=self._crashed,
             timed_out=deliveries.timed_out,
@@ -373,6 +306,26 @@ class Dispatcher:
             purged=deliveries.purged,
             pending=deliveries.pending,
         )
+
+    @contextlib.contextmanager
+    def observe(self, observer: Observer) -> Iterator[None]:
+        """
+        Let *observer* see each handler call, while this is entered.
+
+        For who hasn't made the bus: ``EventBus(observers=[...])`` is there for who has. A handler
+        that is working through its mailbox is seen from when it has run dry.
+
+        Args:
+            observer: Sees them after the observers that there are.
+        """
+        self._compiler.observers = (*self._compiler.observers, observer)
+        self._forget_routes()
+        try:
+            yield
+        finally:
+            others = [other for other in self._compiler.observers if other is not observer]
+            self._compiler.observers = tuple(others)
+            self._forget_routes()
 
     def _publish_tracked(self, event: Any, sender: Any) -> Tracker:
         if self._thread is not None and self._thread != get_ident():
@@ -389,28 +342,37 @@ class Dispatcher:
             msg = f"publish takes an event, and got the class {event.__qualname__}; call it."
             raise EventTypeError(msg, event_type=event)
         if self._thread is not None and self._thread != get_ident():
-            self._hand_over(_Published(event, sender))
+            self._hand_over(Published(event, sender))
             return
         event = _wrap_payload(event)
-        calls = self._find(type(event), sender)
+        if self._is_waited_for and self._current is None:
+            self._work_off()  # what a KeyboardInterrupt has left behind comes first
+        calls: Calls | None = self._find(type(event), sender)
         if self._current is None:
             self._current = calls
-        elif self._thread is not None or self._is_publishing_here():
-            self._queue.append(_Published(event, sender, tracker))
+        elif self._thread is not None or self._is_dispatching_here():
+            self._wait_in_queue(Published(event, sender, tracker))
             return
         else:
             self._wait_for_turn()
-            self._current = calls = self._find(type(event), sender)
-        self._may_raise = True
-        self._run(calls, event, sender, tracker)
-        if self._queue:
+            calls = None  # it may be another one by now
+        try:
+            if calls is None:
+                self._current = calls = self._find(type(event), sender)
+            self._may_raise = True
+            self._run(calls, event, sender, tracker)
+            self._current = None
+        except BaseException:
+            self._give_up_turn()
+            raise
+        if self._is_waited_for:
             self._work_off()
         if self._full or self._raised:
             self._raise_what_is_due()
 
     def _publish_own(self, event: RealtimeModelExceptionEvent) -> None:
         """Publish what the bus itself has to say; that never fails."""
-        self._queue.append(_Published(event, event.sender))
+        self._wait_in_queue(Published(event, event.sender))
         if self._current is None:
             self._work_off()
             self._raised_async += self._raised
@@ -427,73 +389,63 @@ class Dispatcher:
     def _is_inside_handler(self) -> bool:
         if self._thread == get_ident() and self._current is not None:
             return True
-        return current_delivery(self._deliveries) is not None
+        return self._deliveries.current() is not None
 
     def _run(
         self,
-        calls: _Calls,
+        calls: Calls,
         event: Any,
         sender: Any,
         tracker: Tracker | None,
         published_ns: int | None = None,
     ) -> None:
-        """Dispatch *event*; the turn is this thread's, and given back."""
+        """Dispatch *event*; the turn is this thread's."""
         self._tally += calls.tally
-        self._sender = sender
-        self._sender_key = None if sender is None else sender_key(sender)
-        self._tracker = tracker
-        self._published_ns = published_ns
+        moment = self._moment
+        if sender is not None:
+            moment.sender, moment.key = sender, sender_key(sender)
+        moment.tracker, moment.published_ns = tracker, published_ns
         try:
             self._run_calls(calls, event)
         finally:
-            self._sender = self._sender_key = self._tracker = self._published_ns = None
-            self._current = None
+            moment.clear()
+            if tracker is not None:
+                tracker.end(None)
 
-    def _run_calls(self, calls: _Calls, event: Any) -> None:
+    def _run_calls(self, calls: Calls, event: Any) -> None:
         for call in calls.calls:
             try:
                 call(event)
-            except BaseException as exc:  # noqa: BLE001  # a handler's, and it is reported
-                self._call_failed(calls, call, event, exc)
+            except BaseException as exc:
+                if not self._isolate(calls, call, event, exc):
+                    raise
 
-    # --- turns --------------------------------------------------------------------------
+    # --- events that have waited --------------------------------------------------------
 
-    def _take_turn(self) -> bool:
-        if self._current is not None:
-            return False
-        self._current = _TAKEN
-        return True
-
-    def _work_off(self) -> None:
-        """Dispatch what waits, up to the turn of another thread, which is handed over."""
-        while self._queue and self._take_turn():
-            # Only who has the turn takes from the queue, but it may have been emptied meanwhile.
-            published = self._queue.popleft() if self._queue else None
-            if published is None:
-                self._current = None
-            elif published.turn is not None:
-                published.turn.release()
-                return
-            else:
-                published.variables.run(self._run_published, published)
-
-    def _run_published(self, published: _Published) -> None:
+    def _run_published(self, published: Published) -> None:
         """Dispatch an event whose publisher has gone on: there is nobody to raise to."""
         event, sender = _wrap_payload(published.event), published.sender
         self._may_raise = False
         try:
             calls = self._find(type(event), sender)
         except BusNotRunning as exc:
-            self._current = None
+            if published.tracker is not None:
+                published.tracker.end(None)
             self._report_lost(event, exc)
         else:
             self._current = calls
             self._run(calls, event, sender, published.tracker, published.time_ns)
 
+    def _give_up_turn(self) -> None:
+        self._full.clear()
+        self._raised.clear()
+        self._fast.clear()  # the fast path begins without a look at what is left in the queue
+        super()._give_up_turn()
+
     def _report_lost(self, event: Any, reason: BusNotRunning) -> None:
         """Say that an event found an async handler, and no loop to run it in."""
         if isinstance(event, RealtimeModelExceptionEvent):
-            _log_exception_event(event)
+            log_exception_event(event)
         else:
             logger.error(
                 "an event was lost: the bus stopped running before it was dispatched",
@@ -501,45 +453,17 @@ class Dispatcher:
                 exc_info=reason,
             )
 
-    def _is_publishing_here(self) -> bool:
-        """
-        Whether this thread is inside a dispatch of this bus.
-
-        The fast path has no time to note its thread, and only a publish that finds the bus busy
-        must know: it looks for itself further up its own stack.
-        """
-        frame = sys._getframe(1)  # noqa: SLF001  # documented, if specific to CPython
-        while frame is not None:
-            if frame.f_code in _DISPATCHING and frame.f_locals["self"] is self:
-                return True
-            frame = frame.f_back  # type: ignore[assignment]  # None at the end, as tested
-        return False
-
-    def _wait_for_turn(self) -> None:
-        """Wait until the thread that dispatches hands the turn to this one."""
-        turn = Lock()
-        turn.acquire()
-        waiting = _Published(turn=turn)
-        self._queue.append(waiting)
-        self._work_off()  # in case that it was done before it could see us
-        try:
-            turn.acquire()
-        except BaseException:  # a KeyboardInterrupt, while it waits
-            if waiting in self._queue:
-                self._queue.remove(waiting)
-            else:
-                self._current = None
-                self._work_off()
-            raise
-
-    def _hand_over(self, published: _Published) -> None:
+    def _hand_over(self, published: Published) -> None:
         """Give an event to the loop's thread; from any other."""
-        assert self._runner is not None
+        runner = self._runner
+        if runner is None:
+            msg = "The bus was closed a moment ago; to publish again, enter it again."
+            raise BusClosed(msg)
         self._handed_over.append(published)
         if not self._is_handing_over:
             self._is_handing_over = True
             try:
-                self._runner.call_soon(self._take_over)
+                runner.call_soon(self._take_over)
             except BusClosed:
                 self._is_handing_over = False
                 self._handed_over.clear()
@@ -547,14 +471,16 @@ class Dispatcher:
 
     def _take_over(self) -> None:
         """Dispatch what other threads have published; called in the loop's."""
-        # Before the queue is looked at: what comes from now on calls again.
+        # Before the queue is looked at: what comes from now on calls again. So this ends, even
+        # if another thread publishes without a pause.
         self._is_handing_over = False
         try:
-            while self._handed_over:
-                self._queue.append(self._handed_over.popleft())
+            for _ in range(len(self._handed_over)):
+                self._wait_in_queue(self._handed_over.popleft())
                 self._work_off()
-        except (KeyboardInterrupt, SystemExit) as exc:
-            assert self._runner is not None
+        except BaseException as exc:
+            if self._runner is None or not is_exit(exc):
+                raise
             self._runner.fail(exc)
         finally:
             self._raised_async += self._raised
@@ -564,28 +490,28 @@ class Dispatcher:
 
     # --- failures -----------------------------------------------------------------------
 
-    def _call_failed(
-        self, calls: _Calls, call: Callable[[Any], object], event: Any, exc: BaseException
-    ) -> None:
-        if isinstance(exc, (KeyboardInterrupt, SystemExit)):
-            self._current = None
-            raise
+    def _isolate(
+        self, calls: Calls, call: Callable[[Any], object], event: Any, exc: BaseException
+    ) -> bool:
+        """Report what *call* raised; False if that is nobody's to keep, and must be raised."""
+        if is_exit(exc):
+            return False
         owner = calls.owner(call)
         handler = None if owner is None else owner.handler
         name = "the bus" if owner is None else owner.description.name
-        if self._tracker is not None:
-            self._tracker.errors.append(exc)
+        if self._moment.tracker is not None:
+            self._moment.tracker.errors.append(exc)
         if self._strict:
             self._raised.append(exc)
-        self._report(exc, f"{name} failed on {_name(event)}", event, handler, self._sender)
+        self._report(exc, f"{name} failed on {_name(event)}", event, handler, self._moment.sender)
+        return True
 
-    def _delivery_failed(self, delivery: Delivery, exc: BaseException) -> None:
-        subscription = delivery.queue.subscription
+    def _delivery_failed(self, queue: MailboxQueue, event: Any, exc: BaseException) -> None:
+        subscription = queue.subscription
         if self._strict:
             self._raised_async.append(exc)
-        context = f"{subscription.description.name} failed on {_name(delivery.event)}"
-        sender = delivery.queue.sender
-        self._report(exc, context, delivery.event, subscription.handler, sender)
+        context = f"{subscription.description.name} failed on {_name(event)}"
+        self._report(exc, context, event, subscription.handler, queue.sender)
 
     def _report(
         self, exc: BaseException, context: str, event: Any, handler: Any, sender: Any
@@ -638,7 +564,7 @@ class Dispatcher:
 
     # --- compiling ----------------------------------------------------------------------
 
-    def _find(self, event_type: type[Any], sender: Any) -> _Calls:
+    def _find(self, event_type: type[Any], sender: Any) -> Calls:
         """
         Return the calls for events of *event_type* from *sender*.
 
@@ -665,7 +591,7 @@ class Dispatcher:
         return calls
 
     def _keep_fast(
-        self, event_type: type[Any], calls: _Calls, table: dict[type[Any], _Calls]
+        self, event_type: type[Any], calls: Calls, table: dict[type[Any], Calls]
     ) -> None:
         """Let `publish` run *calls* by itself, if nothing speaks against it."""
         is_open = self._state is State.RUNNING or (
@@ -674,182 +600,34 @@ class Dispatcher:
         if table is self._shared and calls.is_fast and is_open and not self._strict:
             self._fast[event_type] = calls
 
-    def _compile(self, event_type: type[Any], sender: Any) -> _Calls:
-        calls = self._compile_route(event_type, sender)
+    def _compile(self, event_type: type[Any], sender: Any) -> Calls:
+        calls = self._compiler.compile(event_type, sender)
         if self._chain is not None:
-            inner, calls = calls, _Calls()
+            inner, calls = calls, Calls()
             calls.include(inner, self._chain)
-        calls.tally += _PUBLISHED
+            calls.is_fast = False  # middleware may make another event of it, for which it isn't
+        calls.tally += PUBLISHED
         return calls
 
-    def _compile_route(self, event_type: type[Any], sender: Any) -> _Calls:
-        registry = self._registry
-        route = find_route(event_type, lambda cls: registry.subscriptions_for(cls, sender))
-        calls = _Calls()
-        purged = registry.purged_by(event_type, sender)
-        if purged:
-            calls.append(lambda _: self._deliveries.purge(purged, self._sender_key))
-        if any(s.description.wants_context for s in (*route.direct, *route.fallback)):
-            calls.append(self._begin_context)
-        for subscription in route.direct:
-            self._append(calls, subscription)
-        if route.wrap is not None:
-            wrap, inner = route.wrap, _Calls()
-            for subscription in route.fallback:
-                self._append(inner, subscription)
-            calls.tally += inner.tally
-            calls.include(inner, lambda event: self._run_calls(inner, wrap(event)))
-        elif not route.is_handled:
-            calls.tally += _UNHANDLED
-            if issubclass(event_type, RealtimeModelExceptionEvent):
-                calls.append(_log_exception_event)
-            elif not issubclass(event_type, RealtimeModelRawServerEvent):
-                calls.append(_log_unhandled)
-        return calls
+    # --- middleware -------------------------------------------------------
 
-    def _append(self, calls: _Calls, subscription: Subscription) -> None:
-        """Compile one subscription into one call."""
-        options, handler = subscription.options, subscription.description
-        if handler.is_async:
-            calls.needs_loop = True
-            if options.mailbox is not None and options.mailbox.overflow is Overflow.RAISE:
-                calls.is_fast = False
-            calls.append(self._async_call(subscription), subscription)
-        elif (
-            options.once
-            or options.when is not None
-            or options.weak
-            or handler.wants_context
-            or self._observers
-        ):
-            calls.append(self._sync_call(subscription), subscription)
-        else:
-            calls.append(subscription.target, subscription)
-            calls.tally += _DELIVERED
-
-    def _sync_call(self, subscription: Subscription) -> Callable[[Any], object]:
-        options, wants_context = subscription.options, subscription.description.wants_context
-        when, once = options.when, options.once
-
-        def call(event: Any) -> None:
-            if when is not None and not when(event):
-                return
-            if once and not self._spend(subscription):
-                return
-            handler = subscription.handler if options.weak else subscription.target
-            if handler is None:  # its object is gone, and the collector has not said so yet
-                return
-            self._tally += _DELIVERED
-            args = (event, self._make_context()) if wants_context else (event,)
-            if self._observers:
-                self._observe(subscription, handler, args)
-            else:
-                handler(*args)
-
-        return call
-
-    def _async_call(self, subscription: Subscription) -> Callable[[Any], object]:
-        options, wants_context = subscription.options, subscription.description.wants_context
-        when, once, is_observed = options.when, options.once, bool(self._observers)
-        put = self._deliveries.put
-
-        def call(event: Any) -> None:
-            if when is not None and not when(event):
-                return
-            if once and not self._spend(subscription):
-                return
-            put(
-                subscription,
-                event,
-                self._sender,
-                self._sender_key,
-                self._make_context() if wants_context else None,
-                self._tracker,
-                is_observed=is_observed,
-            )
-
-        return call
-
-    def _spend(self, subscription: Subscription) -> bool:
-        """Use up a subscription that is good for one event; whether it was still good."""
-        with self._registry.lock:
-            if not subscription.is_active:
-                return False
-            self._registry.expire(subscription)
-            return True
-
-    async def _call_async(self, delivery: Delivery) -> None:
-        subscription = delivery.queue.subscription
-        handler = subscription.handler if subscription.options.weak else subscription.target
-        if handler is None:
-            return
-        event, context = delivery.event, delivery.context
-        args = (event,) if context is None else (event, context)
-        if self._observers:
-            await self._observe_async(delivery, handler, args)
-        else:
-            await handler(*args)
-
-    def _begin_context(self, _: object) -> None:
-        self._context = None
-
-    def _make_context(self) -> Context:
-        """Return the present event's Context: the same one for all of its handlers."""
-        if self._context is None:
-            published_ns = self._published_ns
-            self._context = Context(
-                self._sender,
-                self._tally & _MASK,
-                time.time_ns() if published_ns is None else published_ns,
-                self,  # type: ignore[arg-type]  # an EventBus is one of these
-            )
-        return self._context
-
-    # --- middleware and observers -------------------------------------------------------
-
-    def _link(self, middleware: tuple[Middleware, ...]) -> Callable[[Any], None] | None:
-        """Fold *middleware* into one call, each of them isolated."""
-        if not middleware:
-            return None
-        call_next: CallNext = self._pass_middleware
-        for function in reversed(middleware):
-            call_next = self._link_one(function, call_next)
-        first = call_next
-
-        def begin(event: Any) -> None:
-            self._context = None
-            first(event)
-
-        return begin
-
-    def _link_one(self, middleware: Any, call_next: CallNext) -> CallNext:
-        wants_context = takes_context(middleware)
-
-        def link(event: Any) -> None:
-            try:
-                if wants_context:
-                    middleware(event, call_next, self._make_context())
-                else:
-                    middleware(event, call_next)
-            except (KeyboardInterrupt, SystemExit):
-                raise
-            except BaseException as exc:  # noqa: BLE001  # the middleware's, and it is reported
-                if self._strict:
-                    self._raised.append(exc)
-                context = f"middleware {handler_name(middleware)} failed on {_name(event)}"
-                self._report(exc, context, event, middleware, self._sender)
-
-        return link
+    def _middleware_failed(self, middleware: Any, event: Any, exc: BaseException) -> None:
+        if self._strict:
+            self._raised.append(exc)
+        context = f"middleware {handler_name(middleware)} failed on {_name(event)}"
+        self._report(exc, context, event, middleware, self._moment.sender)
 
     def _pass_middleware(self, event: Any) -> None:
         """Take what the last middleware passes on to its handlers."""
-        event = _wrap_payload(event)
-        key = self._sender_key if self._sender_key in self._registry.senders else None
+        event, moment = _wrap_payload(event), self._moment
+        key = moment.key if moment.key in self._registry.senders else None
         table = self._inner.setdefault(key, {})
         calls = table.get(type(event))
         if calls is None:
             with self._registry.lock:
-                calls = table[type(event)] = self._compile_route(type(event), self._sender)
+                calls = table[type(event)] = self._compiler.compile(
+                    type(event), moment.sender, begins=False
+                )
         if calls.needs_loop and self._runner is None:
             msg = f"{_name(event)} has an async handler, and the bus isn't running."
             raise BusNotRunning(msg)
@@ -858,53 +636,13 @@ class Dispatcher:
         self._tally += calls.tally
         self._run_calls(calls, event)
 
-    def _observe(
-        self, subscription: Subscription, handler: Callable[..., Any], args: tuple[Any, ...]
-    ) -> None:
-        call = HandlerCall(handler, args[0], self._sender)
-        started_ns = self._tell_started(call)
-        try:
-            handler(*args)
-        except BaseException as exc:
-            self._tell_finished(call, started_ns, exc)
-            raise
-        self._tell_finished(call, started_ns, None)
-
-    async def _observe_async(
-        self, delivery: Delivery, handler: Callable[..., Any], args: tuple[Any, ...]
-    ) -> None:
-        queued_ns = time.perf_counter_ns() - delivery.queued_ns
-        call = HandlerCall(handler, args[0], delivery.queue.sender, queued_ns)
-        started_ns = self._tell_started(call)
-        try:
-            await handler(*args)
-        except BaseException as exc:
-            self._tell_finished(call, started_ns, exc)
-            raise
-        self._tell_finished(call, started_ns, None)
-
-    def _tell_started(self, call: HandlerCall) -> int:
-        for observer in self._observers:
-            try:
-                observer.handler_started(call)
-            except Exception:
-                _log_observer(observer)
-        return time.perf_counter_ns()
-
-    def _tell_finished(
-        self, call: HandlerCall, started_ns: int, error: BaseException | None
-    ) -> None:
-        call = attrs.evolve(call, run_ns=time.perf_counter_ns() - started_ns, error=error)
-        for observer in self._observers:
-            try:
-                observer.handler_finished(call)
-            except Exception:
-                _log_observer(observer)
-
     # --- running and closing ------------------------------------------------------------
 
     async def _start(self) -> Runner:
         """Run in the event loop that this is awaited in."""
+        if self._runner is not None and self._runner.is_gone:
+            self._parked.clear()  # there is nobody left who could be told
+            self._end(self._runner)
         if self._runner is not None:
             msg = "The bus is running already; enter another one, or close this one first."
             raise EventBusError(msg)
@@ -925,10 +663,16 @@ class Dispatcher:
         """Be closed, once nothing runs in *runner* any more, or is waited for."""
         if self._runner is not runner:
             return
-        self._runner = self._deliveries.runner = None
+        self._runner = None
         self._thread = None
         self._state = State.CLOSED
         self._forget_routes()
+        self._deliveries.end()
+        # There is nothing left, unless it was closed without draining.
+        self._deliveries.dropped += len(self._handed_over) + len(self._queue)
+        self._handed_over.clear()
+        self._queue.clear()
+        self._is_handing_over = self._is_waited_for = False
         for parked in tuple(self._parked):
             parked.abort()
 
@@ -948,8 +692,9 @@ class Dispatcher:
         Args:
             drain: Whether to handle what is queued.
             timeout:
-                Seconds for all of it, after which handlers that ignore their cancellation are
-                left behind. None is as long as it takes to drain, and two seconds to cancel.
+                Seconds to drain in, or without *drain*, to cancel in; None is as long as it takes
+                to drain, and two seconds to cancel. Handlers that ignore their cancellation for
+                so long are left behind; after a drain that ran out of time, for two seconds.
 
         Raises:
             EventBusError: The bus runs in another thread's event loop.
@@ -967,8 +712,10 @@ class Dispatcher:
         if self._is_inside_handler():
             runner.request_stop(drain=drain, timeout=timeout)
             return
-        await runner.stop(drain=drain, timeout=timeout)
-        self._end(runner)
+        try:
+            await runner.stop(drain=drain, timeout=timeout)
+        finally:
+            self._end(runner)
 
     @contextlib.contextmanager
     def _attach(
@@ -1000,14 +747,18 @@ class Dispatcher:
             self._inner.pop(key, None)
 
     def _subscription_cancelled(self, subscription: Subscription) -> None:
-        current = self._current
+        current, runner = self._current, self._runner
         if current is not None:
             current.strike(subscription, self._uncount)
-        self._deliveries.forget(subscription)
+        if runner is None or self._thread == get_ident():
+            self._deliveries.forget(subscription)
+        else:  # another thread's: its queues are the loop's, whose workers skip what is cancelled
+            with contextlib.suppress(BusClosed):
+                runner.call_soon(lambda: self._deliveries.forget(subscription))
 
     def _uncount(self, _: object) -> None:
         """Stand in for a call that was counted in advance, and isn't made."""
-        self._tally -= _DELIVERED
+        self._tally -= DELIVERED
 
     def _forget_routes(self) -> None:
         self._fast.clear()
@@ -1016,7 +767,13 @@ class Dispatcher:
         self._inner.clear()
 
 
-_DISPATCHING: Final = frozenset({Dispatcher.publish.__code__, Dispatcher._run.__code__})  # noqa: SLF001
+Dispatcher.dispatching = frozenset(
+    {
+        Dispatcher.publish.__code__,
+        Dispatcher._run.__code__,  # noqa: SLF001
+        Dispatcher._work_off.__code__,  # noqa: SLF001  # in which a finalizer may publish
+    }
+)
 
 _CONSEQUENCES: Final = {
     Overflow.DROP_OLDEST: "the oldest is dropped for each new one",
@@ -1040,19 +797,3 @@ def _name(event: object) -> str:
 
 def _wrap_payload(event: Any) -> Any:
     return RealtimeModelRawServerEvent(event) if type(event) in PAYLOAD_TYPES else event
-
-
-def _log_unhandled(event: object) -> None:
-    logger.debug("no handler took an event", extra={"event_type": _name(event)})
-
-
-def _log_exception_event(event: RealtimeModelExceptionEvent) -> None:
-    logger.error(
-        "a failure that no handler of RealtimeModelExceptionEvent took",
-        extra={"context": event.context},
-        exc_info=event.exception,
-    )
-
-
-def _log_observer(observer: object) -> None:
-    logger.exception("an observer failed", extra={"observer": type(observer).__qualname__})

@@ -235,8 +235,8 @@ class RealtimeModelAudioEvent(_Weakrefable):
 
     Attributes:
         data:
-            Audio in the session's output format: for ``audio/pcm``, signed
-            16-bit little-endian mono samples at 24 kHz, never half a sample;
+            Audio in the session's output format, as the service sent it: for
+            ``audio/pcm``, signed 16-bit little-endian mono samples at 24 kHz;
             for ``audio/pcmu`` and ``audio/pcma``, one byte a sample at 8 kHz.
         response_id: The response that speaks.
         item_id: The item that is spoken.
@@ -814,7 +814,7 @@ def register_event(
     if event_type is None:
         return lambda cls: register_event(cls, name=name, replace=replace)
     if not (isinstance(event_type, type) and hasattr(event_type, "__attrs_attrs__")):
-        msg = f"{event_type!r} is no attrs class; decorate it with @attrs.frozen below @register_event."
+        msg = f"{event_type!r} is no attrs class; put @attrs.frozen below @register_event."
         raise EventTypeError(msg, event_type=event_type)
     if name is None:
         field = attrs.fields_dict(event_type).get("type")

@@ -49,6 +49,13 @@ __all__ = [
 ]
 
 
+def is_exit(exc: BaseException) -> bool:
+    """Whether *exc* is to end the program, and so is never caught: alone or in a group."""
+    if isinstance(exc, BaseExceptionGroup):
+        return any(is_exit(inner) for inner in exc.exceptions)
+    return isinstance(exc, (KeyboardInterrupt, SystemExit))
+
+
 class EventBusError(Exception):
     """The root of everything that eventbus raises itself."""
 

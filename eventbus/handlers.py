@@ -10,13 +10,27 @@ registered.
 from __future__ import annotations
 
 import difflib
+import functools
 import inspect
 import math
 import types
 import typing
 from collections.abc import Callable, Iterator
 from types import UnionType
-from typing import TYPE_CHECKING, Any, Final, ParamSpec, Protocol, TypeVar, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Final,
+    Generic,
+    Never,
+    ParamSpec,
+    Protocol,
+    TypeAlias,
+    TypedDict,
+    TypeVar,
+    Unpack,
+    overload,
+)
 
 import attrs
 from blinker import ANY
@@ -62,36 +76,64 @@ class Context:
     bus: EventBus = attrs.field(repr=False)
 
 
-# --- types: what a handler may look like -----------------------------------------------------
+# --- types: what `on` takes ------------------------------------------------------------------
+#
+# Overloads tell one, two and three classes. Of four and more, and of a union object, the checkers
+# can't tell the classes: a handler of anything will do, as for Never, and what is waited for is
+# Any. Never also because mypy takes the expression A | B for "UnionType or type[A]" and joins
+# what both give: Subscriber[Never] | Subscriber[A] is Subscriber[A], which a handler of A | B
+# fits. These overloads must not match what the others refuse, or it would pass after all.
+
+EventType: TypeAlias = type[Any] | UnionType
+
+
+class HandlerOptions(TypedDict, Generic[E1], total=False):
+    """What `on` takes besides event types, for type checkers; see `EventBus.on`."""
+
+    sender: Any
+    priority: int
+    once: bool
+    when: Callable[[E1], object] | None
+    timeout: float | None
+    weak: bool
+    mailbox: Mailbox | None
+
+
+HandlerOf: TypeAlias = Callable[[E1], object] | Callable[[E1, Context], object]
+
+
+# --- types: what `on` decorates --------------------------------------------------------------
 #
 # A decorator has to promise two things of its argument F: F accepts the event, and F comes back
 # as it was. A type variable can't be bounded by another one, so neither a bound nor a plain
 # Callable says both. A protocol with an overloaded __call__ does: a function matches it only if
 # it matches each overload; the first checks, the second captures the signature, names included.
+# (pyright would have the event covariant, argument or not: it looks at the last overload only.
+# And neither checker looks into a lambda for such a protocol; `EventBus.subscribe` is for those.)
 
 
-class _TakesEvent(Protocol[EventT_contra, P, ResultT_co]):
+class _TakesEvent(Protocol[EventT_contra, P, ResultT_co]):  # pyright: ignore[reportInvalidTypeVarUse]
     @overload
     def __call__(self, event: EventT_contra, /) -> object: ...
     @overload
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> ResultT_co: ...
 
 
-class _TakesEventAndContext(Protocol[EventT_contra, P, ResultT_co]):
+class _TakesEventAndContext(Protocol[EventT_contra, P, ResultT_co]):  # pyright: ignore[reportInvalidTypeVarUse]
     @overload
     def __call__(self, event: EventT_contra, context: Context, /) -> object: ...
     @overload
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> ResultT_co: ...
 
 
-class _MethodTakesEvent(Protocol[EventT_contra, P, ResultT_co]):
+class _MethodTakesEvent(Protocol[EventT_contra, P, ResultT_co]):  # pyright: ignore[reportInvalidTypeVarUse]
     @overload
     def __call__(self, instance: Any, event: EventT_contra, /) -> object: ...
     @overload
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> ResultT_co: ...
 
 
-class _MethodTakesEventAndContext(Protocol[EventT_contra, P, ResultT_co]):
+class _MethodTakesEventAndContext(Protocol[EventT_contra, P, ResultT_co]):  # pyright: ignore[reportInvalidTypeVarUse]
     @overload
     def __call__(self, instance: Any, event: EventT_contra, context: Context, /) -> object: ...
     @overload
@@ -154,7 +196,7 @@ def _flatten(event_types: tuple[object, ...]) -> Iterator[type[Any]]:
         if isinstance(event_type, UnionType) or typing.get_origin(event_type) is typing.Union:
             yield from _flatten(typing.get_args(event_type))
         elif type(event_type).__name__ == "TypeAliasType":  # "type X = A | B", Python 3.12
-            yield from _flatten((event_type.__value__,))  # type: ignore[attr-defined]  # not in 3.11
+            yield from _flatten((event_type.__value__,))  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]  # not in 3.11
         elif not isinstance(event_type, type) or isinstance(event_type, types.GenericAlias):
             hint = "name its class"
             if inspect.isroutine(event_type):
@@ -162,6 +204,9 @@ def _flatten(event_types: tuple[object, ...]) -> Iterator[type[Any]]:
             elif isinstance(event_type, str):
                 hint = "write the class itself, not its name"
             msg = f"{event_type!r} is no event class; {hint}."
+            raise EventTypeError(msg, event_type=event_type)
+        elif event_type is Any:  # a class since Python 3.11, and nobody's base
+            msg = "typing.Any is no event class; a handler of object gets every event."
             raise EventTypeError(msg, event_type=event_type)
         elif event_type in PAYLOAD_TYPES:
             msg = (
@@ -196,8 +241,7 @@ class Handler:
 
 def handler_name(handler: object) -> str:
     """Return what messages call *handler*: its module and qualified name."""
-    while hasattr(handler, "func") and not hasattr(handler, "__qualname__"):
-        handler = handler.func  # functools.partial
+    handler = _unwrap(handler)
     name = getattr(handler, "__qualname__", None) or type(handler).__qualname__
     module = getattr(handler, "__module__", None) or type(handler).__module__
     return f"{module}.{name}"
@@ -227,15 +271,27 @@ def describe_handler(handler: object) -> Handler:
 
 def is_async(handler: object) -> bool:
     """Whether calling *handler* gives a coroutine; also true of objects with an async __call__."""
-    if inspect.iscoroutinefunction(handler):
-        return True
-    call = getattr(type(handler), "__call__", None)  # noqa: B004  # the method, to look at it
-    return not inspect.isroutine(handler) and inspect.iscoroutinefunction(call)
+    return any(map(inspect.iscoroutinefunction, _what_runs(handler)))
+
+
+def _unwrap(handler: object) -> object:
+    """Return what a functools.partial calls in the end."""
+    while isinstance(handler, functools.partial):
+        handler = handler.func
+    return handler
+
+
+def _what_runs(handler: object) -> Iterator[object]:
+    """Yield *handler*, and the method that calling it runs, if it is an object of its own."""
+    handler = _unwrap(handler)
+    yield handler
+    if not inspect.isroutine(handler):
+        yield getattr(type(handler), "__call__", None)  # noqa: B004  # the method, to look at it
 
 
 def _refuse_generators(handler: object, name: str) -> None:
     for is_generator in (inspect.isgeneratorfunction, inspect.isasyncgenfunction):
-        if is_generator(handler):
+        if any(map(is_generator, _what_runs(handler))):
             msg = f"{name} is a generator function: calling it runs nothing. Take out the yield."
             raise HandlerError(msg, handler=handler)
 
@@ -264,13 +320,11 @@ def _required_arguments(handler: Callable[..., Any], name: str) -> int:
             )
             raise HandlerError(msg, handler=handler)
     if accepted == 0:
-        msg = f"{name} takes no argument; a handler takes the event: def {_last(name)}(event)."
+        last = name.rpartition(".")[2]
+        example = "lambda event: ..." if last == "<lambda>" else f"def {last}(event)"
+        msg = f"{name} takes no argument; a handler takes the event: {example}."
         raise HandlerError(msg, handler=handler)
     return max(required, 1)
-
-
-def _last(name: str) -> str:
-    return name.rpartition(".")[2].strip("<>")
 
 
 # --- options ---------------------------------------------------------------------------------
@@ -280,7 +334,8 @@ def _last(name: str) -> str:
 class Options:
     """What `on` takes besides event types; see `EventBus.on`."""
 
-    sender: Any = ANY
+    # Whoever compares options knows that the senders are the same, and not every == gives a bool.
+    sender: Any = attrs.field(default=ANY, eq=False)
     priority: int = 0
     once: bool = False
     when: Callable[[Any], object] | None = None
@@ -369,31 +424,10 @@ class Mark:
 
 
 @overload
-def on(
-    event_type: type[E1],
-    /,
-    *,
-    sender: Any = ANY,
-    priority: int = 0,
-    once: bool = False,
-    when: Callable[[E1], object] | None = None,
-    timeout: float | None = None,
-    weak: bool = False,
-    mailbox: Mailbox | None = None,
-) -> Marker[E1]: ...
+def on(event_type: type[E1], /, **options: Unpack[HandlerOptions[E1]]) -> Marker[E1]: ...
 @overload
 def on(
-    event_type: type[E1],
-    event_type2: type[E2],
-    /,
-    *,
-    sender: Any = ANY,
-    priority: int = 0,
-    once: bool = False,
-    when: Callable[[E1 | E2], object] | None = None,
-    timeout: float | None = None,
-    weak: bool = False,
-    mailbox: Mailbox | None = None,
+    event_type: type[E1], event_type2: type[E2], /, **options: Unpack[HandlerOptions[E1 | E2]]
 ) -> Marker[E1 | E2]: ...
 @overload
 def on(
@@ -401,26 +435,22 @@ def on(
     event_type2: type[E2],
     event_type3: type[E3],
     /,
-    *,
-    sender: Any = ANY,
-    priority: int = 0,
-    once: bool = False,
-    when: Callable[[E1 | E2 | E3], object] | None = None,
-    timeout: float | None = None,
-    weak: bool = False,
-    mailbox: Mailbox | None = None,
+    **options: Unpack[HandlerOptions[E1 | E2 | E3]],
 ) -> Marker[E1 | E2 | E3]: ...
 @overload
 def on(
-    *event_types: type[Any] | UnionType,
-    sender: Any = ANY,
-    priority: int = 0,
-    once: bool = False,
-    when: Callable[[Any], object] | None = None,
-    timeout: float | None = None,
-    weak: bool = False,
-    mailbox: Mailbox | None = None,
-) -> Marker[Any]: ...
+    union: UnionType, /, *more: EventType, **options: Unpack[HandlerOptions[Any]]
+) -> Marker[Never]: ...
+@overload
+def on(
+    a: EventType,
+    b: EventType,
+    c: EventType,
+    d: EventType,
+    /,
+    *more: EventType,
+    **options: Unpack[HandlerOptions[Any]],
+) -> Marker[Never]: ...
 def on(
     *event_types: Any,
     sender: Any = ANY,
@@ -506,8 +536,15 @@ def marks_in(listener: object) -> Iterator[tuple[Any, Mark]]:
 
 
 def _marks_of(value: Any) -> tuple[Mark, ...]:
-    for candidate in (value, getattr(value, "__func__", None)):  # static and class methods
-        marks = getattr(candidate, "__dict__", {}).get(MARKS_ATTRIBUTE, ())
-        if marks:
-            return typing.cast("tuple[Mark, ...]", marks)
-    return ()
+    # The class first: a module may hold a proxy that allows no look at its attributes.
+    if isinstance(value, (staticmethod, classmethod)):
+        return _marks_of(value.__func__) + _own_marks(value)
+    return _own_marks(value)
+
+
+def _own_marks(value: Any) -> tuple[Mark, ...]:
+    try:
+        marks = vars(value).get(MARKS_ATTRIBUTE, ())
+    except Exception:  # noqa: BLE001  # other people's __dict__; without one there is no mark
+        return ()
+    return typing.cast("tuple[Mark, ...]", marks)

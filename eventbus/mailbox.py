@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import enum
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final
+from types import UnionType
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 import anyio
 import attrs
@@ -64,7 +65,11 @@ def _overflow(_: object, __: object, value: object) -> None:
         raise OptionError(msg, option="overflow")
 
 
-def _event_types(value: type[Any] | Iterable[type[Any]]) -> tuple[type[Any], ...]:
+def _event_types(
+    value: type[Any] | UnionType | Iterable[type[Any]],
+) -> tuple[type[Any], ...]:
+    if isinstance(value, UnionType):
+        value = get_args(value)
     classes = (value,) if isinstance(value, type) else tuple(value)
     for cls in classes:
         if not isinstance(cls, type):
@@ -110,13 +115,27 @@ class MailboxQueue:
         sender: The sender whose events are in it.
         key: What tells that sender from others.
         items: What waits, the oldest first; whoever works through it pops from the left.
-        running: How many events from it are being handled.
+        awaited: What the handler waits for before it goes on with it.
+        is_running: Whether an event from it is being handled.
+        tracker: Who waits for that event.
         in_burst: Whether something was dropped since the queue last ran dry.
         room: Set when there is room again, if somebody waits for that.
     """
 
-    __slots__ = ("in_burst", "items", "key", "owner", "room", "running", "sender", "settings",
-                 "subscription")  # fmt: skip
+    __slots__ = (
+        "awaited",
+        "in_burst",
+        "is_running",
+        "items",
+        "key",
+        "owner",
+        "room",
+        "sender",
+        "serial",
+        "settings",
+        "subscription",
+        "tracker",
+    )  # fmt: skip
 
     def __init__(
         self, settings: Mailbox, owner: Any, subscription: Any, sender: Any, key: Hashable
@@ -127,8 +146,11 @@ class MailboxQueue:
         self.sender = sender
         self.key = key
         self.items: deque[Any] = deque()
-        self.running = 0
+        self.is_running = False
+        self.tracker: Any = None
         self.in_burst = False
+        self.serial = 0
+        self.awaited: tuple[Any, ...] = ()
         self.room: anyio.Event | None = None
 
     @property

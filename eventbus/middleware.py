@@ -8,6 +8,7 @@ it does not pass on goes no further::
         if event.type != "audio" or any(event.data):
             call_next(event)
 
+One that crashes is reported, and the event goes on as it came: a broken log must not end a call.
 Like a handler, it may take a `Context` as a third argument. An `Observer` sees each handler
 call instead, and changes nothing: it serves tracing and metrics.
 """
@@ -16,12 +17,13 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from time import perf_counter_ns
 from typing import Any, Protocol, TypeAlias
 
 import attrs
 
-from .exceptions import HandlerError
+from .exceptions import HandlerError, is_exit
 from .handlers import Context, handler_name, is_async
 
 __all__ = [
@@ -32,6 +34,8 @@ __all__ = [
     "Observer",
     "summarize",
 ]
+
+logger = logging.getLogger(__name__)
 
 CallNext: TypeAlias = Callable[[Any], None]
 """Passes an event on: to the next middleware, or to the handlers."""
@@ -80,6 +84,72 @@ class Observer(Protocol):
         """See a call that has returned, failed, timed out or was cancelled."""
 
 
+def observe(
+    observers: tuple[Observer, ...],
+    handler: Callable[..., object],
+    args: tuple[Any, ...],
+    sender: Any,
+) -> None:
+    """Call *handler*, and let *observers* see it."""
+    call = HandlerCall(handler, args[0], sender)
+    started_ns = _tell_started(observers, call)
+    error: BaseException | None = None
+    try:
+        handler(*args)
+    except BaseException as exc:
+        error = exc
+        raise
+    finally:
+        _tell_finished(observers, call, started_ns, error)
+
+
+async def observe_async(
+    observers: tuple[Observer, ...],
+    handler: Callable[..., Awaitable[object]],
+    args: tuple[Any, ...],
+    sender: Any,
+    queued_ns: int,
+) -> None:
+    """
+    Call *handler*, and let *observers* see it.
+
+    Args:
+        queued_ns: When the event was queued (`time.perf_counter_ns`), or 0 if nobody observed.
+    """
+    waited_ns = perf_counter_ns() - queued_ns if queued_ns else 0
+    call = HandlerCall(handler, args[0], sender, waited_ns)
+    started_ns = _tell_started(observers, call)
+    error: BaseException | None = None
+    try:
+        await handler(*args)
+    except BaseException as exc:
+        error = exc
+        raise
+    finally:
+        _tell_finished(observers, call, started_ns, error)
+
+
+def _tell_started(observers: tuple[Observer, ...], call: HandlerCall) -> int:
+    for observer in observers:
+        _tell(observer, observer.handler_started, call)
+    return perf_counter_ns()
+
+
+def _tell_finished(
+    observers: tuple[Observer, ...], call: HandlerCall, started_ns: int, error: BaseException | None
+) -> None:
+    call = attrs.evolve(call, run_ns=perf_counter_ns() - started_ns, error=error)
+    for observer in observers:
+        _tell(observer, observer.handler_finished, call)
+
+
+def _tell(observer: Observer, method: Callable[[HandlerCall], None], call: HandlerCall) -> None:
+    try:
+        method(call)
+    except Exception:
+        logger.exception("an observer failed", extra={"observer": type(observer).__qualname__})
+
+
 def summarize(event: Any) -> dict[str, object]:
     """
     Return what can be told of *event* without its content.
@@ -113,7 +183,7 @@ def _summarize_value(name: str, value: object) -> object:
         case BaseException():
             return f"<{type(value).__qualname__}>"
         case Mapping():
-            return f"<mapping of {len(value)}>"
+            return "<mapping>"  # its length would have to be parsed first, if it is a frame
         case list() | tuple():
             return f"<{len(value)} values>"
         case _:
@@ -171,6 +241,69 @@ class LoggingMiddleware:
             for field in attrs.fields(type(event))
             if (value := getattr(event, field.name)) is not None and field.name != "type"
         }
+
+
+def chain(
+    middleware: Iterable[Middleware],
+    last: CallNext,
+    *,
+    on_failure: Callable[[Any, Any, BaseException], None],
+    begin_context: Callable[[Any], None],
+    make_context: Callable[[], Context],
+) -> CallNext | None:
+    """
+    Fold *middleware* into one call; None if there is none.
+
+    One that fails is as good as not there: the event goes on as it came.
+
+    Args:
+        middleware: The functions, the first one first.
+        last: What the last one passes events on to.
+        on_failure: Called with a middleware, its event, and what it raised.
+        begin_context: Called with each event, first of all.
+        make_context: Returns the event's Context.
+
+    Raises:
+        HandlerError: One of them can't be middleware.
+    """
+
+    def link(function: Any, call_next: CallNext) -> CallNext:
+        wants_context = takes_context(function)
+
+        def call(event: Any) -> None:
+            was_passed_on = False
+
+            def pass_on(event: Any) -> None:
+                nonlocal was_passed_on
+                was_passed_on = True
+                call_next(event)
+
+            try:
+                if wants_context:
+                    function(event, pass_on, make_context())
+                else:
+                    function(event, pass_on)
+            except BaseException as exc:
+                if is_exit(exc):
+                    raise
+                on_failure(function, event, exc)
+                if not was_passed_on:
+                    call_next(event)
+
+        return call
+
+    functions = tuple(middleware)
+    if not functions:
+        return None
+    first = last
+    for function in reversed(functions):
+        first = link(function, first)
+
+    def begin(event: Any) -> None:
+        begin_context(event)
+        first(event)
+
+    return begin
 
 
 def takes_context(middleware: Any) -> bool:

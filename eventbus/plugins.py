@@ -39,7 +39,7 @@ def find_plugins(names: Iterable[str] | None, exclude: Iterable[str]) -> list[En
         PluginNotFoundError: A name that was asked for is nobody's.
     """
     found = {entry_point.name: entry_point for entry_point in entry_points(group=GROUP)}
-    wanted = sorted(found) if names is None else list(_checked(names, "names"))
+    wanted = sorted(found) if names is None else list(dict.fromkeys(_checked(names, "names")))
     for name in wanted:
         if name not in found:
             known = ", ".join(sorted(found)) or "none"

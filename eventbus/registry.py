@@ -1,7 +1,7 @@
 """
 Who subscribed to what: one blinker `Signal` per event class.
 
-blinker keeps the books, with subscriptions as receivers and sessions as senders; its
+blinker keeps the books, with entries for subscriptions as receivers and sessions as senders; its
 ``receiver_connected`` and ``receiver_disconnected`` tell when a route has become stale. Its
 dispatch is not used (see the module `dispatch`).
 
@@ -66,6 +66,20 @@ def handler_identity(handler: Any) -> Hashable:
     return id(handler)
 
 
+class _Entry:
+    """
+    What blinker has of a subscription.
+
+    Struck out, it may stay in blinker's books for a while, and must keep nothing alive: neither
+    the handler nor the sender.
+    """
+
+    __slots__ = ("subscription",)
+
+    def __init__(self, subscription: Subscription) -> None:
+        self.subscription: Subscription | None = subscription
+
+
 class Subscription:
     """
     One handler's wish for the events of some classes; `cancel` ends it.
@@ -80,8 +94,9 @@ class Subscription:
         is_cancelled: Whether what is queued for it was given up, too.
     """
 
-    __slots__ = ("__weakref__", "_ref", "_registry", "description", "event_types", "identity",
-                 "is_active", "is_cancelled", "options", "order", "queues", "target")  # fmt: skip
+    __slots__ = ("__weakref__", "_ref", "_registry", "description", "direct", "entry",
+                 "event_types", "identity", "is_active", "is_cancelled", "options", "order",
+                 "queues", "target")  # fmt: skip
 
     def __init__(
         self,
@@ -97,12 +112,15 @@ class Subscription:
         self.event_types = event_types
         self.options = options
         self.order = order
+        self.entry = _Entry(self)
         self.is_active = True
         self.is_cancelled = False
         # Queues of its events, by sender key; only those that aren't empty.
         self.queues: dict[Hashable, Any] = {}
         # What is called: the handler, unless the bus subscribed on somebody's behalf.
         self.target: Callable[..., Any] = description.call
+        # What a worker may call without asking anybody; set by the bus.
+        self.direct: Callable[..., Any] | None = None
         self._ref: weakref.WeakMethod[Any] | None = None
         if options.weak:
             self._ref = weakref.WeakMethod(description.call, self._forget)
@@ -113,6 +131,7 @@ class Subscription:
 
     @property
     def handler(self) -> Callable[..., Any] | None:
+        """The callable, as it was given; None if it was held weakly and is gone."""
         return self.description.call if self._ref is None else self._ref()
 
     def cancel(self) -> None:
@@ -276,8 +295,9 @@ class Registry:
         if not subscription.is_active:
             return
         subscription.is_active = False
+        subscription.entry.subscription = None
         options = subscription.options
-        receiver: Any = subscription
+        receiver: Any = subscription.entry
         for event_type in subscription.event_types:
             signal = self._signals[event_type]
             signal.disconnect(receiver, sender=_blinker_sender(options.sender))
@@ -314,7 +334,9 @@ class Registry:
         self._remove_dead()
         signal = self._signals.get(event_type)
         if signal is not None:
-            yield from signal.receivers_for(_blinker_sender(sender))  # type: ignore[misc]  # ours
+            entries: Any = signal.receivers_for(_blinker_sender(sender))
+            for entry in entries:
+                yield entry.subscription
 
     def purged_by(self, event_type: type[Any], sender: object) -> list[Subscription]:
         """Return whose queues of *sender* an event of *event_type* empties."""
@@ -326,9 +348,10 @@ class Registry:
             if subscription.options.sender is ANY or sender_key(subscription.options.sender) == key
         ]
 
-    def _connect(self, event_type: type[Any], subscription: Any) -> None:
+    def _connect(self, event_type: type[Any], subscription: Subscription) -> None:
+        receiver: Any = subscription.entry
         self._signal(event_type).connect(
-            subscription, sender=_blinker_sender(subscription.options.sender), weak=False
+            receiver, sender=_blinker_sender(subscription.options.sender), weak=False
         )
 
     def _signal(self, event_type: type[Any]) -> Signal:
@@ -348,10 +371,10 @@ class Registry:
         if struck_out >= _REWRITE_FROM and struck_out * 2 >= len(signal.receivers):
             struck_out = 0
             del self._signals[event_type]
-            receivers: list[Any] = list(signal.receivers.values())
-            live = [subscription for subscription in receivers if subscription.is_active]
-            for subscription in live:
-                self._connect(event_type, subscription)
+            entries: list[Any] = list(signal.receivers.values())
+            for entry in entries:
+                if entry.subscription is not None:
+                    self._connect(event_type, entry.subscription)
         self._struck_out[event_type] = struck_out
 
     def _remove_dead(self) -> None:

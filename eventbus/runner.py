@@ -15,6 +15,7 @@ lines per backend are here and nowhere else.
 from __future__ import annotations
 
 import logging
+import math
 import sys
 from collections import deque
 from threading import get_ident
@@ -23,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 import anyio
 import anyio.lowlevel
 
-from .exceptions import BusClosed
+from .exceptions import BusClosed, is_exit
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -45,8 +46,8 @@ class _Parking:
 
     __slots__ = ("event", "job")
 
-    def __init__(self) -> None:
-        self.event = anyio.Event()
+    def __init__(self, event: anyio.Event) -> None:
+        self.event = event
         self.job: Callable[[], Awaitable[None]] | None = None
 
 
@@ -85,6 +86,9 @@ class Runner:
         self._stopping = False
         self._draining = True
         self._finished = anyio.Event()
+        # That of the backend: anyio.Event itself looks for the backend each time, and that takes
+        # longer than all else that it takes to park.
+        self._event_class = type(self._finished)
         # The scope of whoever entered "async with bus": a KeyboardInterrupt in a job ends it.
         self._host = anyio.CancelScope()
         self._host_task = anyio.get_current_task().id
@@ -98,6 +102,24 @@ class Runner:
             return self._native.create_task(self._main(), name="eventbus")
         trio = sys.modules["trio"]  # a trio token, so trio is there
         return trio.lowlevel.spawn_system_task(self._main, name="eventbus")
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the loop was closed, and nobody has told the bus; trio always does."""
+        is_closed = getattr(self._native, "is_closed", None)
+        return is_closed is not None and bool(is_closed())
+
+    def is_cancelled(self) -> bool:
+        """
+        Whether a cancellation in the present worker is the runner's or the loop's.
+
+        Else it is the own idea of whoever raised it. The end of `asyncio.run` knows nothing of
+        scopes: it cancels all tasks there are, and marks each of them before any of them runs.
+        """
+        if anyio.current_effective_deadline() == -math.inf:
+            return True
+        cancelling = getattr(self._task, "cancelling", None)  # an asyncio task's
+        return cancelling is not None and cancelling() > 0
 
     def call_soon(self, function: Callable[[], None]) -> None:
         """
@@ -151,7 +173,9 @@ class Runner:
         while True:
             try:
                 await job()
-            except (KeyboardInterrupt, SystemExit) as exc:
+            except BaseException as exc:
+                if not is_exit(exc):
+                    raise
                 self.fail(exc)
                 return
             finally:
@@ -160,7 +184,8 @@ class Runner:
                     self._wake.set()
             if len(self._parked) >= _MAX_PARKED:
                 return
-            parking = _Parking()
+            del job  # and with it what it has worked on
+            parking = _Parking(self._event_class())
             self._parked.append(parking)
             await parking.event.wait()
             assert parking.job is not None

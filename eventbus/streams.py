@@ -53,6 +53,7 @@ class Attach(Protocol):
         Raises:
             BusNotRunning: The bus doesn't run.
         """
+        ...
 
 
 class _Waiter:
@@ -77,8 +78,9 @@ class _Waiter:
         self.happened.set()
 
     def abort(self) -> None:
-        self.error = BusClosed("The bus was closed while an event was waited for.")
-        self.happened.set()
+        if not self.happened.is_set():
+            self.error = BusClosed("The bus was closed while an event was waited for.")
+            self.happened.set()
 
 
 async def expect(
@@ -154,6 +156,8 @@ class Stream(Generic[EventT_co]):
         traceback: TracebackType | None,
     ) -> None:
         self._attachment.__exit__(exc_type, exc, traceback)
+        if self._queue is not None:  # both lead back here, and what is in it should go with it
+            self._queue.owner = self._queue.subscription = None
         self.abort()
 
     def __aiter__(self) -> Self:

@@ -25,6 +25,12 @@ CORE = (
     "exceptions",
     "items",
     "events",
+    "faults",
+    "remote",
+    "plain",
+    "rules",
+    "declared",
+    "documents",
     "codec",
     "mailbox",
     "handlers",
@@ -42,6 +48,9 @@ CORE = (
 
 # Not for the bus itself: whoever wants one of these imports it.
 LEAVES = {"codec", "testing"}
+
+# What only the codec is made of: nothing else imports one of these.
+CODEC = {"faults", "remote", "plain", "rules", "declared", "documents"}
 
 # What a folder may import of the core. A decoder makes events; it has never heard of a bus.
 FOLDERS = {
@@ -62,6 +71,7 @@ OTHER_PACKAGES = {
     "msgspec": {"codec", "wire", "cli"},
     "pybase64": {"wire"},
     "rich": {"cli"},
+    "trio": {"testing"},  # for annotations only
 }
 
 
@@ -189,6 +199,19 @@ def test_core_imports_no_leaf():
         found
         for found in INTERNAL
         if part(found.importer) in {"", *CORE} and part(found.imported) in LEAVES
+    ]
+
+    assert not offenders, report(offenders)
+
+
+def test_parts_of_the_codec_are_its_own():
+    """
+    Only the codec imports what it is made of: whoever wants a name of it imports `eventbus.codec`.
+    """
+    offenders = [
+        found
+        for found in INTERNAL
+        if part(found.imported) in CODEC and part(found.importer) not in {*CODEC, "codec"}
     ]
 
     assert not offenders, report(offenders)

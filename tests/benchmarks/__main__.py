@@ -1,0 +1,118 @@
+"""
+How fast eventbus is: one table of ratios, measured side by side in one run.
+
+Run it from the checkout, with everything installed that it compares with::
+
+    pip install -e '.[bench]'
+    python tests/benchmarks
+
+It takes about two minutes. What is compared, and how, the modules beside this one say;
+``docs/explanation/performance.md`` has the table of one run, and what to make of it.
+"""
+
+# ruff: noqa: T201 (printing is what a command does)
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import platform
+import sys
+from importlib.metadata import version
+
+import attrs
+from measuring import QUICK, Effort
+from table import Kind, Line, lines
+
+_COMPARED_WITH = (
+    "blinker",
+    "pyee",
+    "psygnal",
+    "eventkit",
+    "msgspec",
+    "pybase64",
+    "openai",
+    "openai-agents",
+    "pydantic",
+)
+
+
+def machine() -> dict[str, object]:
+    """Return what it is measured on, and compared with."""
+    return {
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "system": f"{platform.system()} {platform.machine()}",
+        "cores": os.cpu_count(),
+        "versions": {name: version(name) for name in _COMPARED_WITH},
+    }
+
+
+def _time(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    nanoseconds = seconds * 1e9
+    return f"{nanoseconds:.0f} ns" if nanoseconds < 9_999.5 else f"{nanoseconds / 1e3:.0f} us"
+
+
+def _value(line: Line) -> str:
+    if line.kind is Kind.MEMORY:
+        return f"{line.value:.0f} bytes"
+    return f"{line.value:.2f}{line.kind.value}"
+
+
+def _target(line: Line) -> str:
+    if line.target is None:
+        return ""
+    bound = "at least" if line.kind is Kind.PEER else "at most"
+    return f"{bound} {line.target:g}{'' if line.is_met else '  MISSED'}"
+
+
+def _row(line: Line) -> str:
+    spread = "" if line.low is None else f"({line.low:.2f} to {line.high:.2f})"
+    return (
+        f"  {line.against:<30}{_time(line.ours_s):>8}{_time(line.other_s):>9}"
+        f"{_value(line):>17}  {spread:<18}{_target(line)}"
+    ).rstrip()
+
+
+def _as_dict(line: Line) -> dict[str, object]:
+    return {**attrs.asdict(line), "kind": line.kind.name.lower(), "is_met": line.is_met}
+
+
+async def _run(*, effort: Effort, as_json: bool) -> None:
+    facts = machine()
+    measured: list[Line] = []
+    if effort is QUICK:
+        print("Everything was run once: the figures mean nothing.", file=sys.stderr)
+    if not as_json:
+        print(f"{facts['python']}, {facts['system']}, {facts['cores']} cores")
+        print(*(f"{name} {number}" for name, number in facts["versions"].items()), sep=", ")
+        print(f"\n{'':<32}{'eventbus':>8}{'other':>9}{'ratio':>17}  {'middle half':<18}target")
+    async for line in lines(effort):
+        if as_json:
+            print(line.work, line.against, sep=": ", file=sys.stderr)
+        else:
+            if not measured or measured[-1].work != line.work:
+                print(f"\n{line.work}")
+            print(_row(line), flush=True)
+        measured.append(line)
+    if as_json:
+        print(json.dumps({**facts, "lines": [_as_dict(line) for line in measured]}, indent=2))
+
+
+def main() -> None:
+    """Measure, and print the table."""
+    parser = argparse.ArgumentParser(prog="python tests/benchmarks", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument(
+        "--quick", action="store_true", help="run everything once, to see that it works"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
+    options = parser.parse_args()
+    asyncio.run(_run(effort=QUICK if options.quick else Effort(), as_json=options.json))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,172 @@
+"""
+The rows of the table: what is measured, against what, and what was to be reached.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import AsyncIterator
+from typing import Final
+
+import attrs
+import bursts
+import decoding
+import growth
+import memory
+import publishing
+from frames import SERIES
+from measuring import Comparison, Effort
+
+__all__ = ["Kind", "Line", "lines"]
+
+
+class Kind(enum.Enum):
+    """What a line says."""
+
+    LIMIT = "x its time"
+    """How many times as long as the other eventbus takes; the less, the better."""
+
+    PEER = "x faster"
+    """How many times as long as eventbus the other takes; the more, the better."""
+
+    VARIANT = "x as long"
+    """How many times as long it takes in other circumstances."""
+
+    MEMORY = "bytes"
+
+
+@attrs.frozen
+class Line:
+    """
+    One line of the table.
+
+    Attributes:
+        work: What is done.
+        against: What eventbus is compared with; or the circumstances, where it is itself.
+        kind: What the value says.
+        value: The median of the ratios, or bytes.
+        low, high: The middle half of the ratios.
+        target: What was to be reached, if anything was.
+        ours_s: Seconds that eventbus takes, at its fastest.
+        other_s: Seconds that the other takes, at its fastest.
+    """
+
+    work: str
+    against: str
+    kind: Kind
+    value: float
+    low: float | None = None
+    high: float | None = None
+    target: float | None = None
+    ours_s: float | None = None
+    other_s: float | None = None
+
+    @property
+    def is_met(self) -> bool | None:
+        """Whether the target was reached; None if there is none."""
+        if self.target is None:
+            return None
+        return self.value >= self.target if self.kind is Kind.PEER else self.value <= self.target
+
+
+def _line(
+    comparison: Comparison, work: str, kind: Kind, ours: str, other: str, target: float | None
+) -> Line:
+    sides = (ours, other) if kind is Kind.LIMIT else (other, ours)
+    ratio = comparison.ratio(*sides)
+    return Line(
+        work,
+        other,
+        kind,
+        ratio.median,
+        ratio.low,
+        ratio.high,
+        target,
+        comparison.fastest(ours),
+        comparison.fastest(other),
+    )
+
+
+# Handlers -> at most so many times the time of the loop.
+_LOOP_TARGETS: Final = {1: 2.5, 10: 1.3}
+# "Faster than each, 1.5 times faster than the fastest" is 1.5 times faster than each.
+_PEER_TARGET: Final = 1.5
+
+
+async def _publishing(effort: Effort) -> AsyncIterator[Line]:
+    for handlers, target in _LOOP_TARGETS.items():
+        comparison = await publishing.publish(handlers, effort)
+        work = f"publish to {handlers} handler{'s' if handlers > 1 else ''}"
+        ours = publishing.OURS
+        yield _line(comparison, work, Kind.LIMIT, ours, publishing.LIMIT, target)
+        for peer in publishing.PEERS:
+            yield _line(comparison, work, Kind.PEER, ours, peer, _PEER_TARGET)
+        for variant in (publishing.RUNNING, publishing.IN_SCOPE):
+            yield _line(comparison, work, Kind.VARIANT, ours, variant, None)
+
+
+# Series -> so many times faster than openai-agents, than the openai SDK.
+_SDK_TARGETS: Final = {
+    "audio, 20 ms": (5, 8),
+    "audio, 200 ms": (8, 8),
+    "transcript delta": (4, 25),
+    "message item": (50, None),
+}
+_DECODE_TARGET: Final = 1.5
+
+
+async def _decoding(effort: Effort) -> AsyncIterator[Line]:
+    for series in SERIES:
+        comparison = await decoding.decode_and_publish(series, effort)
+        work, ours = f"frame to handler: {series.name}", decoding.OURS
+        agents, sdk = _SDK_TARGETS[series.name]
+        yield _line(comparison, work, Kind.LIMIT, ours, decoding.LIMIT, _DECODE_TARGET)
+        yield _line(comparison, work, Kind.LIMIT, ours, decoding.TYPED_LIMIT, None)
+        yield _line(comparison, work, Kind.PEER, ours, decoding.AGENTS, agents)
+        yield _line(comparison, work, Kind.PEER, ours, decoding.SDK, sdk)
+        yield _line(comparison, work, Kind.VARIANT, ours, decoding.OURS_TEXT, None)
+
+
+_BURSTS: Final = (1, 100, 1000)
+_BURST_TARGET: Final = 1.5
+
+
+async def _bursts(effort: Effort) -> AsyncIterator[Line]:
+    for size in _BURSTS:
+        comparison = await bursts.publish_bursts(size, effort)
+        work = f"to an async handler, bursts of {size}"
+        yield _line(comparison, work, Kind.LIMIT, bursts.OURS, bursts.LIMIT, _BURST_TARGET)
+
+
+_MEMORY_TARGET: Final = 4_096
+
+
+async def _memory(effort: Effort) -> AsyncIterator[Line]:
+    for idle in memory.IDLE_SCOPES:
+        value = memory.bytes_per_scope(idle, effort.scale)
+        yield Line("memory of an idle scope", idle.name, Kind.MEMORY, value, target=_MEMORY_TARGET)
+
+
+# What is "flat" on a machine that is never quiet.
+_FLAT: Final = 1.1
+
+
+async def _growth(effort: Effort) -> AsyncIterator[Line]:
+    for growing in growth.GROWING:
+        comparison = await growth.grow(growing, effort)
+        line = _line(
+            comparison,
+            "publish, 10 to many",
+            Kind.VARIANT,
+            growth.SMALL,
+            growth.LARGE,
+            None if growing.all_take_turns else _FLAT,
+        )
+        yield attrs.evolve(line, against=growing.name)
+
+
+async def lines(effort: Effort) -> AsyncIterator[Line]:
+    """Measure everything, line by line."""
+    for measure in (_publishing, _decoding, _bursts, _memory, _growth):
+        async for line in measure(effort):
+            yield line

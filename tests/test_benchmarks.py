@@ -1,0 +1,64 @@
+"""
+The benchmarks work: each one runs, once, and nothing is timed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import eventbus
+
+PEERS = {"blinker", "pyee", "psygnal", "eventkit"}
+
+
+@pytest.fixture(scope="module")
+def report(checkout: Path) -> dict[str, object]:
+    """
+    What the benchmarks print, measured so quickly that the figures mean nothing.
+    """
+    # In a process of their own: one imports half a dozen SDKs, and the modules are top-level ones.
+    done = subprocess.run(
+        [sys.executable, "tests/benchmarks", "--quick", "--json"],
+        cwd=checkout,
+        env={**os.environ, "PYTHONPATH": str(Path(eventbus.__file__).parents[1])},
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_every_row_of_the_table_is_measured(report):
+    """
+    One command measures all that the design sets a target for, against everybody it names.
+    """
+    against = {}
+    for line in report["lines"]:
+        against.setdefault(line["work"], set()).add(line["against"])
+
+    frames = ["audio, 20 ms", "audio, 200 ms", "transcript delta", "message item"]
+    for work in ("publish to 1 handler", "publish to 10 handlers"):
+        assert {"for loop", *PEERS} <= against[work]
+    for work in (f"frame to handler: {name}" for name in frames):
+        assert {"msgspec", "openai-agents", "openai SDK"} <= against[work]
+    for work in (f"to an async handler, bursts of {size}" for size in (1, 100, 1000)):
+        assert against[work] == {"asyncio.Queue"}
+    assert "entered" in against["memory of an idle scope"]
+    assert {"scopes", "classes", "subscriptions"} <= against["publish, 10 to many"]
+
+
+def test_report_names_what_was_compared(report):
+    """
+    A report says on which Python it was made, and with which version of everybody else.
+    """
+    assert report["python"] == f"{platform.python_implementation()} {platform.python_version()}"
+    assert {*PEERS, "openai-agents", "openai", "msgspec"} <= report["versions"].keys()

@@ -1,0 +1,146 @@
+"""
+One error tree, whose members tell facts as attributes and survive a pickle.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import pickle
+
+import pytest
+
+from eventbus import (
+    BusClosed,
+    BusNotRunning,
+    CodecError,
+    DuplicateEventTypeError,
+    DuplicateSubscriptionError,
+    EventBusError,
+    EventTypeError,
+    FrameError,
+    HandlerError,
+    MailboxFull,
+    OptionError,
+    PluginError,
+    PluginNotFoundError,
+    RegistrationError,
+    RemoteException,
+    exceptions,
+)
+
+EXAMPLES = [
+    EventBusError("it went wrong"),
+    BusClosed("it is closed"),
+    BusNotRunning("it isn't running"),
+    MailboxFull("it is full", handler=print, capacity=3),
+    RegistrationError("it was refused"),
+    HandlerError("it is no handler", handler=print),
+    EventTypeError("it is no class", event_type="Ping"),
+    OptionError("it is no number", option="timeout", handler=print),
+    DuplicateSubscriptionError("it is there already", handler=print),
+    DuplicateEventTypeError("it is taken", event_type=dict),
+    PluginError("it does not load", plugin="captions"),
+    PluginNotFoundError("it is not there", plugin="captions"),
+    CodecError("it is no number", path="$.event"),
+    FrameError("it is no text", frame_type="response.done", field="response.usage"),
+    RemoteException("shop.OutOfStock", "no more soup", "Traceback ..."),
+]
+
+each_example = pytest.mark.parametrize("error", EXAMPLES, ids=lambda error: type(error).__name__)
+
+
+def test_examples_are_of_every_class():
+    """
+    The tests below leave out no exception of the module.
+    """
+    assert {type(error).__name__ for error in EXAMPLES} == set(exceptions.__all__)
+
+
+@each_example
+def test_everything_has_one_root(error):
+    """
+    ``except EventBusError`` catches whatever eventbus raises itself.
+    """
+    assert isinstance(error, EventBusError)
+
+
+def test_tree_in_the_docstring_is_the_tree():
+    """
+    The picture at the top of the module shows each class below its parent, with the builtin that
+    it also is.
+    """
+    drawn = {}
+    path: list[str] = []
+    for line in exceptions.__doc__.splitlines():
+        name, _, builtin = line.lstrip(" │├└─").partition(" ")
+        if name not in exceptions.__all__ or not line.startswith(" "):
+            continue
+        depth = (len(line) - len(line.lstrip(" │├└─")) - 4) // 4
+        path = [*path[:depth], name]
+        drawn[name] = {path[-2] if depth else "Exception", *filter(None, [builtin.strip("()")])}
+
+    real = {
+        name: {base.__name__ for base in getattr(exceptions, name).__bases__}
+        for name in exceptions.__all__
+    }
+
+    assert drawn == real
+
+
+@each_example
+def test_error_pickles_with_its_facts(error):
+    """
+    Class, message and attributes come out of a pickle as they went in.
+    """
+    error = copy.copy(error)
+    error.add_note("in a test")
+
+    copied = pickle.loads(pickle.dumps(error))
+
+    assert type(copied) is type(error)
+    assert str(copied) == str(error)
+    assert vars(copied) == vars(error)
+
+
+@each_example
+def test_error_can_be_copied(error):
+    """
+    `copy.copy` keeps the attributes, too.
+    """
+    assert vars(copy.copy(error)) == vars(error)
+
+
+@each_example
+def test_facts_are_described(error):
+    """
+    Each attribute that an error has is named in its docstring.
+    """
+    described = "\n".join(inspect.getdoc(cls) or "" for cls in type(error).__mro__)
+
+    undescribed = [fact for fact in vars(error) if f"{fact}:" not in described]
+
+    assert undescribed == []
+
+
+def test_remote_exception_reads_like_the_original():
+    """
+    Its text is what the last line of the original's traceback said.
+    """
+    assert (
+        str(RemoteException("shop.OutOfStock", "no more soup")) == "shop.OutOfStock: no more soup"
+    )
+    assert str(RemoteException("KeyboardInterrupt", "")) == "KeyboardInterrupt"
+
+
+def test_remote_exceptions_are_equal_by_value():
+    """
+    What was read from a file twice is equal, with an equal hash; any difference tells.
+    """
+    one = RemoteException("shop.OutOfStock", "no more soup", "Traceback ...")
+    same = RemoteException("shop.OutOfStock", "no more soup", "Traceback ...")
+
+    assert one == same
+    assert hash(one) == hash(same)
+    assert one != RemoteException("shop.OutOfStock", "no more soup")
+    assert one != ValueError("no more soup")

@@ -1,0 +1,93 @@
+"""
+`EventBus.observe`: an observer that comes to a bus that somebody else has made.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from eventbus import EventBus
+
+
+class Ping:
+    pass
+
+
+class Seen:
+    def __init__(self):
+        self.calls = []
+
+    def handler_started(self, call):
+        self.calls.append("started")
+
+    def handler_finished(self, call):
+        self.calls.append((call.handler, call.queued_ns, call.run_ns is not None))
+
+
+def handler(event):
+    pass
+
+
+async def async_handler(event):
+    pass
+
+
+def test_observer_sees_calls_while_it_is_entered():
+    """
+    An observer sees the calls of events published inside ``with``, and none before or after.
+    """
+    bus, seen = EventBus(), Seen()
+    bus.subscribe(handler, Ping)
+
+    bus.publish(Ping())
+    with bus.observe(seen):
+        bus.publish(Ping())
+    bus.publish(Ping())
+
+    assert seen.calls == ["started", (handler, 0, True)]
+
+
+def test_observer_comes_beside_those_there_are():
+    """
+    Observers from the bus's making still see every call, during and after.
+    """
+    first, second = Seen(), Seen()
+    bus = EventBus(observers=[first])
+    bus.subscribe(handler, Ping)
+
+    with bus.observe(second):
+        bus.publish(Ping())
+    bus.publish(Ping())
+
+    assert (len(first.calls), len(second.calls)) == (4, 2)
+
+
+def test_observer_leaves_when_the_body_fails():
+    """
+    An exception in the body takes the observer away as well.
+    """
+    bus, seen = EventBus(), Seen()
+    bus.subscribe(handler, Ping)
+
+    with pytest.raises(ValueError, match="boom"), bus.observe(seen):
+        raise ValueError("boom")
+    bus.publish(Ping())
+
+    assert seen.calls == []
+
+
+async def test_observer_sees_async_calls_of_a_running_bus():
+    """
+    On a bus that runs already, the calls of async handlers are seen, with the time they waited.
+    """
+    bus, seen = EventBus(), Seen()
+    bus.subscribe(async_handler, Ping)
+
+    async with bus:
+        await bus.publish_and_wait(Ping())
+        with bus.observe(seen):
+            await bus.publish_and_wait(Ping())
+
+    assert seen.calls[0] == "started"
+    assert seen.calls[1][0] is async_handler
+    assert 0 < seen.calls[1][1] < 60 * 10**9
