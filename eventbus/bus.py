@@ -766,14 +766,13 @@ class Scope(_Subscribing):
         if options.sender is not ANY and sender_key(options.sender) != sender_key(self.sender):
             msg = f"A scope subscribes for its own sender, {self.sender!r}; leave out sender=."
             raise OptionError(msg, option="sender", handler=handler.call)
-        subscription = self.bus._registry.add(
-            handler, classes, attrs.evolve(options, sender=self.sender)
-        )
+        options = attrs.evolve(options, sender=self.sender)
+        subscription = self.bus._subscribe(handler, classes, options)  # noqa: SLF001  # in the bus
         self._subscriptions.add(subscription)
         return subscription
 
     def _subscriptions_of(self, handler: Handler) -> list[Subscription]:
-        return self.bus._subscriptions_of(handler)
+        return self.bus._subscriptions_of(handler)  # noqa: SLF001  # as above
 
 
 def _refuse_listener(listener: object) -> NoReturn:

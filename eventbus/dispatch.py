@@ -127,7 +127,7 @@ class Dispatcher(Turns):
         )
         self._moment = Moment()
         self._deliveries = Deliveries(
-            call=lambda queue, item: self._compiler.call_async(queue, item),
+            call=lambda queue, item: self._compiler.call_async(queue, item),  # noqa: PLW0108  # later
             on_failure=self._delivery_failed,
             on_drop=self._dropped,
         )
@@ -176,7 +176,7 @@ class Dispatcher(Turns):
 
     # Give sender by its name; it isn't keyword-only just because CPython calls a function that
     # has keyword-only defaults the slow way, which is a tenth of the time that this takes.
-    def publish(self, event: Any, sender: Any = None) -> None:
+    def publish(self, event: Any, sender: Any = None) -> None:  # noqa: C901  # in one frame
         """
         Publish *event*: sync handlers have run when it returns, async ones have it queued.
 

@@ -266,44 +266,49 @@ def chain(
     Raises:
         HandlerError: One of them can't be middleware.
     """
-
-    def link(function: Any, call_next: CallNext) -> CallNext:
-        wants_context = takes_context(function)
-
-        def call(event: Any) -> None:
-            was_passed_on = False
-
-            def pass_on(event: Any) -> None:
-                nonlocal was_passed_on
-                was_passed_on = True
-                call_next(event)
-
-            try:
-                if wants_context:
-                    function(event, pass_on, make_context())
-                else:
-                    function(event, pass_on)
-            except BaseException as exc:
-                if is_exit(exc):
-                    raise
-                on_failure(function, event, exc)
-                if not was_passed_on:
-                    call_next(event)
-
-        return call
-
     functions = tuple(middleware)
     if not functions:
         return None
     first = last
     for function in reversed(functions):
-        first = link(function, first)
+        first = _link(function, first, on_failure, make_context)
 
     def begin(event: Any) -> None:
         begin_context(event)
         first(event)
 
     return begin
+
+
+def _link(
+    function: Any,
+    call_next: CallNext,
+    on_failure: Callable[[Any, Any, BaseException], None],
+    make_context: Callable[[], Context],
+) -> CallNext:
+    wants_context = takes_context(function)
+
+    def call(event: Any) -> None:
+        was_passed_on = False
+
+        def pass_on(event: Any) -> None:
+            nonlocal was_passed_on
+            was_passed_on = True
+            call_next(event)
+
+        try:
+            if wants_context:
+                function(event, pass_on, make_context())
+            else:
+                function(event, pass_on)
+        except BaseException as exc:
+            if is_exit(exc):
+                raise
+            on_failure(function, event, exc)
+            if not was_passed_on:
+                call_next(event)
+
+    return call
 
 
 def takes_context(middleware: Any) -> bool:

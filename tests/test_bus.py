@@ -43,7 +43,7 @@ def stubborn(bus, release):
         while not release.is_set():
             try:
                 await release.wait()
-            except BaseException:
+            except BaseException:  # noqa: BLE001  # that is what is wrong with it
                 continue
 
 
@@ -202,11 +202,10 @@ async def test_drain_refuses_events_from_outside(bus):
         go.set()
 
     with anyio.fail_after(10):
-        async with anyio.create_task_group() as tasks:
-            async with bus:
-                bus.publish(Pong())
-                await blocked()
-                tasks.start_soon(outside)
+        async with anyio.create_task_group() as tasks, bus:
+            bus.publish(Pong())
+            await blocked()
+            tasks.start_soon(outside)
 
     assert len(refused) == 1
     assert seen == ["handler's"]
@@ -241,7 +240,7 @@ async def test_exception_in_the_body_drains(bus):
     """
     seen = collect(bus)
 
-    with pytest.raises(ValueError, match="boom"):
+    with pytest.raises(ValueError, match="boom"):  # noqa: PT012  # what leaving it does
         async with bus:
             bus.publish(Ping(1))
             raise ValueError("boom")

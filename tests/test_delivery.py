@@ -5,6 +5,7 @@ The async half: each handler works through a mailbox for each sender, alone and 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import weakref
 from collections import Counter, deque
@@ -44,10 +45,8 @@ class Gate:
 
     async def handle(self, event):
         self.started.append(event.name)
-        try:
+        with contextlib.suppress(anyio.EndOfStream):
             await self.receive.receive()
-        except anyio.EndOfStream:
-            pass
         self.finished.append(event.name)
 
 
@@ -845,7 +844,7 @@ async def test_timeout_of_a_handler_that_swallows_cancellation(bus):
     async def stubborn(event):
         try:
             await anyio.sleep_forever()
-        except BaseException:
+        except BaseException:  # noqa: BLE001  # that is what is wrong with it
             return
 
     with anyio.fail_after(10):
@@ -1483,7 +1482,7 @@ Steps = st.lists(
     capacity=st.integers(1, 3),
     overflow=st.sampled_from(
         [Overflow.DROP_OLDEST, Overflow.DROP_NEWEST, Overflow.LATEST, Overflow.BLOCK]
-    ),  # fmt: skip
+    ),
 )
 async def test_bus_behaves_like_its_model(steps, capacity, overflow):
     """

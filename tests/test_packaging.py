@@ -73,8 +73,17 @@ def names(requirements: str) -> set[str]:
     return {re.match(r"[\w-]+", line)[0].lower() for line in requirements.split("\n") if line}
 
 
+def executed(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield *node* and all below it, but for what is there for type checkers only."""
+    yield node
+    is_for_types = isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+    children = node.orelse if is_for_types else ast.iter_child_nodes(node)
+    for child in children:
+        yield from executed(child)
+
+
 def imported_packages(paths: Iterator[Path]) -> set[str]:
-    nodes = [node for path in paths for node in ast.walk(ast.parse(path.read_text("utf-8")))]
+    nodes = [node for path in paths for node in executed(ast.parse(path.read_text("utf-8")))]
     modules = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     modules |= {n.module for n in nodes if isinstance(n, ast.ImportFrom) and not n.level}
     return {name.partition(".")[0] for name in modules} - sys.stdlib_module_names - {"eventbus"}

@@ -19,7 +19,7 @@ import anyio.to_thread
 import pytest
 import trio
 
-from eventbus import BusClosed, BusNotRunning, EventBus, EventBusError
+from eventbus import BusClosed, BusNotRunning, EventBusError
 from eventbus.events import RealtimeModelExceptionEvent
 from tests.support import Ping, Pong, crashes, raiser
 
@@ -451,8 +451,11 @@ def test_end_of_the_loop_is_no_failure_of_a_handler(bus, run, caplog):
     assert bus.stats.delivered == 10
 
 
-@pytest.mark.parametrize("backends", [("asyncio", "asyncio"), ("asyncio", "trio"),
-                                      ("trio", "asyncio"), ("trio", "trio")], ids="-".join)  # fmt: skip
+@pytest.mark.parametrize(
+    "backends",
+    [("asyncio", "asyncio"), ("asyncio", "trio"), ("trio", "asyncio"), ("trio", "trio")],
+    ids="-".join,
+)
 @pytest.mark.parametrize("how", ["closed", "forgotten", "forgotten at once"])
 def test_bus_runs_again_in_another_loop(bus, backends, how):
     """
@@ -592,7 +595,7 @@ def test_exit_in_a_sync_handler_leaves_publish_in_a_task(bus, run, error):
         async with bus:
             try:
                 bus.publish(Ping())
-            except BaseException as exc:
+            except BaseException as exc:  # noqa: BLE001  # for the test to see
                 caught.append(exc)
 
     run(main)
@@ -742,15 +745,14 @@ async def test_cancelled_publisher_has_published(bus):
     """
     seen = collect(bus)
 
-    async with bus:
-        async with anyio.create_task_group() as tasks:
+    async with bus, anyio.create_task_group() as tasks:
 
-            async def publish():
-                bus.publish(Ping("accepted"))
-                tasks.cancel_scope.cancel()
-                await anyio.lowlevel.checkpoint()
+        async def publish():
+            bus.publish(Ping("accepted"))
+            tasks.cancel_scope.cancel()
+            await anyio.lowlevel.checkpoint()
 
-            tasks.start_soon(publish)
+        tasks.start_soon(publish)
 
     assert seen == ["accepted"]
 
@@ -800,7 +802,7 @@ async def test_exceptions_of_the_body_come_out_bare(bus):
     """
     seen = collect(bus)
 
-    with pytest.raises(ValueError, match="^boom$"):
+    with pytest.raises(ValueError, match=r"^boom$"):  # noqa: PT012  # what leaving it does
         async with bus:
             bus.publish(Ping("queued"))
             raise ValueError("boom")

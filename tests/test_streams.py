@@ -36,7 +36,7 @@ class Boxed:
     async def put(self, function, *args, **kwargs):
         try:
             self.results.append(await function(*args, **kwargs))
-        except Exception as exc:
+        except Exception as exc:  # noqa: BLE001  # for the test to see
             self.results.append(exc)
 
     async def put_expected(self, bus, *args, **kwargs):
@@ -180,11 +180,10 @@ async def test_expect_leaves_nothing_behind(bus):
     After it has returned, raised or been cancelled, its class has no handler any more.
     """
     async with bus:
-        for timeout in (0.001, None):
-            with anyio.move_on_after(0.01):
-                with pytest.raises(TimeoutError):
-                    await bus.expect(Ping, timeout=timeout)
-                    pytest.fail("there was no event")
+        with pytest.raises(TimeoutError):
+            await bus.expect(Ping, timeout=0.001)
+        with anyio.move_on_after(0.001):
+            await bus.expect(Ping)
         bus.publish(Ping())
 
         assert bus.stats.unhandled == 1
@@ -233,12 +232,11 @@ async def test_event_that_came_before_the_close_is_returned(bus, box):
     An event that was published before the bus was closed wins over BusClosed.
     """
     with anyio.fail_after(10):
-        async with anyio.create_task_group() as tasks:
-            async with bus:
-                tasks.start_soon(box.put_expected, bus, Ping)
-                await blocked()
-                bus.publish(Ping("last"))
-                bus._end(bus._runner)  # the loop may end in the same moment
+        async with anyio.create_task_group() as tasks, bus:
+            tasks.start_soon(box.put_expected, bus, Ping)
+            await blocked()
+            bus.publish(Ping("last"))
+            bus._end(bus._runner)  # the loop may end in the same moment
 
     assert box.results == [Ping("last")]
 
@@ -351,23 +349,22 @@ async def test_cancelled_reader_costs_the_other_one_nothing(bus):
     box = Boxed()
 
     with anyio.fail_after(10):
-        async with anyio.create_task_group() as tasks:
-            async with bus, bus.stream(Ping) as stream:
-                cancelled = anyio.CancelScope()
+        async with anyio.create_task_group() as tasks, bus, bus.stream(Ping) as stream:
+            cancelled = anyio.CancelScope()
 
-                async def read_once():
-                    with cancelled:
-                        await anext(stream)
+            async def read_once():
+                with cancelled:
+                    await anext(stream)
 
-                tasks.start_soon(read_once)
-                await blocked()
-                tasks.start_soon(box.put_all, stream)
-                await blocked()
-                bus.publish(Ping("event"))
-                cancelled.cancel()
-                await blocked()
-                bus.publish(Ping("next"))
-                await blocked()
+            tasks.start_soon(read_once)
+            await blocked()
+            tasks.start_soon(box.put_all, stream)
+            await blocked()
+            bus.publish(Ping("event"))
+            cancelled.cancel()
+            await blocked()
+            bus.publish(Ping("next"))
+            await blocked()
 
     assert box.results[-2:] == ["next", "end"]
 

@@ -12,9 +12,9 @@ from typing import Literal
 import attrs
 import pytest
 
-from eventbus.declared import Declared
-from eventbus.faults import Fault
-from eventbus.plain import Plain
+from eventbus.codec.declared import Declared
+from eventbus.codec.faults import Fault
+from eventbus.codec.plain import Plain
 
 
 def no_object(value):

@@ -16,9 +16,9 @@ import pytest
 from hypothesis import example, given
 
 from eventbus.codec import dumps, from_plain
+from eventbus.codec.plain import Plain
 from eventbus.exceptions import CodecError, RemoteException
-from eventbus.plain import Plain
-from tests.journeys import FORMATS, Shade, every_format, other, plain
+from tests.codec.journeys import FORMATS, Shade, every_format, other, plain
 
 
 class Level(enum.IntEnum):

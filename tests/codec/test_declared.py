@@ -15,7 +15,7 @@ from eventbus.codec import dumps, loads, to_plain
 from eventbus.events import RealtimeModelItemUpdatedEvent, register_event
 from eventbus.exceptions import CodecError
 from eventbus.items import AssistantAudio, AssistantMessageItem, AssistantText
-from tests.journeys import (
+from tests.codec.journeys import (
     AUDIO,
     ORDER,
     Cash,

@@ -12,7 +12,7 @@ import pytest
 from eventbus.codec import RemoteObject, dumps, loads
 from eventbus.events import RealtimeModelExceptionEvent
 from eventbus.exceptions import RemoteException
-from tests.journeys import AUDIO, every_format
+from tests.codec.journeys import AUDIO, every_format
 
 
 def crash(message="boom"):

@@ -34,7 +34,7 @@ from eventbus.events import (
     register_event,
 )
 from eventbus.exceptions import CodecError, RemoteException
-from tests.journeys import (
+from tests.codec.journeys import (
     AUDIO,
     ORDER,
     Cash,

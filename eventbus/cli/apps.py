@@ -1,0 +1,116 @@
+"""
+Finds the application that ``--app MODULE:NAME`` names, and makes a bus of it.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import os
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import click
+
+from ..bus import EventBus
+from ..exceptions import RegistrationError
+
+__all__ = ["load_app", "where_raised"]
+
+
+def load_app(spec: str) -> EventBus:
+    """
+    Return the bus that *spec* names, or a new one with the listener that it names.
+
+    The current directory is importable, as it is for ``python -m``.
+
+    Args:
+        spec: ``MODULE:NAME``; what is named is an `EventBus`, an object or a class with handlers
+            that are marked with `eventbus.on`, or a marked function. Without ``:NAME`` it is
+            the module itself.
+
+    Raises:
+        click.BadParameter: There is no such thing, or it is neither a bus nor a listener.
+    """
+    module_name, _, path = spec.partition(":")
+    if not module_name or module_name.startswith(".") or spec.endswith(":"):
+        msg = f"{spec!r} names no app; write MODULE:NAME, like my_agent:bus."
+        raise click.BadParameter(msg)
+    module = _import(module_name)
+    try:
+        app = functools.reduce(getattr, path.split("."), module) if path else module
+    except AttributeError as exc:
+        msg = f"{module_name} has no {path}; is it made in a function, or called otherwise?"
+        raise click.BadParameter(msg) from exc
+    return _bus_of(app, spec)
+
+
+def where_raised(exc: BaseException, file: str | None = None) -> str | None:
+    """
+    Return the place that *exc* was raised at, like ``agent.py:34``.
+
+    Args:
+        exc: What was raised.
+        file: Look for the innermost place in this file; by default the innermost of all.
+
+    Returns:
+        None if it was raised nowhere, or not from that file.
+    """
+    place = None
+    traceback = exc.__traceback__
+    while traceback is not None:
+        found = traceback.tb_frame.f_code.co_filename
+        if file is None or found == file:
+            place = f"{_short(found)}:{traceback.tb_lineno}"
+        traceback = traceback.tb_next
+    return place
+
+
+def _short(file: str) -> str:
+    """Return a file's path as one would type it here."""
+    path = Path(file)
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else path.name
+
+
+def _import(name: str) -> ModuleType:
+    directory = os.getcwd()  # noqa: PTH109  # sys.path has strings
+    if directory not in sys.path:
+        sys.path.insert(0, directory)
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as exc:
+        if exc.name is not None and (name == exc.name or name.startswith(f"{exc.name}.")):
+            msg = f"There is no module {exc.name}, neither here nor among what is installed."
+        else:
+            msg = f"{name} needs the module {exc.name}, and there is none."
+        raise click.BadParameter(msg) from exc
+    except Exception as exc:
+        place, problem = where_raised(exc), str(exc)
+        if isinstance(exc, SyntaxError) and exc.filename is not None:
+            place, problem = f"{_short(exc.filename)}:{exc.lineno}", exc.msg
+        msg = f"{name} can't be imported: {type(exc).__name__}: {problem} ({place})"
+        raise click.BadParameter(msg) from exc
+
+
+def _bus_of(app: object, spec: str) -> EventBus:
+    if isinstance(app, EventBus):
+        return app
+    bus = EventBus()
+    try:
+        bus.register(_instance(app, spec) if isinstance(app, type) else app)
+    except RegistrationError as exc:
+        msg = f"{spec} is neither a bus nor a listener. {exc}"
+        raise click.BadParameter(msg) from exc
+    return bus
+
+
+def _instance(cls: type[object], spec: str) -> object:
+    try:
+        return cls()
+    except Exception as exc:
+        msg = (
+            f"{spec} is a class, and {cls.__name__}() failed: {type(exc).__name__}: {exc}; "
+            f"make an instance in the module and name that."
+        )
+        raise click.BadParameter(msg) from exc

@@ -1,0 +1,77 @@
+"""
+The command ``eventbus``: the group of its commands, and how it ends.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import io
+import logging
+import os
+import sys
+
+import click
+
+from . import demo, events, replay
+from .exits import ExitCode
+
+__all__ = ["cli", "main"]
+
+
+def _version(ctx: click.Context, _param: click.Parameter, is_wanted: bool) -> None:
+    if not is_wanted or ctx.resilient_parsing:
+        return
+    try:
+        version = importlib.metadata.version("eventbus")
+    except importlib.metadata.PackageNotFoundError:
+        version = "(not installed: a checkout)"
+    click.echo(f"eventbus {version}")
+    ctx.exit()
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_version,
+    help="Show the version and exit.",
+)
+def cli() -> None:
+    """
+    A typed event bus for realtime voice models.
+
+    Begin with: eventbus demo
+    """
+    # Without a handler, Python would print the traceback of each failure, which the summary
+    # has in two lines. An app that sets up logging gets them all the same.
+    logger = logging.getLogger("eventbus")
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())
+
+
+cli.add_command(replay.command)
+cli.add_command(demo.command)
+cli.add_command(events.command)
+
+
+def main() -> None:
+    """Run the command that `sys.argv` names, and exit."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal that can't show a character of somebody's words shows its number.
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        code = cli.main(standalone_mode=False)
+        sys.stdout.flush()
+    except click.ClickException as exc:
+        exc.show()
+        code = exc.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        code = ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read has had enough. Python would flush stdout once more, and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    sys.exit(code)

@@ -1,0 +1,124 @@
+"""
+When a frame is due: how a file that holds no clock is replayed as fast as it was spoken.
+
+Rules
+-----
+
+* Where lines say when they came (`eventbus.cli.frames`), that is when they are due.
+* Where they don't, the events tell how long things took:
+
+  - A piece of the model's speech takes as long as it sounds, and what follows is due after it.
+  - ``audio_start_ms`` and ``audio_end_ms`` are readings of the input's clock: the time between
+    two of them has passed between their frames, too.
+  - Nothing else takes time. A session in text is over at once.
+
+Services send speech faster than it sounds, and a user interrupts what sounds. So in such a
+replay the interruption comes after all of the speech that had been sent by then.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import click
+
+from ..events import (
+    RealtimeModelAudioEvent,
+    RealtimeModelEvent,
+    RealtimeModelInputAudioTimeoutTriggeredEvent,
+    RealtimeModelInputSpeechStartedEvent,
+    RealtimeModelInputSpeechStoppedEvent,
+    RealtimeModelSessionUpdatedEvent,
+)
+
+__all__ = ["Pacer", "bytes_per_second", "read_speed"]
+
+_PCM: Final = 2 * 24_000
+_G711: Final = 8_000
+
+
+def bytes_per_second(session: Mapping[str, Any]) -> int:
+    """
+    Return how many bytes a second of the model's speech has.
+
+    Args:
+        session: The session's configuration, as the service sent it.
+    """
+    audio = _mapping(_mapping(_mapping(session.get("audio")).get("output")).get("format"))
+    name = audio.get("type", session.get("output_audio_format"))
+    if name in ("audio/pcmu", "audio/pcma", "g711_ulaw", "g711_alaw"):
+        return _G711
+    rate = audio.get("rate")
+    return 2 * rate if type(rate) is int and rate > 0 else _PCM
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+class Pacer:
+    """Says when each frame of one session is due, in seconds from the first, at normal speed."""
+
+    def __init__(self) -> None:
+        self._now = 0.0
+        self._origin: float | None = None  # of the file's own clock, once it has shown one
+        self._mark_ms, self._mark = 0, 0.0  # the input's clock was read as this, at that time
+        self._bytes_per_second = _PCM
+
+    def due(self, events: Iterable[RealtimeModelEvent], seconds: float | None = None) -> float:
+        """
+        Return when the next frame is due; never before the one before it.
+
+        Args:
+            events: What the frame means.
+            seconds: When it came, if the file says so.
+        """
+        if seconds is not None:
+            if self._origin is None:
+                self._origin = seconds - self._now
+            self._now = max(self._now, seconds - self._origin)
+        if self._origin is not None:
+            return self._now
+        taken = 0.0
+        for event in events:
+            match event:
+                case RealtimeModelInputSpeechStartedEvent(audio_start_ms=mark_ms):
+                    self._read_input_clock(mark_ms)
+                case RealtimeModelInputSpeechStoppedEvent(audio_end_ms=mark_ms):
+                    self._read_input_clock(mark_ms)
+                case RealtimeModelInputAudioTimeoutTriggeredEvent(audio_end_ms=mark_ms):
+                    self._read_input_clock(mark_ms)
+                case RealtimeModelAudioEvent(data=data):
+                    taken += len(data) / self._bytes_per_second
+                case RealtimeModelSessionUpdatedEvent(session=session):
+                    self._bytes_per_second = bytes_per_second(session)
+                case _:
+                    pass
+        due = self._now
+        self._now += taken
+        return due
+
+    def _read_input_clock(self, mark_ms: int) -> None:
+        self._now = max(self._now, self._mark + (mark_ms - self._mark_ms) / 1000)
+        self._mark_ms, self._mark = mark_ms, self._now
+
+
+def read_speed(_ctx: click.Context, _param: click.Parameter, text: str) -> float:
+    """
+    Return how fast to replay, for an option of a command: ``1x`` is 1.0, ``max`` is infinite.
+
+    Raises:
+        click.BadParameter: *text* is no speed.
+    """
+    if text == "max":
+        return math.inf
+    try:
+        speed = float(text.removesuffix("x"))
+    except ValueError:
+        speed = math.nan
+    if not 0 < speed < math.inf:
+        msg = f"{text!r} is no speed; give a factor like 1x or 0.5x, or max."
+        raise click.BadParameter(msg)
+    return speed

@@ -1,0 +1,217 @@
+"""
+Our own format: an event as plain data, as JSON and as MessagePack, and back.
+
+Rules:
+
+* What is written comes back equal, or `CodecError` says where it can't. Only
+  exceptions, and what `RealtimeModelExceptionEvent` has beside one, give up more.
+* What is read is checked: any input gives an event or `CodecError`.
+* Only classes that are known are built: those in `EVENT_TYPES`, those that
+  their fields declare, and the classes of the vocabulary that are no events.
+
+How it works. `Documents` makes plain data of an event, the document.
+MessagePack is the document as it is; JSON has no bytes, NaN or infinity, and
+gets ``{"$bytes": <base64>}`` and ``{"$float": "nan"}``. Readers know both, so a
+document may come from either.
+
+::
+
+    codec       the functions, JSON and MessagePack
+    documents   events: version, type name, what is unknown here
+    declared    attrs classes: a declared type decides how a field is written
+    rules       the declared types, each with its way to be written
+    plain       values whose type nothing declares: the tags
+    remote      exceptions and handlers, as text
+    faults      where something is wrong
+
+The format is specified, for readers in other languages, in
+``docs/reference/format.md``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from math import isfinite
+from typing import Any, TypeVar
+
+import msgspec
+
+from ..exceptions import CodecError
+from .documents import Documents, UnknownObject
+from .faults import Fault
+from .remote import RemoteObject
+
+__all__ = [
+    "FORMAT_VERSION",
+    "RemoteObject",
+    "UnknownObject",
+    "dumps",
+    "from_plain",
+    "loads",
+    "packs",
+    "to_plain",
+    "unpacks",
+]
+
+FORMAT_VERSION = 1
+"""The version of the format that is written, and the newest that can be read."""
+
+_T = TypeVar("_T")
+
+
+def dumps(event: object) -> str:
+    """
+    Write an event as JSON text, in one line.
+
+    Args:
+        event: An instance of a class in `EVENT_TYPES`.
+
+    Raises:
+        CodecError: Its class isn't registered, or something in it can't be
+            written; ``path`` says what.
+    """
+    return _write(event, _encode_json).decode()
+
+
+def packs(event: object) -> bytes:
+    """
+    Write an event as MessagePack.
+
+    Args:
+        event: An instance of a class in `EVENT_TYPES`.
+
+    Raises:
+        CodecError: Its class isn't registered, or something in it can't be
+            written; ``path`` says what.
+    """
+    return _write(event, _encode_msgpack)
+
+
+def to_plain(event: object) -> dict[str, Any]:
+    """
+    Return an event as the document that `packs` writes.
+
+    It has None, bool, int, float, str, bytes, list, and dict with str keys
+    only, and shares no container with the event.
+
+    Args:
+        event: An instance of a class in `EVENT_TYPES`.
+
+    Raises:
+        CodecError: Its class isn't registered, or something in it can't be
+            written; ``path`` says what.
+    """
+    return _write(event, lambda document: document)
+
+
+def loads(data: str | bytes | bytearray | memoryview) -> Any:
+    """
+    Return the event that `dumps` wrote.
+
+    Args:
+        data: One JSON document; bytes are UTF-8.
+
+    Raises:
+        CodecError: It isn't JSON, or not of an event; ``path`` says where it
+            is wrong, the message of broken JSON gives the byte.
+    """
+    return _read(data, _decode_json, "JSON")
+
+
+def unpacks(data: bytes | bytearray | memoryview) -> Any:
+    """
+    Return the event that `packs` wrote.
+
+    Args:
+        data: One MessagePack document.
+
+    Raises:
+        CodecError: It isn't MessagePack, or not of an event; ``path`` says
+            where it is wrong, the message of broken MessagePack gives the byte.
+    """
+    return _read(data, _decode_msgpack, "MessagePack")
+
+
+def from_plain(document: Mapping[str, Any]) -> Any:
+    """
+    Return the event that `to_plain` gave *document* for.
+
+    The document of `json.loads` will do too.
+
+    Raises:
+        CodecError: It isn't the document of an event; ``path`` says where.
+    """
+    try:
+        return _documents.load(document)
+    except Fault as fault:
+        path, problem, cause = fault.path, fault.problem, fault.__cause__
+    except RecursionError as exc:
+        path, problem, cause = "$", _TOO_DEEP, exc
+    msg = f"The data can't be read: {path}: {problem}"
+    raise CodecError(msg, path=path) from cause
+
+
+_TOO_DEEP = "nested too deeply, or contains itself; nest less."
+
+_encode_msgpack: Callable[[Any], bytes] = msgspec.msgpack.Encoder().encode
+_decode_msgpack: Callable[[Any], Any] = msgspec.msgpack.Decoder().decode
+_encode_strict_json: Callable[[Any], bytes] = msgspec.json.Encoder().encode
+_decode_json: Callable[[Any], Any] = msgspec.json.Decoder().decode
+
+
+def _encode_json(document: dict[str, Any]) -> bytes:
+    _tag_for_json(document)
+    return _encode_strict_json(document)  # which writes bytes as base64
+
+
+def _tag_for_json(data: Any) -> None:
+    """Put tags on what JSON lacks, in place: a new document is nobody else's yet."""
+    for key, value in data.items() if type(data) is dict else enumerate(data):
+        kind = type(value)
+        if kind is dict or kind is list:
+            _tag_for_json(value)
+        elif kind is bytes and (key != "$str" or len(data) > 1):  # that is a tag of bytes already
+            data[key] = {"$bytes": value}
+        elif kind is float and not isfinite(value):
+            data[key] = {"$float": repr(value)}
+
+
+def _decode_base64(text: str) -> bytes:
+    return msgspec.convert(text, bytes)  # strict, and several times as fast as base64.b64decode
+
+
+_documents = Documents(FORMAT_VERSION, _decode_base64)
+
+
+def _write(event: object, encode: Callable[[dict[str, Any]], _T]) -> _T:
+    try:
+        return encode(_documents.dump(event))
+    except Fault as fault:
+        path, problem, cause = fault.path, fault.problem, fault.__cause__
+    except RecursionError as exc:
+        path, problem, cause = "$", _TOO_DEEP, exc
+    msg = f"{type(event).__qualname__} can't be written: {path}: {problem}"
+    raise CodecError(msg, path=path) from cause
+
+
+def _read(data: Any, decode: Callable[[Any], Any], encoding: str) -> Any:
+    try:
+        document = decode(data)
+    except ValueError as exc:  # msgspec.DecodeError and UnicodeError are
+        reason = _reason(exc, data)
+        msg = f"The data can't be read: {reason}; pass all of the {encoding} of one event."
+        raise CodecError(msg) from exc
+    except RecursionError as exc:
+        msg = f"The data can't be read: $: {_TOO_DEEP}"
+        raise CodecError(msg) from exc
+    return from_plain(document)
+
+
+def _reason(error: ValueError, data: str | bytes | bytearray | memoryview) -> str:
+    """Return what is wrong with *data*, and at which byte."""
+    if isinstance(error, UnicodeEncodeError):
+        return f"{error.reason} (byte {len(error.object[: error.start].encode())})"
+    raw = data.encode() if isinstance(data, str) else bytes(data)
+    if isinstance(error, UnicodeDecodeError):  # counts from the start of the string
+        return f"{error.reason} of UTF-8 (byte {raw.find(error.object) + error.start})"
+    return str(error) if "(byte " in str(error) else f"{error} (byte {len(raw)})"

@@ -1,0 +1,106 @@
+"""
+Frames, files of them, and modules with handlers, as a user of the command line has them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from inspect import signature
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from eventbus.cli.main import cli
+
+# Before click 8.2, stderr went into stdout unless one asked for it not to.
+_APART = {"mix_stderr": False} if "mix_stderr" in signature(CliRunner).parameters else {}
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """
+    Run a command in this process, in an empty directory; what it imports is forgotten after.
+    """
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    known = set(sys.modules)
+
+    def invoke(*args: str, **more: Any) -> Result:
+        try:
+            return CliRunner(**_APART).invoke(cli, args, **more)
+        finally:
+            for name in set(sys.modules) - known:
+                if getattr(sys.modules[name], "__file__", None) == str(tmp_path / f"{name}.py"):
+                    del sys.modules[name]
+
+    return invoke
+
+
+@pytest.fixture
+def environment(checkout: Path) -> dict[str, str]:
+    """
+    The environment of a process that finds this checkout, and whose output nothing changes.
+    """
+    unwanted = {"NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "COLUMNS", "CI"}
+    kept = {name: value for name, value in os.environ.items() if name not in unwanted}
+    return {**kept, "PYTHONPATH": str(checkout), "TERM": "xterm-256color"}
+
+
+@pytest.fixture
+def start(tmp_path: Path, environment: dict[str, str]) -> Callable[..., subprocess.Popen[bytes]]:
+    """
+    Start ``python -m eventbus`` in an empty directory.
+    """
+
+    def popen(*args: str, **more: Any) -> subprocess.Popen[bytes]:
+        more = {
+            "stdin": subprocess.PIPE,
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.PIPE,
+            "env": environment,
+            **more,
+        }
+        return subprocess.Popen([sys.executable, "-m", "eventbus", *args], cwd=tmp_path, **more)
+
+    return popen
+
+
+@pytest.fixture
+def write_frames(tmp_path: Path) -> Callable[..., Path]:
+    """
+    Write a file of frames: objects as JSON, text as it is, a line each.
+    """
+
+    def write(*lines: Any, name: str = "call.jsonl") -> Path:
+        path = tmp_path / name
+        texts = [line if isinstance(line, str) else json.dumps(line) for line in lines]
+        path.write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture
+def write_module(tmp_path: Path) -> Callable[[str, str], Path]:
+    """
+    Write a module that imports what handlers need, and then goes on as given.
+    """
+
+    def write(name: str, source: str) -> Path:
+        path = tmp_path / f"{name}.py"
+        path.write_text(
+            "from eventbus import EventBus, Mailbox, Overflow, on\n"
+            "from eventbus.events import *\n"
+            f"{source}",
+            encoding="utf-8",
+        )
+        return path
+
+    return write

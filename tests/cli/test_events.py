@@ -1,0 +1,47 @@
+"""
+``eventbus events``.
+"""
+
+from __future__ import annotations
+
+import json
+
+from eventbus.events import EVENT_TYPES, RealtimeModelAudioEvent
+
+
+def test_every_class_is_listed_in_a_line_with_tabs(run):
+    """
+    Into a pipe each class is one line: type name, class, fields, source.
+    """
+    result = run("events")
+
+    rows = [line.split("\t") for line in result.stdout.splitlines()]
+    assert result.exit_code == 0
+    assert [row[0] for row in rows] == [*EVENT_TYPES]
+    assert [
+        "audio",
+        "RealtimeModelAudioEvent",
+        "data, response_id, item_id, content_index",
+        "OpenAI response.output_audio.delta; beta response.audio.delta",
+    ] in rows
+
+
+def test_every_class_has_a_source(run):
+    """
+    No docstring of the vocabulary lacks its section Source.
+    """
+    rows = [line.split("\t") for line in run("events").stdout.splitlines()]
+
+    assert [row[0] for row in rows if not row[3]] == []
+
+
+def test_json_has_an_object_for_each_class(run):
+    """
+    With --json each line is an object with the same facts, and what the class is about.
+    """
+    rows = [json.loads(line) for line in run("events", "--json").stdout.splitlines()]
+
+    assert [row["type"] for row in rows] == [*EVENT_TYPES]
+    (audio,) = [row for row in rows if row["class"] == RealtimeModelAudioEvent.__name__]
+    assert audio["fields"] == ["data", "response_id", "item_id", "content_index"]
+    assert audio["about"].startswith("A piece of the model's speech")

@@ -1,0 +1,253 @@
+"""
+The command as a process: how it ends, and what it writes where.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+TURN = {"type": "response.created", "response": {"id": "resp_1"}}
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="signals, pipes and terminals of POSIX")
+
+
+@pytest.fixture
+def run_in_terminal(tmp_path, environment):
+    """
+    Run with stdout on a terminal, stderr too if wanted, and return what it gets, and the code.
+    """
+    pty = pytest.importorskip("pty")
+
+    def run(*args, **variables):
+        ours, theirs = pty.openpty()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "eventbus", *args],
+            cwd=tmp_path,
+            env={**environment, "COLUMNS": "80", **variables},
+            stdin=subprocess.DEVNULL,
+            stdout=theirs,
+            stderr=theirs,
+        )
+        os.close(theirs)
+        chunks = []
+        try:
+            while chunk := os.read(ours, 65_536):
+                chunks.append(chunk)
+        except OSError:  # what Linux says when nobody has the terminal open any more
+            pass
+        os.close(ours)
+        return b"".join(chunks).decode(), process.wait()
+
+    return run
+
+
+def test_module_is_the_command(start):
+    """
+    `python -m eventbus` has the commands, and says so in its help.
+    """
+    with start("--help") as process:
+        out, err = process.communicate()
+
+    assert process.returncode == 0, err
+    assert [name for name in (b"demo", b"events", b"replay") if name not in out] == []
+
+
+def test_version_is_told(run):
+    """
+    --version names the program and says its version, or that it isn't installed.
+    """
+    result = run("--version")
+
+    assert result.exit_code == 0
+    assert result.stdout.startswith("eventbus ")
+
+
+@pytest.mark.parametrize("args", [["nonsense"], ["--nonsense"], ["replay", "--app"]])
+def test_usage_error_of_a_process_ends_with_2(start, args):
+    """
+    Wrong arguments end the process with 2, an error on stderr and nothing on stdout.
+    """
+    with start(*args) as process:
+        out, err = process.communicate()
+
+    assert (process.returncode, out) == (2, b"")
+    assert b"Error: " in err
+
+
+@pytest.mark.parametrize(
+    ("lines", "code"), [([TURN], 0), (["nonsense"], 3)], ids=["fine", "bad input"]
+)
+def test_exit_code_reaches_the_shell(start, write_frames, lines, code):
+    """
+    The process ends with the code that the replay has.
+    """
+    with start("replay", str(write_frames(*lines))) as process:
+        process.communicate()
+
+    assert process.returncode == code
+
+
+@posix
+@pytest.mark.parametrize("app", [[], ["--app", "agent"]], ids=["shown", "app"])
+def test_interrupt_ends_with_130_and_the_summary_so_far(start, write_module, app):
+    """
+    Ctrl-C while input is waited for: no traceback, the summary so far, and 130.
+    """
+    write_module(
+        "agent",
+        "@on(RealtimeModelTurnStartedEvent)\ndef begin(event): print('began', flush=True)\n",
+    )
+    with start("replay", "-", *app) as process:
+        process.stdin.write(json.dumps(TURN).encode() + b"\n")
+        process.stdin.flush()
+        assert process.stdout.readline(), "the event is shown while more is waited for"
+
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate()
+
+    assert process.returncode == 130
+    assert b"RealtimeModelTurnStartedEvent" in out
+    assert b"interrupted" in out
+    assert err == b""
+
+
+@posix
+def test_interrupt_in_a_handler_ends_with_130(start, write_module, write_frames):
+    """
+    A KeyboardInterrupt that leaves a sync handler is the same as one between two frames.
+    """
+    write_module(
+        "agent", "@on(RealtimeModelTurnStartedEvent)\ndef begin(event): raise KeyboardInterrupt\n"
+    )
+    path = write_frames(TURN, TURN)
+
+    with start("replay", str(path), "--app", "agent", "--json") as process:
+        out, err = process.communicate()
+
+    assert (process.returncode, err) == (130, b"")
+    assert json.loads(out)["summary"]["was_interrupted"]
+
+
+@posix
+@pytest.mark.parametrize(
+    "args", [["replay", "call.jsonl"], ["replay", "call.jsonl", "--json"], ["events"]]
+)
+def test_broken_pipe_is_quiet(start, write_frames, args):
+    """
+    When nobody reads stdout any more, the process ends and says nothing.
+    """
+    write_frames(*[TURN] * 20_000)
+
+    with start(*args) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        err = process.stderr.read()
+
+    assert err == b""
+    assert process.returncode != 0 or args == ["events"], "events may have written it all"
+
+
+@posix
+def test_terminal_gets_colour(run_in_terminal):
+    """
+    On a terminal the list of events is coloured.
+    """
+    out, code = run_in_terminal("events")
+
+    assert code == 0
+    assert "\x1b[" in out
+
+
+@posix
+@pytest.mark.parametrize("args", [["events"], ["replay", "call.jsonl"]])
+def test_no_color_is_honoured(run_in_terminal, write_frames, args):
+    """
+    With NO_COLOR set, a terminal gets no escape codes at all.
+    """
+    write_frames(TURN)
+
+    out, code = run_in_terminal(*args, NO_COLOR="1")
+
+    assert code == 0
+    assert "TurnStarted" in out
+    assert "\x1b" not in out
+
+
+@posix
+def test_demo_in_a_terminal_grows_its_lines(run_in_terminal):
+    """
+    On a terminal the demo moves the cursor, and ends with the summary within the width.
+    """
+    out, code = run_in_terminal("demo", "--speed", "50x", NO_COLOR="1")
+
+    assert code == 0
+    assert "\x1b[2K" in out, "a line was written anew"
+    assert "Hello, where …" in out
+    assert max(map(len, out.partition("\nevents")[2].splitlines())) <= 80
+
+
+@posix
+def test_control_characters_do_not_reach_the_terminal(run_in_terminal, write_frames):
+    """
+    An escape sequence in a transcript is shown with its number.
+    """
+    write_frames({"type": "\x1b[31mred"})
+
+    out, _ = run_in_terminal("replay", "call.jsonl", NO_COLOR="1")
+
+    assert "\x1b" not in out
+    assert "\\x1b[31mred" in out
+
+
+def test_pipe_gets_no_colour_even_if_forced(start, write_frames, environment):
+    """
+    Only a terminal gets colour, whatever FORCE_COLOR says.
+    """
+    path = write_frames(TURN)
+
+    with start("replay", str(path), env={**environment, "FORCE_COLOR": "1"}) as process:
+        out, _ = process.communicate()
+
+    assert b"turn_started" in out
+    assert b"\x1b" not in out
+
+
+def test_characters_that_stdout_lacks_are_escaped(start, write_frames, environment):
+    """
+    A stdout in ASCII gets other characters as escapes, and JSON in UTF-8 all the same.
+    """
+    path = write_frames({"type": "response.created", "response": {"id": "é"}})
+    ascii_only = {**environment, "PYTHONIOENCODING": "ascii"}
+
+    with start("replay", str(path), env=ascii_only) as process:
+        text, _ = process.communicate()
+    with start("replay", str(path), "--json", env=ascii_only) as process:
+        data, _ = process.communicate()
+
+    assert b"\\xe9" in text
+    assert "é" in data.decode("utf-8").splitlines()[0]
+
+
+@pytest.mark.parametrize("package", ["click", "rich"])
+def test_missing_extra_is_named_with_its_remedy(start, tmp_path, environment, package):
+    """
+    Without click or rich there is one line that says what to install, and no traceback.
+    """
+    blocker = f"import sys; sys.modules[{package!r}] = None\n"
+    (tmp_path / "sitecustomize.py").write_text(blocker, encoding="utf-8")
+    path = os.pathsep.join([str(tmp_path), environment["PYTHONPATH"]])
+
+    with start("demo", env={**environment, "PYTHONPATH": path}) as process:
+        out, err = process.communicate()
+
+    assert process.returncode == 1
+    assert out == b""
+    assert err.decode().splitlines() == [
+        f"The command line needs {package}: pip install 'eventbus[cli]'."
+    ]
