@@ -107,10 +107,10 @@ class Dispatcher(Turns):
         strict: Whether failures of handlers are raised, too.
     """
 
-    __slots__ = ("__weakref__", "_chain", "_compiler", "_crashed", "_deliveries", "_fast", "_full",
-                 "_handed_over", "_inner", "_is_handing_over", "_may_raise", "_moment",
-                 "_of_sender", "_parked", "_raised", "_raised_async", "_registry", "_runner",
-                 "_shared", "_state", "_strict", "_tally", "_thread")  # fmt: skip
+    __slots__ = ("__weakref__", "_chain", "_compiler", "_crashed", "_deliveries", "_fast",
+                 "_fast_of", "_full", "_handed_over", "_inner", "_is_handing_over", "_may_raise",
+                 "_moment", "_of_sender", "_parked", "_raised", "_raised_async", "_registry",
+                 "_runner", "_shared", "_state", "_strict", "_tally", "_thread")  # fmt: skip
 
     def __init__(
         self,
@@ -152,12 +152,13 @@ class Dispatcher(Turns):
         self._runner: Runner | None = None
         self._thread: int | None = None  # the loop's, while there is one
 
-        # Compiled routes by class. The fast ones, for events without a sender; all of them, for
-        # senders without subscriptions of their own; by sender, for those that have some; and
-        # what is behind the middleware, by sender too.
-        self._fast: dict[type[Any], Calls] = {}
+        # Compiled routes by class, for senders without subscriptions of their own; by sender, for
+        # those that have some; of both, what the fast path may run; and what is behind the
+        # middleware, by sender too.
         self._shared: dict[type[Any], Calls] = {}
         self._of_sender: dict[Hashable, dict[type[Any], Calls]] = {}
+        self._fast: dict[type[Any], Calls] = {}
+        self._fast_of: dict[Hashable, dict[type[Any], Calls]] = {}
         self._inner: dict[Hashable, dict[type[Any], Calls]] = {}
 
         # Failures of the present dispatch, and who can be told.
@@ -209,7 +210,8 @@ class Dispatcher(Turns):
             or (self._thread is not None and self._thread != get_ident())
             or self._current is not None
         ):
-            self._publish(event, sender)
+            if sender is None or not self._publish_of(event, sender):
+                self._publish(event, sender)
             return
         try:
             self._current = calls
@@ -234,6 +236,37 @@ class Dispatcher(Turns):
             raise
         if self._is_waited_for:
             self._work_off()
+
+    def _publish_of(self, event: Any, sender: Any) -> bool:
+        """Publish as the fast path does, for a sender; False if that can't be."""
+        key = sender if type(sender) is str else sender_key(sender)
+        table = self._fast_of.get(key)
+        if table is None:
+            if key in self._registry.senders:
+                return False
+            table = self._fast
+        calls = table.get(type(event))
+        if (
+            calls is None
+            or (self._thread is not None and self._thread != get_ident())
+            or self._current is not None
+        ):
+            return False
+        moment = self._moment
+        try:
+            self._current = calls
+            self._tally += calls.tally
+            moment.sender, moment.key = sender, key
+            self._run_calls(calls, event)
+            moment.sender = moment.key = None
+            self._current = None
+        except BaseException:
+            moment.clear()
+            self._give_up_turn()
+            raise
+        if self._is_waited_for:
+            self._work_off()
+        return True
 
     async def publish_async(self, event: Any, *, sender: Any = None) -> None:
         """
@@ -439,7 +472,7 @@ class Dispatcher(Turns):
     def _give_up_turn(self) -> None:
         self._full.clear()
         self._raised.clear()
-        self._fast.clear()  # the fast path begins without a look at what is left in the queue
+        self._forget_fast()  # which begins without a look at what is left in the queue
         super()._give_up_turn()
 
     def _report_lost(self, event: Any, reason: BusNotRunning) -> None:
@@ -571,17 +604,18 @@ class Dispatcher(Turns):
         Raises:
             BusNotRunning: They need a running bus.
         """
-        table = self._shared
+        table, fast = self._shared, self._fast
         if sender is not None:
             key = sender_key(sender)
             if key in self._registry.senders:
                 table = self._of_sender.setdefault(key, {})
+                fast = self._fast_of.setdefault(key, {})
         calls = table.get(event_type)
         if calls is None:
             with self._registry.lock:
-                calls = self._compile(event_type, sender)
-                table[event_type] = calls
-                self._keep_fast(event_type, calls, table)
+                calls = table[event_type] = self._compile(event_type, sender)
+        if calls.is_fast and event_type not in fast and self._may_be_fast(calls):
+            fast[event_type] = calls
         if calls.needs_loop and self._runner is None:
             msg = (
                 f"{event_type.__qualname__} has an async handler, and the bus isn't running; "
@@ -590,15 +624,11 @@ class Dispatcher(Turns):
             raise BusNotRunning(msg)
         return calls
 
-    def _keep_fast(
-        self, event_type: type[Any], calls: Calls, table: dict[type[Any], Calls]
-    ) -> None:
-        """Let `publish` run *calls* by itself, if nothing speaks against it."""
-        is_open = self._state is State.RUNNING or (
-            self._state is State.IDLE and not calls.needs_loop
-        )
-        if table is self._shared and calls.is_fast and is_open and not self._strict:
-            self._fast[event_type] = calls
+    def _may_be_fast(self, calls: Calls) -> bool:
+        """Whether the fast path, which asks for nothing, may run *calls* as things are."""
+        if self._strict or self._state in (State.CLOSING, State.CLOSED):
+            return False
+        return self._runner is not None or not calls.needs_loop
 
     def _compile(self, event_type: type[Any], sender: Any) -> Calls:
         calls = self._compiler.compile(event_type, sender)
@@ -708,7 +738,7 @@ class Dispatcher(Turns):
             msg = "The bus runs in another thread's event loop; await aclose() there."
             raise EventBusError(msg)
         self._state = State.CLOSING
-        self._fast.clear()
+        self._forget_fast()
         if self._is_inside_handler():
             runner.request_stop(drain=drain, timeout=timeout)
             return
@@ -744,6 +774,7 @@ class Dispatcher(Turns):
         else:
             key = sender_key(sender)
             self._of_sender.pop(key, None)
+            self._fast_of.pop(key, None)
             self._inner.pop(key, None)
 
     def _subscription_cancelled(self, subscription: Subscription) -> None:
@@ -760,8 +791,12 @@ class Dispatcher(Turns):
         """Stand in for a call that was counted in advance, and isn't made."""
         self._tally -= DELIVERED
 
-    def _forget_routes(self) -> None:
+    def _forget_fast(self) -> None:
         self._fast.clear()
+        self._fast_of.clear()
+
+    def _forget_routes(self) -> None:
+        self._forget_fast()
         self._shared.clear()
         self._of_sender.clear()
         self._inner.clear()
