@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from .registry import Subscription
     from .runner import Runner
 
-__all__ = ["Deliveries", "Item", "Tracker"]
+__all__ = ["Deliveries", "Item", "Tracker", "waits_for"]
 
 # Handled events between two looks at the event loop, less one, for handlers that never wait.
 _BREATHER: Final = 0xFF
@@ -177,7 +177,7 @@ class Deliveries:
         """Put *item* into *queue*, minding who waits for it, and what there is room for."""
         tracker = item[3]
         if tracker is not None:
-            if tracker.blocked and _waits_for(queue, tracker.blocked):
+            if tracker.blocked and waits_for(queue, tracker.blocked):
                 beside = MailboxQueue(
                     queue.settings, self, queue.subscription, queue.sender, queue.key
                 )
@@ -369,7 +369,7 @@ def _end_all(queue: MailboxQueue, items: Iterable[Item]) -> None:
             tracker.end(queue)
 
 
-def _waits_for(queue: MailboxQueue, blocked: frozenset[MailboxQueue]) -> bool:
+def waits_for(queue: MailboxQueue, blocked: frozenset[MailboxQueue]) -> bool:
     """Whether *queue* gets no further before one of *blocked* does."""
     seen: set[MailboxQueue] = set()
     to_do: list[MailboxQueue | None] = [queue]

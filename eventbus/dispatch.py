@@ -32,7 +32,7 @@ from blinker import ANY
 
 from .calls import Calls
 from .compiling import DELIVERED, MASK, PUBLISHED, Compiler, Moment, log_exception_event
-from .delivery import Deliveries, Tracker
+from .delivery import Deliveries, Tracker, waits_for
 from .events import RealtimeModelExceptionEvent, RealtimeModelRawServerEvent
 from .exceptions import (
     BusClosed,
@@ -273,7 +273,8 @@ class Dispatcher(Turns):
         Publish *event*, and wait until no full mailbox with `Overflow.BLOCK` got it.
 
         It returns before async handlers have run. If it is cancelled, the event has been
-        published all the same. A handler does not wait for room in its own mailbox.
+        published all the same. A handler does not wait for room in its own mailbox, nor in that
+        of a handler that waits for it.
 
         Args:
             event: As in `publish`.
@@ -283,11 +284,16 @@ class Dispatcher(Turns):
             BusNotRunning, MailboxFull, BusClosed, EventTypeError: As in `publish`.
         """
         tracker = self._publish_tracked(event, sender)
-        waiting = [queue for queue in tracker.over_capacity if queue not in tracker.blocked]
-        for queue in waiting:
-            await queue.wait_room()
-        if not waiting:
+        full = [q for q in tracker.over_capacity if not waits_for(q, tracker.blocked)]
+        if not full:
             await anyio.lowlevel.checkpoint()
+            return
+        with self._deliveries.waiting_for(tracker):
+            for queue in full:
+                await queue.wait_room()
+        if tracker.was_aborted:
+            msg = f"The bus was closed before there was room for {_name(event)}."
+            raise BusClosed(msg)
 
     async def publish_and_wait(
         self, event: Any, *, sender: Any = None, raise_errors: bool = False

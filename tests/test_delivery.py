@@ -509,9 +509,37 @@ async def test_handler_does_not_wait_for_room_in_its_own_mailbox(bus):
     assert Counter(seen) == {1: 1, 2: 2, 3: 4}
 
 
+async def test_handlers_do_not_wait_for_room_in_each_others_mailboxes(bus):
+    """
+    Two handlers that fill each other's mailboxes beyond their capacity both finish.
+    """
+    seen = Counter()
+
+    @bus.on(Ping, mailbox=Mailbox(1, Overflow.BLOCK))
+    async def answer(event):
+        seen["ping"] += 1
+        if event.name:
+            for _ in range(3):
+                await bus.publish_async(Pong(event.name - 1))
+
+    @bus.on(Pong, mailbox=Mailbox(1, Overflow.BLOCK))
+    async def serve(event):
+        seen["pong"] += 1
+        if event.name:
+            for _ in range(3):
+                await bus.publish_async(Ping(event.name - 1))
+
+    with anyio.fail_after(10):
+        async with bus:
+            bus.publish(Ping(1))
+            bus.publish(Pong(1))
+
+    assert seen == {"ping": 4, "pong": 4}
+
+
 async def test_waiting_for_room_ends_with_the_bus(bus):
     """
-    A publisher that waits for room in the mailbox of a stuck handler is let go by an abort.
+    A publisher that waits for room in the mailbox of a stuck handler gets BusClosed by an abort.
     """
     let_go = []
 
@@ -520,11 +548,12 @@ async def test_waiting_for_room_ends_with_the_bus(bus):
         await anyio.sleep_forever()
 
     async def publish():
-        for number in range(3):
-            try:
-                await bus.publish_async(Ping(number))
-            finally:
-                let_go.append(number)
+        for number in range(2):
+            await bus.publish_async(Ping(number))
+            let_go.append(number)
+        with pytest.raises(BusClosed, match="room for Ping"):
+            await bus.publish_async(Ping(2))
+        let_go.append("closed")
 
     with anyio.fail_after(10):
         async with bus, anyio.create_task_group() as tasks:
@@ -533,7 +562,7 @@ async def test_waiting_for_room_ends_with_the_bus(bus):
             assert let_go == [0, 1]
             await bus.aclose(drain=False)
 
-    assert let_go == [0, 1, 2]
+    assert let_go == [0, 1, "closed"]
 
 
 # --- purge -------------------------------------------------------------------------------------
