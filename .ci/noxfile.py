@@ -20,6 +20,9 @@ config.read(ROOT / "setup.cfg", encoding="utf-8")
 
 PYTHONS = re.findall(r"Python :: (3\.\d+)", config["metadata"]["classifiers"])
 
+# A file at a time to each core: these sessions repeat what the README's command has shown.
+WORKERS = ["-n", "2", "--dist", "loadfile"]
+
 nox.options.sessions = ["lint", "types", "docs", "package"]
 
 
@@ -27,8 +30,8 @@ nox.options.sessions = ["lint", "types", "docs", "package"]
 def tests(session: nox.Session) -> None:
     """Run the tests on one version of Python, against eventbus as it is installed."""
     session.chdir(ROOT)
-    session.install(".[bench,test]")
-    session.run("pytest", *session.posargs)
+    session.install(".[bench,test]", "pytest-xdist")
+    session.run("pytest", *WORKERS, *session.posargs)
 
 
 @nox.session(python=PYTHONS[0])
@@ -36,8 +39,8 @@ def lowest(session: nox.Session) -> None:
     """Run the tests with the oldest dependencies that setup.cfg allows."""
     session.chdir(ROOT)
     requirements = config["options"]["install_requires"] + config["options.extras_require"]["cli"]
-    session.install(".[bench,test]", *requirements.replace(">=", "==").split())
-    session.run("pytest", *session.posargs)
+    session.install(".[bench,test]", "pytest-xdist", *requirements.replace(">=", "==").split())
+    session.run("pytest", *WORKERS, *session.posargs)
 
 
 @nox.session(python=False)

@@ -71,7 +71,7 @@ def test_floats_that_json_lacks_survive(value, travel):
         memoryview(b"abc"),
         collections.namedtuple("Point", "x y")(1, 2),  # noqa: PYI024 - a tuple is what it is for
     ],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )
 def test_what_has_a_plain_equal_comes_back_as_that(value, travel):
     """

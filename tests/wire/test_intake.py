@@ -69,7 +69,7 @@ def circular():
         5,
         [RAW],
     ],
-    ids=repr,
+    ids=lambda frame: type(frame).__name__,
 )
 def test_what_is_no_frame_is_an_error_and_not_raised(frame):
     """
