@@ -1,7 +1,7 @@
 """
 `EventBus`, the facade: what handlers are registered with, and events published on.
 
-Nothing is decided here. Who gets an event is `routing`'s business, calling them `dispatch`'s,
+Little is decided here. Who gets an event is `routing`'s business, calling them `dispatch`'s,
 and what a handler may look like `handlers`'.
 """
 
@@ -238,7 +238,7 @@ class _Subscribing:
             listener: A module, an object whose class has marked methods, or a marked function.
 
         Returns:
-            What undoes it.
+            What undoes it; handlers that were subscribed already are part of it.
 
         Raises:
             HandlerError: Nothing in it is marked, or something that is can't be a handler.
@@ -418,9 +418,12 @@ class EventBus(_Subscribing, Dispatcher):
         sender: Any = ANY,
         when: Callable[[Any], object] | None = None,
         timeout: float | None = None,
+        **unknown: object,
     ) -> Any:
         """
         Wait for an event, and return it: the first that is published from now on.
+
+        Cancelling it takes nothing from anybody: other handlers get the event as well.
 
         Args:
             event_types: Classes, or unions of them, as in `on`.
@@ -432,11 +435,15 @@ class EventBus(_Subscribing, Dispatcher):
             TimeoutError: There was none in time.
             BusClosed: The bus was closed meanwhile.
             BusNotRunning: The bus doesn't run.
+            EventTypeError, OptionError: As in `on`.
             Exception: What *when* raised.
         """
+        refuse_unknown(unknown, where="expect()", known=("sender", "when", "timeout"))
         classes = event_classes(event_types)
-        check_options(Options(when=when, timeout=timeout))
-        return await expect(self._attach, classes, sender=sender, when=when, timeout=timeout)
+        options = check_options(Options(sender, when=when, timeout=timeout))
+        return await expect(
+            self._attach, classes, sender=options.sender, when=when, timeout=timeout
+        )
 
     @overload
     def stream(
@@ -500,6 +507,7 @@ class EventBus(_Subscribing, Dispatcher):
         sender: Any = ANY,
         when: Callable[[Any], object] | None = None,
         mailbox: Mailbox | None = None,
+        **unknown: object,
     ) -> Stream[Any]:
         """
         Return the events of some classes as an async iterator, to be entered first.
@@ -523,6 +531,7 @@ class EventBus(_Subscribing, Dispatcher):
             BusNotRunning: On entering: the bus doesn't run.
             EventTypeError, OptionError: As in `on`.
         """
+        refuse_unknown(unknown, where="stream()", known=("sender", "when", "mailbox"))
         classes = event_classes(event_types)
         options = check_options(Options(sender, when=when, mailbox=mailbox))
         return Stream(
@@ -767,8 +776,10 @@ class Scope(_Subscribing):
             msg = f"A scope subscribes for its own sender, {self.sender!r}; leave out sender=."
             raise OptionError(msg, option="sender", handler=handler.call)
         options = attrs.evolve(options, sender=self.sender)
+        before = self._subscriptions_of(handler)
         subscription = self.bus._subscribe(handler, classes, options)  # noqa: SLF001  # in the bus
-        self._subscriptions.add(subscription)
+        if subscription not in before:  # what was there before the scope outlives it
+            self._subscriptions.add(subscription)
         return subscription
 
     def _subscriptions_of(self, handler: Handler) -> list[Subscription]:

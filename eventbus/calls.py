@@ -62,7 +62,8 @@ class Calls:
 
     def owner(self, call: Callable[[Any], object]) -> Subscription | None:
         """Return the subscription behind *call*."""
-        return self.owners[self.originals.index(call)]
+        # By identity: two handlers that are equal may still be two.
+        return next(o for c, o in zip(self.originals, self.owners, strict=True) if c is call)
 
     def strike(self, subscription: Subscription, uncount: Callable[[Any], object]) -> None:
         """Keep *subscription* from being called, now that the calls may be running."""

@@ -44,7 +44,7 @@ from .exceptions import (
 )
 from .handlers import PAYLOAD_TYPES, handler_name
 from .mailbox import MailboxQueue, Overflow
-from .middleware import chain
+from .middleware import chain, check_observer
 from .registry import Registry, Subscription, sender_key
 from .runner import Runner
 from .turns import Published, Turns
@@ -140,6 +140,8 @@ class Dispatcher(Turns):
             run=self._run_calls,
         )
         self._compiler.observers = tuple(observers)
+        for observer in self._compiler.observers:
+            check_observer(observer)
         self._chain = chain(
             middleware,
             self._pass_middleware,
@@ -356,14 +358,21 @@ class Dispatcher(Turns):
 
         Args:
             observer: Sees them after the observers that there are.
+
+        Raises:
+            HandlerError: It lacks a method of an observer.
         """
+        check_observer(observer)
         self._compiler.observers = (*self._compiler.observers, observer)
         self._forget_routes()
         try:
             yield
         finally:
-            others = [other for other in self._compiler.observers if other is not observer]
-            self._compiler.observers = tuple(others)
+            observers = list(self._compiler.observers)
+            # The last one that it is: it may have been given more than once.
+            last = max(i for i, other in enumerate(observers) if other is observer)
+            del observers[last]
+            self._compiler.observers = tuple(observers)
             self._forget_routes()
 
     def _publish_tracked(self, event: Any, sender: Any) -> Tracker:
@@ -559,7 +568,7 @@ class Dispatcher(Turns):
         self._crashed += 1
         if isinstance(event, RealtimeModelExceptionEvent):
             logger.error(
-                "a handler of RealtimeModelExceptionEvent failed itself",
+                "what was to deal with a RealtimeModelExceptionEvent failed itself",
                 extra={"handler": None if handler is None else handler_name(handler)},
                 exc_info=exc,
             )

@@ -51,7 +51,6 @@ PAYLOAD_TYPES: Final = frozenset({dict, str, bytes})
 E1 = TypeVar("E1")
 E2 = TypeVar("E2")
 E3 = TypeVar("E3")
-E4 = TypeVar("E4")
 EventT_contra = TypeVar("EventT_contra", contravariant=True)
 EventT_co = TypeVar("EventT_co", covariant=True)
 ResultT_co = TypeVar("ResultT_co", covariant=True)
@@ -397,15 +396,20 @@ def check_options_for(handler: Handler, options: Options) -> None:
         raise OptionError(msg, option="weak", handler=handler.call)
 
 
-def refuse_unknown(unknown: dict[str, object], *, where: str) -> None:
+def refuse_unknown(unknown: dict[str, object], *, where: str, known: tuple[str, ...] = ()) -> None:
     """
     Refuse options that there are none of.
+
+    Args:
+        unknown: What was given besides, by name.
+        where: What it was given to.
+        known: The options that there are; by default those of `on`.
 
     Raises:
         TypeError: There is at least one.
     """
+    known = known or tuple(field.name for field in attrs.fields(Options))
     for option in unknown:
-        known = [field.name for field in attrs.fields(Options)]
         close = difflib.get_close_matches(option, known, n=1)
         hint = f"did you mean {close[0]}=?" if close else f"there are {', '.join(known)}."
         msg = f"{where} has no option {option!r}; {hint}"

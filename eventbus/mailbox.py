@@ -70,7 +70,11 @@ def _event_types(
 ) -> tuple[type[Any], ...]:
     if isinstance(value, UnionType):
         value = get_args(value)
-    classes = (value,) if isinstance(value, type) else tuple(value)
+    try:
+        classes = (value,) if isinstance(value, type) else tuple(value)
+    except TypeError:
+        msg = f"Mailbox(purged_by=...) takes event classes, not {value!r}."
+        raise OptionError(msg, option="purged_by") from None
     for cls in classes:
         if not isinstance(cls, type):
             msg = f"Mailbox(purged_by=...) takes event classes, not {cls!r}."

@@ -5,7 +5,7 @@ Middleware is one function; it runs once for each published event, before any ha
 it does not pass on goes no further::
 
     def drop_silence(event, call_next):
-        if event.type != "audio" or any(event.data):
+        if not isinstance(event, RealtimeModelAudioEvent) or any(event.data):
             call_next(event)
 
 One that crashes is reported, and the event goes on as it came: a broken log must not end a call.
@@ -309,6 +309,19 @@ def _link(
                 call_next(event)
 
     return call
+
+
+def check_observer(observer: object) -> None:
+    """
+    Check that *observer* can be one.
+
+    Raises:
+        HandlerError: It lacks a method.
+    """
+    for method in ("handler_started", "handler_finished"):
+        if not callable(getattr(observer, method, None)):
+            msg = f"{observer!r} can't be an observer: it has no method {method}(call)."
+            raise HandlerError(msg, handler=observer)
 
 
 def takes_context(middleware: Any) -> bool:

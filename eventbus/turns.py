@@ -162,10 +162,11 @@ class Turns:
         A dispatch has no time to note its thread, and only a publish that finds another one
         going on must know: it looks for that one further up its own stack.
         """
-        # The nearest frames are those of the publish that asks, which dispatches nothing yet.
-        frame = sys._getframe(3)  # noqa: SLF001  # documented, if specific to CPython
+        # The second frame up may be the publish that asks, which dispatches nothing yet.
+        frame = sys._getframe(1).f_back  # noqa: SLF001  # documented, if specific to CPython
+        frame = None if frame is None else frame.f_back
         while frame is not None:
             if frame.f_code in self.dispatching and frame.f_locals["self"] is self:
                 return True
-            frame = frame.f_back  # type: ignore[assignment]  # None at the end, as tested
+            frame = frame.f_back
         return False

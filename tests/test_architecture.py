@@ -264,7 +264,17 @@ def test_importing_eventbus_is_cheap():
     """
     `import eventbus` loads no event loop, no wire format and no extra, and sets up no logging.
     """
-    heavy = ["agents", "asyncio", "click", "importlib.metadata", "msgspec", "openai", "pybase64", "rich", "trio"]
+    heavy = [
+        "agents",
+        "asyncio",
+        "click",
+        "importlib.metadata",
+        "msgspec",
+        "openai",
+        "pybase64",
+        "rich",
+        "trio",
+    ]
     script = (
         "import sys, eventbus, logging\n"
         f"print([name for name in {heavy} if name in sys.modules])\n"

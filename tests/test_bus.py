@@ -496,16 +496,21 @@ async def test_aclose_in_a_task_of_a_handler(bus):
     """
     A handler that waits for a task which closes the bus does not deadlock either.
     """
+    steps = []
+
+    @bus.on(Pong)
+    async def hang_up(event):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(bus.aclose)
+        steps.append("closed")
+
     with anyio.fail_after(10):
-
-        @bus.on(Pong)
-        async def hang_up(event):
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(bus.aclose)
-
         async with bus:
             bus.publish(Pong())
             await blocked()
+            assert not bus.is_running
+
+    assert steps == ["closed"]
 
 
 async def test_cancelled_aclose_has_closed_without_draining(bus):

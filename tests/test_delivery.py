@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import weakref
 from collections import Counter, deque
@@ -1386,9 +1387,9 @@ async def test_bus_keeps_no_event_that_was_waited_for(bus):
             assert [ref() for ref in watched] == [None, None]
 
 
-async def test_bus_keeps_no_event_that_timed_out(bus):
+async def test_bus_keeps_no_event_that_timed_out(bus, anyio_backend_name):
     """
-    A timeout whose cleanup failed leaves no cycle of tracebacks.
+    A timeout whose cleanup failed leaves no cycle of tracebacks, but for trio's own.
     """
     watched = []
 
@@ -1407,6 +1408,8 @@ async def test_bus_keeps_no_event_that_timed_out(bus):
         with without_collector():
             await bus.publish_and_wait(Tracked())
             await blocked()
+            if anyio_backend_name == "trio":  # from Python 3.12 on, its Cancelled is a cycle
+                gc.collect()
 
             assert watched[1]() is None
 

@@ -6,11 +6,13 @@ Nothing here needs an event loop: the handlers are sync ones, and the bus doesn'
 
 from __future__ import annotations
 
+import _thread
 import asyncio
 import linecache
 import logging
 import sys
 import threading
+import time
 import weakref
 from collections import deque
 from contextvars import ContextVar
@@ -391,6 +393,15 @@ def test_handler_that_raises_nothing_new_can_be_called_again(bus):
     assert len(seen) == 3
 
 
+def wait_until_queued(bus):
+    """
+    Return when a thread waits for its turn, which nothing but the queue tells.
+    """
+    deadline = time.monotonic() + 10
+    while not any(entry.turn for entry in tuple(bus._queue)):
+        assert time.monotonic() < deadline, "no thread waits"
+
+
 # --- what ends the program ---------------------------------------------------------------------
 
 
@@ -484,8 +495,7 @@ def test_exit_lets_waiting_threads_go_on(bus):
         bus.publish(Pong("queued"))
         thread.start()
         begun.set()
-        while not any(entry.turn for entry in tuple(bus._queue)):  # it waits, now
-            pass
+        wait_until_queued(bus)
         raise KeyboardInterrupt
 
     bus.subscribe(lambda event: seen.append(event.name), Pong)
@@ -990,8 +1000,7 @@ def test_thread_is_refused_without_blocking_the_others(bus):
     @bus.on(Ping)
     def subscribe_meanwhile(event):
         thread.start()
-        while not any(entry.turn for entry in tuple(bus._queue)):  # it waits, now
-            pass
+        wait_until_queued(bus)
 
         @bus.on(Pong)
         async def slow(event): ...
@@ -1092,3 +1101,57 @@ def test_stats_count_what_happened(bus):
     stats = bus.stats
     assert (stats.published, stats.delivered, stats.unhandled) == (3, 2, 2)
     assert (stats.crashed, stats.dropped, stats.pending) == (0, 0, 0)
+
+
+# --- who failed, and who publishes from nowhere ---------------------------------------------------
+
+
+@attrs.define(eq=True)
+class EqualToAll:
+    """
+    A handler that is equal to any other of its class, as attrs makes it.
+    """
+
+    error: Exception = attrs.field(eq=False)
+
+    def __call__(self, event):
+        raise self.error
+
+
+def test_failure_is_that_of_the_handler_and_not_of_its_equal(bus):
+    """
+    Of two handlers that are equal, each one's failure names that one.
+    """
+    seen = crashes(bus)
+    handlers = [EqualToAll(ValueError("first")), EqualToAll(ValueError("second"))]
+    for handler in handlers:
+        bus.subscribe(handler, Ping)
+
+    bus.publish(Ping())
+
+    assert [crash.handler is handler for crash, handler in zip(seen, handlers, strict=True)] == [
+        True,
+        True,
+    ]
+
+
+def test_publish_may_be_the_first_frame_of_a_thread(bus):
+    """
+    A thread that runs nothing but publish waits for its turn like any other.
+    """
+    seen, is_done = [], threading.Event()
+
+    @bus.on(Ping)
+    def busy(event):
+        _thread.start_new_thread(bus.publish, (Pong("p2"),))
+        wait_until_queued(bus)
+
+    @bus.on(Pong)
+    def last(event):
+        seen.append(event)
+        is_done.set()
+
+    bus.publish(Ping("p1"))
+
+    assert is_done.wait(10)
+    assert seen == [Pong("p2")]

@@ -59,14 +59,16 @@ def test_purged_by_takes_one_class_or_several():
     """
     assert Mailbox(purged_by=int).purged_by == (int,)
     assert Mailbox(purged_by=[int, str]).purged_by == (int, str)
+    assert Mailbox(purged_by=int | str).purged_by == (int, str)
 
 
-def test_purged_by_that_is_no_class_is_refused():
+@pytest.mark.parametrize("purged_by", [("interrupted",), 3, None])
+def test_purged_by_that_is_no_class_is_refused(purged_by):
     """
-    What empties a mailbox is a class of events, not one event.
+    What purges a mailbox is an event class.
     """
     with pytest.raises(OptionError, match="event classes") as caught:
-        Mailbox(purged_by=("interrupted",))
+        Mailbox(purged_by=purged_by)
 
     assert caught.value.option == "purged_by"
 

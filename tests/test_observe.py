@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from eventbus import EventBus
+from eventbus import EventBus, HandlerError
 
 
 class Ping:
@@ -91,3 +91,28 @@ async def test_observer_sees_async_calls_of_a_running_bus():
     assert seen.calls[0] == "started"
     assert seen.calls[1][0] is async_handler
     assert 0 < seen.calls[1][1] < 60 * 10**9
+
+
+def test_observer_that_is_there_twice_leaves_once():
+    """
+    Leaving takes away what entering added, also if the bus had the same observer before.
+    """
+    seen = Seen()
+    bus = EventBus(observers=[seen])
+    bus.subscribe(handler, Ping)
+
+    with bus.observe(seen):
+        pass
+    bus.publish(Ping())
+
+    assert seen.calls[0] == "started"
+
+
+def test_what_lacks_a_method_of_an_observer_is_refused():
+    """
+    An observer that could only fail is refused where it is given, and the missing method named.
+    """
+    with pytest.raises(HandlerError, match="handler_started"):
+        EventBus(observers=[3])
+    with pytest.raises(HandlerError, match="handler_started"), EventBus().observe(3):
+        pass

@@ -281,10 +281,16 @@ def test_unsubscribing_a_stranger_does_nothing(bus):
     """
     A handler that was never subscribed, or no more, can be unsubscribed.
     """
+    seen = []
+    bus.subscribe(seen.append, Ping)
+
     bus.unsubscribe(always)
     bus.subscribe(always, Ping)
     bus.unsubscribe(always)
     bus.unsubscribe(always)
+    bus.publish(Ping("p1"))
+
+    assert seen == [Ping("p1")]
 
 
 def test_handler_cancelled_by_an_earlier_one_does_not_start(bus):
@@ -907,3 +913,17 @@ def test_bus_is_collected_with_its_handlers():
     gc.collect()
 
     assert [ref() for ref in alive] == [None, None]
+
+
+def test_scope_leaves_what_was_there_before_it(bus):
+    """
+    A handler that had its subscription for that sender already keeps it when the scope ends.
+    """
+    seen = []
+    bus.subscribe(seen.append, Ping, sender="call-1")
+
+    with bus.scope("call-1") as call:
+        call.subscribe(seen.append, Ping)
+    bus.publish(Ping("p1"), sender="call-1")
+
+    assert seen == [Ping("p1")]

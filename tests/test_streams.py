@@ -573,3 +573,32 @@ async def test_stream_of_exception_events_silences_the_log(bus, caplog):
         assert str((await anext(events)).exception) == "boom"
 
     assert [r for r in caplog.records if r.levelno >= logging.WARNING] == []
+
+
+async def test_expect_without_a_sender_means_any(bus):
+    """
+    ``sender=None`` is no sender in particular, as in `on`.
+    """
+    async with bus:
+        with anyio.fail_after(10):
+            async with anyio.create_task_group() as tasks:
+                seen = []
+
+                async def wait():
+                    seen.append(await bus.expect(Ping, sender=None))
+
+                tasks.start_soon(wait)
+                await blocked()
+                bus.publish(Ping("p1"), sender="call-1")
+
+    assert seen == [Ping("p1")]
+
+
+async def test_unknown_options_get_a_hint(bus):
+    """
+    An option that expect or stream doesn't have is refused with the one that was meant.
+    """
+    with pytest.raises(TypeError, match="did you mean timeout"):
+        await bus.expect(Ping, timeuot=1)
+    with pytest.raises(TypeError, match="did you mean mailbox"):
+        bus.stream(Ping, mailboxx=None)
