@@ -48,9 +48,17 @@ E3 = TypeVar("E3")
 
 
 class _Subscribing:
-    """What registering handlers looks like, on a bus and on a scope of it."""
+    """What registering handlers and waiting for events look like, on a bus and on a scope of it."""
 
     __slots__ = ()
+
+    @property
+    def _bus(self) -> EventBus:
+        raise NotImplementedError
+
+    def _bind(self, sender: Any) -> Any:
+        """Return the sender to subscribe for, where *sender* was asked for."""
+        raise NotImplementedError
 
     def _subscribe(
         self, handler: Handler, classes: tuple[type[Any], ...], options: Options
@@ -58,7 +66,7 @@ class _Subscribing:
         raise NotImplementedError
 
     def _subscriptions_of(self, handler: Handler) -> list[Subscription]:
-        raise NotImplementedError
+        return self._bus._registry.find(handler.call)  # noqa: SLF001  # in the bus
 
     @overload
     def on(
@@ -230,6 +238,193 @@ class _Subscribing:
         check_options_for(description, options)
         return self._subscribe(description, classes, options)
 
+    @overload
+    async def expect(
+        self,
+        event_type: type[E1],
+        /,
+        *,
+        sender: Any = ANY,
+        when: Callable[[E1], object] | None = None,
+        timeout: float | None = None,
+    ) -> E1: ...
+    @overload
+    async def expect(
+        self,
+        event_type: type[E1],
+        event_type2: type[E2],
+        /,
+        *,
+        sender: Any = ANY,
+        when: Callable[[E1 | E2], object] | None = None,
+        timeout: float | None = None,
+    ) -> E1 | E2: ...
+    @overload
+    async def expect(
+        self,
+        event_type: type[E1],
+        event_type2: type[E2],
+        event_type3: type[E3],
+        /,
+        *,
+        sender: Any = ANY,
+        when: Callable[[E1 | E2 | E3], object] | None = None,
+        timeout: float | None = None,
+    ) -> E1 | E2 | E3: ...
+    @overload
+    async def expect(
+        self,
+        union: UnionType,
+        /,
+        *more: EventType,
+        sender: Any = ANY,
+        when: Callable[[Any], object] | None = None,
+        timeout: float | None = None,
+    ) -> Any: ...
+    @overload
+    async def expect(
+        self,
+        a: EventType,
+        b: EventType,
+        c: EventType,
+        d: EventType,
+        /,
+        *more: EventType,
+        sender: Any = ANY,
+        when: Callable[[Any], object] | None = None,
+        timeout: float | None = None,
+    ) -> Any: ...
+    async def expect(
+        self,
+        *event_types: Any,
+        sender: Any = ANY,
+        when: Callable[[Any], object] | None = None,
+        timeout: float | None = None,
+        **unknown: object,
+    ) -> Any:
+        """
+        Wait for an event, and return it: the first that is published from now on.
+
+        Cancelling it takes nothing from anybody: other handlers get the event as well.
+
+        Args:
+            event_types: Classes, or unions of them, as in `on`.
+            sender: The session whose events count; by default all of them.
+            when: A predicate of the event; only what it says yes to counts.
+            timeout: Seconds to wait; None is as long as it takes.
+
+        Raises:
+            TimeoutError: There was none in time.
+            BusClosed: The bus was closed meanwhile.
+            BusNotRunning: The bus doesn't run.
+            EventTypeError, OptionError: As in `on`.
+            Exception: What *when* raised.
+        """
+        refuse_unknown(unknown, where="expect()", known=("sender", "when", "timeout"))
+        classes = event_classes(event_types)
+        options = check_options(Options(self._bind(sender), when=when, timeout=timeout))
+        attach = self._bus._attach  # noqa: SLF001  # in the bus
+        return await expect(attach, classes, sender=options.sender, when=when, timeout=timeout)
+
+    @overload
+    def stream(
+        self,
+        event_type: type[E1],
+        /,
+        *,
+        sender: Any = ANY,
+        when: Callable[[E1], object] | None = None,
+        mailbox: Mailbox | None = None,
+    ) -> Stream[E1]: ...
+    @overload
+    def stream(
+        self,
+        event_type: type[E1],
+        event_type2: type[E2],
+        /,
+        *,
+        sender: Any = ANY,
+        when: Callable[[E1 | E2], object] | None = None,
+        mailbox: Mailbox | None = None,
+    ) -> Stream[E1 | E2]: ...
+    @overload
+    def stream(
+        self,
+        event_type: type[E1],
+        event_type2: type[E2],
+        event_type3: type[E3],
+        /,
+        *,
+        sender: Any = ANY,
+        when: Callable[[E1 | E2 | E3], object] | None = None,
+        mailbox: Mailbox | None = None,
+    ) -> Stream[E1 | E2 | E3]: ...
+    @overload
+    def stream(
+        self,
+        union: UnionType,
+        /,
+        *more: EventType,
+        sender: Any = ANY,
+        when: Callable[[Any], object] | None = None,
+        mailbox: Mailbox | None = None,
+    ) -> Stream[Any]: ...
+    @overload
+    def stream(
+        self,
+        a: EventType,
+        b: EventType,
+        c: EventType,
+        d: EventType,
+        /,
+        *more: EventType,
+        sender: Any = ANY,
+        when: Callable[[Any], object] | None = None,
+        mailbox: Mailbox | None = None,
+    ) -> Stream[Any]: ...
+    def stream(
+        self,
+        *event_types: Any,
+        sender: Any = ANY,
+        when: Callable[[Any], object] | None = None,
+        mailbox: Mailbox | None = None,
+        **unknown: object,
+    ) -> Stream[Any]:
+        """
+        Return the events of some classes as an async iterator, to be entered first.
+
+        ::
+
+            async with bus.stream(RealtimeModelTranscriptDeltaEvent) as deltas:
+                async for delta in deltas: ...
+
+        Each stream has a buffer of its own, and sees each event once, from when it is entered.
+        It ends when the bus closes.
+
+        Args:
+            event_types: Classes, or unions of them, as in `on`.
+            sender: The session whose events it gets; by default all of them.
+            when: A predicate of the event; what it says no to is left out.
+            mailbox: The buffer; it must be one that drops. By default up to 65,536 events, and
+                the oldest makes room for more.
+
+        Raises:
+            BusNotRunning: On entering: the bus doesn't run.
+            EventTypeError, OptionError: As in `on`.
+        """
+        refuse_unknown(unknown, where="stream()", known=("sender", "when", "mailbox"))
+        classes = event_classes(event_types)
+        options = check_options(Options(self._bind(sender), when=when, mailbox=mailbox))
+        bus = self._bus
+        return Stream(
+            bus._attach,  # noqa: SLF001  # in the bus
+            bus._dropped,  # noqa: SLF001  # in the bus
+            classes,
+            sender=options.sender,
+            when=when,
+            mailbox=mailbox,
+        )
+
     def register(self, listener: object) -> Registration:
         """
         Subscribe everything in *listener* that is marked with `eventbus.on`, or nothing.
@@ -356,188 +551,6 @@ class EventBus(_Subscribing, Dispatcher):
         """
         return Scope(self, sender)
 
-    @overload
-    async def expect(
-        self,
-        event_type: type[E1],
-        /,
-        *,
-        sender: Any = ANY,
-        when: Callable[[E1], object] | None = None,
-        timeout: float | None = None,
-    ) -> E1: ...
-    @overload
-    async def expect(
-        self,
-        event_type: type[E1],
-        event_type2: type[E2],
-        /,
-        *,
-        sender: Any = ANY,
-        when: Callable[[E1 | E2], object] | None = None,
-        timeout: float | None = None,
-    ) -> E1 | E2: ...
-    @overload
-    async def expect(
-        self,
-        event_type: type[E1],
-        event_type2: type[E2],
-        event_type3: type[E3],
-        /,
-        *,
-        sender: Any = ANY,
-        when: Callable[[E1 | E2 | E3], object] | None = None,
-        timeout: float | None = None,
-    ) -> E1 | E2 | E3: ...
-    @overload
-    async def expect(
-        self,
-        union: UnionType,
-        /,
-        *more: EventType,
-        sender: Any = ANY,
-        when: Callable[[Any], object] | None = None,
-        timeout: float | None = None,
-    ) -> Any: ...
-    @overload
-    async def expect(
-        self,
-        a: EventType,
-        b: EventType,
-        c: EventType,
-        d: EventType,
-        /,
-        *more: EventType,
-        sender: Any = ANY,
-        when: Callable[[Any], object] | None = None,
-        timeout: float | None = None,
-    ) -> Any: ...
-    async def expect(
-        self,
-        *event_types: Any,
-        sender: Any = ANY,
-        when: Callable[[Any], object] | None = None,
-        timeout: float | None = None,
-        **unknown: object,
-    ) -> Any:
-        """
-        Wait for an event, and return it: the first that is published from now on.
-
-        Cancelling it takes nothing from anybody: other handlers get the event as well.
-
-        Args:
-            event_types: Classes, or unions of them, as in `on`.
-            sender: The session whose events count; by default all of them.
-            when: A predicate of the event; only what it says yes to counts.
-            timeout: Seconds to wait; None is as long as it takes.
-
-        Raises:
-            TimeoutError: There was none in time.
-            BusClosed: The bus was closed meanwhile.
-            BusNotRunning: The bus doesn't run.
-            EventTypeError, OptionError: As in `on`.
-            Exception: What *when* raised.
-        """
-        refuse_unknown(unknown, where="expect()", known=("sender", "when", "timeout"))
-        classes = event_classes(event_types)
-        options = check_options(Options(sender, when=when, timeout=timeout))
-        return await expect(
-            self._attach, classes, sender=options.sender, when=when, timeout=timeout
-        )
-
-    @overload
-    def stream(
-        self,
-        event_type: type[E1],
-        /,
-        *,
-        sender: Any = ANY,
-        when: Callable[[E1], object] | None = None,
-        mailbox: Mailbox | None = None,
-    ) -> Stream[E1]: ...
-    @overload
-    def stream(
-        self,
-        event_type: type[E1],
-        event_type2: type[E2],
-        /,
-        *,
-        sender: Any = ANY,
-        when: Callable[[E1 | E2], object] | None = None,
-        mailbox: Mailbox | None = None,
-    ) -> Stream[E1 | E2]: ...
-    @overload
-    def stream(
-        self,
-        event_type: type[E1],
-        event_type2: type[E2],
-        event_type3: type[E3],
-        /,
-        *,
-        sender: Any = ANY,
-        when: Callable[[E1 | E2 | E3], object] | None = None,
-        mailbox: Mailbox | None = None,
-    ) -> Stream[E1 | E2 | E3]: ...
-    @overload
-    def stream(
-        self,
-        union: UnionType,
-        /,
-        *more: EventType,
-        sender: Any = ANY,
-        when: Callable[[Any], object] | None = None,
-        mailbox: Mailbox | None = None,
-    ) -> Stream[Any]: ...
-    @overload
-    def stream(
-        self,
-        a: EventType,
-        b: EventType,
-        c: EventType,
-        d: EventType,
-        /,
-        *more: EventType,
-        sender: Any = ANY,
-        when: Callable[[Any], object] | None = None,
-        mailbox: Mailbox | None = None,
-    ) -> Stream[Any]: ...
-    def stream(
-        self,
-        *event_types: Any,
-        sender: Any = ANY,
-        when: Callable[[Any], object] | None = None,
-        mailbox: Mailbox | None = None,
-        **unknown: object,
-    ) -> Stream[Any]:
-        """
-        Return the events of some classes as an async iterator, to be entered first.
-
-        ::
-
-            async with bus.stream(RealtimeModelTranscriptDeltaEvent) as deltas:
-                async for delta in deltas: ...
-
-        Each stream has a buffer of its own, and sees each event once, from when it is entered.
-        It ends when the bus closes.
-
-        Args:
-            event_types: Classes, or unions of them, as in `on`.
-            sender: The session whose events it gets; by default all of them.
-            when: A predicate of the event; what it says no to is left out.
-            mailbox: The buffer; it must be one that drops. By default up to 65,536 events, and
-                the oldest makes room for more.
-
-        Raises:
-            BusNotRunning: On entering: the bus doesn't run.
-            EventTypeError, OptionError: As in `on`.
-        """
-        refuse_unknown(unknown, where="stream()", known=("sender", "when", "mailbox"))
-        classes = event_classes(event_types)
-        options = check_options(Options(sender, when=when, mailbox=mailbox))
-        return Stream(
-            self._attach, self._dropped, classes, sender=options.sender, when=when, mailbox=mailbox
-        )
-
     async def __aenter__(self) -> Self:
         """
         Run in the present event loop.
@@ -583,13 +596,17 @@ class EventBus(_Subscribing, Dispatcher):
         msg = "An EventBus can't be pickled or copied; events can."
         raise TypeError(msg)
 
+    @property
+    def _bus(self) -> EventBus:
+        return self
+
+    def _bind(self, sender: Any) -> Any:
+        return sender
+
     def _subscribe(
         self, handler: Handler, classes: tuple[type[Any], ...], options: Options
     ) -> Subscription:
         return self._registry.add(handler, classes, options)
-
-    def _subscriptions_of(self, handler: Handler) -> list[Subscription]:
-        return self._registry.find(handler.call)
 
 
 class Scope(_Subscribing):
@@ -626,126 +643,6 @@ class Scope(_Subscribing):
         """Publish *event* as the session's; see `EventBus.publish_and_wait`."""
         await self.bus.publish_and_wait(event, sender=self.sender, raise_errors=raise_errors)
 
-    @overload
-    async def expect(
-        self,
-        event_type: type[E1],
-        /,
-        *,
-        when: Callable[[E1], object] | None = None,
-        timeout: float | None = None,
-    ) -> E1: ...
-    @overload
-    async def expect(
-        self,
-        event_type: type[E1],
-        event_type2: type[E2],
-        /,
-        *,
-        when: Callable[[E1 | E2], object] | None = None,
-        timeout: float | None = None,
-    ) -> E1 | E2: ...
-    @overload
-    async def expect(
-        self,
-        event_type: type[E1],
-        event_type2: type[E2],
-        event_type3: type[E3],
-        /,
-        *,
-        when: Callable[[E1 | E2 | E3], object] | None = None,
-        timeout: float | None = None,
-    ) -> E1 | E2 | E3: ...
-    @overload
-    async def expect(
-        self,
-        union: UnionType,
-        /,
-        *more: EventType,
-        when: Callable[[Any], object] | None = None,
-        timeout: float | None = None,
-    ) -> Any: ...
-    @overload
-    async def expect(
-        self,
-        a: EventType,
-        b: EventType,
-        c: EventType,
-        d: EventType,
-        /,
-        *more: EventType,
-        when: Callable[[Any], object] | None = None,
-        timeout: float | None = None,
-    ) -> Any: ...
-    async def expect(
-        self,
-        *event_types: Any,
-        when: Callable[[Any], object] | None = None,
-        timeout: float | None = None,
-    ) -> Any:
-        """Wait for an event of the session; see `EventBus.expect`."""
-        return await self.bus.expect(*event_types, sender=self.sender, when=when, timeout=timeout)
-
-    @overload
-    def stream(
-        self,
-        event_type: type[E1],
-        /,
-        *,
-        when: Callable[[E1], object] | None = None,
-        mailbox: Mailbox | None = None,
-    ) -> Stream[E1]: ...
-    @overload
-    def stream(
-        self,
-        event_type: type[E1],
-        event_type2: type[E2],
-        /,
-        *,
-        when: Callable[[E1 | E2], object] | None = None,
-        mailbox: Mailbox | None = None,
-    ) -> Stream[E1 | E2]: ...
-    @overload
-    def stream(
-        self,
-        event_type: type[E1],
-        event_type2: type[E2],
-        event_type3: type[E3],
-        /,
-        *,
-        when: Callable[[E1 | E2 | E3], object] | None = None,
-        mailbox: Mailbox | None = None,
-    ) -> Stream[E1 | E2 | E3]: ...
-    @overload
-    def stream(
-        self,
-        union: UnionType,
-        /,
-        *more: EventType,
-        when: Callable[[Any], object] | None = None,
-        mailbox: Mailbox | None = None,
-    ) -> Stream[Any]: ...
-    @overload
-    def stream(
-        self,
-        a: EventType,
-        b: EventType,
-        c: EventType,
-        d: EventType,
-        /,
-        *more: EventType,
-        when: Callable[[Any], object] | None = None,
-        mailbox: Mailbox | None = None,
-    ) -> Stream[Any]: ...
-    def stream(
-        self,
-        *event_types: Any,
-        when: Callable[[Any], object] | None = None,
-        mailbox: Mailbox | None = None,
-    ) -> Stream[Any]:
-        """Return events of the session as an async iterator; see `EventBus.stream`."""
-        return self.bus.stream(*event_types, sender=self.sender, when=when, mailbox=mailbox)
-
     def __enter__(self) -> Self:
         if self._subscriptions is not None:
             msg = "The scope is entered already; ask the bus for another one."
@@ -772,18 +669,23 @@ class Scope(_Subscribing):
         if self._subscriptions is None:
             msg = f"The scope is not entered; write: with bus.scope({self.sender!r}) as call."
             raise EventBusError(msg)
-        if options.sender is not ANY and sender_key(options.sender) != sender_key(self.sender):
-            msg = f"A scope subscribes for its own sender, {self.sender!r}; leave out sender=."
-            raise OptionError(msg, option="sender", handler=handler.call)
-        options = attrs.evolve(options, sender=self.sender)
+        options = attrs.evolve(options, sender=self._bind(options.sender))
         before = self._subscriptions_of(handler)
         subscription = self.bus._subscribe(handler, classes, options)  # noqa: SLF001  # in the bus
         if subscription not in before:  # what was there before the scope outlives it
             self._subscriptions.add(subscription)
         return subscription
 
-    def _subscriptions_of(self, handler: Handler) -> list[Subscription]:
-        return self.bus._subscriptions_of(handler)  # noqa: SLF001  # as above
+    @property
+    def _bus(self) -> EventBus:
+        return self.bus
+
+    def _bind(self, sender: Any) -> Any:
+        is_given = sender is not ANY and sender is not None
+        if is_given and sender_key(sender) != sender_key(self.sender):
+            msg = f"A scope subscribes for its own sender, {self.sender!r}; leave out sender=."
+            raise OptionError(msg, option="sender")
+        return self.sender
 
 
 def _refuse_listener(listener: object) -> NoReturn:

@@ -102,3 +102,43 @@ def test_no_python_block_is_overlooked(path):
     ]
 
     assert overlooked == []
+
+
+FENCED = re.compile(r"^[ \t>]*(`{3,}|~{3,}).*?^[ \t>]*\1[ \t]*$", re.DOTALL | re.MULTILINE)
+
+
+def prose(path):
+    """Return a page without its fenced blocks, and with as many lines."""
+    text = path.read_text(encoding="utf-8")
+    return FENCED.sub(lambda match: "\n" * match[0].count("\n"), text)
+
+
+@page_parameter
+def test_headings_are_whole(path):
+    """
+    No heading ends with a full stop or is a bare number: one sentence a line is for the text.
+    """
+    headings = re.findall(r"^#+[ \t]*(.*)$", prose(path), re.MULTILINE)
+
+    assert headings
+    assert [h for h in headings if h.endswith(".") or not re.search(r"[^\W\d]", h)] == []
+
+
+@page_parameter
+def test_links_have_a_text(path):
+    """
+    No link is left to Sphinx to name: on a code host it would be invisible.
+    """
+    assert re.findall(r".*(?<!!)\[\]\(.*", prose(path)) == []
+
+
+def test_index_has_a_link_to_every_page():
+    """
+    Each page can be reached from the index by an ordinary link, without Sphinx.
+    """
+    index = ROOT / "docs" / "index.md"
+    targets = re.findall(r"\[[^\]]+\]\(([^)#]+\.md)\)", prose(index))
+
+    pages = {path for path in PAGES if path not in (ROOT / "README.md", index)}
+
+    assert {(index.parent / target).resolve() for target in targets} == pages

@@ -72,14 +72,14 @@ def api(checkout):
 
 
 @pytest.fixture(scope="module")
-def bare(api, tmp_path_factory):
+def bare(api, request):
     """
-    The same file without any ignore.
+    The same file without any ignore; always in one place, as mypy's cache remembers paths.
     """
     text = api.read_text(encoding="utf-8")
     for ignore in IGNORES.values():
         text = ignore.sub("", text)
-    path = tmp_path_factory.mktemp("typing") / "bare.py"
+    path = request.config.cache.mkdir("typing") / "bare.py"
     path.write_text(text, encoding="utf-8")
     return path.resolve()
 
