@@ -32,6 +32,7 @@ def _scopes(count: int, turns: int) -> tuple[Callable[[Any], object], list[Any]]
     scopes = [bus.scope(f"call-{number}").__enter__() for number in range(count)]
     for scope, handler in zip(scopes, no_op_handlers(count), strict=True):
         scope.subscribe(handler, RealtimeModelTranscriptDeltaEvent)
+        scope.publish(EVENT)  # the first one compiles its route, once for each scope
     return lambda scope: scope.publish(EVENT), scopes[:turns]
 
 
