@@ -498,7 +498,7 @@ class RealtimeModelExceptionEvent(_Weakrefable):
         exception: What was raised, with its traceback; an ExceptionGroup is kept whole.
         context: What was being done, for people.
         event: The event that was being handled, if one was.
-        handler: The handler, middleware or plugin that failed, if one did.
+        handler: The handler or middleware that failed, if one did.
         sender: The session that it happened in, if there was one.
 
     Source:
@@ -524,7 +524,8 @@ class RealtimeModelRawServerEvent(_Weakrefable):
     Attributes:
         data:
             The frame as a read-only mapping, parsed when it is first looked at;
-            a frame that is no JSON object is given as it came.
+            a frame that is no JSON object is given as it came. From the bus, a
+            bare payload that was published, or an event that nobody else took.
 
     Source:
         Every frame.

@@ -1,11 +1,13 @@
 """
 One function that branches on ``event.type``, as code that loops over a socket has it.
 
-It works unchanged as a handler. Type checkers know in each branch which event it is, and that
-`assert_never` is never reached: a new event type would be found by them, not by a caller.
+It works unchanged as a handler. Type checkers know in each branch which event it is. As the last
+one is `assert_never`, they also find what has no branch: a new type of event, or a mistyped one.
 """
 
 from __future__ import annotations
+
+from typing import assert_never
 
 from recorded_call import events
 
@@ -15,18 +17,50 @@ from eventbus.events import RealtimeModelEvent
 
 def handle_event(event: RealtimeModelEvent) -> None:
     """Print what is worth it."""
-    if event.type == "transcript_delta":
-        print(event.delta, end="")
-    elif event.type == "function_call":
-        print(f"[calls {event.name} with {event.arguments}]")
-    elif event.type == "input_audio_transcription_completed":
-        print(f"Caller: {event.transcript}")
-    elif event.type == "audio_interrupted":
-        print(" [is interrupted]", end="")
-    elif event.type == "turn_ended":
-        print(f" [{event.status}]")
-    elif event.type == "exception":
-        print(f"[{event.context}]")
+    match event.type:
+        case "transcript_delta":
+            print(event.delta, end="")
+        case "function_call":
+            print(f"[calls {event.name} with {event.arguments}]")
+        case "input_audio_transcription_completed":
+            print(f"Caller: {event.transcript}")
+        case "audio_interrupted":
+            print(" [is interrupted]", end="")
+        case "turn_ended":
+            print(f" [{event.status}]")
+        case "error":
+            print(f"[{event.error}]")
+        case "exception":
+            print(f"[{event.context}]")
+        # What is passed over, by name; `case _` would also pass over what nobody has thought of.
+        case (
+            "audio"
+            | "audio_done"
+            | "connection_status"
+            | "end_of_stream"
+            | "input_audio_committed"
+            | "input_audio_timeout_triggered"
+            | "input_audio_transcription_failed"
+            | "input_speech_started"
+            | "input_speech_stopped"
+            | "input_transcript_delta"
+            | "item_deleted"
+            | "item_truncated"
+            | "item_updated"
+            | "other"
+            | "output_text_delta"
+            | "output_text_done"
+            | "rate_limits"
+            | "raw_server_event"
+            | "session_updated"
+            | "tool_call_delta"
+            | "transcript_done"
+            | "turn_started"
+            | "usage"
+        ):
+            pass
+        case unknown:
+            assert_never(unknown)
 
 
 def main() -> None:

@@ -2,9 +2,10 @@
 The command line: ``eventbus replay``, ``eventbus demo``, ``eventbus events``.
 
 One module per command, each with a ``command``; what they share is in the modules beside them:
-`frames` reads files, `pacing` says when a frame is due, `apps` finds the user's handlers,
-`player` runs a file over a bus, `recorder` watches what happens there, and `summary`, `show` and
-`console` are for whoever looks at it.
+`options` reads arguments, `frames` files; `pacing` says when a frame is due, `apps` finds the
+user's handlers, `player` runs a file over a bus, `recorder` watches what happens there, `places`
+says where, `bad_lines` what could not be read, and `summary`, `show` and `console` are for whoever
+looks at it. `exits` has the exit codes.
 
 Data goes to stdout, everything else to stderr.
 """

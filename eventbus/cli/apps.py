@@ -8,15 +8,15 @@ import functools
 import importlib
 import os
 import sys
-from pathlib import Path
 from types import ModuleType
 
 import click
 
 from ..bus import EventBus
 from ..exceptions import RegistrationError
+from .places import short_path, where_raised
 
-__all__ = ["load_app", "where_raised"]
+__all__ = ["load_app"]
 
 
 def load_app(spec: str) -> EventBus:
@@ -46,33 +46,6 @@ def load_app(spec: str) -> EventBus:
     return _bus_of(app, spec)
 
 
-def where_raised(exc: BaseException, file: str | None = None) -> str | None:
-    """
-    Return the place that *exc* was raised at, like ``agent.py:34``.
-
-    Args:
-        exc: What was raised.
-        file: Look for the innermost place in this file; by default the innermost of all.
-
-    Returns:
-        None if it was raised nowhere, or not from that file.
-    """
-    place = None
-    traceback = exc.__traceback__
-    while traceback is not None:
-        found = traceback.tb_frame.f_code.co_filename
-        if file is None or found == file:
-            place = f"{_short(found)}:{traceback.tb_lineno}"
-        traceback = traceback.tb_next
-    return place
-
-
-def _short(file: str) -> str:
-    """Return a file's path as one would type it here."""
-    path = Path(file)
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else path.name
-
-
 def _import(name: str) -> ModuleType:
     directory = os.getcwd()  # noqa: PTH109  # sys.path has strings
     if directory not in sys.path:
@@ -88,7 +61,7 @@ def _import(name: str) -> ModuleType:
     except Exception as exc:
         place, problem = where_raised(exc), str(exc)
         if isinstance(exc, SyntaxError) and exc.filename is not None:
-            place, problem = f"{_short(exc.filename)}:{exc.lineno}", exc.msg
+            place, problem = f"{short_path(exc.filename)}:{exc.lineno}", exc.msg
         msg = f"{name} can't be imported: {type(exc).__name__}: {problem} ({place})"
         raise click.BadParameter(msg) from exc
 
@@ -100,9 +73,18 @@ def _bus_of(app: object, spec: str) -> EventBus:
     try:
         bus.register(_instance(app, spec) if isinstance(app, type) else app)
     except RegistrationError as exc:
-        msg = f"{spec} is neither a bus nor a listener. {exc}"
+        buses = " or ".join(f"{spec}:{name}" for name in _buses_in(app))
+        hint = f" It has a bus; did you mean {buses}?" if buses else ""
+        msg = f"{spec} is neither a bus nor a listener. {exc}{hint}"
         raise click.BadParameter(msg) from exc
     return bus
+
+
+def _buses_in(app: object) -> list[str]:
+    """Return the names that *app* has for buses, if it is a module."""
+    if not isinstance(app, ModuleType):
+        return []
+    return [name for name, value in vars(app).items() if isinstance(value, EventBus)]
 
 
 def _instance(cls: type[object], spec: str) -> object:

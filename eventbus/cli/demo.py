@@ -18,7 +18,7 @@ from . import demo_app
 from .console import LiveScreen, Output, PlainScreen
 from .exits import ExitCode
 from .frames import FrameFile
-from .pacing import read_speed
+from .options import read_speed
 from .player import Player
 from .recorder import Recorder
 from .summary import summary_lines

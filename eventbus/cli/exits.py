@@ -13,12 +13,14 @@ __all__ = ["ExitCode", "exit_code"]
 
 class ExitCode(enum.IntEnum):
     """
-    What a command tells whoever started it; the first that applies, from below.
+    What a command tells whoever started it.
 
-    2, which is for wrong arguments, is click's to give.
+    If several apply, 130 goes before 3, and 3 before 5: a crash may come of a line that is missing.
+    1 is for output that can't be written; 2, which is for wrong arguments, is click's to give.
     """
 
     OK = 0
+    NO_OUTPUT = 1
     BAD_INPUT = 3
     CRASHED = 5
     INTERRUPTED = 130  # as a shell says of what SIGINT has ended

@@ -70,8 +70,16 @@ def main() -> None:
         code = exc.exit_code
     except (click.Abort, KeyboardInterrupt):
         code = ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read has had enough. Python would flush stdout once more, and complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 1
+    except BrokenPipeError:  # whoever read has had enough
+        _let_go_of_stdout()
+        code = ExitCode.NO_OUTPUT
+    except OSError as exc:  # a full disk, most likely; commands report what input does
+        _let_go_of_stdout()
+        click.ClickException(str(exc)).show()
+        code = ExitCode.NO_OUTPUT
     sys.exit(code)
+
+
+def _let_go_of_stdout() -> None:
+    """Let what can't be written go nowhere: at exit Python would try once more, and complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -18,11 +18,8 @@ replay the interruption comes after all of the speech that had been sent by then
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
-
-import click
 
 from ..events import (
     RealtimeModelAudioEvent,
@@ -33,7 +30,7 @@ from ..events import (
     RealtimeModelSessionUpdatedEvent,
 )
 
-__all__ = ["Pacer", "bytes_per_second", "read_speed"]
+__all__ = ["Pacer", "bytes_per_second"]
 
 _PCM: Final = 2 * 24_000
 _G711: Final = 8_000
@@ -103,22 +100,3 @@ class Pacer:
     def _read_input_clock(self, mark_ms: int) -> None:
         self._now = max(self._now, self._mark + (mark_ms - self._mark_ms) / 1000)
         self._mark_ms, self._mark = mark_ms, self._now
-
-
-def read_speed(_ctx: click.Context, _param: click.Parameter, text: str) -> float:
-    """
-    Return how fast to replay, for an option of a command: ``1x`` is 1.0, ``max`` is infinite.
-
-    Raises:
-        click.BadParameter: *text* is no speed.
-    """
-    if text == "max":
-        return math.inf
-    try:
-        speed = float(text.removesuffix("x"))
-    except ValueError:
-        speed = math.nan
-    if not 0 < speed < math.inf:
-        msg = f"{text!r} is no speed; give a factor like 1x or 0.5x, or max."
-        raise click.BadParameter(msg)
-    return speed

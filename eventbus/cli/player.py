@@ -4,22 +4,28 @@ Runs a file of frames over a bus: decode, wait until it is due, publish.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
 
 import anyio
 import attrs
 
 from ..bus import EventBus
 from ..events import RealtimeModelEvent, RealtimeModelExceptionEvent, RealtimeModelRawServerEvent
-from ..exceptions import BusClosed, MailboxFull
-from ..wire.openai_realtime import OpenAIRealtimeDecoder
+from ..exceptions import BusClosed, FrameError, MailboxFull
+from ..wire.openai_realtime import TABLE, OpenAIRealtimeDecoder
 from .console import Bar
 from .frames import BadLine, FrameFile, FrameLine
 from .pacing import Pacer
 from .recorder import Recorder, Summary
 
 __all__ = ["Player"]
+
+# A decoder's error ends by telling a program where the frame is; a reader of a file has its line.
+_REMEDY = re.compile(r"; [^;]* in the raw event before this one\b[^;]*$")
+
+_KNOWN_TYPES: Final = tuple(TABLE)  # what a foreign frame calls its type may have no hash
 
 
 @attrs.define
@@ -52,6 +58,8 @@ class Player:
     before_wait: Callable[[], object] = lambda: None
     bar: Bar = attrs.field(factory=lambda: Bar(None))
     _bad_lines: int = attrs.field(default=0, init=False)
+    _has_frames: bool = attrs.field(default=False, init=False)
+    _has_known_type: bool = attrs.field(default=False, init=False)
 
     def run(self) -> Summary:
         """
@@ -66,6 +74,11 @@ class Player:
             except KeyboardInterrupt:
                 was_interrupted = True
             return self.recorder.summary(bad_lines=self._bad_lines, was_interrupted=was_interrupted)
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether there were frames, and none of a type that the decoder knows."""
+        return self._has_frames and not self._has_known_type
 
     async def _run(self) -> None:
         is_fed = False
@@ -90,6 +103,8 @@ class Player:
                     return
                 continue
             events = decoder.decode(line.frame)
+            self._has_frames = True
+            self._has_known_type = self._has_known_type or any(map(_has_known_type, events))
             if self._is_bad(line, events) and self.is_strict:
                 return
             due = pacer.due(events, line.seconds)
@@ -133,10 +148,22 @@ class Player:
         """Whether the decoder could not read *line*, and said so."""
         for event in events:
             if isinstance(event, RealtimeModelExceptionEvent):
-                self._note_bad_line(BadLine(line.number, str(event.exception)))
+                reason = _REMEDY.sub(".", str(event.exception))
+                self._note_bad_line(BadLine(line.number, reason))
                 return True
         return False
 
     def _note_bad_line(self, line: BadLine) -> None:
         self._bad_lines += 1
         self.on_bad_line(line)
+
+
+def _has_known_type(event: RealtimeModelEvent) -> bool:
+    """Whether *event* is a frame of a type that the decoder knows, or says that one is wrong."""
+    match event:
+        case RealtimeModelRawServerEvent(data=Mapping() as frame):
+            return frame.get("type") in _KNOWN_TYPES
+        case RealtimeModelExceptionEvent(exception=FrameError(frame_type=frame_type)):
+            return frame_type in _KNOWN_TYPES
+        case _:
+            return False

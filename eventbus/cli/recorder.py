@@ -20,11 +20,11 @@ import attrs
 
 from ..bus import EventBus
 from ..dispatch import BusStats
-from ..events import RealtimeModelExceptionEvent
+from ..events import RealtimeModelExceptionEvent, RealtimeModelRawServerEvent
 from ..exceptions import MailboxFull
 from ..handlers import handler_name
 from ..middleware import HandlerCall
-from .apps import where_raised
+from .places import where_raised
 
 __all__ = ["CallSummary", "CrashSummary", "EventSummary", "Recorder", "Summary", "percentile"]
 
@@ -40,11 +40,13 @@ class EventSummary:
         event: The name of the class.
         count: How many reached the handlers.
         unhandled: How many of them nobody took.
+        is_raw: Whether they are frames, of which there is one behind every other event.
     """
 
     event: str
     count: int
     unhandled: int
+    is_raw: bool = False
 
     @property
     def handled(self) -> int:
@@ -123,13 +125,18 @@ class Summary:
 
     @property
     def count(self) -> int:
-        """How many events reached the handlers."""
+        """How many events reached the handlers, raw events included."""
         return sum(event.count for event in self.events)
 
     @property
+    def handled(self) -> int:
+        """How many of them somebody took, raw events apart."""
+        return sum(event.handled for event in self.events if not event.is_raw)
+
+    @property
     def unhandled(self) -> int:
-        """How many of them nobody took."""
-        return sum(event.unhandled for event in self.events)
+        """How many of them nobody took, raw events apart: those would drown the others."""
+        return sum(event.unhandled for event in self.events if not event.is_raw)
 
 
 def percentile(ordered: Sequence[int], percent: int) -> int:
@@ -210,7 +217,12 @@ class Recorder:
         stats, before = self._bus.stats, self._before
         return Summary(
             events=tuple(
-                EventSummary(cls.__qualname__, count, self._unhandled_events[cls])
+                EventSummary(
+                    cls.__qualname__,
+                    count,
+                    self._unhandled_events[cls],
+                    is_raw=cls is RealtimeModelRawServerEvent,
+                )
                 for cls, count in self._events.most_common()
             ),
             calls=tuple(_sum_up(name, run_ns) for name, run_ns in self._run_ns.items()),

@@ -13,10 +13,11 @@ import click
 from ..bus import EventBus
 from ..codec import dumps
 from .apps import load_app
+from .bad_lines import BadLines
 from .console import Bar, Output, printable
 from .exits import exit_code
-from .frames import BadLine, FrameFile
-from .pacing import read_speed
+from .frames import FrameFile
+from .options import read_speed
 from .player import Player
 from .recorder import CrashSummary, Recorder
 from .show import event_line
@@ -27,11 +28,16 @@ __all__ = ["command"]
 _EPILOG = """\b
 Exit codes:
     0  fine
+    1  output that can't be written
     2  wrong arguments
-    3  input that can't be read; each line is named on stderr
+    3  input that can't be read; stderr has the lines and what is wrong with them
     5  a handler has crashed
   130  interrupted
 """
+
+_FOREIGN = (
+    "no line that was read has a type that OpenAI Realtime sends; is this a file of its frames?"
+)
 
 
 @click.command(
@@ -89,10 +95,8 @@ def command(
     output = Output()
     name = file.name if file is not sys.stdin.buffer else "stdin"
     frames = FrameFile(file, name)
+    bad_lines = BadLines(name)
     shows_events = app_spec is None
-
-    def report(line: BadLine) -> None:
-        click.echo(f"{name}:{line.number}: {line.reason}", err=True)
 
     def show(number: int, event: Any) -> None:
         if is_json:
@@ -112,18 +116,22 @@ def command(
     # What the app prints is its own, and no JSON.
     with contextlib.redirect_stdout(sys.stderr) if is_json else contextlib.nullcontext():
         bus = EventBus() if app_spec is None else _load(app_spec)
-        summary = Player(
+        player = Player(
             frames,
             bus,
             Recorder(bus, on_crash=report_crash),
             speed,
             is_strict=is_strict,
-            on_bad_line=report,
+            on_bad_line=bad_lines.report,
             on_event=show if shows_events else _ignore,
             before_wait=output.flush,
             # Where the events themselves go by, nobody needs to be told that it goes on.
             bar=Bar(frames.size, is_wanted=not (shows_events and output.is_terminal)),
-        ).run()
+        )
+        summary = player.run()
+    bad_lines.report_rest()
+    if player.is_foreign:
+        click.echo(f"{name}: {_FOREIGN}", err=True)
     if is_json:
         output.json_line(summary_json(summary))
     else:

@@ -22,14 +22,16 @@ _CALL_NUMBERS: Final = " {:>6} {:>8} {:>8} {:>8}"
 
 
 def summary_json(summary: Summary) -> str:
-    """Return ``{"summary": …}``, in one line."""
+    """
+    Return ``{"summary": …}``, in one line: the fields of `Summary`, ``handled`` and ``unhandled``.
+    """
     data = {
         **attrs.asdict(summary),
         "events": [
             {"event": e.event, "count": e.count, "handled": e.handled, "unhandled": e.unhandled}
             for e in summary.events
         ],
-        "handled": summary.count - summary.unhandled,
+        "handled": summary.handled,
         "unhandled": summary.unhandled,
     }
     return json.dumps({"summary": data}, ensure_ascii=False)
@@ -46,11 +48,15 @@ def summary_lines(summary: Summary, max_width: int | None = None) -> Iterator[Te
     yield Text()
     yield from _table(
         ("events", "count", "handled", "unhandled"),
-        [(e.event, e.count, e.handled, e.unhandled) for e in summary.events]
-        + [("all", summary.count, summary.count - summary.unhandled, summary.unhandled)],
+        [(e.event, e.count, e.handled, e.unhandled) for e in summary.events if not e.is_raw]
+        + [("all", summary.handled + summary.unhandled, summary.handled, summary.unhandled)],
         _EVENT_NUMBERS,
         max_width,
     )
+    for raw in summary.events:
+        if raw.is_raw:
+            taken = f", {raw.handled} of them handled" if raw.handled else ""
+            yield Text(f"  and {raw.count} raw events (frames){taken}")
     if summary.published > summary.count:
         kept = summary.published - summary.count
         yield Text(f"  and {kept} that middleware kept back")

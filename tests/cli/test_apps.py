@@ -72,6 +72,7 @@ def test_app_is_a_bus_or_a_listener(run, write_module, write_frames, spec, handl
         ("needy:bus", "needy needs the module nowhere_else"),
         ("failing:bus", "ZeroDivisionError: division by zero (failing.py:3)"),
         ("plain", "plain has no handlers"),
+        ("busy", "did you mean busy:bus?"),
         (":bus", "MODULE:NAME"),
         ("agent:", "MODULE:NAME"),
         (".agent:bus", "MODULE:NAME"),
@@ -86,6 +87,9 @@ def test_what_is_no_app_is_a_usage_error_of_one_line(run, write_module, write_fr
     write_module("needy", "import nowhere_else")
     write_module("failing", "1 / 0")
     write_module("plain", "")
+    write_module(
+        "busy", "bus = EventBus()\n@bus.on(RealtimeModelTurnStartedEvent)\ndef f(event): pass"
+    )
 
     result = run("replay", str(write_frames(FRAME)), "--app", spec)
 

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -151,6 +152,30 @@ def test_broken_pipe_is_quiet(start, write_frames, args):
 
     assert err == b""
     assert process.returncode != 0 or args == ["events"], "events may have written it all"
+
+
+FULL = Path("/dev/full")
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="a device of Linux, which is always full")
+@pytest.mark.parametrize(
+    "args",
+    [["replay", "call.jsonl"], ["replay", "call.jsonl", "--json"], ["events"], ["--help"]],
+    ids=" ".join,
+)
+def test_full_disk_is_one_line(start, write_frames, args):
+    """
+    Output that can't be written ends the process with 1, and stderr says why in one line.
+    """
+    write_frames(*[TURN] * 1_000)
+
+    with FULL.open("wb") as full, start(*args, stdout=full) as process:
+        _, err = process.communicate()
+
+    assert process.returncode == 1
+    (line,) = err.decode().splitlines()
+    assert line.startswith("Error: ")
+    assert "No space left" in line
 
 
 @posix

@@ -4,14 +4,11 @@
 
 from __future__ import annotations
 
-import math
-
-import click
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventbus.cli.pacing import Pacer, bytes_per_second, read_speed
+from eventbus.cli.pacing import Pacer, bytes_per_second
 from eventbus.events import (
     RealtimeModelAudioEvent,
     RealtimeModelInputAudioTimeoutTriggeredEvent,
@@ -118,22 +115,3 @@ def test_bytes_per_second_reads_what_services_say(session, expected):
     GA's and the beta's ways to name a format are known; anything else is pcm at 24 kHz.
     """
     assert bytes_per_second(session) == expected
-
-
-@pytest.mark.parametrize(
-    ("text", "speed"), [("1x", 1.0), ("2.5x", 2.5), ("3", 3.0), ("max", math.inf)]
-)
-def test_speed_is_a_factor_or_max(text, speed):
-    """
-    A speed is a positive factor, with or without an x; max is infinite.
-    """
-    assert read_speed(None, None, text) == speed
-
-
-@pytest.mark.parametrize("text", ["0", "-1x", "nan", "inf", "fast", "", "x"])
-def test_what_is_no_speed_is_refused(text):
-    """
-    A speed that can't be waited by is a usage error that says what to write.
-    """
-    with pytest.raises(click.BadParameter, match=r"1x or 0\.5x, or max"):
-        read_speed(None, None, text)

@@ -77,15 +77,16 @@ def test_json_events_can_be_loaded_by_the_codec(run, write_frames):
 
 def test_summary_counts_frames_and_events(run, write_frames):
     """
-    The summary has the raw events, one a frame, and the typed ones.
+    The summary has the raw events, one a frame, and the typed ones, which alone are in its totals.
     """
-    events = summary_of(run("replay", str(write_frames(turn(1), PING)), "--json"))["events"]
+    summary = summary_of(run("replay", str(write_frames(turn(1), PING)), "--json"))
 
-    assert {row["event"]: row["count"] for row in events} == {
+    assert {row["event"]: row["count"] for row in summary["events"]} == {
         "RealtimeModelRawServerEvent": 2,
         "RealtimeModelTurnStartedEvent": 1,
         "RealtimeModelOtherEvent": 1,
     }
+    assert (summary["handled"], summary["unhandled"]) == (0, 2)
 
 
 def test_empty_file_is_fine(run, write_frames):
@@ -283,6 +284,8 @@ def test_bad_line_is_named_and_the_others_are_replayed(run, write_frames, line, 
     assert error.startswith(f"{path}:2: ")
     assert reason in error
     assert "secret" not in error
+    assert "raw event" not in error, "that is for programs"
+    assert error.endswith(".")
     assert [row for row in shown(result) if row[1] == "turn_started"] == [
         ("1", "turn_started"),
         ("3", "turn_started"),
@@ -326,6 +329,49 @@ def test_stdin_is_named_in_errors(run):
     A bad line of the standard input is named by its number, too.
     """
     assert run("replay", "-", input="nonsense\n").stderr.startswith("stdin:1: ")
+
+
+def test_lines_with_the_same_problem_are_counted(run, write_frames):
+    """
+    After three lines of a kind the rest is a number, and all of them are in the summary.
+    """
+    path = write_frames(turn(1), *[f"{'x' * n} nonsense" for n in range(40)])
+
+    result = run("replay", str(path))
+
+    assert result.stderr.splitlines()[3:] == [f"{path}: and 37 more lines like line 2"]
+    assert "bad lines: 40" in result.stdout
+
+
+FOREIGN = "is this a file of its frames?"
+
+
+@pytest.mark.parametrize("lines", [["nonsense"], [{"event": "media"}], [{"type": ["x"]}, "[]"]])
+def test_file_of_something_else_is_asked_about(run, write_frames, lines):
+    """
+    Where no line has a type that the service sends, the last line of stderr asks what it is.
+    """
+    path = write_frames(*lines)
+
+    assert run("replay", str(path)).stderr.splitlines()[-1].startswith(f"{path}: ")
+    assert run("replay", str(path)).stderr.endswith(f"{FOREIGN}\n")
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [],
+        [PING, turn(1)],
+        [{"type": "response.created", "response": "wrong"}],
+        [{"type": "response.content_part.added"}],
+    ],
+    ids=["empty", "one known", "broken", "without a class"],
+)
+def test_file_with_one_known_type_is_not_asked_about(run, write_frames, lines):
+    """
+    One line of a known type is enough, also if it is broken or has no class of its own.
+    """
+    assert FOREIGN not in run("replay", str(write_frames(*lines))).stderr
 
 
 # --- usage -----------------------------------------------------------------------------------

@@ -13,13 +13,17 @@ from eventbus.cli.summary import summary_json, summary_lines
 
 NOTHING = Summary((), (), (), 0, 0, 0, (), 0)
 MUCH = Summary(
-    events=(EventSummary("Audio", 10, 2), EventSummary("Text", 3, 3)),
+    events=(
+        EventSummary("Frame", 12, 11, is_raw=True),
+        EventSummary("Audio", 10, 2),
+        EventSummary("Text", 3, 3),
+    ),
     calls=(CallSummary("agent.deeply.nested.module.Listener.play", 8, 0.012, 5.5, 20_400.0),),
     crashes=(
         CrashSummary("agent.play", "Audio", "ValueError: no", "agent.py:7", 2),
         CrashSummary("agent.stop", "Text", "TimeoutError", None, 1),
     ),
-    published=15,
+    published=27,
     crashed=4,
     dropped=6,
     dropped_by=("agent.play",),
@@ -51,6 +55,7 @@ def test_summary_tells_everything():
         "Audio 10 8 2",
         "Text 3 0 3",
         "all 13 8 5",
+        "and 12 raw events (frames), 1 of them handled",
         "and 2 that middleware kept back",
         "",
         "handler calls count p50 p95 max",
@@ -73,7 +78,7 @@ def test_tables_fit_the_terminal_and_keep_their_numbers():
     """
     In a narrow terminal names lose their beginning, and no number is lost.
     """
-    tables = lines_of(MUCH, 60)[1:9]
+    tables = lines_of(MUCH, 60)[1:10]
 
     assert max(map(len, tables)) <= 60
     assert "…" in tables[-1]
@@ -89,7 +94,10 @@ def test_json_has_the_same_facts():
     data = json.loads(text)["summary"]
 
     assert "\n" not in text
-    assert data["events"][0] == {"event": "Audio", "count": 10, "handled": 8, "unhandled": 2}
+    assert data["events"][:2] == [
+        {"event": "Frame", "count": 12, "handled": 1, "unhandled": 11},
+        {"event": "Audio", "count": 10, "handled": 8, "unhandled": 2},
+    ]
     assert data["calls"] == [attrs.asdict(MUCH.calls[0])]
     assert data["crashes"][0]["where"] == "agent.py:7"
     assert (data["handled"], data["unhandled"], data["dropped"]) == (8, 5, 6)

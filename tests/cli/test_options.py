@@ -1,0 +1,31 @@
+"""
+`eventbus.cli.options`: what options take, and what they refuse.
+"""
+
+from __future__ import annotations
+
+import math
+
+import click
+import pytest
+
+from eventbus.cli.options import read_speed
+
+
+@pytest.mark.parametrize(
+    ("text", "speed"), [("1x", 1.0), ("2.5x", 2.5), ("3", 3.0), ("max", math.inf)]
+)
+def test_speed_is_a_factor_or_max(text, speed):
+    """
+    A speed is a positive factor, with or without an x; max is infinite.
+    """
+    assert read_speed(None, None, text) == speed
+
+
+@pytest.mark.parametrize("text", ["0", "-1x", "nan", "inf", "fast", "", "x"])
+def test_what_is_no_speed_is_refused(text):
+    """
+    A speed that can't be waited by is a usage error that says what to write.
+    """
+    with pytest.raises(click.BadParameter, match=r"1x or 0\.5x, or max"):
+        read_speed(None, None, text)
