@@ -202,13 +202,15 @@ class FrameError(EventBusError, ValueError):
     A vendor's frame could not be read.
 
     Attributes:
+        problem: What is wrong, in one clause; the message also tells where the frame is.
         frame_type: The frame's ``type``, if that much could be read.
         field: The path of the field that is missing or wrong, like
             ``response.usage``; empty if the frame as a whole is.
     """
 
-    def __init__(self, message: str, *, frame_type: str | None = None, field: str = "") -> None:
-        super().__init__(message)
+    def __init__(self, problem: str, *, frame_type: str | None = None, field: str = "") -> None:
+        super().__init__(f"{problem}; it is in the raw event before this one, as it came.")
+        self.problem = problem
         self.frame_type = frame_type
         self.field = field
 

@@ -4,7 +4,6 @@ Runs a file of frames over a bus: decode, wait until it is due, publish.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -21,9 +20,6 @@ from .pacing import Pacer
 from .recorder import Recorder, Summary
 
 __all__ = ["Player"]
-
-# A decoder's error ends by telling a program where the frame is; a reader of a file has its line.
-_REMEDY = re.compile(r"; [^;]* in the raw event before this one\b[^;]*$")
 
 _KNOWN_TYPES: Final = tuple(TABLE)  # what a foreign frame calls its type may have no hash
 
@@ -148,7 +144,9 @@ class Player:
         """Whether the decoder could not read *line*, and said so."""
         for event in events:
             if isinstance(event, RealtimeModelExceptionEvent):
-                reason = _REMEDY.sub(".", str(event.exception))
+                error = event.exception
+                # The rest of the message tells where the frame is; a reader of a file has its line.
+                reason = f"{error.problem}." if isinstance(error, FrameError) else str(error)
                 self._note_bad_line(BadLine(line.number, reason))
                 return True
         return False

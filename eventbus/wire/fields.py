@@ -110,14 +110,11 @@ class Fields:
         kind = _KINDS.get(type(value), "missing")
         frame_type = shown_type(self.frame_type)
         frame_name = "a frame of unknown type" if frame_type is None else f"the frame {frame_type}"
-        problem = f"must be {expected}, but is {kind}"
+        fault = f"must be {expected}, but is {kind}"
         if kind == expected.partition(" of ")[0]:
-            problem = f"is not {expected}"
-        msg = (
-            f"The field {field} of {frame_name} {problem}; "
-            f"the frame is in the raw event before this one."
-        )
-        return FrameError(msg, frame_type=frame_type, field=field)
+            fault = f"is not {expected}"
+        problem = f"The field {field} of {frame_name} {fault}"
+        return FrameError(problem, frame_type=frame_type, field=field)
 
 
 class Message(Fields):

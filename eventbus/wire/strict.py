@@ -113,8 +113,7 @@ def refusal(frame: bytes, problem: str, *, field: str = "") -> FrameError:
     frame_type = peek_type(frame)
     frame_name = "A frame of unknown type" if frame_type is None else f"The frame {frame_type}"
     where = f": {field}" if field else ""
-    msg = f"{frame_name} {problem}{where}; it is in the raw event before this one, as it came."
-    return FrameError(msg, frame_type=frame_type, field=field)
+    return FrameError(f"{frame_name} {problem}{where}", frame_type=frame_type, field=field)
 
 
 def peek_type(frame: bytes) -> str | None:
