@@ -22,6 +22,7 @@ PYTHONS = re.findall(r"Python :: (3\.\d+)", config["metadata"]["classifiers"])
 
 # A file at a time to each core: these sessions repeat what the README's command has shown.
 WORKERS = ["-n", "2", "--dist", "loadfile"]
+SAME_ORDER = {"PYTHONHASHSEED": "0"}  # of sets, which are parameters of tests
 
 nox.options.sessions = ["lint", "types", "docs", "package"]
 
@@ -31,7 +32,7 @@ def tests(session: nox.Session) -> None:
     """Run the tests on one version of Python, against eventbus as it is installed."""
     session.chdir(ROOT)
     session.install(".[bench,test]", "pytest-xdist")
-    session.run("pytest", *WORKERS, *session.posargs)
+    session.run("pytest", *WORKERS, *session.posargs, env=SAME_ORDER)
 
 
 @nox.session(python=PYTHONS[0])
@@ -40,7 +41,7 @@ def lowest(session: nox.Session) -> None:
     session.chdir(ROOT)
     requirements = config["options"]["install_requires"] + config["options.extras_require"]["cli"]
     session.install(".[bench,test]", "pytest-xdist", *requirements.replace(">=", "==").split())
-    session.run("pytest", *WORKERS, *session.posargs)
+    session.run("pytest", *WORKERS, *session.posargs, env=SAME_ORDER)
 
 
 @nox.session(python=False)

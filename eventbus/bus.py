@@ -7,6 +7,7 @@ and what a handler may look like `handlers`'.
 
 from __future__ import annotations
 
+import contextlib
 from types import ModuleType, UnionType
 from typing import TYPE_CHECKING, Any, Never, NoReturn, TypeVar, overload
 
@@ -24,6 +25,7 @@ from .handlers import (
     event_classes,
     handler_name,
     marks_in,
+    refuse_method,
     refuse_unknown,
 )
 from .plugins import find_plugins, load_plugin
@@ -31,7 +33,8 @@ from .registry import Registration, Subscription, sender_key
 from .streams import Stream, expect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
+    from contextlib import AbstractContextManager
     from types import TracebackType
     from typing import Self, Unpack
 
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
     from .mailbox import Mailbox
     from .middleware import Middleware, Observer
     from .runner import Runner
+    from .streams import Parked
 
 __all__ = ["EventBus", "Scope"]
 
@@ -64,6 +68,16 @@ class _Subscribing:
         self, handler: Handler, classes: tuple[type[Any], ...], options: Options
     ) -> Subscription:
         raise NotImplementedError
+
+    def _attach_here(
+        self,
+        handler: Handler,
+        event_types: tuple[type[Any], ...],
+        options: Options,
+        parked: Parked,
+    ) -> AbstractContextManager[Subscription]:
+        """Return what subscribes for a task that waits for events, while it is entered."""
+        return self._bus._attach(handler, event_types, options, parked)  # noqa: SLF001  # in the bus
 
     def _subscriptions_of(self, handler: Handler) -> list[Subscription]:
         return self._bus._registry.find(handler.call)  # noqa: SLF001  # in the bus
@@ -146,6 +160,7 @@ class _Subscribing:
         options = check_options(Options(sender, priority, once, when, timeout, weak, mailbox))
 
         def subscribe(handler: Any) -> Any:
+            refuse_method(handler)
             description = describe_handler(handler)
             check_options_for(description, options)
             self._subscribe(description, classes, options)
@@ -323,8 +338,9 @@ class _Subscribing:
         refuse_unknown(unknown, where="expect()", known=("sender", "when", "timeout"))
         classes = event_classes(event_types)
         options = check_options(Options(self._bind(sender), when=when, timeout=timeout))
-        attach = self._bus._attach  # noqa: SLF001  # in the bus
-        return await expect(attach, classes, sender=options.sender, when=when, timeout=timeout)
+        return await expect(
+            self._attach_here, classes, sender=options.sender, when=when, timeout=timeout
+        )
 
     @overload
     def stream(
@@ -417,12 +433,13 @@ class _Subscribing:
         options = check_options(Options(self._bind(sender), when=when, mailbox=mailbox))
         bus = self._bus
         return Stream(
-            bus._attach,  # noqa: SLF001  # in the bus
-            bus._dropped,  # noqa: SLF001  # in the bus
+            self._attach_here,
             classes,
             sender=options.sender,
             when=when,
             mailbox=mailbox,
+            on_drop=bus._dropped,  # noqa: SLF001  # in the bus
+            on_wait=bus._note_waiting,  # noqa: SLF001  # in the bus
         )
 
     def register(self, listener: object) -> Registration:
@@ -613,15 +630,16 @@ class Scope(_Subscribing):
     """
     A bus, seen by one session: everything in it is bound to one sender.
 
-    At its exit its subscriptions are cancelled, and what is queued for them is gone. Handlers of
-    the bus itself still get what the session has published.
+    At its exit its subscriptions are cancelled, and what is queued for them is gone; its streams
+    end, and who waits in `expect` gets `BusClosed`. Handlers of the bus itself still get what the
+    session has published.
 
     Attributes:
         bus: The bus.
         sender: The session.
     """
 
-    __slots__ = ("_subscriptions", "bus", "sender")
+    __slots__ = ("_parked", "_subscriptions", "bus", "sender")
 
     def __init__(self, bus: EventBus, sender: Any) -> None:
         if sender is None or sender is ANY:
@@ -630,6 +648,7 @@ class Scope(_Subscribing):
         self.bus = bus
         self.sender = sender
         self._subscriptions: set[Subscription] | None = None
+        self._parked: set[Parked] = set()
 
     def publish(self, event: Any) -> None:
         """Publish *event* as the session's; see `EventBus.publish`."""
@@ -659,6 +678,8 @@ class Scope(_Subscribing):
         subscriptions, self._subscriptions = self._subscriptions, None
         for subscription in subscriptions or ():
             subscription.cancel()
+        for parked in tuple(self._parked):
+            parked.abort()
 
     def __repr__(self) -> str:
         return f"<Scope of {self.sender!r}>"
@@ -675,6 +696,21 @@ class Scope(_Subscribing):
         if subscription not in before:  # what was there before the scope outlives it
             self._subscriptions.add(subscription)
         return subscription
+
+    @contextlib.contextmanager
+    def _attach_here(
+        self,
+        handler: Handler,
+        event_types: tuple[type[Any], ...],
+        options: Options,
+        parked: Parked,
+    ) -> Iterator[Subscription]:
+        self._parked.add(parked)
+        try:
+            with super()._attach_here(handler, event_types, options, parked) as subscription:
+                yield subscription
+        finally:
+            self._parked.discard(parked)
 
     @property
     def _bus(self) -> EventBus:

@@ -14,6 +14,7 @@ from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Final
 
 from .calls import Calls
+from .delivery import timeout_error
 from .events import RealtimeModelExceptionEvent, RealtimeModelRawServerEvent
 from .handlers import Context
 from .mailbox import DEFAULT_MAILBOX, MailboxQueue, Overflow
@@ -210,7 +211,13 @@ class Compiler:
         event, _, context, _, queued_ns = item
         args = (event,) if context is None else (event, context)
         if self.observers:
-            await observe_async(self.observers, handler, args, queue.sender, queued_ns)
+
+            def failure(exc: BaseException) -> BaseException:
+                # A cancellation, seen from inside; from outside, the handler's time is up.
+                is_late = queue.scope is not None and queue.scope.cancel_called
+                return timeout_error(queue) if is_late else exc
+
+            await observe_async(self.observers, handler, args, queue.sender, queued_ns, failure)
         else:
             await handler(*args)
 

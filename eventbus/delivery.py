@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from .registry import Subscription
     from .runner import Runner
 
-__all__ = ["Deliveries", "Item", "Tracker", "waits_for"]
+__all__ = ["Deliveries", "Item", "Tracker", "timeout_error", "waits_for"]
 
 # Handled events between two looks at the event loop, less one, for handlers that never wait.
 _BREATHER: Final = 0xFF
@@ -71,6 +71,8 @@ class Tracker:
         self.queues.remove(queue)
         if not self.queues:
             self._done.set()
+
+    is_waiting = False  # for the events that handlers wait for: that depends on what handles it
 
     def abort(self) -> None:
         """Wait no longer: the bus was closed."""
@@ -261,6 +263,20 @@ class Deliveries:
         further = frozenset() if queue.tracker is None else queue.tracker.blocked
         return further | {queue}
 
+    def are_stuck(self, waiting: set[MailboxQueue]) -> bool:
+        """Whether nothing goes on but what waits: *waiting*, and what waits for those."""
+        stuck = set(waiting)
+        while True:
+            further = {
+                queue
+                for queue in self._queues - stuck
+                if queue.awaited
+                and all(other in stuck for tracker in queue.awaited for other in tracker.queues)
+            }
+            if not further:
+                return self._queues <= stuck
+            stuck |= further
+
     @contextlib.contextmanager
     def waiting_for(self, tracker: Tracker) -> Iterator[None]:
         """Let the others know what the handler waits for, if this is entered in one."""
@@ -345,6 +361,7 @@ class Deliveries:
     ) -> None:
         error: BaseException | None = None
         with anyio.move_on_after(timeout) as scope:
+            queue.scope = scope
             try:
                 awaited = variables.run(_first_step, coro.__await__(), queue)
                 if awaited is not _DONE:
@@ -353,12 +370,11 @@ class Deliveries:
                 if not scope.cancel_called:
                     raise
                 error = exc  # it failed while it was cancelled: too late all the same
+        queue.scope = None
         if scope.cancel_called:
             self.timed_out += 1
-            name = queue.subscription.description.name
-            msg = f"{name} took longer than its timeout of {timeout} s"
             try:
-                raise TimeoutError(msg) from error
+                raise timeout_error(queue) from error
             finally:
                 del error  # whose traceback leads back here: that would be a cycle
 
@@ -367,6 +383,13 @@ def _end_all(queue: MailboxQueue, items: Iterable[Item]) -> None:
     for _, _, _, tracker, _ in items:
         if tracker is not None:
             tracker.end(queue)
+
+
+def timeout_error(queue: MailboxQueue) -> TimeoutError:
+    """Return the failure of a handler whose time is up."""
+    subscription = queue.subscription
+    name, timeout = subscription.description.name, subscription.options.timeout
+    return TimeoutError(f"{name} took longer than its timeout of {timeout} s")
 
 
 def waits_for(queue: MailboxQueue, blocked: frozenset[MailboxQueue]) -> bool:

@@ -171,7 +171,8 @@ class Dispatcher(Turns):
         self._handed_over: deque[Published] = deque()
         self._is_handing_over = False
         self._raised_async: list[BaseException] = []
-        self._parked: set[Parked] = set()
+        # What waits for the bus, and in the handler of which queue, if it is one of a handler.
+        self._parked: dict[Parked, MailboxQueue | None] = {}
         self._tally = 0
         self._crashed = 0
 
@@ -318,12 +319,12 @@ class Dispatcher(Turns):
             BusNotRunning, MailboxFull, EventTypeError: As in `publish`.
         """
         tracker = self._publish_tracked(event, sender)
-        self._parked.add(tracker)
+        self._parked[tracker] = None
         try:
             with self._deliveries.waiting_for(tracker):
                 await tracker.wait()
         finally:
-            self._parked.discard(tracker)
+            del self._parked[tracker]
         if tracker.was_aborted:
             msg = f"The bus was closed before all handlers of {_name(event)} had finished."
             raise BusClosed(msg)
@@ -676,7 +677,9 @@ class Dispatcher(Turns):
         if calls.needs_loop and self._runner is None:
             msg = f"{_name(event)} has an async handler, and the bus isn't running."
             raise BusNotRunning(msg)
-        assert self._current is not None
+        if self._current is None:
+            msg = "call_next was called too late: it works until the middleware has returned."
+            raise EventBusError(msg)
         self._current.inner = calls
         self._tally += calls.tally
         self._run_calls(calls, event)
@@ -695,6 +698,7 @@ class Dispatcher(Turns):
             await anyio.lowlevel.checkpoint()
         runner = Runner(
             is_quiet=lambda: not self._handed_over,
+            on_drain=self._let_go,
             on_abort=self._deliveries.abort,
             on_end=self._end,
         )
@@ -771,15 +775,36 @@ class Dispatcher(Turns):
         parked: Parked,
     ) -> Iterator[Subscription]:
         """Subscribe on behalf of a task that waits for events, while it does."""
+        if self._state is State.CLOSED:
+            self._check_open()
         if self._runner is None:
             msg = f"{handler.name} waits for events, and the bus isn't running; enter it first."
             raise BusNotRunning(msg)
-        self._parked.add(parked)
+        self._parked[parked] = self._deliveries.current()
         try:
             with self._registry.add(handler, event_types, options) as subscription:
+                self._note_waiting()
                 yield subscription
         finally:
-            self._parked.discard(parked)
+            del self._parked[parked]
+
+    def _note_waiting(self) -> None:
+        """Look, while the bus drains, whether all handlers that are left wait for events."""
+        if self._state is State.CLOSING and self._runner is not None:
+            self._runner.notice()
+
+    def _let_go(self) -> None:
+        """
+        End the waiting of handlers for events that nobody can publish any more.
+
+        While the bus drains only handlers can: if each of those that are left waits for an event,
+        or for one that does, then none will ever come.
+        """
+        waiting = {q for parked, q in self._parked.items() if q is not None and parked.is_waiting}
+        if waiting and not self._handed_over and self._deliveries.are_stuck(waiting):
+            for parked, queue in tuple(self._parked.items()):
+                if queue is not None and parked.is_waiting:
+                    parked.abort()
 
     # --- changes of the books -----------------------------------------------------------
 
@@ -816,14 +841,11 @@ class Dispatcher(Turns):
         self._of_sender.clear()
         self._inner.clear()
 
+    # A finalizer may publish while the queue is being worked off, between two dispatches.
+    _dispatching = frozenset(
+        {publish.__code__, _run.__code__, Turns._work_off.__code__}  # noqa: SLF001  # our base
+    )
 
-Dispatcher.dispatching = frozenset(
-    {
-        Dispatcher.publish.__code__,
-        Dispatcher._run.__code__,  # noqa: SLF001
-        Dispatcher._work_off.__code__,  # noqa: SLF001  # in which a finalizer may publish
-    }
-)
 
 _CONSEQUENCES: Final = {
     Overflow.DROP_OLDEST: "the oldest is dropped for each new one",

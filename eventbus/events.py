@@ -509,7 +509,9 @@ class RealtimeModelExceptionEvent(_Weakrefable):
     exception: BaseException
     context: str | None = None
     event: object = attrs.field(
-        default=None, kw_only=True, repr=lambda event: f"<{type(event).__qualname__}>"
+        default=None,
+        kw_only=True,
+        repr=lambda event: "None" if event is None else f"<{type(event).__qualname__}>",
     )
     handler: Callable[..., object] | None = attrs.field(default=None, kw_only=True)
     sender: object = attrs.field(default=None, kw_only=True)

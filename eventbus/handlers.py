@@ -268,6 +268,24 @@ def describe_handler(handler: object) -> Handler:
     return Handler(handler, name, is_async(handler), wants_context=required == 2)
 
 
+def refuse_method(handler: object) -> None:
+    """
+    Refuse a function that is being defined in a class: it would get the event as its ``self``.
+
+    Raises:
+        HandlerError: It is one.
+    """
+    body = getattr(handler, "__qualname__", "").rpartition(".")[0]
+    if inspect.isfunction(handler) and body and not body.endswith("<locals>"):
+        first = next(iter(inspect.signature(handler).parameters), None)
+        if first in {"self", "cls"}:
+            msg = (
+                f"{handler_name(handler)} is a method, which nothing is bound to yet; mark it with "
+                f"eventbus.on, and give an instance to bus.register."
+            )
+            raise HandlerError(msg, handler=handler)
+
+
 def is_async(handler: object) -> bool:
     """Whether calling *handler* gives a coroutine; also true of objects with an async __call__."""
     return any(map(inspect.iscoroutinefunction, _what_runs(handler)))

@@ -122,6 +122,8 @@ class MailboxQueue:
         awaited: What the handler waits for before it goes on with it.
         is_running: Whether an event from it is being handled.
         tracker: Who waits for that event.
+        serial: Which of the bus's handler calls that is.
+        scope: What cancels it when its time is up, if it has a timeout.
         in_burst: Whether something was dropped since the queue last ran dry.
         room: Set when there is room again, if somebody waits for that.
     """
@@ -134,12 +136,13 @@ class MailboxQueue:
         "key",
         "owner",
         "room",
+        "scope",
         "sender",
         "serial",
         "settings",
         "subscription",
         "tracker",
-    )  # fmt: skip
+    )
 
     def __init__(
         self, settings: Mailbox, owner: Any, subscription: Any, sender: Any, key: Hashable
@@ -156,6 +159,7 @@ class MailboxQueue:
         self.serial = 0
         self.awaited: tuple[Any, ...] = ()
         self.room: anyio.Event | None = None
+        self.scope: anyio.CancelScope | None = None
 
     @property
     def is_over_capacity(self) -> bool:

@@ -109,12 +109,14 @@ async def observe_async(
     args: tuple[Any, ...],
     sender: Any,
     queued_ns: int,
+    failure: Callable[[BaseException], BaseException],
 ) -> None:
     """
     Call *handler*, and let *observers* see it.
 
     Args:
         queued_ns: When the event was queued (`time.perf_counter_ns`), or 0 if nobody observed.
+        failure: Returns the failure that something raised by the handler stands for.
     """
     waited_ns = perf_counter_ns() - queued_ns if queued_ns else 0
     call = HandlerCall(handler, args[0], sender, waited_ns)
@@ -123,7 +125,7 @@ async def observe_async(
     try:
         await handler(*args)
     except BaseException as exc:
-        error = exc
+        error = failure(exc)
         raise
     finally:
         _tell_finished(observers, call, started_ns, error)

@@ -57,6 +57,7 @@ class Runner:
 
     Args:
         is_quiet: Whether nothing is on its way to becoming a job; asked while draining.
+        on_drain: Called while draining, whenever there may be less to do than before.
         on_abort: Called when jobs are about to be cancelled.
         on_end: Called in the loop, with the runner, when no job runs any more.
 
@@ -69,12 +70,14 @@ class Runner:
         self,
         *,
         is_quiet: Callable[[], bool],
+        on_drain: Callable[[], None],
         on_abort: Callable[[], None],
         on_end: Callable[[Runner], None],
     ) -> None:
         self.thread = get_ident()
         self.fatal: BaseException | None = None
         self._is_quiet = is_quiet
+        self._on_drain = on_drain
         self._on_abort = on_abort
         self._on_end = on_end
         self._tasks: TaskGroup = anyio.create_task_group()
@@ -159,6 +162,8 @@ class Runner:
                     self._wake = anyio.Event()
                     while self._ready:
                         tasks.start_soon(self._work, self._ready.popleft())
+                    if self._stopping and self._draining:
+                        self._on_drain()
                 tasks.cancel_scope.cancel()
         finally:
             self._finished.set()

@@ -32,6 +32,10 @@ EventT_co = TypeVar("EventT_co", covariant=True)
 class Parked(Protocol):
     """Something that waits for events, and must wait no longer than there is a bus."""
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it gets no further before an event comes."""
+
     def abort(self) -> None:
         """Wait no longer: the bus was closed."""
 
@@ -65,6 +69,10 @@ class _Waiter:
         self.events: list[Any] = []
         self.error: BaseException | None = None
 
+    @property
+    def is_waiting(self) -> bool:
+        return not self.happened.is_set()
+
     def take(self, event: Any) -> None:
         if self.happened.is_set():
             return
@@ -79,7 +87,7 @@ class _Waiter:
 
     def abort(self) -> None:
         if not self.happened.is_set():
-            self.error = BusClosed("The bus was closed while an event was waited for.")
+            self.error = BusClosed("The bus or the scope was closed while an event was waited for.")
             self.happened.set()
 
 
@@ -117,12 +125,13 @@ class Stream(Generic[EventT_co]):
     def __init__(
         self,
         attach: Attach,
-        on_drop: Callable[[MailboxQueue, int, Any], None],
         event_types: tuple[type[Any], ...],
         *,
         sender: Any,
         when: Callable[[Any], object] | None,
         mailbox: Mailbox | None,
+        on_drop: Callable[[MailboxQueue, int, Any], None],
+        on_wait: Callable[[], None],
     ) -> None:
         mailbox = mailbox or DEFAULT_MAILBOX
         if mailbox.overflow in (Overflow.BLOCK, Overflow.RAISE) or mailbox.purged_by:
@@ -136,10 +145,17 @@ class Stream(Generic[EventT_co]):
         )
         self._attachment = attach(handler, event_types, Options(sender=sender, when=when), self)
         self._on_drop = on_drop
+        self._on_wait = on_wait
         self._mailbox = mailbox
         self._queue: MailboxQueue | None = None
         self._news = anyio.Event()
+        self._waiting = 0  # tasks
         self._is_over = False
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a task waits, and there is nothing to give it."""
+        return self._waiting > 0 and self._queue is not None and not self._queue.items
 
     async def __aenter__(self) -> Self:
         if self._queue is not None:
@@ -172,7 +188,12 @@ class Stream(Generic[EventT_co]):
                 raise StopAsyncIteration
             if self._news.is_set():
                 self._news = anyio.Event()
-            await self._news.wait()
+            self._waiting += 1
+            try:
+                self._on_wait()
+                await self._news.wait()
+            finally:
+                self._waiting -= 1
         event: EventT_co = self._queue.items.popleft()
         if not self._queue.items:
             self._queue.in_burst = False

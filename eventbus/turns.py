@@ -65,14 +65,12 @@ class Turns:
     """
     Something that dispatches one event at a time.
 
-    Attributes:
-        dispatching: The code of the functions that dispatch, in frames of which ``self`` is one
-            of these.
     """
 
     __slots__ = ("_current", "_is_waited_for", "_queue")
 
-    dispatching: ClassVar[frozenset[CodeType]] = frozenset()
+    # The code of the functions that dispatch: in their frames, ``self`` is one of these.
+    _dispatching: ClassVar[frozenset[CodeType]] = frozenset()
 
     def __init__(self) -> None:
         self._current: Calls | None = None
@@ -166,7 +164,7 @@ class Turns:
         frame = sys._getframe(1).f_back  # noqa: SLF001  # documented, if specific to CPython
         frame = None if frame is None else frame.f_back
         while frame is not None:
-            if frame.f_code in self.dispatching and frame.f_locals["self"] is self:
+            if frame.f_code in self._dispatching and frame.f_locals["self"] is self:
                 return True
             frame = frame.f_back
         return False

@@ -1057,3 +1057,16 @@ def test_crash_of_a_handler_is_reported_with_its_name(bus):
     bus.publish(Ping())
 
     assert seen[0].context == f"{__name__}.Player.play failed on Ping"
+
+
+def test_method_that_is_not_bound_yet_is_refused(bus):
+    """
+    `EventBus.on` in a class body would give the handler its event as ``self``.
+    """
+    with pytest.raises(HandlerError, match="register") as caught:
+
+        class Listener:
+            @bus.on(Ping)
+            def take(self, event): ...
+
+    assert "Listener.take" in str(caught.value)

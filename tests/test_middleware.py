@@ -17,6 +17,7 @@ from eventbus import (
     BusNotRunning,
     Context,
     EventBus,
+    EventBusError,
     HandlerCall,
     HandlerError,
     LoggingMiddleware,
@@ -410,6 +411,22 @@ def test_middleware_can_be_interrupted(error):
     bus.publish(Pong())
 
     assert seen == [Pong()]
+
+
+def test_passing_on_too_late_is_refused():
+    """
+    After the middleware has returned, call_next says that it is too late, and delivers nothing.
+    """
+    kept, seen = [], []
+    bus = EventBus(middleware=[lambda event, call_next: kept.append((event, call_next))])
+    bus.subscribe(seen.append, Ping)
+
+    bus.publish(Ping())
+    event, call_next = kept[0]
+
+    with pytest.raises(EventBusError, match="too late"):
+        call_next(event)
+    assert seen == []
 
 
 def test_crash_of_a_handler_does_not_reach_middleware():

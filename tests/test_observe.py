@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+import anyio
 import pytest
 
 from eventbus import EventBus, HandlerError
+from eventbus.events import RealtimeModelExceptionEvent
 
 
 class Ping:
@@ -116,3 +118,29 @@ def test_what_lacks_a_method_of_an_observer_is_refused():
         EventBus(observers=[3])
     with pytest.raises(HandlerError, match="handler_started"), EventBus().observe(3):
         pass
+
+
+async def test_observer_sees_a_timeout_as_the_failure_that_it_is():
+    """
+    The error of a call whose time was up is TimeoutError, not the cancellation that ended it.
+    """
+    errors = []
+
+    class Errors:
+        def handler_started(self, call):
+            pass
+
+        def handler_finished(self, call):
+            errors.append(call.error)
+
+    bus = EventBus(observers=[Errors()])
+
+    @bus.on(Ping, timeout=0.001)
+    async def slow(event):
+        await anyio.sleep_forever()
+
+    bus.subscribe(lambda event: None, RealtimeModelExceptionEvent)
+    async with bus:
+        await bus.publish_and_wait(Ping())
+
+    assert isinstance(errors[0], TimeoutError)

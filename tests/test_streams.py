@@ -187,7 +187,7 @@ async def test_expect_leaves_nothing_behind(bus):
         bus.publish(Ping())
 
         assert bus.stats.unhandled == 1
-        assert bus._parked == set()
+        assert not bus._parked
 
 
 async def test_expect_counts_as_handling(bus, caplog):
@@ -438,7 +438,7 @@ async def test_stream_leaves_nothing_behind(bus):
         bus.publish(Ping())
 
         assert bus.stats.unhandled == 1
-        assert bus._parked == set()
+        assert not bus._parked
 
 
 async def test_stream_and_its_events_are_gone_after_its_exit(bus):
@@ -602,3 +602,113 @@ async def test_unknown_options_get_a_hint(bus):
         await bus.expect(Ping, timeuot=1)
     with pytest.raises(TypeError, match="did you mean mailbox"):
         bus.stream(Ping, mailboxx=None)
+
+
+# --- who waits while the bus drains ---------------------------------------------------------------
+
+
+async def test_handlers_that_wait_for_events_do_not_keep_the_bus_open(bus):
+    """
+    When all that is left waits for events that nobody can publish any more, it is let go.
+    """
+    steps = []
+
+    @bus.on(Ping)
+    async def expects(event):
+        with pytest.raises(BusClosed):
+            await bus.expect(LoudPing)
+        steps.append("expect")
+
+    @bus.on(Ping)
+    async def iterates(event):
+        async with bus.stream(LoudPing) as stream:
+            async for _ in stream:
+                pass
+        steps.append("stream")
+
+    @bus.on(Ping)
+    async def waits_for_one_that_expects(event):
+        await bus.publish_and_wait(Pong())
+        steps.append("publish_and_wait")
+
+    @bus.on(Pong)
+    async def expects_too(event):
+        with pytest.raises(BusClosed):
+            await bus.expect(LoudPing)
+
+    with anyio.fail_after(10):
+        async with bus:
+            bus.publish(Ping())
+            await blocked()
+
+    assert sorted(steps) == ["expect", "publish_and_wait", "stream"]
+
+
+async def test_handler_gets_what_another_one_publishes_while_the_bus_drains(bus):
+    """
+    As long as a handler is left that may publish, those that wait for events go on waiting.
+    """
+    seen = []
+    released = anyio.Event()
+
+    @bus.on(Ping)
+    async def expects(event):
+        seen.append(await bus.expect(Pong))
+
+    @bus.on(Ping)
+    async def publishes_late(event):
+        await released.wait()
+        bus.publish(Pong("p1"))
+
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks, bus:
+            bus.publish(Ping())
+            await blocked()
+
+            async def release():
+                await blocked()
+                released.set()
+
+            tasks.start_soon(release)
+
+    assert seen == [Pong("p1")]
+
+
+async def test_a_closed_bus_has_nothing_to_wait_for(bus):
+    """
+    After the end, expect and a stream say that the bus is closed, as publish does.
+    """
+    async with bus:
+        pass
+
+    with pytest.raises(BusClosed):
+        await bus.expect(Ping)
+    with pytest.raises(BusClosed):
+        await bus.stream(Ping).__aenter__()
+
+
+async def test_what_waits_through_a_scope_ends_with_it(bus):
+    """
+    At the end of a scope its streams end, and who waits in expect gets BusClosed.
+    """
+    steps = []
+
+    async def iterate(call):
+        async with call.stream(Ping) as stream:
+            steps.extend([event async for event in stream])
+        steps.append("over")
+
+    async def expect(call):
+        with pytest.raises(BusClosed):
+            await call.expect(Pong)
+        steps.append("closed")
+
+    with anyio.fail_after(10):
+        async with bus, anyio.create_task_group() as tasks:
+            with bus.scope("call-1") as call:
+                tasks.start_soon(iterate, call)
+                tasks.start_soon(expect, call)
+                await blocked()
+                call.publish(Ping("p1"))
+
+    assert sorted(map(str, steps)) == sorted([str(Ping("p1")), "closed", "over"])

@@ -20,7 +20,7 @@ How it works. A value may hold an object, and an object's field a value:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import NoneType
 from typing import Any
 
@@ -54,6 +54,18 @@ class UnknownObject:
     type_name: str
     fields: Mapping[str, Any] = attrs.field(hash=False, repr=lambda f: f"<{len(f)} fields>")
     is_event: bool = True
+
+    def keys(self) -> Iterator[str]:
+        """Yield the names of the fields, ``type`` first: it reads like a vendor's frame."""
+        yield "type"
+        yield from self.fields
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return the field of that *name*, or *default*."""
+        return self.type_name if name == "type" else self.fields.get(name, default)
+
+    def __getitem__(self, name: str) -> Any:
+        return self.type_name if name == "type" else self.fields[name]
 
 
 _VALUE_CLASSES: dict[str, type[Any]] = {

@@ -19,7 +19,7 @@ __all__ = ["Decoder"]
 class Decoder(Protocol):
     """Whatever makes events of the frames of one session."""
 
-    def decode(self, frame: bytes | str | Mapping[str, Any], /) -> Sequence[RealtimeModelEvent]:
+    def decode(self, frame: bytes | str | Mapping[str, Any]) -> Sequence[RealtimeModelEvent]:
         """
         Return the events that *frame* means.
 

@@ -134,7 +134,7 @@ class OpenAIRealtimeDecoder:
         self._session = _Session()
 
     def decode(
-        self, frame: bytes | bytearray | memoryview | str | Mapping[str, Any], /
+        self, frame: bytes | bytearray | memoryview | str | Mapping[str, Any]
     ) -> Sequence[RealtimeModelEvent]:
         """
         Return the events that *frame* means, `RealtimeModelRawServerEvent` first.

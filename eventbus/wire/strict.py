@@ -53,7 +53,7 @@ __all__ = ["MAX_DEPTH", "peek_type", "read_object", "refusal", "salvage"]
 MAX_DEPTH = 128
 """How deeply objects and arrays may be nested; the frame itself is the first level."""
 
-_PEEK_BYTES = 65_536
+_PEEK_BYTES = 1024 * 1024
 
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode

@@ -275,3 +275,15 @@ def test_subclass_of_a_registered_class_is_refused():
 
     with pytest.raises(CodecError, match=r"Loud .*register_event"):
         dumps(Loud("i"))
+
+
+def test_unknown_event_reads_like_a_frame():
+    """
+    What a handler of Other does with a vendor's unknown frame works with an unknown event, too.
+    """
+    other = loads('{"$v": 1, "type": "shop.unknown", "amount": 5}')
+
+    assert other.data["type"] == "shop.unknown"
+    assert other.data.get("amount") == 5
+    assert other.data.get("nothing") is None
+    assert dict(other.data) == {"type": "shop.unknown", "amount": 5}

@@ -1064,3 +1064,16 @@ def test_a_mapping_that_is_no_dict_is_a_frame(decoder):
     frame = Own({"type": "response.created", "response": Own({"id": "r"})})
 
     assert decoder.decode(frame)[1] == RealtimeModelTurnStartedEvent("r")
+
+
+def test_unreadable_response_done_ends_the_turn_wherever_its_type_is():
+    """
+    Also behind a hundred kilobytes of output, the type of a broken frame is found.
+    """
+    frame = (
+        '{"response":{"id":"r","output":["' + "x" * 100_000 + '\\ud800"]},"type":"response.done"}'
+    )
+
+    events = OpenAIRealtimeDecoder().decode(frame=frame)
+
+    assert [event.type for event in events] == ["raw_server_event", "exception", "turn_ended"]
