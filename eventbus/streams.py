@@ -35,6 +35,7 @@ class Parked(Protocol):
     @property
     def is_waiting(self) -> bool:
         """Whether it gets no further before an event comes."""
+        ...
 
     def abort(self) -> None:
         """Wait no longer: the bus was closed."""
