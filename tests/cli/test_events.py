@@ -32,7 +32,9 @@ def test_every_class_has_a_source(run):
     """
     rows = [line.split("\t") for line in run("events").stdout.splitlines()]
 
-    assert [row[0] for row in rows if not row[3]] == []
+    # Other tests of the same process may have registered classes of their own.
+    ours = {name for name, cls in EVENT_TYPES.items() if cls.__module__ == "eventbus.events"}
+    assert [row[0] for row in rows if row[0] in ours and not row[3]] == []
 
 
 def test_json_has_an_object_for_each_class(run):
