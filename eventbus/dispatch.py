@@ -13,8 +13,8 @@ Rules
 How it is fast
 --------------
 A route is compiled once into a list of calls (see `compiling`). `Dispatcher.publish` finds the
-list by the event's class and makes the calls; all that it can't decide in a few loads is left
-to `_publish`.
+list by the event's class and makes the calls; `_publish_of` does the same for a sender. All that
+they can't decide in a few loads is left to `_publish`.
 """
 
 from __future__ import annotations
