@@ -20,9 +20,18 @@ config.read(ROOT / "setup.cfg", encoding="utf-8")
 
 PYTHONS = re.findall(r"Python :: (3\.\d+)", config["metadata"]["classifiers"])
 
-# A file at a time to each core: these sessions repeat what the README's command has shown.
-WORKERS = ["-n", "2", "--dist", "loadfile"]
-SAME_ORDER = {"PYTHONHASHSEED": "0"}  # of sets, which are parameters of tests
+# The README's command has run everything; another Python, or another version of a dependency,
+# is shown fewer random examples, and spared what no version changes.
+PYTEST = [
+    "pytest",
+    "-n",
+    "auto",
+    "--ignore=tests/test_benchmarks.py",
+    "--ignore=tests/test_docs.py",
+    "--ignore=tests/test_packaging.py",
+    "--ignore=tests/test_typing.py",
+]
+FEWER_EXAMPLES = {"HYPOTHESIS_PROFILE": "short"}
 
 nox.options.sessions = ["lint", "types", "docs", "package"]
 
@@ -31,8 +40,8 @@ nox.options.sessions = ["lint", "types", "docs", "package"]
 def tests(session: nox.Session) -> None:
     """Run the tests on one version of Python, against eventbus as it is installed."""
     session.chdir(ROOT)
-    session.install(".[bench,test]", "pytest-xdist")
-    session.run("pytest", *WORKERS, *session.posargs, env=SAME_ORDER)
+    session.install(".[test]")
+    session.run(*PYTEST, *session.posargs, env=FEWER_EXAMPLES)
 
 
 @nox.session(python=PYTHONS[0])
@@ -40,8 +49,8 @@ def lowest(session: nox.Session) -> None:
     """Run the tests with the oldest dependencies that setup.cfg allows."""
     session.chdir(ROOT)
     requirements = config["options"]["install_requires"] + config["options.extras_require"]["cli"]
-    session.install(".[bench,test]", "pytest-xdist", *requirements.replace(">=", "==").split())
-    session.run("pytest", *WORKERS, *session.posargs, env=SAME_ORDER)
+    session.install(".[test]", *requirements.replace(">=", "==").split())
+    session.run(*PYTEST, *session.posargs, env=FEWER_EXAMPLES)
 
 
 @nox.session(python=False)

@@ -14,8 +14,9 @@ from eventbus import EventBus
 
 # No deadline anywhere: a machine that is busy with something else is no bug of ours.
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+settings.register_profile("short", settings.get_profile("ci"), max_examples=20)
 settings.register_profile("local", deadline=None)
-settings.load_profile("ci" if os.environ.get("CI") else "local")
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.environ else "local"))
 
 
 @pytest.fixture(scope="module", params=["asyncio", "trio"])

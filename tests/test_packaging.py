@@ -199,11 +199,11 @@ def readme_command(name: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("name", "extra", "program"), [("demo", "cli", "eventbus demo"), ("test", "dev", "pytest")]
+    ("name", "extra", "program"), [("demo", "cli", "eventbus demo"), ("test", "dev", "pytest -n auto")]
 )
 def test_readme_has_the_command(name, extra, program):
     """
-    One line installs and runs: the demo with the extra cli, the tests with the extra dev.
+    One line installs and runs: the demo with its extras, the tests with the extra dev.
     """
     command = readme_command(name)
 

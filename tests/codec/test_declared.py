@@ -57,7 +57,7 @@ class Discount(Price):
         {"inner": AUDIO},
         {"secret": 3},
     ],
-    ids=str,
+    ids="-".join,  # not their text, which for a set is another one in each process
 )
 def test_attrs_class_comes_back_with_all_that_it_declares(changes, travel):
     """
