@@ -110,7 +110,8 @@ class Dispatcher(Turns):
     __slots__ = ("__weakref__", "_chain", "_compiler", "_crashed", "_deliveries", "_fast",
                  "_fast_of", "_full", "_handed_over", "_inner", "_is_handing_over", "_may_raise",
                  "_moment", "_of_sender", "_parked", "_raised", "_raised_async", "_registry",
-                 "_runner", "_shared", "_state", "_strict", "_tally", "_thread")  # fmt: skip
+                 "_runner", "_shared", "_state", "_strict", "_taken", "_tally",
+                 "_thread")  # fmt: skip
 
     def __init__(
         self,
@@ -162,6 +163,8 @@ class Dispatcher(Turns):
         self._fast: dict[type[Any], Calls] = {}
         self._fast_of: dict[Hashable, dict[type[Any], Calls]] = {}
         self._inner: dict[Hashable, dict[type[Any], Calls]] = {}
+        # Whether somebody takes events of a class as they are, by sender; see `has_handlers`.
+        self._taken: dict[Hashable, dict[type[Any], bool]] = {}
 
         # Failures of the present dispatch, and who can be told.
         self._may_raise = True
@@ -348,6 +351,33 @@ class Dispatcher(Turns):
             purged=deliveries.purged,
             pending=deliveries.pending,
         )
+
+    def has_handlers(self, event_type: type[Any], *, sender: Any = None) -> bool:
+        """
+        Return whether an event of *event_type* would reach a handler as it is.
+
+        That is one of the class or of a base of it, ``object`` included; a fallback is none. For
+        whoever publishes what only repeats another event, and so is worth the trouble only where
+        somebody gets it. It takes no longer than a look-up, until a subscription changes.
+
+        Args:
+            event_type: The class of the event.
+            sender: The session that the event would belong to, as in `publish`.
+        """
+        key = None if sender is None else sender_key(sender)
+        table = self._taken.get(key if key in self._registry.senders else None)
+        is_taken = None if table is None else table.get(event_type)
+        if is_taken is not None:
+            return is_taken
+        registry = self._registry
+        with registry.lock:  # which is held while subscriptions change, and tables are forgotten
+            table = self._taken.setdefault(key if key in registry.senders else None, {})
+            table[event_type] = is_taken = any(
+                True
+                for base in event_type.__mro__
+                for _ in registry.subscriptions_for(base, sender)
+            )
+        return is_taken
 
     @contextlib.contextmanager
     def observe(self, observer: Observer) -> Iterator[None]:
@@ -816,6 +846,7 @@ class Dispatcher(Turns):
             self._of_sender.pop(key, None)
             self._fast_of.pop(key, None)
             self._inner.pop(key, None)
+            self._taken.pop(key, None)
 
     def _subscription_cancelled(self, subscription: Subscription) -> None:
         current, runner = self._current, self._runner
@@ -840,6 +871,7 @@ class Dispatcher(Turns):
         self._shared.clear()
         self._of_sender.clear()
         self._inner.clear()
+        self._taken.clear()
 
     # A finalizer may publish while the queue is being worked off, between two dispatches.
     _dispatching = frozenset(

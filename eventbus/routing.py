@@ -7,7 +7,8 @@ Event class -> who gets the event, in which order, and as what. Pure: nothing is
    they don't exist for, to those of `RealtimeModelRawServerEvent`, wrapped in that. It stops
    there: a fallback has no fallback.
 4. A `RealtimeModelExceptionEvent` has no fallback either: nobody should have to look for a
-   crash among the vendor's events.
+   crash among the vendor's events. Nor has a class that says so, with ``falls_back = False``:
+   what is made of a model's events has nothing to do there that these have not.
 5. Higher priority first, then the order of registration; each subscription once.
 """
 
@@ -78,6 +79,8 @@ def _fallbacks(
     event_type: type[Any],
 ) -> Iterable[tuple[type[Any], Callable[[Any], object]]]:
     """Yield what an event that nobody handles is wrapped in, the best first."""
+    if getattr(event_type, "falls_back", True) is False:
+        return
     if issubclass(event_type, (RealtimeModelRawServerEvent, RealtimeModelExceptionEvent)):
         return
     if issubclass(event_type, RealtimeModelOtherEvent):

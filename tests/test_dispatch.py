@@ -16,6 +16,7 @@ import time
 import weakref
 from collections import deque
 from contextvars import ContextVar
+from functools import partial
 
 import attrs
 import pytest
@@ -23,7 +24,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventbus import BusNotRunning, EventBus, EventTypeError, dispatch, turns
-from eventbus.events import RealtimeModelAudioInterruptedEvent, RealtimeModelExceptionEvent
+from eventbus.events import (
+    RealtimeModelAudioInterruptedEvent,
+    RealtimeModelExceptionEvent,
+    RealtimeModelOtherEvent,
+)
 from tests.support import LoudPing, Ping, Pong, crashes, raiser, without_collector
 
 VAR: ContextVar[str] = ContextVar("VAR", default="unset")
@@ -203,6 +208,91 @@ def test_every_handler_sees_the_order_of_publication(tree, priorities):
 
     by_priority = sorted(range(len(priorities)), key=lambda index: -priorities[index])
     assert calls == [(path, index) for path in published for index in by_priority]
+
+
+# --- asking who would get an event -------------------------------------------------------------
+
+
+def test_has_handlers_is_about_the_class_and_its_bases(bus):
+    """
+    A handler of the class or of a base counts, of `object` too; a fallback's doesn't.
+    """
+    assert not bus.has_handlers(LoudPing)
+    bus.subscribe(lambda event: None, RealtimeModelOtherEvent)
+    bus.subscribe(lambda event: None, LoudPing)
+
+    assert (bus.has_handlers(LoudPing), bus.has_handlers(Ping)) == (True, False)
+    with bus.subscribe(lambda event: None, Ping):
+        assert bus.has_handlers(Ping)
+    assert not bus.has_handlers(Ping)
+    assert not bus.has_handlers(Pong)
+    bus.subscribe(lambda event: None, object)
+    assert bus.has_handlers(Pong)
+
+
+def test_has_handlers_is_about_one_sender(bus):
+    """
+    Another session's handlers don't count; those of all sessions do.
+    """
+
+    def answers():
+        return [bus.has_handlers(Ping, sender=sender) for sender in (None, "call-1", "call-2")]
+
+    assert answers() == [False, False, False]
+    with bus.subscribe(lambda event: None, Ping, sender="call-1"):
+        assert answers() == [False, True, False]
+        with bus.subscribe(lambda event: None, Ping):
+            assert answers() == [True, True, True]
+    assert answers() == [False, False, False]
+
+
+def test_has_handlers_leaves_out_a_weak_handler_that_is_gone(bus):
+    """
+    Once the object of a weak subscription is gone, it takes nothing.
+    """
+
+    class Player:
+        def play(self, event):
+            pass
+
+    player = Player()
+    bus.subscribe(player.play, Ping, weak=True)
+    assert bus.has_handlers(Ping)
+
+    with without_collector():
+        del player
+
+    assert not bus.has_handlers(Ping)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([Ping, LoudPing, Pong, object]),
+            st.sampled_from([None, "call-1", 7]),
+            st.booleans(),
+        )
+    )
+)
+def test_has_handlers_agrees_with_publish(changes):
+    """
+    Whatever was subscribed and cancelled before, the answer is what a publish would do.
+    """
+    bus, subscriptions, seen = EventBus(), {}, []
+    for event_type, sender, is_new in changes:
+        if not is_new:
+            if (event_type, sender) in subscriptions:
+                subscriptions.pop((event_type, sender)).cancel()
+        elif (event_type, sender) not in subscriptions:
+            options = {} if sender is None else {"sender": sender}
+            subscriptions[event_type, sender] = bus.subscribe(
+                partial(seen.append), event_type, **options
+            )
+        for event in (Ping(), LoudPing(), Pong()):
+            for publisher in (None, "call-1", 7, "call-2"):
+                seen.clear()
+                bus.publish(event, sender=publisher)
+                assert bus.has_handlers(type(event), sender=publisher) == bool(seen)
 
 
 # --- crashes ---------------------------------------------------------------------------------

@@ -326,6 +326,28 @@ def test_fallback_has_no_fallback(bus):
     assert raws == []
 
 
+def test_class_that_does_not_fall_back_is_unhandled_at_once(bus):
+    """
+    A class with ``falls_back = False``, and what derives from it, goes to its handlers only.
+    """
+
+    class Note:
+        falls_back = False
+
+    class Remark(Note):
+        pass
+
+    others, seen = [], []
+    bus.subscribe(others.append, RealtimeModelOtherEvent)
+    bus.subscribe(others.append, RealtimeModelRawServerEvent)
+
+    bus.publish(Remark())
+    with bus.subscribe(seen.append, Note):
+        bus.publish(Remark())
+
+    assert (others, len(seen), bus.stats.unhandled) == ([], 1, 1)
+
+
 def test_handlers_of_a_fallback_are_called_in_their_order(bus):
     """
     Priority holds among the handlers of Other, and all get the same wrapped event.

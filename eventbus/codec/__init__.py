@@ -37,12 +37,14 @@ from typing import Any, TypeVar
 import msgspec
 
 from ..exceptions import CodecError
+from .declared import OR_NAME
 from .documents import Documents, UnknownObject
 from .faults import Fault
 from .remote import RemoteObject
 
 __all__ = [
     "FORMAT_VERSION",
+    "OR_NAME",
     "RemoteObject",
     "UnknownObject",
     "dumps",

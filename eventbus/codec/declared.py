@@ -24,7 +24,7 @@ import sys
 from collections.abc import Mapping, MutableMapping, Sequence
 from enum import Enum
 from itertools import combinations
-from types import NoneType, SimpleNamespace, UnionType
+from types import MappingProxyType, NoneType, SimpleNamespace, UnionType
 from typing import Any, Literal, TypeAlias, Union, get_args, get_origin, get_type_hints
 
 import attrs
@@ -46,7 +46,14 @@ from .rules import (
     names_of,
 )
 
-__all__ = ["Declared"]
+__all__ = ["OR_NAME", "Declared"]
+
+OR_NAME: Mapping[str, str] = MappingProxyType({"eventbus.codec": "or_name"})
+"""
+The metadata of a field that may hold anything: ``attrs.field(metadata=OR_NAME)``.
+
+What can't be written as data is written as its name, and comes back as `RemoteObject`.
+"""
 
 _Signs: TypeAlias = list[tuple[type[Any], dict[str, frozenset[Any]]]]
 
@@ -74,13 +81,20 @@ class Declared:
     Args:
         plain: For values whose type nothing tells.
         own_rules: (class, field) -> the rule of a field whose type doesn't say enough.
+        or_name: The rule of a field with the metadata `OR_NAME`; by default it is nothing special.
     """
 
-    def __init__(self, plain: Plain, own_rules: Mapping[tuple[type[Any], str], Rule]) -> None:
+    def __init__(
+        self,
+        plain: Plain,
+        own_rules: Mapping[tuple[type[Any], str], Rule],
+        or_name: Rule | None = None,
+    ) -> None:
         self._plain = plain
         self._own_rules = own_rules
         self._fields: dict[type[Any], list[_Field]] = {}
         self._anything = Rule(plain.dump, plain.load)
+        self._or_name = or_name or self._anything
 
     def dump_fields(self, value: Any, head: dict[str, Any]) -> dict[str, Any]:
         """Return *head* with the fields of *value*, an attrs object, added."""
@@ -121,7 +135,10 @@ class Declared:
 
     def _field_of(self, cls: type[Any], field: attrs.Attribute[Any]) -> _Field:
         name = field.name
-        rule = self._own_rules.get((cls, name)) or self._rule_of(_hint(cls, field))
+        if OR_NAME.items() <= field.metadata.items():
+            rule = self._or_name
+        else:
+            rule = self._own_rules.get((cls, name)) or self._rule_of(_hint(cls, field))
         is_required = field.default is attrs.NOTHING
         return _Field(name, field.alias or name, is_required, rule.dump, rule.load)
 

@@ -101,6 +101,7 @@ class Documents:
                 (RealtimeModelExceptionEvent, "handler"): handler,
                 (RealtimeModelExceptionEvent, "sender"): anything,
             },
+            or_name=anything,
         )
 
     def dump(self, event: Any) -> dict[str, Any]:
@@ -147,6 +148,8 @@ class Documents:
 
     def _dump_event(self, event: Any, name: str) -> dict[str, Any]:
         document = self._declared.dump_fields(event, {"$v": self._version, "type": name})
+        if document["type"] == _constant_type(type(event)):  # which the name takes the place of
+            document["type"] = name
         if document["type"] != name:  # it has a field of that name
             msg = (
                 f"is {shown(document['type'])}, but the class is registered as {name!r}; let both "
@@ -209,6 +212,8 @@ class Documents:
         cls = EVENT_TYPES.get(name)
         if cls is None:
             return self._load_unknown(name, data, is_event=True)
+        if _constant_type(cls) is not None:
+            data = {key: item for key, item in data.items() if key != "type"}
         return self._declared.load_fields(cls, data)
 
     def _check_version(self, version: Any) -> None:
@@ -230,3 +235,11 @@ class Documents:
         head = {"$v", "type"} if is_event else {"$class"}
         fields = {key: item for key, item in data.items() if key not in head}
         return UnknownObject(name, each_value(self._plain.load, fields), is_event)
+
+
+def _constant_type(cls: type[Any]) -> str | None:
+    """Return the one value that the field ``type`` of *cls* can have, if it has such a field."""
+    field = attrs.fields_dict(cls).get("type")
+    if field is None or not field.init or not isinstance(field.default, str):
+        return None
+    return field.default

@@ -64,6 +64,9 @@ ARRAYS: dict[Any, tuple[type[Any], ...]] = {
 }
 """Declared class -> the classes that such values have; the first is the usual one."""
 
+_NO_ARRAYS = (str, bytes, bytearray, memoryview)
+"""Sequences that nobody means who declares one."""
+
 _ARRAY_TAGS: dict[type[Any], str] = {tuple: "$tuple", set: "$set", frozenset: "$frozenset"}
 
 
@@ -174,9 +177,12 @@ def enum_rule(plain: Plain, cls: type[Enum]) -> Rule:
 def array_rule(types: tuple[type[Any], ...], member: Rule) -> Rule:
     """Return the rule of lists, tuples and sets; the first of *types* needs no tag, sets do."""
     untagged = types[0] if types[0] in (list, tuple) else None
+    is_sequence = {list, tuple} <= {*types}  # declared as such, and others are as good
 
     def dump(value: Any) -> Any:
         cls = next((cls for cls in types if isinstance(value, cls)), None)
+        if cls is None and is_sequence and isinstance(value, Sequence):
+            cls = None if isinstance(value, _NO_ARRAYS) else list
         if cls is None:
             raise unexpected(value, names_of(types))
         members = each(member.dump, value)

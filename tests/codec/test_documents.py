@@ -4,14 +4,16 @@ A document is an event of a known type, or keeps what it is until it meets one t
 
 from __future__ import annotations
 
+import collections
 from decimal import Decimal
-from typing import Literal
+from typing import Any, Literal
 
 import attrs
 import pytest
 from hypothesis import HealthCheck, given, settings
 
 from eventbus.codec import (
+    OR_NAME,
     RemoteObject,
     UnknownObject,
     dumps,
@@ -235,16 +237,58 @@ def test_class_without_a_type_field_is_tagged_with_its_name(travel):
     assert travel(event) == event
 
 
+@every_format
+def test_constant_type_gives_way_to_the_registered_name(travel):
+    """
+    What a class says of itself in each instance needn't be written, and is there again.
+    """
+    register_event(Cash, name="test.cash")
+
+    assert to_plain(Cash((1, 2)))["type"] == "test.cash"
+    assert travel(Cash((1, 2))) == Cash((1, 2))
+
+
 def test_type_field_that_differs_from_the_registered_name_is_refused():
     """
     Written, one of the two would be lost; so nothing is.
     """
-    register_event(Cash, name="test.cash")
 
-    with pytest.raises(CodecError, match=r"'cash'.*'test\.cash'") as caught_error:
-        dumps(Cash())
+    @attrs.frozen
+    class Barter:
+        type: str = "goods"
+
+    register_event(Barter, name="test.barter")
+
+    with pytest.raises(CodecError, match=r"'chicken'.*'test\.barter'") as caught_error:
+        dumps(Barter("chicken"))
 
     assert caught_error.value.path == "$.type"
+
+
+@every_format
+def test_what_cannot_be_written_is_named_where_the_field_says_so(travel):
+    """
+    With the metadata `OR_NAME`, a field's value is data if it can be, else its qualified name.
+    """
+
+    @register_event
+    @attrs.frozen
+    class Hired:
+        who: Any = attrs.field(metadata=OR_NAME)
+        type: Literal["test.hired"] = "test.hired"
+
+    assert travel(Hired(["ann"])) == Hired(["ann"])
+    assert travel(Hired(dumps)) == Hired(RemoteObject("eventbus.codec.dumps"))
+
+
+@every_format
+def test_any_sequence_will_do_where_one_is_declared(travel):
+    """
+    A sequence that is neither list nor tuple is written as a list of its members.
+    """
+    prices = collections.deque([Price(Decimal(1)), Price(Decimal(2))])
+
+    assert travel(attrs.evolve(ORDER, history=prices)).history == [*prices]
 
 
 def test_class_that_lost_its_name_is_refused():
