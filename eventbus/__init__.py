@@ -17,6 +17,7 @@ from __future__ import annotations
 from .bus import EventBus, Scope
 from .dispatch import BusStats
 from .exceptions import (
+    AudioFormatError,
     BusClosed,
     BusNotRunning,
     CodecError,
@@ -27,11 +28,16 @@ from .exceptions import (
     FrameError,
     HandlerError,
     MailboxFull,
+    ModelNotConnected,
     OptionError,
     PluginError,
     PluginNotFoundError,
+    RealtimeConnectionError,
     RegistrationError,
     RemoteException,
+    ScenarioError,
+    ToolArgumentsError,
+    ToolDefinitionError,
 )
 from .handlers import ANY, Context, on
 from .mailbox import Mailbox, Overflow
@@ -41,6 +47,7 @@ from .streams import Stream
 
 __all__ = [
     "ANY",
+    "AudioFormatError",
     "BusClosed",
     "BusNotRunning",
     "BusStats",
@@ -57,16 +64,21 @@ __all__ = [
     "LoggingMiddleware",
     "Mailbox",
     "MailboxFull",
+    "ModelNotConnected",
     "Observer",
     "OptionError",
     "Overflow",
     "PluginError",
     "PluginNotFoundError",
+    "RealtimeConnectionError",
     "Registration",
     "RegistrationError",
     "RemoteException",
+    "ScenarioError",
     "Scope",
     "Stream",
     "Subscription",
+    "ToolArgumentsError",
+    "ToolDefinitionError",
     "on",
 ]

@@ -17,6 +17,12 @@ What can go wrong, in one tree.
     │   └── PluginNotFoundError (LookupError)
     ├── CodecError (ValueError)
     ├── FrameError (ValueError)
+    ├── AudioFormatError (ValueError)
+    ├── RealtimeConnectionError (ConnectionError)
+    ├── ModelNotConnected (RuntimeError)
+    ├── ToolDefinitionError (TypeError)
+    ├── ToolArgumentsError (ValueError)
+    ├── ScenarioError (ValueError)
     └── RemoteException
 
 An exception that a handler raises is none of these: it travels in a
@@ -31,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = [
+    "AudioFormatError",
     "BusClosed",
     "BusNotRunning",
     "CodecError",
@@ -41,11 +48,16 @@ __all__ = [
     "FrameError",
     "HandlerError",
     "MailboxFull",
+    "ModelNotConnected",
     "OptionError",
     "PluginError",
     "PluginNotFoundError",
+    "RealtimeConnectionError",
     "RegistrationError",
     "RemoteException",
+    "ScenarioError",
+    "ToolArgumentsError",
+    "ToolDefinitionError",
 ]
 
 
@@ -213,6 +225,74 @@ class FrameError(EventBusError, ValueError):
         self.problem = problem
         self.frame_type = frame_type
         self.field = field
+
+
+class AudioFormatError(EventBusError, ValueError):
+    """Audio that isn't in the format it should be in, or a format that is unknown."""
+
+
+class RealtimeConnectionError(EventBusError, ConnectionError):
+    """
+    The connection to a service could not be opened, or has ended as it should not.
+
+    Attributes:
+        code: The WebSocket close code, or the HTTP status that refused the connection, if any.
+        reason: What the other side gave as its reason, or the system as its error.
+    """
+
+    def __init__(self, message: str, *, code: int | None = None, reason: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+        self.reason = reason
+
+
+class ModelNotConnected(EventBusError, RuntimeError):
+    """The model has no connection to send through: not yet, or not any more."""
+
+
+class ToolDefinitionError(EventBusError, TypeError):
+    """
+    A function can't be a tool.
+
+    Attributes:
+        tool: The tool's name.
+    """
+
+    def __init__(self, message: str, *, tool: str) -> None:
+        super().__init__(message)
+        self.tool = tool
+
+
+class ToolArgumentsError(EventBusError, ValueError):
+    """
+    The model called a tool with arguments that it doesn't take.
+
+    Attributes:
+        tool: The tool's name.
+    """
+
+    def __init__(self, message: str, *, tool: str) -> None:
+        super().__init__(message)
+        self.tool = tool
+
+
+class ScenarioError(EventBusError, ValueError):
+    """
+    A scenario of the simulator has a mistake.
+
+    Attributes:
+        source: The file, or what else the scenario came from.
+        path: Where in the scenario, like ``turns[0].say``; empty if it is the whole.
+        line: The line in the file, from 1, if it is known.
+    """
+
+    def __init__(
+        self, message: str, *, source: str = "", path: str = "", line: int | None = None
+    ) -> None:
+        super().__init__(message)
+        self.source = source
+        self.path = path
+        self.line = line
 
 
 class RemoteException(EventBusError):

@@ -11,6 +11,7 @@ import pickle
 import pytest
 
 from eventbus import (
+    AudioFormatError,
     BusClosed,
     BusNotRunning,
     CodecError,
@@ -21,11 +22,16 @@ from eventbus import (
     FrameError,
     HandlerError,
     MailboxFull,
+    ModelNotConnected,
     OptionError,
     PluginError,
     PluginNotFoundError,
+    RealtimeConnectionError,
     RegistrationError,
     RemoteException,
+    ScenarioError,
+    ToolArgumentsError,
+    ToolDefinitionError,
     exceptions,
 )
 
@@ -44,6 +50,12 @@ EXAMPLES = [
     PluginNotFoundError("it is not there", plugin="captions"),
     CodecError("it is no number", path="$.event"),
     FrameError("it is no text", frame_type="response.done", field="response.usage"),
+    AudioFormatError("it has half a sample"),
+    RealtimeConnectionError("it has ended", code=1006, reason="no reason"),
+    ModelNotConnected("it isn't connected"),
+    ToolDefinitionError("it has no annotation", tool="weather"),
+    ToolArgumentsError("it takes a city", tool="weather"),
+    ScenarioError("it says nothing", source="shop.yaml", path="turns[0].say", line=3),
     RemoteException("shop.OutOfStock", "no more soup", "Traceback ..."),
 ]
 

@@ -73,13 +73,42 @@ def names(requirements: str) -> set[str]:
     return {re.match(r"[\w-]+", line)[0].lower() for line in requirements.split("\n") if line}
 
 
+# Where the name of a package isn't that of its distribution.
+DISTRIBUTIONS = {"agents": "openai-agents", "yaml": "pyyaml"}
+
+
+def is_optional(node: ast.AST) -> bool:
+    """Return whether *node* tries an import that may fail."""
+    return isinstance(node, ast.Try) and any(
+        handler.type is not None and ast.unparse(handler.type) == "ModuleNotFoundError"
+        for handler in node.handlers
+    )
+
+
 def executed(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield *node* and all below it, but for what is there for type checkers only."""
+    """Yield *node* and all below it, but for type checkers' and for optional imports."""
     yield node
     is_for_types = isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
     children = node.orelse if is_for_types else ast.iter_child_nodes(node)
     for child in children:
-        yield from executed(child)
+        if not is_optional(child):
+            yield from executed(child)
+
+
+def optional_imports(paths: Iterator[Path]) -> set[str]:
+    """Return the packages that are imported only if they are there."""
+    tries = [n for path in paths for n in ast.walk(ast.parse(path.read_text("utf-8")))]
+    return {
+        alias.partition(".")[0]
+        for found in filter(is_optional, tries)
+        for node in found.body
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in (
+            [node.module]
+            if isinstance(node, ast.ImportFrom) and not node.level
+            else [alias.name for alias in node.names if isinstance(node, ast.Import)]
+        )
+    }
 
 
 def imported_packages(paths: Iterator[Path]) -> set[str]:
@@ -103,6 +132,18 @@ def test_dependencies_are_the_packages_that_are_imported():
 
     assert names(CONFIG["options"]["install_requires"]) == library
     assert names(CONFIG["options.extras_require"]["cli"]) == program - library
+
+
+def test_optional_packages_have_an_extra():
+    """
+    What a module imports only if it is there, one of the extras for users installs.
+
+    That of `audio` isn't seen here: its one module imports it by name.
+    """
+    optional = optional_imports(PACKAGE.rglob("*.py"))
+    extras = [CONFIG["options.extras_require"][name] for name in ("cli", "openai", "agents", "sim")]
+
+    assert {DISTRIBUTIONS.get(name, name) for name in optional} == set().union(*map(names, extras))
 
 
 @pytest.mark.parametrize(
@@ -199,7 +240,8 @@ def readme_command(name: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("name", "extra", "program"), [("demo", "cli", "eventbus demo"), ("test", "dev", "pytest -n auto")]
+    ("name", "extra", "program"),
+    [("demo", "cli,openai,sim", "eventbus demo"), ("test", "dev", "pytest -n auto")],
 )
 def test_readme_has_the_command(name, extra, program):
     """

@@ -45,6 +45,16 @@ from eventbus.events import (
     register_event,
 )
 from eventbus.middleware import CallNext, Middleware
+from eventbus.realtime import (
+    Attachment,
+    RealtimeModel,
+    RealtimeModelSendAudio,
+    RealtimeSession,
+    Tool,
+    ToolContext,
+    tool,
+)
+from eventbus.realtime.events import RealtimeAudio, RealtimeSessionEvent, RealtimeToolEnd
 from eventbus.testing import Capture, FakeClock, capture
 
 
@@ -738,3 +748,51 @@ def running() -> None:
     trio.run(testing, clock=clock)
     anyio.run(testing, backend="trio", backend_options={"clock": clock})
     asyncio.run(testing())
+
+
+# --- live sessions ---------------------------------------------------------------------------
+
+
+@tool
+async def weather(city: str) -> str:
+    return city
+
+
+@tool(timeout=3)
+def order(number: int) -> str:
+    return str(number)
+
+
+assert_type(weather, Tool)
+assert_type(order, Tool)
+
+
+async def talking(model: RealtimeModel) -> None:
+    session = RealtimeSession(model, bus, tools=[weather, order.function], sender="call-42")
+
+    @session.tool(needs_approval=True)
+    async def pay(ctx: ToolContext, cents: int) -> None: ...
+
+    @session.tool
+    def hang_up() -> int:
+        return 1
+
+    assert_type(hang_up(), int)
+    async with session as entered:
+        assert_type(entered, RealtimeSession)
+        await session.send_message("Hello!")
+        await session.send_message(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        await session.update_settings({"instructions": "Be brief."})
+        # A setting that there is none of.
+        await session.update_settings({"instuctions": ""})  # type: ignore[typeddict-unknown-key]  # pyright: ignore[reportArgumentType]
+    with model.attach(bus, sender="call-42") as attachment:
+        assert_type(attachment, Attachment)
+    await model.send_event(RealtimeModelSendAudio(b""))
+
+
+def narrow_session_event(event: RealtimeSessionEvent) -> None:
+    if event.type == "tool_end":
+        assert_type(event, RealtimeToolEnd)
+    elif event.type == "audio":
+        assert_type(event, RealtimeAudio)
+    assert_type(bus.has_handlers(RealtimeAudio, sender="call-42"), bool)

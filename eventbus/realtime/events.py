@@ -1,0 +1,438 @@
+"""
+The vocabulary of a session: what happens around the model, and not only in it.
+
+Names, fields and their order are those of the openai-agents SDK (``agents.realtime.events``),
+with `RealtimeModelRawClientEvent` beside them. As in `eventbus.events`, each class is frozen,
+and its ``type`` is a constant, so that type checkers narrow `RealtimeSessionEvent` by
+``event.type == "tool_end"`` as well as by `isinstance`.
+
+Six of the classes, `REPEATS`, repeat what a model event says, with the session's context beside
+it; a session publishes those only where somebody gets them. Four need agents, which only an agent
+framework has: `eventbus.realtime.agents` publishes them. What nobody takes does not fall back to
+`RealtimeModelOtherEvent`: the model events that it was made of have.
+
+`eventbus.codec` knows all of these once this module is imported. A ``type`` like ``audio`` or
+``error`` is that of a model event as well, so documents call these ``session.audio``,
+``session.error`` and so on. Agents, tools, guardrail results and the application's context are
+written as data if they can be, else as their names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Final, Literal, TypeAlias
+
+import attrs
+
+from ..codec import OR_NAME
+from ..events import RealtimeModelAudioEvent, RealtimeModelEvent, register_event
+from ..items import RealtimeItem
+from .snapshots import as_history
+
+__all__ = [
+    "REPEATS",
+    "RealtimeAgentEndEvent",
+    "RealtimeAgentStartEvent",
+    "RealtimeAudio",
+    "RealtimeAudioEnd",
+    "RealtimeAudioInterrupted",
+    "RealtimeError",
+    "RealtimeEventInfo",
+    "RealtimeGuardrailTripped",
+    "RealtimeHandoffEvent",
+    "RealtimeHistoryAdded",
+    "RealtimeHistoryUpdated",
+    "RealtimeInputAudioTimeoutTriggered",
+    "RealtimeModelRawClientEvent",
+    "RealtimeRawModelEvent",
+    "RealtimeSessionEvent",
+    "RealtimeToolApprovalRequired",
+    "RealtimeToolEnd",
+    "RealtimeToolStart",
+]
+
+
+class _OfSession:
+    """
+    What the classes below have in common: room for weak references, and no fallback.
+
+    They are made of model events, which have fallen back already if nobody took them.
+    """
+
+    __slots__ = ("__weakref__",)
+
+    falls_back: ClassVar[bool] = False
+
+
+def _as_type(value: object) -> str:
+    return f"<{type(value).__qualname__}>"
+
+
+def _as_count(value: Any) -> str:
+    return f"<{len(value)} characters>" if isinstance(value, str) else _as_type(value)
+
+
+@attrs.frozen
+class RealtimeEventInfo:
+    """
+    What all events of a session have in common.
+
+    Attributes:
+        context: The application's own, as it was given to the session; None if none was.
+    """
+
+    context: Any = attrs.field(default=None, metadata=OR_NAME, repr=_as_type)
+
+
+# --- agents ----------------------------------------------------------------------------------
+
+
+@attrs.frozen
+class RealtimeAgentStartEvent(_OfSession):
+    """
+    An agent has begun a turn.
+
+    Attributes:
+        agent: The agent framework's object.
+
+    Source:
+        openai-agents ``agent_start``.
+    """
+
+    agent: Any = attrs.field(metadata=OR_NAME, repr=_as_type)
+    info: RealtimeEventInfo
+    type: Literal["agent_start"] = "agent_start"
+
+
+@attrs.frozen
+class RealtimeAgentEndEvent(_OfSession):
+    """
+    An agent has ended its turn.
+
+    Attributes:
+        agent: The agent framework's object.
+
+    Source:
+        openai-agents ``agent_end``.
+    """
+
+    agent: Any = attrs.field(metadata=OR_NAME, repr=_as_type)
+    info: RealtimeEventInfo
+    type: Literal["agent_end"] = "agent_end"
+
+
+@attrs.frozen
+class RealtimeHandoffEvent(_OfSession):
+    """
+    An agent has handed the call over to another one.
+
+    Attributes:
+        from_agent: The agent framework's object.
+        to_agent: The agent framework's object.
+
+    Source:
+        openai-agents ``handoff``.
+    """
+
+    from_agent: Any = attrs.field(metadata=OR_NAME, repr=_as_type)
+    to_agent: Any = attrs.field(metadata=OR_NAME, repr=_as_type)
+    info: RealtimeEventInfo
+    type: Literal["handoff"] = "handoff"
+
+
+# --- tools -----------------------------------------------------------------------------------
+
+
+@attrs.frozen
+class RealtimeToolStart(_OfSession):
+    """
+    A tool that the model has called begins to run; it may wait for approval before.
+
+    Attributes:
+        agent: The agent whose tool it is; None where there are no agents.
+        tool: The `eventbus.realtime.tools.Tool`, or what the agent framework calls one.
+        arguments: The arguments as JSON text, as the model wrote it.
+
+    Source:
+        The session; openai-agents ``tool_start``.
+    """
+
+    agent: Any = attrs.field(metadata=OR_NAME, repr=_as_type)
+    tool: Any = attrs.field(metadata=OR_NAME, repr=_as_type)
+    arguments: str = attrs.field(repr=_as_count)
+    info: RealtimeEventInfo
+    type: Literal["tool_start"] = "tool_start"
+
+
+@attrs.frozen
+class RealtimeToolEnd(_OfSession):
+    """
+    A tool has ended, well or not.
+
+    Attributes:
+        agent: As in `RealtimeToolStart`.
+        tool: As in `RealtimeToolStart`.
+        arguments: As in `RealtimeToolStart`.
+        output: What the tool returned; if it failed, the text that the model was given instead.
+
+    Source:
+        The session; openai-agents ``tool_end``.
+    """
+
+    agent: Any = attrs.field(metadata=OR_NAME, repr=_as_type)
+    tool: Any = attrs.field(metadata=OR_NAME, repr=_as_type)
+    arguments: str = attrs.field(repr=_as_count)
+    output: Any = attrs.field(metadata=OR_NAME, repr=_as_count)
+    info: RealtimeEventInfo
+    type: Literal["tool_end"] = "tool_end"
+
+
+@attrs.frozen
+class RealtimeToolApprovalRequired(_OfSession):
+    """
+    A tool that the model has called doesn't run before somebody approves of it.
+
+    Attributes:
+        agent: As in `RealtimeToolStart`.
+        tool: As in `RealtimeToolStart`.
+        call_id: What to approve or to reject.
+        arguments: As in `RealtimeToolStart`.
+
+    Source:
+        The session; openai-agents ``tool_approval_required``.
+    """
+
+    agent: Any = attrs.field(metadata=OR_NAME, repr=_as_type)
+    tool: Any = attrs.field(metadata=OR_NAME, repr=_as_type)
+    call_id: str
+    arguments: str = attrs.field(repr=_as_count)
+    info: RealtimeEventInfo
+    type: Literal["tool_approval_required"] = "tool_approval_required"
+
+
+# --- what repeats a model event --------------------------------------------------------------
+
+
+@attrs.frozen
+class RealtimeRawModelEvent(_OfSession):
+    """
+    The model has emitted an event.
+
+    Attributes:
+        data: The event, one of `eventbus.events.RealtimeModelEvent`.
+
+    Source:
+        Any event of the model.
+    """
+
+    data: RealtimeModelEvent = attrs.field(repr=_as_type)
+    info: RealtimeEventInfo
+    type: Literal["raw_model_event"] = "raw_model_event"
+
+
+@attrs.frozen
+class RealtimeAudioEnd(_OfSession):
+    """
+    No more audio comes for this part.
+
+    Attributes:
+        content_index: Index of the audio part in the item's content.
+
+    Source:
+        `eventbus.events.RealtimeModelAudioDoneEvent`.
+    """
+
+    info: RealtimeEventInfo
+    item_id: str
+    content_index: int
+    type: Literal["audio_end"] = "audio_end"
+
+
+@attrs.frozen
+class RealtimeAudio(_OfSession):
+    """
+    A piece of the model's speech has come.
+
+    Attributes:
+        audio: The event that has it.
+        content_index: Index of the audio part in the item's content.
+
+    Source:
+        `eventbus.events.RealtimeModelAudioEvent`.
+    """
+
+    audio: RealtimeModelAudioEvent
+    item_id: str
+    content_index: int
+    info: RealtimeEventInfo
+    type: Literal["audio"] = "audio"
+
+
+@attrs.frozen
+class RealtimeAudioInterrupted(_OfSession):
+    """
+    The model was interrupted in this audio: stop playing it.
+
+    Attributes:
+        content_index: Index of the audio part in the item's content.
+
+    Source:
+        `eventbus.events.RealtimeModelAudioInterruptedEvent`.
+    """
+
+    info: RealtimeEventInfo
+    item_id: str
+    content_index: int
+    type: Literal["audio_interrupted"] = "audio_interrupted"
+
+
+@attrs.frozen
+class RealtimeError(_OfSession):
+    """
+    The service reports an error.
+
+    Not to be taken for `eventbus.events.RealtimeError`, which is what the service says.
+
+    Attributes:
+        error: What it says.
+
+    Source:
+        `eventbus.events.RealtimeModelErrorEvent`.
+    """
+
+    error: Any = attrs.field(metadata=OR_NAME)
+    info: RealtimeEventInfo
+    type: Literal["error"] = "error"
+
+
+@attrs.frozen
+class RealtimeInputAudioTimeoutTriggered(_OfSession):
+    """
+    The user said nothing for the idle timeout of the turn detection.
+
+    Source:
+        `eventbus.events.RealtimeModelInputAudioTimeoutTriggeredEvent`.
+    """
+
+    info: RealtimeEventInfo
+    type: Literal["input_audio_timeout_triggered"] = "input_audio_timeout_triggered"
+
+
+# --- the history -----------------------------------------------------------------------------
+
+
+@attrs.frozen
+class RealtimeHistoryUpdated(_OfSession):
+    """
+    An item of the history has changed, has moved, or was deleted.
+
+    Attributes:
+        history:
+            All items in their order, as they were when it happened. It compares and reads like
+            the tuple of them, and takes no time to make: a sentence that is being spoken updates
+            the history with every word.
+
+    Source:
+        The session; openai-agents ``history_updated``.
+    """
+
+    history: Sequence[RealtimeItem] = attrs.field(
+        converter=as_history, repr=lambda history: f"<{len(history)} items>"
+    )
+    info: RealtimeEventInfo
+    type: Literal["history_updated"] = "history_updated"
+
+
+@attrs.frozen
+class RealtimeHistoryAdded(_OfSession):
+    """
+    An item has been added to the history, not always at its end.
+
+    Attributes:
+        item: The item as it is now; it will be updated.
+
+    Source:
+        The session; openai-agents ``history_added``.
+    """
+
+    item: RealtimeItem = attrs.field(repr=lambda item: f"<{type(item).__qualname__}>")
+    info: RealtimeEventInfo
+    type: Literal["history_added"] = "history_added"
+
+
+# --- the others ------------------------------------------------------------------------------
+
+
+@attrs.frozen
+class RealtimeGuardrailTripped(_OfSession):
+    """
+    The model has said what it must not say, and was interrupted.
+
+    Attributes:
+        guardrail_results: The agent framework's objects.
+        message: What it was about to say.
+
+    Source:
+        openai-agents ``guardrail_tripped``.
+    """
+
+    guardrail_results: Sequence[Any] = attrs.field(
+        converter=tuple[Any, ...],
+        metadata=OR_NAME,
+        repr=lambda results: f"<{len(results)} results>",
+    )
+    message: str = attrs.field(repr=_as_count)
+    info: RealtimeEventInfo
+    type: Literal["guardrail_tripped"] = "guardrail_tripped"
+
+
+@attrs.frozen
+class RealtimeModelRawClientEvent(_OfSession):
+    """
+    A message has been sent to the service; the counterpart of `RealtimeModelRawServerEvent`.
+
+    Attributes:
+        data: The message in the service's own words, as a read-only mapping; a string or bytes
+            if it is no JSON object, which a proxy forwards all the same.
+
+    Source:
+        `eventbus.realtime.model.RealtimeModelListener.on_sent`, where that was asked for, and
+        the proxy.
+    """
+
+    data: Any = attrs.field(hash=False, repr=lambda data: f"<{len(data)} fields>")
+    type: Literal["raw_client_event"] = "raw_client_event"
+
+
+RealtimeSessionEvent: TypeAlias = (
+    RealtimeAgentStartEvent
+    | RealtimeAgentEndEvent
+    | RealtimeHandoffEvent
+    | RealtimeToolStart
+    | RealtimeToolEnd
+    | RealtimeToolApprovalRequired
+    | RealtimeRawModelEvent
+    | RealtimeAudioEnd
+    | RealtimeAudio
+    | RealtimeAudioInterrupted
+    | RealtimeError
+    | RealtimeHistoryUpdated
+    | RealtimeHistoryAdded
+    | RealtimeGuardrailTripped
+    | RealtimeInputAudioTimeoutTriggered
+)
+"""Every event of a session; those of its model are `eventbus.events.RealtimeModelEvent`."""
+
+REPEATS: Final[tuple[type[Any], ...]] = (
+    RealtimeRawModelEvent,
+    RealtimeAudio,
+    RealtimeAudioEnd,
+    RealtimeAudioInterrupted,
+    RealtimeError,
+    RealtimeInputAudioTimeoutTriggered,
+)
+"""The classes that repeat an event of the model."""
+
+for _event_type in RealtimeSessionEvent.__args__:
+    register_event(_event_type, name=f"session.{attrs.fields_dict(_event_type)['type'].default}")
+register_event(RealtimeModelRawClientEvent)

@@ -1,0 +1,558 @@
+"""
+The history of a conversation: model events in, changes out; no I/O and no bus.
+
+Rules
+-----
+Order:
+
+1. An item directly follows the one that its ``previous_item_id`` names. Of two that name the
+   same, the one that was told later comes first, as in a list that is inserted into. ``root``
+   names the beginning.
+2. An item that names none keeps its place. If it is new, it goes to the end, or in front of what
+   has waited for it.
+3. An item that names one that isn't there waits where it is, at the end if it is new, with what
+   follows it.
+4. Claims that go in a circle are not believed.
+
+Content:
+
+5. What an update leaves out stays: parts that it doesn't have, and a text, transcript, audio or
+   picture that it has as null or empty.
+6. Deltas add up until the final text replaces them; one that comes later than that is ignored.
+7. A status never goes back: none, in progress, completed, incomplete. A call of a tool is
+   completed by its output.
+8. After a truncation nobody knows as text what the user has heard: the transcript becomes None,
+   the status incomplete, and the part's ``extra`` has ``audio_end_ms`` and, as
+   ``untruncated_transcript``, what was said. A shorter transcript that comes later is the heard
+   one, and is taken.
+9. What was deleted doesn't come back, however late something is said of it.
+
+How it works
+------------
+The order is that of a walk through a tree, an item before its children; its parent is the item
+that it follows, and its children are in the order of rule 1. So an item takes along what follows
+it, and the order doesn't depend on which of two items came first. An item that waits hangs below
+a node of the id that it named: one without an item, which is at the end and takes no room. A
+deleted item leaves such a node behind.
+
+The walk's outcome is kept as a list. Most items come last, and are appended; after any other
+change of the tree, the list is made anew when it is next looked at. A change of one item leaves
+the list as it is, and the `snapshots` that were taken share it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, ClassVar, Final, Literal, TypeAlias, cast
+
+import attrs
+
+from ..events import (
+    RealtimeModelInputAudioCommittedEvent,
+    RealtimeModelInputAudioTranscriptionCompletedEvent,
+    RealtimeModelInputTranscriptDeltaEvent,
+    RealtimeModelItemDeletedEvent,
+    RealtimeModelItemTruncatedEvent,
+    RealtimeModelItemUpdatedEvent,
+    RealtimeModelOutputTextDeltaEvent,
+    RealtimeModelOutputTextDoneEvent,
+    RealtimeModelToolCallEvent,
+    RealtimeModelTranscriptDeltaEvent,
+    RealtimeModelTranscriptDoneEvent,
+)
+from ..items import (
+    AssistantAudio,
+    AssistantMessageItem,
+    AssistantText,
+    ContentPart,
+    InputAudio,
+    InputText,
+    RealtimeItem,
+    RealtimeMessageItem,
+    RealtimeToolCallItem,
+    UserMessageItem,
+)
+from .snapshots import HistorySnapshot
+
+__all__ = ["History", "HistoryChange"]
+
+_MAX_DELETED: Final = 256
+_MAX_PATCHES: Final = 16
+_ROOT: Final = "root"
+
+_STATUS_RANK: Final = (None, "in_progress", "completed", "incomplete")
+
+_Worded: TypeAlias = AssistantAudio | AssistantText | InputAudio
+
+_WORDED: Final[dict[type[Any], tuple[type[_Worded], ...]]] = {
+    AssistantMessageItem: (AssistantAudio, AssistantText),
+    UserMessageItem: (InputAudio,),
+}
+"""Class of an item -> the classes of its parts whose words come in pieces."""
+
+
+@attrs.frozen
+class HistoryChange:
+    """
+    What an event has done to the history.
+
+    Attributes:
+        kind: What happened to the item; one that moved was updated.
+        item: The item as it is now; as it last was, if it was deleted.
+        moved: Whether others have changed places: an item that was added has taken those along
+            that had waited for it; or that item is one of several that an item has taken along
+            which was deleted before.
+    """
+
+    kind: Literal["added", "updated", "deleted"]
+    item: RealtimeItem = attrs.field(repr=lambda item: f"<{type(item).__qualname__}>")
+    moved: bool = False
+
+
+class _Node:
+    """
+    A place in the order.
+
+    Attributes:
+        item: What is there; None if that is not known yet, or was deleted.
+        is_deleted: Whether it was.
+        parent: The node that this one follows; None at the top.
+        children: What follows this one, what was told last first.
+        final: The classes of the parts whose text is complete.
+    """
+
+    __slots__ = ("children", "final", "is_deleted", "item", "item_id", "parent")
+
+    def __init__(self, item_id: str) -> None:
+        self.item_id = item_id
+        self.item: RealtimeItem | None = None
+        self.is_deleted = False
+        self.parent: _Node | None = None
+        self.children: list[_Node] = []
+        self.final: set[type[Any]] = set()
+
+
+class History:
+    """The items of one conversation, kept up to date with `apply`."""
+
+    def __init__(self) -> None:
+        self._nodes: dict[str, _Node] = {}
+        # First what follows the beginning, then what follows nothing that is known.
+        self._root = _Node(_ROOT)
+        self._top: list[_Node] = []
+        self._deleted: dict[str, None] = {}
+        self._calls: dict[str, str] = {}
+
+        self._order: list[_Node] = []
+        self._places: dict[str, int] = {}
+        self._is_ordered = True
+        # What the snapshots share, and where the items differ from it.
+        self._base: tuple[RealtimeItem, ...] | None = ()
+        self._patches: dict[int, RealtimeItem] = {}
+
+    def __len__(self) -> int:
+        return len(self._ordered())
+
+    def __iter__(self) -> Iterator[RealtimeItem]:
+        return iter(self.items)
+
+    def __contains__(self, item_id: object) -> bool:
+        return self.get(item_id) is not None
+
+    def __repr__(self) -> str:
+        return f"<History of {len(self)} items>"
+
+    @property
+    def items(self) -> tuple[RealtimeItem, ...]:
+        """The items, in their order."""
+        return self.snapshot().items()
+
+    def get(self, item_id: object) -> RealtimeItem | None:
+        """Return the item of that id, or None if there is none."""
+        node = self._nodes.get(cast("str", item_id))
+        return None if node is None else node.item
+
+    def snapshot(self) -> HistorySnapshot:
+        """Return the items as they are now, which takes no time if only few have changed."""
+        if self._base is None or len(self._patches) > _MAX_PATCHES:
+            self._base = tuple([cast("RealtimeItem", node.item) for node in self._ordered()])
+            self._patches = {}
+        # A copy: the next change is none of this one.
+        return HistorySnapshot(self._base, dict(self._patches))
+
+    def apply(self, event: object) -> HistoryChange | None:
+        """
+        Do what *event* says, and return what that has changed; None if that is nothing.
+
+        Args:
+            event: Any event of the model; most say nothing of the history.
+        """
+        rule = self._rules.get(type(event))
+        return None if rule is None else rule(self, event)
+
+    def set_output(self, call_id: str, output: str) -> HistoryChange | None:
+        """
+        Note the output of a tool call, which completes it.
+
+        Args:
+            call_id: Whose output it is; if the call is no item of the history, nothing changes.
+            output: What the model was given.
+        """
+        node = self._nodes.get(self._calls.get(call_id, ""))
+        if node is None or not isinstance(node.item, RealtimeToolCallItem):
+            return None
+        return self._set(node, attrs.evolve(node.item, status="completed", output=output))
+
+    # --- items ----------------------------------------------------------------------------
+
+    def _update(self, item: RealtimeItem) -> HistoryChange | None:
+        node, has_moved = self._node_at(item.item_id, item.previous_item_id)
+        if node is None:
+            return None
+        if node.is_deleted:  # and what follows it knows its place now
+            followers = (each.item for each in _walk(node.children) if each.item is not None)
+            follower = next(followers, None) if has_moved else None
+            return None if follower is None else HistoryChange("updated", follower, moved=True)
+        if isinstance(item, RealtimeToolCallItem):
+            if item.call_id is not None:
+                self._calls[item.call_id] = item.item_id
+            merged: RealtimeItem = _merged_call(node.item, item)
+        else:
+            merged = _merged_message(node, item)
+        return self._set(node, merged, has_moved=has_moved)
+
+    def _item_updated(self, event: RealtimeModelItemUpdatedEvent) -> HistoryChange | None:
+        return self._update(event.item)
+
+    def _tool_call(self, event: RealtimeModelToolCallEvent) -> HistoryChange | None:
+        if event.call_id in self._calls:
+            return None
+        return self._update(
+            RealtimeToolCallItem(
+                item_id=event.id or event.call_id,
+                call_id=event.call_id,
+                name=event.name,
+                arguments=event.arguments,
+                previous_item_id=event.previous_item_id,
+            )
+        )
+
+    def _committed(self, event: RealtimeModelInputAudioCommittedEvent) -> HistoryChange | None:
+        return self._update(UserMessageItem(event.item_id, (InputAudio(),), event.previous_item_id))
+
+    def _delete(self, event: RealtimeModelItemDeletedEvent) -> HistoryChange | None:
+        node = self._nodes.get(event.item_id) or self._new_node(event.item_id)
+        if node.is_deleted:
+            return None
+        item, node.item, node.is_deleted = node.item, None, True
+        self._deleted[event.item_id] = None
+        if len(self._deleted) > _MAX_DELETED:
+            self._forget(next(iter(self._deleted)))
+        if item is None:
+            return None
+        if isinstance(item, RealtimeToolCallItem) and item.call_id is not None:
+            self._calls.pop(item.call_id, None)
+        self._disorder()
+        return HistoryChange("deleted", item)
+
+    # --- texts ----------------------------------------------------------------------------
+
+    def _transcript_delta(self, event: RealtimeModelTranscriptDeltaEvent) -> HistoryChange | None:
+        return self._say(event.item_id, AssistantAudio, event.delta, is_final=False)
+
+    def _transcript_done(self, event: RealtimeModelTranscriptDoneEvent) -> HistoryChange | None:
+        return self._say(event.item_id, AssistantAudio, event.transcript)
+
+    def _text_delta(self, event: RealtimeModelOutputTextDeltaEvent) -> HistoryChange | None:
+        return self._say(event.item_id, AssistantText, event.delta, is_final=False)
+
+    def _text_done(self, event: RealtimeModelOutputTextDoneEvent) -> HistoryChange | None:
+        return self._say(event.item_id, AssistantText, event.text)
+
+    def _heard_delta(self, event: RealtimeModelInputTranscriptDeltaEvent) -> HistoryChange | None:
+        return self._say(event.item_id, InputAudio, event.delta, is_final=False)
+
+    def _heard(
+        self, event: RealtimeModelInputAudioTranscriptionCompletedEvent
+    ) -> HistoryChange | None:
+        return self._say(event.item_id, InputAudio, event.transcript)
+
+    def _say(
+        self, item_id: str, cls: type[_Worded], text: str, *, is_final: bool = True
+    ) -> HistoryChange | None:
+        """
+        Give the first part of *cls* its text, or more of it.
+
+        These events don't say which part they mean, and items with two of a class are not seen.
+        An item or a part that isn't there yet is made: no service sends its events in an order
+        that is good for ever.
+        """
+        node, _ = self._node_at(item_id, None)
+        if node is None or node.is_deleted or (not is_final and cls in node.final):
+            return None
+        item = _empty_message(item_id, cls) if node.item is None else node.item
+        if isinstance(item, RealtimeToolCallItem) or cls not in _WORDED.get(type(item), ()):
+            return None
+        content: tuple[Any, ...] = item.content
+        place = next((i for i, part in enumerate(content) if type(part) is cls), len(content))
+        part = content[place] if place < len(content) else cls()
+        if is_final:
+            node.final.add(cls)
+            part = _with_words(part, text)
+        else:
+            part = _with_words(part, (_words(part) or "") + text)
+        content = (*content[:place], part, *content[place + 1 :])
+        return self._set(node, _with_content(item, content))
+
+    def _truncate(self, event: RealtimeModelItemTruncatedEvent) -> HistoryChange | None:
+        node = self._nodes.get(event.item_id)
+        item = None if node is None else node.item
+        if node is None or not isinstance(item, AssistantMessageItem):
+            return None
+        place = event.content_index
+        part = item.content[place] if 0 <= place < len(item.content) else None
+        if not isinstance(part, AssistantAudio):
+            return None
+        extra = {**part.extra, _AUDIO_END: event.audio_end_ms, _UNTRUNCATED: _words(part) or ""}
+        part = attrs.evolve(part, transcript=None, extra=extra)
+        content = (*item.content[:place], part, *item.content[place + 1 :])
+        return self._set(node, attrs.evolve(item, content=content, status="incomplete"))
+
+    # --- places ---------------------------------------------------------------------------
+
+    def _node_at(self, item_id: str, previous_item_id: str | None) -> tuple[_Node | None, bool]:
+        """Return an item's node, and whether it had to move; no node if it has no id."""
+        if not item_id:  # what has no id could never be updated, and would be one with the next
+            return None, False
+        self._ordered()  # as it was, for `_arrive`
+        node = self._nodes.get(item_id) or self._new_node(item_id)
+        has_moved = bool(previous_item_id) and self._follow(node, previous_item_id or "")
+        return node, has_moved
+
+    def _new_node(self, item_id: str) -> _Node:
+        """Return a new node, at the end."""
+        node = self._nodes[item_id] = _Node(item_id)
+        self._top.append(node)
+        return node
+
+    def _follow(self, node: _Node, previous_item_id: str) -> bool:
+        """Move *node*, and what follows it, behind the item of that id; whether that was needed."""
+        if previous_item_id == _ROOT:
+            parent = self._root
+        else:
+            parent = self._nodes.get(previous_item_id) or self._new_node(previous_item_id)
+        if node.parent is parent or parent is node or (node.children and _is_above(node, parent)):
+            return False
+        self._leave(node)
+        node.parent = parent
+        parent.children.insert(0, node)
+        if self._is_behind(node, parent) or (node.item is None and not node.children):
+            return False
+        self._disorder()
+        return True
+
+    def _leave(self, node: _Node) -> None:
+        """Take *node* from its place, and forget whom it waited for in vain."""
+        parent, node.parent = node.parent, None
+        if parent is None:
+            self._top.remove(node)
+            return
+        parent.children.remove(node)
+        is_in_use = parent.children or parent.item or parent.is_deleted or parent is self._root
+        if not is_in_use:
+            self._top.remove(parent)
+            del self._nodes[parent.item_id]
+
+    def _is_behind(self, node: _Node, parent: _Node) -> bool:
+        """Whether *node* directly follows *parent* in the list already."""
+        if not self._is_ordered or node.item is None or parent.item is None:
+            return False
+        return self._places[node.item_id] == self._places[parent.item_id] + 1
+
+    def _set(
+        self, node: _Node, item: RealtimeItem, *, has_moved: bool = False
+    ) -> HistoryChange | None:
+        """Put *item* where its node is."""
+        known, node.item = node.item, item
+        if known is None:
+            return HistoryChange("added", item, self._arrive(node))
+        if known == item and not has_moved:
+            return None
+        if self._base is not None:
+            self._patches[self._places[node.item_id]] = item
+        return HistoryChange("updated", item)
+
+    def _arrive(self, node: _Node) -> bool:
+        """Take up a node that has an item now; whether others have changed places with that."""
+        self._base = None
+        if self._is_ordered and not node.children and self._is_last(node):
+            self._places[node.item_id] = len(self._order)
+            self._order.append(node)
+            return False
+        before = self._order
+        self._disorder()
+        return [other for other in self._ordered() if other is not node] != before
+
+    def _is_last(self, node: _Node) -> bool:
+        if node.parent is None:
+            return self._top[-1] is node
+        last = self._order[-1] if self._order else self._root
+        return node.parent is last and len(last.children) == 1
+
+    def _disorder(self) -> None:
+        self._is_ordered = False
+        self._base = None
+
+    def _ordered(self) -> list[_Node]:
+        """Return the nodes that have items, in their order."""
+        if not self._is_ordered:
+            self._order = [n for n in _walk([self._root, *self._top]) if n.item is not None]
+            self._places = {node.item_id: place for place, node in enumerate(self._order)}
+            self._is_ordered = True
+        return self._order
+
+    def _forget(self, item_id: str) -> None:
+        """Forget that an item was deleted; what follows it stays where it is."""
+        del self._deleted[item_id]
+        node = self._nodes.pop(item_id)
+        siblings = self._top if node.parent is None else node.parent.children
+        place = siblings.index(node)
+        siblings[place : place + 1] = node.children
+        for child in node.children:
+            child.parent = node.parent
+
+    _rules: ClassVar[Mapping[type[Any], Callable[..., HistoryChange | None]]] = {
+        RealtimeModelInputAudioCommittedEvent: _committed,
+        RealtimeModelInputAudioTranscriptionCompletedEvent: _heard,
+        RealtimeModelInputTranscriptDeltaEvent: _heard_delta,
+        RealtimeModelItemDeletedEvent: _delete,
+        RealtimeModelItemTruncatedEvent: _truncate,
+        RealtimeModelItemUpdatedEvent: _item_updated,
+        RealtimeModelOutputTextDeltaEvent: _text_delta,
+        RealtimeModelOutputTextDoneEvent: _text_done,
+        RealtimeModelToolCallEvent: _tool_call,
+        RealtimeModelTranscriptDeltaEvent: _transcript_delta,
+        RealtimeModelTranscriptDoneEvent: _transcript_done,
+    }
+
+
+def _walk(nodes: Iterable[_Node]) -> Iterator[_Node]:
+    """Yield *nodes*, each before what follows it; a conversation is too deep for recursion."""
+    stack = [*nodes][::-1]
+    while stack:
+        node = stack.pop()
+        yield node
+        stack += node.children[::-1]
+
+
+def _is_above(node: _Node, other: _Node) -> bool:
+    """Whether *other* follows *node*, directly or not."""
+    above = other.parent
+    while above is not None and above is not node:
+        above = above.parent
+    return above is node
+
+
+# --- items, in parts -------------------------------------------------------------------------
+
+
+def _merged_call(known: RealtimeItem | None, item: RealtimeToolCallItem) -> RealtimeToolCallItem:
+    if not isinstance(known, RealtimeToolCallItem):
+        return item
+    return attrs.evolve(
+        item,
+        call_id=item.call_id or known.call_id,
+        arguments=item.arguments or known.arguments,
+        status=known.status if known.status == "completed" else item.status,
+        output=known.output if item.output is None else item.output,
+        previous_item_id=item.previous_item_id or known.previous_item_id,
+        extra={**known.extra, **item.extra},
+    )
+
+
+def _merged_message(node: _Node, item: RealtimeMessageItem) -> RealtimeMessageItem:
+    """Return *item* with what it leaves out of what is known at its node."""
+    known = node.item
+    if type(known) is not type(item) or isinstance(known, RealtimeToolCallItem):
+        node.final.clear()
+        known = None
+    before: list[Any] = [] if known is None else list(known.content)
+    is_over = getattr(item, "status", "completed") in ("completed", "incomplete")
+    content = []
+    for part in item.content:
+        place = next((i for i, other in enumerate(before) if type(other) is type(part)), None)
+        old = None if place is None else before.pop(place)
+        content.append(_merged_part(node, old, part, is_over=is_over))
+    changes: dict[str, Any] = {"content": (*content, *before)}
+    if known is not None:
+        changes["previous_item_id"] = item.previous_item_id or known.previous_item_id
+        changes["extra"] = {**known.extra, **item.extra}
+        if isinstance(known, AssistantMessageItem) and isinstance(item, AssistantMessageItem):
+            changes["status"] = max(known.status, item.status, key=_STATUS_RANK.index)
+    return attrs.evolve(item, **changes)
+
+
+def _merged_part(node: _Node, old: Any, part: ContentPart, *, is_over: bool) -> Any:
+    """Return *part* with what it leaves out of *old*, which was there before, if anything was."""
+    changes: dict[str, Any] = {}
+    if old is not None:
+        changes["extra"] = {**old.extra, **part.extra}
+        for name in ("audio", "image_url", "detail"):
+            if hasattr(part, name):
+                changes[name] = getattr(part, name) or getattr(old, name)
+    cls: Any = type(part)
+    if cls not in _FIELDS:
+        return attrs.evolve(part, **changes)
+    words, known = _words(part), None if old is None else _words(old)
+    if words and is_over:
+        node.final.add(cls)
+    elif known and (cls in node.final or len(known) > len(words or "")):
+        words = known  # the deltas are ahead of an item that isn't complete
+    if old is not None:  # it knows whether it was truncated
+        part = old
+    return _with_words(attrs.evolve(part, **changes), words or known)
+
+
+_AUDIO_END: Final = "audio_end_ms"
+_UNTRUNCATED: Final = "untruncated_transcript"
+
+_FIELDS: Final[dict[type[Any], str]] = {
+    AssistantAudio: "transcript",
+    AssistantText: "text",
+    InputAudio: "transcript",
+    InputText: "text",
+}
+"""Class of a part -> the field that has its words."""
+
+
+def _words(part: Any) -> str | None:
+    """Return what was said or written; all of it, even if it was truncated."""
+    if _UNTRUNCATED in part.extra:
+        return cast("str", part.extra[_UNTRUNCATED])
+    return cast("str | None", getattr(part, _FIELDS[type(part)]))
+
+
+def _with_words(part: Any, words: str | None) -> Any:
+    """Return *part* with its words; where it was truncated, with fewer they are those heard."""
+    if _UNTRUNCATED not in part.extra:  # with no attrs.evolve, which takes as long as all the rest
+        if isinstance(part, (AssistantAudio, InputAudio)):
+            return type(part)(part.audio, words, extra=part.extra)
+        return type(part)(words, extra=part.extra)
+    assert isinstance(part, AssistantAudio)
+    if words is None or len(words) < len(part.extra[_UNTRUNCATED]):
+        return attrs.evolve(part, transcript=words)
+    return attrs.evolve(part, extra={**part.extra, _UNTRUNCATED: words})
+
+
+def _with_content(item: RealtimeMessageItem, content: tuple[Any, ...]) -> RealtimeMessageItem:
+    if isinstance(item, AssistantMessageItem):
+        return AssistantMessageItem(
+            item.item_id, content, item.previous_item_id, item.status, extra=item.extra
+        )
+    return type(item)(item.item_id, content, item.previous_item_id, extra=item.extra)
+
+
+def _empty_message(item_id: str, cls: type[_Worded]) -> RealtimeMessageItem:
+    if cls is InputAudio:
+        return UserMessageItem(item_id)
+    return AssistantMessageItem(item_id, status="in_progress")

@@ -1,0 +1,217 @@
+"""
+The interface of a live model, and what listens to one.
+
+Names are those of the openai-agents SDK (``agents.realtime.model``). What differs:
+
+* `RealtimeModel.attach` puts everything that the model emits on a bus.
+* A listener that raises is logged and reported; neither the model nor another listener stops.
+* `RealtimeModelListener.on_sent` sees what goes to the service.
+* A `RealtimeModelNowaitListener` is called, not awaited.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
+
+from ..bus import EventBus
+from ..events import RealtimeModelEvent
+from ..exceptions import BusClosed
+from .config import RealtimeSessionModelSettings
+from .model_inputs import (
+    RealtimeModelInputImageContent,
+    RealtimeModelInputTextContent,
+    RealtimeModelRawClientMessage,
+    RealtimeModelSendAudio,
+    RealtimeModelSendEvent,
+    RealtimeModelSendInterrupt,
+    RealtimeModelSendRawMessage,
+    RealtimeModelSendSessionUpdate,
+    RealtimeModelSendToolOutput,
+    RealtimeModelSendUserInput,
+    RealtimeModelUserInput,
+    RealtimeModelUserInputMessage,
+)
+from .playback import RealtimePlaybackTracker
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+__all__ = [
+    "Attachment",
+    "RealtimeModel",
+    "RealtimeModelConfig",
+    "RealtimeModelInputImageContent",
+    "RealtimeModelInputTextContent",
+    "RealtimeModelListener",
+    "RealtimeModelNowaitListener",
+    "RealtimeModelRawClientMessage",
+    "RealtimeModelSendAudio",
+    "RealtimeModelSendEvent",
+    "RealtimeModelSendInterrupt",
+    "RealtimeModelSendRawMessage",
+    "RealtimeModelSendSessionUpdate",
+    "RealtimeModelSendToolOutput",
+    "RealtimeModelSendUserInput",
+    "RealtimeModelUserInput",
+    "RealtimeModelUserInputMessage",
+]
+
+
+class RealtimeModelListener(abc.ABC):
+    """Whoever wants to know what a model emits."""
+
+    @abc.abstractmethod
+    async def on_event(self, event: RealtimeModelEvent) -> None:
+        """
+        Take *event*.
+
+        The model waits for it before it reads the next frame: a listener hands on, as the one
+        of `RealtimeModel.attach` does, and leaves the work to others.
+        """
+
+    def on_sent(self, message: Mapping[str, Any]) -> None:  # noqa: B027  # a hook, for who wants it
+        """
+        Take note that *message* was handed to the connection; by default, don't.
+
+        Args:
+            message: The message in the service's own words; not to be changed.
+        """
+
+
+class RealtimeModelNowaitListener(RealtimeModelListener):
+    """
+    A listener that never waits: the model calls it, with no coroutine for each event.
+
+    For listeners that are told of every frame. A model that doesn't know of this class awaits
+    `on_event`, which does the same.
+    """
+
+    @abc.abstractmethod
+    def on_event_nowait(self, event: RealtimeModelEvent) -> None:
+        """Take *event*, and return at once."""
+
+    async def on_event(self, event: RealtimeModelEvent) -> None:
+        """Take *event*, as `on_event_nowait` does."""
+        self.on_event_nowait(event)
+
+
+class RealtimeModelConfig(TypedDict):
+    """
+    How to connect; all optional.
+
+    Attributes:
+        api_key:
+            The key, or a function that returns it, which may be async. Without one the model
+            looks where its service's clients look: for OpenAI, in ``OPENAI_API_KEY``.
+        url: Where to, if not to the service's own address: ``wss://…``.
+        headers: More headers of the request that opens the connection.
+        initial_model_settings: Sent as the first session update.
+        playback_tracker: Who knows what has been heard. Without one, the model takes it
+            that audio is heard from its arrival on, as fast as it was spoken.
+        call_id: The call to attach to, instead of beginning a session of one's own.
+    """
+
+    api_key: NotRequired[str | Callable[[], str | Awaitable[str]]]
+    url: NotRequired[str]
+    headers: NotRequired[Mapping[str, str]]
+    initial_model_settings: NotRequired[RealtimeSessionModelSettings]
+    playback_tracker: NotRequired[RealtimePlaybackTracker]
+    call_id: NotRequired[str]
+
+
+class RealtimeModel(abc.ABC):
+    """A live session with a model: events out, requests in."""
+
+    @abc.abstractmethod
+    async def connect(self, options: RealtimeModelConfig) -> None:
+        """
+        Open the connection, and keep it open until `close`; return once it is open.
+
+        Raises:
+            RealtimeConnectionError: It can't be opened.
+        """
+
+    @abc.abstractmethod
+    def add_listener(self, listener: RealtimeModelListener) -> None:
+        """Let *listener* have the events from the next one on; twice is once."""
+
+    @abc.abstractmethod
+    def remove_listener(self, listener: RealtimeModelListener) -> None:
+        """Let *listener* have no more events; one that has none already is fine."""
+
+    @abc.abstractmethod
+    async def send_event(self, event: RealtimeModelSendEvent) -> None:
+        """
+        Send *event*; return when it has been handed to the connection, or waits its turn.
+
+        Raises:
+            ModelNotConnected: There is no connection.
+        """
+
+    @abc.abstractmethod
+    async def close(self) -> None:
+        """Close the connection, if there is one."""
+
+    def attach(self, bus: EventBus, *, sender: Any = None) -> Attachment:
+        """
+        Publish on *bus* everything that the model emits from now on, until the bus is closed.
+
+        Args:
+            sender: The session that the events belong to, as for `EventBus.publish`.
+
+        Returns:
+            What ends it, also as a context manager.
+        """
+        return Attachment(self, bus, sender)
+
+
+class Attachment:
+    """
+    A model's events on a bus; `RealtimeModel.attach` makes it.
+
+    Attributes:
+        model: The model whose events they are.
+        bus: Where they are published.
+        sender: The sender that they have there.
+    """
+
+    def __init__(self, model: RealtimeModel, bus: EventBus, sender: Any) -> None:
+        self.model = model
+        self.bus = bus
+        self.sender = sender
+        self._listener = _Publisher(self)
+        model.add_listener(self._listener)
+
+    def detach(self) -> None:
+        """Publish nothing more; again is fine."""
+        self.model.remove_listener(self._listener)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.detach()
+
+
+class _Publisher(RealtimeModelNowaitListener):
+    """Publishes what it hears, until the bus is closed."""
+
+    def __init__(self, attachment: Attachment) -> None:
+        self._attachment = attachment
+        self._publish = attachment.bus.publish
+        self._sender = attachment.sender
+
+    def on_event_nowait(self, event: RealtimeModelEvent) -> None:
+        try:
+            self._publish(event, sender=self._sender)
+        except BusClosed:
+            # Nobody can hear it any more, and that is how many programs end.
+            self._attachment.detach()

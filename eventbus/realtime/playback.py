@@ -1,0 +1,132 @@
+"""
+What of the model's speech the user has heard, as told by whoever plays it.
+
+The service sends speech faster than it is spoken. When the user interrupts, the conversation
+must be cut off where the user stopped hearing it, and only the player knows where that is: a
+telephone line or a browser plays later than the audio came. A player that reports to a
+`RealtimePlaybackTracker` makes that known; without one, the model estimates it from the arrival
+of the audio (`interruption`).
+
+Players call from wherever they play, often from the thread of an audio callback, while the model
+asks from its event loop: every method here is safe from any thread, and waits for nothing but
+another's assignment.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from typing import TypedDict
+
+from .audio import PCM16, AudioFormat, FormatLike
+
+__all__ = ["RealtimePlaybackState", "RealtimePlaybackTracker"]
+
+
+class RealtimePlaybackState(TypedDict):
+    """
+    What is being played; all None if nothing is.
+
+    Attributes:
+        current_item_id: The item.
+        current_item_content_index: The index of the audio part in the item's content.
+        elapsed_ms: How much of that part has been played.
+    """
+
+    current_item_id: str | None
+    current_item_content_index: int | None
+    elapsed_ms: float | None
+
+
+class RealtimePlaybackTracker:
+    """
+    Told by whoever plays the audio; asked by the model when it is interrupted.
+
+    Names are those of the openai-agents SDK. Give the same object to the player and, as
+    ``playback_tracker``, to `RealtimeModel.connect`::
+
+        tracker = RealtimePlaybackTracker()
+        await model.connect({"playback_tracker": tracker})
+
+
+        @bus.on(RealtimeModelAudioEvent)
+        def play(event: RealtimeModelAudioEvent) -> None:
+            speaker.write(event.data)
+            tracker.on_play_bytes(event.item_id, event.content_index, event.data)
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._format = PCM16
+        self._part: tuple[str, int] | None = None
+        # Bytes are counted and not added up as milliseconds, whose rounding would add up as well.
+        self._played_bytes = 0
+        self._played_ms = 0.0
+
+    def on_play_bytes(self, item_id: str, item_content_index: int, bytes: bytes) -> None:  # noqa: A002  # openai-agents' name
+        """
+        Note that *bytes* have been played, after what was played before of the same part.
+
+        Args:
+            item_id: The item that they belong to.
+            item_content_index: The index of the audio part in the item's content.
+            bytes: Audio in the format of `set_audio_format`.
+        """
+        with self._lock:
+            self._turn_to((item_id, item_content_index))
+            self._played_bytes += len(bytes)
+
+    def on_play_ms(self, item_id: str, item_content_index: int, ms: float) -> None:
+        """
+        Note that *ms* milliseconds more have been played.
+
+        Another part than before begins anew: the one before it is over.
+
+        Raises:
+            ValueError: *ms* is below 0, or no number.
+        """
+        if not 0 <= ms < math.inf:
+            msg = f"on_play_ms() takes how many milliseconds were played, from 0 on, not {ms!r}."
+            raise ValueError(msg)
+        with self._lock:
+            self._turn_to((item_id, item_content_index))
+            self._played_ms += ms
+
+    def on_interrupted(self) -> None:
+        """Note that what was playing has been interrupted; the model calls it."""
+        with self._lock:
+            self._turn_to(None)
+
+    def set_audio_format(self, format: FormatLike) -> None:  # noqa: A002  # openai-agents' name
+        """
+        Say in which format `on_play_bytes` gets its bytes; the model calls it.
+
+        Until then it is 16-bit PCM at 24 kHz.
+
+        Raises:
+            AudioFormatError: *format* is none that is known.
+        """
+        self._format = AudioFormat.of(format)
+
+    def get_state(self) -> RealtimePlaybackState:
+        """Return what is being played, and how much of it has been."""
+        with self._lock:
+            part = self._part
+            elapsed_ms = self._format.duration_ms(self._played_bytes) + self._played_ms
+        if part is None:
+            return {
+                "current_item_id": None,
+                "current_item_content_index": None,
+                "elapsed_ms": None,
+            }
+        return {
+            "current_item_id": part[0],
+            "current_item_content_index": part[1],
+            "elapsed_ms": elapsed_ms,
+        }
+
+    def _turn_to(self, part: tuple[str, int] | None) -> None:
+        if part != self._part:
+            self._part = part
+            self._played_bytes = 0
+            self._played_ms = 0.0
