@@ -20,6 +20,7 @@ from .model import (
     RealtimeModel,
     RealtimeModelConfig,
     RealtimeModelListener,
+    RealtimeModelNowaitListener,
 )
 from .model_inputs import (
     RealtimeModelSendAudio,
@@ -31,6 +32,7 @@ from .model_inputs import (
     RealtimeModelSendUserInput,
 )
 from .playback import RealtimePlaybackTracker
+from .reconnecting import ReconnectPolicy
 from .session import RealtimeSession
 from .tools import Tool, ToolContext, tool
 
@@ -40,6 +42,7 @@ __all__ = [
     "RealtimeModel",
     "RealtimeModelConfig",
     "RealtimeModelListener",
+    "RealtimeModelNowaitListener",
     "RealtimeModelSendAudio",
     "RealtimeModelSendEvent",
     "RealtimeModelSendInterrupt",
@@ -50,6 +53,7 @@ __all__ = [
     "RealtimePlaybackTracker",
     "RealtimeSession",
     "RealtimeSessionModelSettings",
+    "ReconnectPolicy",
     "Tool",
     "ToolContext",
     "tool",

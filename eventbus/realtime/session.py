@@ -265,7 +265,8 @@ class RealtimeSession:
         Raises:
             ModelNotConnected: There is no connection.
         """
-        await self.model.send_event(RealtimeModelSendInterrupt())
+        # Nobody has spoken, so the service doesn't cancel it by itself, however it is set.
+        await self.model.send_event(RealtimeModelSendInterrupt(force_response_cancel=True))
 
     async def update_settings(self, settings: RealtimeSessionModelSettings) -> None:
         """

@@ -401,7 +401,7 @@ async def test_each_method_sends_its_request(running, model):
         RealtimeModelSendAudio(b"\0\0"),
         RealtimeModelSendAudio(b"\1\0", commit=True),
         RealtimeModelSendUserInput("Hello"),
-        RealtimeModelSendInterrupt(),
+        RealtimeModelSendInterrupt(force_response_cancel=True),
         RealtimeModelSendSessionUpdate({"instructions": "Be brief."}),
     ]
 
