@@ -1,0 +1,252 @@
+"""
+The settings of a session: what they are at first, and what an update makes of them.
+
+An update names what changes. Objects are merged field by field, with three exceptions: a
+format, a tool choice and the like are replaced as a whole, since their fields hang together;
+turn detection of another type starts from that type's defaults; and so does a transcription
+that was off. Whatever an update says was checked before (see `validation`), except for what
+depends on the session.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any, Final, NotRequired, TypedDict, cast
+
+import attrs
+
+from ..audio import AudioFormat
+from .checks import RequestError
+from .vad import VadSettings
+
+__all__ = ["Settings", "check_modalities"]
+
+_INSTRUCTIONS: Final = "You are a helpful voice of the eventbus simulator."
+
+_TURN_DETECTION: Final[Mapping[str, Mapping[str, Any]]] = {
+    "server_vad": {
+        "type": "server_vad",
+        "threshold": 0.5,
+        "prefix_padding_ms": 300,
+        "silence_duration_ms": 500,
+        "idle_timeout_ms": None,
+        "create_response": True,
+        "interrupt_response": True,
+    },
+    "semantic_vad": {
+        "type": "semantic_vad",
+        "eagerness": "auto",
+        "create_response": True,
+        "interrupt_response": True,
+    },
+}
+_TRANSCRIPTION: Final[Mapping[str, Any]] = {"model": None, "language": None, "prompt": None}
+
+_MERGED: Final = {"audio", "audio.input", "audio.output"}
+
+
+class _Input(TypedDict):
+    format: dict[str, Any]
+    transcription: dict[str, Any] | None
+    noise_reduction: dict[str, Any] | None
+    turn_detection: dict[str, Any] | None
+
+
+class _Output(TypedDict):
+    format: dict[str, Any]
+    voice: str | dict[str, Any]
+    speed: float
+
+
+class _Audio(TypedDict):
+    input: _Input
+    output: _Output
+
+
+class _Session(TypedDict):
+    """The session object, as events carry it."""
+
+    type: str
+    object: str
+    id: str
+    model: str
+    output_modalities: list[str]
+    instructions: str
+    tools: list[dict[str, Any]]
+    tool_choice: str | dict[str, Any]
+    max_output_tokens: int | str
+    tracing: str | dict[str, Any] | None
+    truncation: str | dict[str, Any]
+    prompt: dict[str, Any] | None
+    expires_at: int
+    audio: _Audio
+    include: list[str] | None
+    parallel_tool_calls: NotRequired[bool]
+    reasoning: NotRequired[dict[str, Any]]
+
+
+class Settings:
+    """
+    The settings of one session; reading is by property, changing by `update`.
+
+    Args:
+        session_id: The session's id.
+        model: The model that the client has asked for; None if it named none.
+        expires_at: When the session ends, in seconds since the epoch.
+        vad: The turn detection that it begins with.
+    """
+
+    def __init__(
+        self, session_id: str, model: str | None, expires_at: int, vad: VadSettings
+    ) -> None:
+        self._model_is_fixed = model is not None
+        self._current: _Session = {
+            "type": "realtime",
+            "object": "realtime.session",
+            "id": session_id,
+            "model": model or "gpt-realtime",
+            "output_modalities": ["audio"],
+            "instructions": _INSTRUCTIONS,
+            "tools": [],
+            "tool_choice": "auto",
+            "max_output_tokens": "inf",
+            "tracing": None,
+            "truncation": "auto",
+            "prompt": None,
+            "expires_at": expires_at,
+            "audio": {
+                "input": {
+                    "format": {"type": "audio/pcm", "rate": 24_000},
+                    "transcription": None,
+                    "noise_reduction": None,
+                    "turn_detection": {**_TURN_DETECTION["server_vad"], **attrs.asdict(vad)},
+                },
+                "output": {
+                    "format": {"type": "audio/pcm", "rate": 24_000},
+                    "voice": "alloy",
+                    "speed": 1.0,
+                },
+            },
+            "include": None,
+        }
+
+    def to_session(self) -> dict[str, Any]:
+        """Return the session object, as events carry it; it is the caller's."""
+        return copy.deepcopy(cast("dict[str, Any]", self._current))
+
+    def update(self, changes: Mapping[str, Any], *, voice_is_fixed: bool) -> None:
+        """
+        Change what *changes* says, all of it or nothing.
+
+        Args:
+            changes: The ``session`` of a client's message; its shape was checked.
+            voice_is_fixed: Whether the assistant has spoken, which ties it to its voice.
+
+        Raises:
+            RequestError: The voice or the model can't change, or the modalities don't go together.
+        """
+        check_modalities(changes.get("output_modalities"), "session.output_modalities")
+        model = changes.get("model", self._current["model"])
+        if self._model_is_fixed and model != self._current["model"]:
+            msg = (
+                "Cannot update the model of a session; it is part of the URL. "
+                "Open another session for another model."
+            )
+            raise RequestError(msg, code="cannot_update_model", param="session.model")
+        voice = changes.get("audio", {}).get("output", {}).get("voice", self.voice)
+        if voice_is_fixed and voice != self.voice:
+            msg = "Cannot update a conversation's voice if assistant audio is present."
+            raise RequestError(msg, code="cannot_update_voice", param="session.audio.output.voice")
+        current = cast("dict[str, Any]", self._current)
+        self._current = cast("_Session", _merged(current, copy.deepcopy(dict(changes)), ""))
+
+    # --- what the service goes by -------------------------------------------------------
+
+    @property
+    def output_modality(self) -> str:
+        """``audio`` or ``text``."""
+        return self._current["output_modalities"][0]
+
+    @property
+    def voice(self) -> str | Mapping[str, Any]:
+        """The voice: its name, or an object with its id."""
+        return self._current["audio"]["output"]["voice"]
+
+    @property
+    def input_format(self) -> AudioFormat:
+        """How the client's audio is coded."""
+        return AudioFormat.of(self._current["audio"]["input"]["format"])
+
+    @property
+    def output_format(self) -> AudioFormat:
+        """How the assistant's audio is to be coded."""
+        return AudioFormat.of(self._current["audio"]["output"]["format"])
+
+    @property
+    def is_transcribing(self) -> bool:
+        """Whether the client wants to read what the user says."""
+        return self._current["audio"]["input"]["transcription"] is not None
+
+    @property
+    def instructions(self) -> str:
+        """The system prompt."""
+        return self._current["instructions"]
+
+    @property
+    def tools(self) -> list[dict[str, Any]]:
+        """What the model may call."""
+        return self._current["tools"]
+
+    @property
+    def tool_choice(self) -> str | Mapping[str, Any]:
+        """Whether it may, or must."""
+        return self._current["tool_choice"]
+
+    @property
+    def max_output_tokens(self) -> int | str:
+        """Of one response, or ``inf``."""
+        return self._current["max_output_tokens"]
+
+    @property
+    def turn_detection(self) -> Mapping[str, Any] | None:
+        """The settings of the detector, if the service has to find the turns."""
+        return self._current["audio"]["input"]["turn_detection"]
+
+
+def check_modalities(modalities: list[str] | None, path: str) -> None:
+    """
+    Refuse modalities that no response can have: a response is text, or speech with its transcript.
+
+    Raises:
+        RequestError: They are neither ``["audio"]`` nor ``["text"]``.
+    """
+    if modalities is not None and len(modalities) != 1:
+        msg = (
+            f"Invalid modalities: {modalities[:4]}. "
+            f"Supported combinations are: ['text'] and ['audio']."
+        )
+        raise RequestError(msg, code="invalid_value", param=path)
+
+
+def _merged(old: Mapping[str, Any], changes: Mapping[str, Any], path: str) -> dict[str, Any]:
+    new = dict(old)
+    for name, change in changes.items():
+        where = f"{path}.{name}" if path else name
+        if where in _MERGED:
+            new[name] = _merged(old[name], change, where)
+        elif where == "audio.input.turn_detection" and change is not None:
+            new[name] = _detection(old[name], change)
+        elif where == "audio.input.transcription" and change is not None:
+            new[name] = {**(old[name] or _TRANSCRIPTION), **change}
+        elif name == "format":
+            new[name] = AudioFormat.of(change).to_settings()
+        else:
+            new[name] = change
+    return new
+
+
+def _detection(old: Mapping[str, Any] | None, change: Mapping[str, Any]) -> dict[str, Any]:
+    if old is not None and old["type"] == change["type"]:
+        return {**old, **change}
+    return {**_TURN_DETECTION[change["type"]], **change}
