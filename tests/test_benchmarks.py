@@ -25,7 +25,7 @@ def report(checkout: Path) -> dict[str, object]:
     """
     # In a process of their own: one imports half a dozen SDKs, and the modules are top-level ones.
     done = subprocess.run(
-        [sys.executable, "tests/benchmarks", "--quick", "--json"],
+        [sys.executable, "tests/benchmarks", "all", "--quick", "--json"],
         cwd=checkout,
         env={**os.environ, "PYTHONPATH": str(Path(eventbus.__file__).parents[1])},
         capture_output=True,
@@ -54,6 +54,25 @@ def test_every_row_of_the_table_is_measured(report):
         assert against[work] == {"asyncio.Queue"}
     assert "entered" in against["memory of an idle scope"]
     assert {"scopes", "classes", "subscriptions"} <= against["publish, 10 to many"]
+
+
+def test_every_side_of_a_live_session_is_measured(report):
+    """
+    Live sessions are measured at every side, with and without a handler that sleeps; so is
+    what a session of each takes in memory.
+    """
+    ours = {"eventbus, sync handler", "eventbus, async handler"}
+    peers = {"openai-agents, listener", "openai-agents, session", "openai SDK"}
+    *loads, memory = report["live"]
+
+    for load in loads:
+        lines = {(line["side"], line["is_slow"]): line for line in load["lines"]}
+        assert {side for side, is_slow in lines if is_slow} == ours | peers
+        assert {side for side, is_slow in lines if not is_slow} == (
+            ours | peers | {"websockets loop", "websockets echo loop"}
+        )
+        assert all(line["p99_us"] > 0 for line in lines.values())
+    assert {line["side"] for line in memory["lines"]} == ours | peers | {"websockets loop"}
 
 
 def test_report_names_what_was_compared(report):

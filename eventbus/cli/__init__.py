@@ -1,11 +1,17 @@
 """
-The command line: ``eventbus replay``, ``eventbus demo``, ``eventbus events``.
+The command line: ``eventbus demo``, ``run``, ``sim``, ``proxy``, ``replay`` and ``events``.
 
-One module per command, each with a ``command``; what they share is in the modules beside them:
-`options` reads arguments, `frames` files; `pacing` says when a frame is due, `apps` finds the
-user's handlers, `player` runs a file over a bus, `recorder` watches what happens there, `places`
-says where, `bad_lines` what could not be read, and `summary`, `show` and `console` are for whoever
-looks at it. `exits` has the exit codes.
+One module per command, each with a ``command``, which `lazy` imports when it is called: each may
+need extras of its own. What they share is in the modules beside them.
+
+* Everybody's: `options` reads arguments, `apps` finds the user's handlers and tools, `recorder`
+  watches what happens on their bus, `places` says where, and `summary`, `show` and `console` are
+  for whoever looks at it. `exits` has the exit codes.
+* A file of frames: `frames` reads it, `pacing` says when a frame is due, `player` runs it over a
+  bus, and `bad_lines` tells what could not be read.
+* A live session: `live` runs it, `activity` knows when it is over, `captions` shows it. `sound`
+  opens the files (`wav`, `resampling`) or the `devices` that speech comes from and goes to;
+  `playout` has what is to be heard.
 
 Data goes to stdout, everything else to stderr.
 """

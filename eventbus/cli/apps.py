@@ -1,5 +1,7 @@
 """
 Finds the application that ``--app MODULE:NAME`` names, and makes a bus of it.
+
+A live session can use more of it: the tools that are beside what is named.
 """
 
 from __future__ import annotations
@@ -8,15 +10,18 @@ import functools
 import importlib
 import os
 import sys
+from collections.abc import Sequence
 from types import ModuleType
 
 import click
 
 from ..bus import EventBus
 from ..exceptions import RegistrationError
+from ..handlers import marks_in
+from ..realtime.tools import Tool
 from .places import short_path, where_raised
 
-__all__ = ["load_app"]
+__all__ = ["load_app", "load_live_app"]
 
 
 def load_app(spec: str) -> EventBus:
@@ -33,6 +38,29 @@ def load_app(spec: str) -> EventBus:
     Raises:
         click.BadParameter: There is no such thing, or it is neither a bus nor a listener.
     """
+    _, app = _find(spec)
+    return _bus_of(app, spec)
+
+
+def load_live_app(spec: str) -> tuple[EventBus, Sequence[Tool]]:
+    """
+    Return the same, and the tools that the model may call: those at the top of the module.
+
+    Args:
+        spec: As for `load_app`; a module may also have tools alone.
+
+    Raises:
+        click.BadParameter: As for `load_app`.
+    """
+    module, app = _find(spec)
+    tools = [value for value in vars(module).values() if isinstance(value, Tool)]
+    if app is module and tools and not any(True for _ in marks_in(module)):
+        return EventBus(), tools
+    return _bus_of(app, spec), tools
+
+
+def _find(spec: str) -> tuple[ModuleType, object]:
+    """Return the module that *spec* names, and what it names in it, which may be the same."""
     module_name, _, path = spec.partition(":")
     if not module_name or module_name.startswith(".") or spec.endswith(":"):
         msg = f"{spec!r} names no app; write MODULE:NAME, like my_agent:bus."
@@ -43,7 +71,7 @@ def load_app(spec: str) -> EventBus:
     except AttributeError as exc:
         msg = f"{module_name} has no {path}; is it made in a function, or called otherwise?"
         raise click.BadParameter(msg) from exc
-    return _bus_of(app, spec)
+    return module, app
 
 
 def _import(name: str) -> ModuleType:

@@ -93,7 +93,7 @@ class Output:
 
 
 class Screen(Protocol):
-    """What the demo shows its call on."""
+    """What a call is shown on, line by line."""
 
     def line(self, who: str, text: str) -> None:
         """Show a line that is complete."""
@@ -109,6 +109,7 @@ _STYLES: Final = {
     "tool": "magenta",
     "crash": "bold red",
     "cut": "yellow",
+    "error": "bold red",
 }
 
 
@@ -146,9 +147,12 @@ class LiveScreen:
     Args:
         output: Where they go.
         clock: Tells how many seconds the call has lasted.
+        redirects: Whether what others print goes above what grows.
     """
 
-    def __init__(self, output: Output, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, output: Output, clock: Callable[[], float], *, redirects: bool = False
+    ) -> None:
         self._console = output.console
         self._clock = clock
         self._growing: dict[str, str] = {}
@@ -156,8 +160,8 @@ class LiveScreen:
             console=self._console,
             auto_refresh=False,
             transient=True,
-            redirect_stdout=False,
-            redirect_stderr=False,
+            redirect_stdout=redirects,
+            redirect_stderr=redirects,
         )
 
     def __enter__(self) -> Self:

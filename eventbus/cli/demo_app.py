@@ -7,17 +7,22 @@ their time: captions go on while audio is played and a tool is called.
 
 The demo does with it what your program would do::
 
-    bus = EventBus()
-    bus.register(PhoneAgent(screen))
-    async with bus:
-        for frame in frames:
-            for event in decoder.decode(frame):
-                bus.publish(event)
+    bus, agent = EventBus(), PhoneAgent(screen)
+    bus.register(agent)
+    session = RealtimeSession(
+        OpenAIRealtimeModel(),
+        bus,
+        tools=[agent.look_up_order],
+        config={"initial_model_settings": SETTINGS, "playback_tracker": agent.tracker},
+    )
+    async with bus, session:
+        async for piece in microphone:
+            await session.send_audio(piece)
 """
 
 from __future__ import annotations
 
-import json
+from typing import Final
 
 import anyio
 
@@ -28,40 +33,59 @@ from ..events import (
     RealtimeModelInputAudioTranscriptionCompletedEvent,
     RealtimeModelInputTranscriptDeltaEvent,
     RealtimeModelSessionUpdatedEvent,
-    RealtimeModelToolCallEvent,
     RealtimeModelTranscriptDeltaEvent,
     RealtimeModelTranscriptDoneEvent,
     RealtimeModelUsageEvent,
 )
 from ..handlers import on
 from ..mailbox import Mailbox
+from ..realtime.audio import PCM16
+from ..realtime.config import RealtimeSessionModelSettings
+from ..realtime.events import RealtimeToolEnd, RealtimeToolStart
+from ..realtime.playback import RealtimePlaybackTracker
 from .console import Screen
 
-__all__ = ["PhoneAgent"]
+__all__ = ["SETTINGS", "PhoneAgent"]
 
-BYTES_PER_SECOND = 8_000  # of audio/pcmu, the session's format
+SETTINGS: Final[RealtimeSessionModelSettings] = {
+    "model_name": "demo-realtime",
+    "instructions": "You answer the telephone of a small shop. Be brief.",
+    "audio": {
+        "input": {
+            "format": PCM16,
+            "transcription": {"model": "demo-transcribe"},
+            "turn_detection": {"type": "server_vad", "silence_duration_ms": 300},
+        },
+        "output": {"format": PCM16},
+    },
+}
 
 # What waits to be played is obsolete as soon as the caller speaks.
-PLAYBACK = Mailbox(purged_by=(RealtimeModelAudioInterruptedEvent,))
+PLAYBACK: Final = Mailbox(purged_by=(RealtimeModelAudioInterruptedEvent,))
 
-ORDERS = {1042: "left this morning, arrives tomorrow"}
+ORDERS: Final = {1042: "left this morning"}
 
 
 class PhoneAgent:
     """
-    Shows the captions of a call, plays its audio and calls its tool.
+    Shows the captions of a call, plays its audio and has a tool for it.
 
     Args:
         screen: Where captions go.
         speed: How fast time passes; 1 is as fast as it does.
+
+    Attributes:
+        tracker: Knows what of the model's speech was heard.
+        unplayed: Bytes of speech that the loudspeaker has not got to.
     """
 
     def __init__(self, screen: Screen, speed: float = 1.0) -> None:
         self.screen = screen
         self.speed = speed
+        self.tracker = RealtimePlaybackTracker()
         self.heard = ""  # what the caller is saying
         self.said = ""  # what the model is saying
-        self.unplayed = 0  # bytes of speech that the loudspeaker has not got to
+        self.unplayed = 0
 
     @on(RealtimeModelSessionUpdatedEvent, when=lambda event: event.created)
     def begin(self, event: RealtimeModelSessionUpdatedEvent) -> None:
@@ -72,7 +96,7 @@ class PhoneAgent:
 
     @on(RealtimeModelInputTranscriptDeltaEvent)
     def hear(self, event: RealtimeModelInputTranscriptDeltaEvent) -> None:
-        """Show what the caller is saying, while it is said."""
+        """Show what the caller is saying, as it is understood."""
         self.heard += event.delta
         self.screen.growing("caller", self.heard)
 
@@ -105,28 +129,37 @@ class PhoneAgent:
     @on(RealtimeModelAudioEvent, mailbox=PLAYBACK)
     async def play(self, event: RealtimeModelAudioEvent) -> None:
         """Play a piece of audio, which takes as long as it sounds."""
-        self.unplayed -= len(event.data)
         # Here you would write to a sound card.
-        await anyio.sleep(len(event.data) / BYTES_PER_SECOND / self.speed)
+        await anyio.sleep(PCM16.duration_ms(len(event.data)) / 1000 / self.speed)
+        self.unplayed = max(0, self.unplayed - len(event.data))
+        self.tracker.on_play_bytes(event.item_id, event.content_index, event.data)
 
     @on(RealtimeModelAudioInterruptedEvent)
     def stop(self, _: RealtimeModelAudioInterruptedEvent) -> None:
-        """Say how much was never played: the mailbox of `play` is empty by now."""
-        if self.said:  # else it had said all that it had to say
-            self.screen.line("agent", f"{self.said} …")
-            seconds = self.unplayed / BYTES_PER_SECOND
+        """Say how much is never played: the mailbox of `play` is empty by now."""
+        if self.unplayed:
+            if self.said:
+                self.screen.line("agent", f"{self.said} …")
+            seconds = PCM16.duration_ms(self.unplayed) / 1000
             self.screen.line("cut", f"interrupted: {seconds:.1f} s of speech is not played")
         self.said, self.unplayed = "", 0
 
-    # --- the tool: slow, and delays nobody; after 5 seconds it would be cancelled
+    # --- the tool: slow, and delays nobody; the model learns of it by its signature
 
-    @on(RealtimeModelToolCallEvent, timeout=5)
-    async def call_tool(self, event: RealtimeModelToolCallEvent) -> None:
-        """Answer a question of the model's."""
-        order = json.loads(event.arguments)["order"]
-        self.screen.line("tool", f"{event.name}({order}) …")
+    async def look_up_order(self, order: int) -> str:
+        """Return where an order is, by its number."""
         await anyio.sleep(0.5 / self.speed)  # here you would ask your database
-        self.screen.line("tool", f"{event.name}({order}) = {ORDERS[order]!r}")
+        return ORDERS[order]
+
+    @on(RealtimeToolStart)
+    def begin_tool(self, event: RealtimeToolStart) -> None:
+        """Show that the model asks for something."""
+        self.screen.line("tool", f"{event.tool.name}({event.arguments}) …")
+
+    @on(RealtimeToolEnd)
+    def end_tool(self, event: RealtimeToolEnd) -> None:
+        """Show what it was given."""
+        self.screen.line("tool", f"{event.tool.name} = {event.output!r}")
 
     # --- failures: the bus catches them, reports them as events, and the call goes on
 

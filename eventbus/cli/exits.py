@@ -1,33 +1,57 @@
 """
-How a command ends: its exit codes.
+How a command ends: its exit codes, and the one line that says why.
 """
 
 from __future__ import annotations
 
 import enum
 
+import click
+
+from .console import printable
 from .recorder import Summary
 
-__all__ = ["ExitCode", "exit_code"]
+__all__ = ["BadInput", "ExitCode", "NoConnection", "exit_code"]
 
 
 class ExitCode(enum.IntEnum):
     """
     What a command tells whoever started it.
 
-    If several apply, 130 goes before 3, and 3 before 5: a crash may come of a line that is missing.
-    1 is for output that can't be written; 2, which is for wrong arguments, is click's to give.
+    If several apply, 130 goes before 4, 4 before 3, and 3 before 5: a crash may come of a line
+    that is missing. 1 is for output that can't be written; 2, which is for wrong arguments, is
+    click's to give.
     """
 
     OK = 0
     NO_OUTPUT = 1
     BAD_INPUT = 3
+    CONNECTION = 4
     CRASHED = 5
     INTERRUPTED = 130  # as a shell says of what SIGINT has ended
 
 
+class _OneLine(click.ClickException):
+    """An end that one line on stderr explains; it says what is wrong, and what to do instead."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(" ".join(message.split())))
+
+
+class BadInput(_OneLine):
+    """A file that is given can't be read, or isn't what it should be."""
+
+    exit_code = ExitCode.BAD_INPUT
+
+
+class NoConnection(_OneLine):
+    """The service can't be reached or refuses, the connection broke off, or a port is in use."""
+
+    exit_code = ExitCode.CONNECTION
+
+
 def exit_code(summary: Summary) -> ExitCode:
-    """Return the exit code of a replay."""
+    """Return the exit code of what was recorded."""
     if summary.was_interrupted:
         return ExitCode.INTERRUPTED
     if summary.bad_lines:

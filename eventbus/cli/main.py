@@ -9,13 +9,23 @@ import io
 import logging
 import os
 import sys
+from typing import Final
 
 import click
 
-from . import demo, events, replay
 from .exits import ExitCode
+from .lazy import LazyCommand, LazyGroup
 
 __all__ = ["cli", "main"]
+
+_COMMANDS: Final = {
+    "demo": LazyCommand("Watch a synthetic call through an example app.", ("openai", "sim")),
+    "run": LazyCommand("Talk to a model through your handlers.", ("openai",)),
+    "sim": LazyCommand("Be a realtime service, for clients to try.", ("sim",)),
+    "proxy": LazyCommand("Stand between a client and the service, and watch.", ("sim",)),
+    "replay": LazyCommand("Replay a recorded session through your handlers."),
+    "events": LazyCommand("List the classes of events."),
+}
 
 
 def _version(ctx: click.Context, _param: click.Parameter, is_wanted: bool) -> None:
@@ -29,7 +39,11 @@ def _version(ctx: click.Context, _param: click.Parameter, is_wanted: bool) -> No
     ctx.exit()
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup,
+    lazy_commands=_COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.option(
     "--version",
     is_flag=True,
@@ -49,11 +63,6 @@ def cli() -> None:
     logger = logging.getLogger("eventbus")
     if not logger.handlers:
         logger.addHandler(logging.NullHandler())
-
-
-cli.add_command(replay.command)
-cli.add_command(demo.command)
-cli.add_command(events.command)
 
 
 def main() -> None:

@@ -22,8 +22,9 @@ from ..bus import EventBus
 from ..dispatch import BusStats
 from ..events import RealtimeModelExceptionEvent, RealtimeModelRawServerEvent
 from ..exceptions import MailboxFull
-from ..handlers import handler_name
+from ..handlers import Context, handler_name
 from ..middleware import HandlerCall
+from ..realtime.events import REPEATS
 from .places import where_raised
 
 __all__ = ["CallSummary", "CrashSummary", "EventSummary", "Recorder", "Summary", "percentile"]
@@ -158,6 +159,7 @@ class Recorder:
     Args:
         bus: The bus.
         on_crash: Called with each failure of a handler, and what was raised, when it happens.
+        on_event: Called with each event and its context, before any handler of the bus.
     """
 
     def __init__(
@@ -165,9 +167,11 @@ class Recorder:
         bus: EventBus,
         *,
         on_crash: Callable[[CrashSummary, BaseException], object] = lambda _, __: None,
+        on_event: Callable[[object, Context], object] | None = None,
     ) -> None:
         self._bus = bus
         self._on_crash = on_crash
+        self._on_event = on_event
         self._before = bus.stats
         self._unhandled = self._before.unhandled
         self._events: Counter[type[Any]] = Counter()
@@ -183,7 +187,8 @@ class Recorder:
         self._before = self._bus.stats
         self._unhandled = self._before.unhandled
         # First of all: a handler that is interrupted leaves the rest of the calls undone.
-        seeing = self._bus.subscribe(self._see, object, priority=sys.maxsize)
+        see = self._see if self._on_event is None else self._see_and_tell
+        seeing = self._bus.subscribe(see, object, priority=sys.maxsize)
         with seeing, self._bus.observe(self):
             yield
 
@@ -197,7 +202,7 @@ class Recorder:
 
     def handler_finished(self, call: HandlerCall, /) -> None:
         """Note how long a call took."""
-        if call.handler == self._see:
+        if call.handler in (self._see, self._see_and_tell):
             return
         assert call.run_ns is not None
         name = handler_name(call.handler)
@@ -239,17 +244,25 @@ class Recorder:
     def _see(self, event: object) -> None:
         """Count an event; the catch-all handler."""
         cls = type(event)
-        self._events[cls] += 1
         stats: BusStats = self._bus.stats
         # One event is dispatched at a time, and it is counted before its handlers are called.
-        if stats.unhandled > self._unhandled:
-            self._unhandled = stats.unhandled
-            self._unhandled_events[cls] += 1
+        is_unhandled = stats.unhandled > self._unhandled
+        self._unhandled = stats.unhandled
+        if cls in REPEATS:  # a session publishes them because of this very handler
+            return
+        self._events[cls] += 1
+        self._unhandled_events[cls] += is_unhandled
         if isinstance(event, RealtimeModelExceptionEvent) and event.handler is not None:
             if isinstance(event.exception, MailboxFull):
                 self._dropped_by[handler_name(event.handler)] = True
             else:
                 self._note_crash(event.exception, event.handler, event.event)
+
+    def _see_and_tell(self, event: object, context: Context) -> None:
+        """Count an event, and tell; the catch-all handler where somebody wants to know."""
+        self._see(event)
+        assert self._on_event is not None
+        self._on_event(event, context)
 
     def _note_crash(
         self, error: BaseException, handler: Callable[..., object], event: object

@@ -14,14 +14,14 @@ from ..bus import EventBus
 from ..codec import dumps
 from .apps import load_app
 from .bad_lines import BadLines
-from .console import Bar, Output, printable
+from .console import Bar, Output
 from .exits import exit_code
 from .frames import FrameFile
 from .options import read_speed
 from .player import Player
-from .recorder import CrashSummary, Recorder
+from .recorder import Recorder
 from .show import event_line
-from .summary import summary_json, summary_lines
+from .summary import report_crash, write_summary
 
 __all__ = ["command"]
 
@@ -104,15 +104,6 @@ def command(
         else:
             output.line(event_line(number, event))
 
-    def report_crash(crash: CrashSummary, error: BaseException) -> None:
-        # The first of each kind, when it happens; the summary has how many there were. A broken
-        # pipe is most likely stdout: nobody listens any more.
-        if crash.count > 1 or isinstance(error, BrokenPipeError):
-            return
-        where = f" ({crash.where})" if crash.where else ""
-        text = f"crash: {crash.handler} on {crash.event}: {crash.error}{where}"
-        click.echo(printable(text), err=True)
-
     # What the app prints is its own, and no JSON.
     with contextlib.redirect_stdout(sys.stderr) if is_json else contextlib.nullcontext():
         bus = EventBus() if app_spec is None else _load(app_spec)
@@ -132,12 +123,7 @@ def command(
     bad_lines.report_rest()
     if player.is_foreign:
         click.echo(f"{name}: {_FOREIGN}", err=True)
-    if is_json:
-        output.json_line(summary_json(summary))
-    else:
-        for text in summary_lines(summary, output.width):
-            output.line(text)
-    output.flush()
+    write_summary(output, summary, is_json=is_json)
     ctx.exit(exit_code(summary))
 
 

@@ -17,6 +17,7 @@ from ..events import (
     RealtimeModelSessionUpdatedEvent,
 )
 from ..items import RealtimeToolCallItem
+from ..realtime.events import RealtimeModelRawClientEvent
 from .console import printable
 
 __all__ = ["event_line", "event_text"]
@@ -32,6 +33,7 @@ _STYLES: Final = {
     "other": "dim",
     "output_text_delta": "green",
     "output_text_done": "green",
+    "raw_client_event": "cyan",
     "transcript_delta": "green",
     "transcript_done": "green",
 }
@@ -62,6 +64,10 @@ def event_text(event: Any) -> str:
     match event:
         case RealtimeModelOtherEvent(data=Mapping() as frame):
             return printable(str(frame.get("type", "")))
+        case RealtimeModelRawClientEvent(data=data):
+            if not isinstance(data, Mapping):
+                return f"<{len(data)} {'characters' if isinstance(data, str) else 'bytes'}>"
+            return printable(str(data.get("type", "")))
         case RealtimeModelSessionUpdatedEvent(session=session, created=created):
             return printable(f"{'created' if created else 'updated'}  {session.get('model', '')}")
         case RealtimeModelExceptionEvent(context=str(context)):

@@ -1,5 +1,5 @@
 """
-The end of every replay: its summary, as lines for people or as data.
+What has happened, as lines for people or as data: the summary at the end, and each crash.
 """
 
 from __future__ import annotations
@@ -9,16 +9,40 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 import attrs
+import click
 from rich.text import Text
 
-from .console import printable
-from .recorder import Summary
+from .console import Output, printable
+from .recorder import CrashSummary, Summary
 
-__all__ = ["summary_json", "summary_lines"]
+__all__ = ["report_crash", "summary_json", "summary_lines", "write_summary"]
 
 _MIN_WIDTH: Final = 24
 _EVENT_NUMBERS: Final = " {:>6} {:>8} {:>10}"
 _CALL_NUMBERS: Final = " {:>6} {:>8} {:>8} {:>8}"
+
+
+def write_summary(output: Output, summary: Summary, *, is_json: bool) -> None:
+    """Write *summary* to *output*, as JSON or as lines."""
+    if is_json:
+        output.json_line(summary_json(summary))
+    else:
+        for text in summary_lines(summary, output.width):
+            output.line(text)
+    output.flush()
+
+
+def report_crash(crash: CrashSummary, error: BaseException) -> None:
+    """
+    Say on stderr that a handler has crashed, if it is the first time in that way.
+
+    The summary has how many there were. A broken pipe is most likely stdout: nobody listens.
+    """
+    if crash.count > 1 or isinstance(error, BrokenPipeError):
+        return
+    where = f" ({crash.where})" if crash.where else ""
+    text = f"crash: {crash.handler} on {crash.event}: {crash.error}{where}"
+    click.echo(printable(text), err=True)
 
 
 def summary_json(summary: Summary) -> str:

@@ -5,9 +5,11 @@ Run it from the checkout, with everything installed that it compares with::
 
     pip install -e '.[bench]'
     python tests/benchmarks
+    python tests/benchmarks live
 
-It takes about two minutes. What is compared, and how, the modules beside this one say;
-``docs/explanation/performance.md`` has the table of one run, and what to make of it.
+Each takes two to three minutes: the bus and the decoder by themselves, and 200 live sessions
+over sockets. What is compared, and how, the modules beside this one say;
+``docs/explanation/performance.md`` has the tables of one run, and what to make of them.
 """
 
 # ruff: noqa: T201 (printing is what a command does)
@@ -23,6 +25,8 @@ import sys
 from importlib.metadata import version
 
 import attrs
+import live.report
+import live.rounds
 from measuring import QUICK, Effort
 from table import Kind, Line, lines
 
@@ -36,6 +40,7 @@ _COMPARED_WITH = (
     "openai",
     "openai-agents",
     "pydantic",
+    "websockets",
 )
 
 
@@ -81,14 +86,10 @@ def _as_dict(line: Line) -> dict[str, object]:
     return {**attrs.asdict(line), "kind": line.kind.name.lower(), "is_met": line.is_met}
 
 
-async def _run(*, effort: Effort, as_json: bool) -> None:
-    facts = machine()
+async def _bus(effort: Effort, *, as_json: bool) -> list[dict[str, object]]:
+    """Print the lines about the bus and the decoder, if they aren't for JSON; return them."""
     measured: list[Line] = []
-    if effort is QUICK:
-        print("Everything was run once: the figures mean nothing.", file=sys.stderr)
     if not as_json:
-        print(f"{facts['python']}, {facts['system']}, {facts['cores']} cores")
-        print(*(f"{name} {number}" for name, number in facts["versions"].items()), sep=", ")
         print(f"\n{'':<32}{'eventbus':>8}{'other':>9}{'ratio':>17}  {'middle half':<18}target")
     async for line in lines(effort):
         if as_json:
@@ -98,8 +99,36 @@ async def _run(*, effort: Effort, as_json: bool) -> None:
                 print(f"\n{line.work}")
             print(_row(line), flush=True)
         measured.append(line)
+    return [_as_dict(line) for line in measured]
+
+
+async def _live(plan: live.rounds.Plan, *, as_json: bool) -> list[dict[str, object]]:
+    """Print the sections about live sessions, if they aren't for JSON; return them."""
+    measured = []
+    async for section in live.report.sections(plan):
+        if as_json:
+            print(section.name, file=sys.stderr)
+        else:
+            print(*live.report.as_text(section), sep="\n", flush=True)
+        measured.append(attrs.asdict(section))
+    return measured
+
+
+async def _run(what: str, *, is_quick: bool, as_json: bool) -> None:
+    facts = machine()
+    if is_quick:
+        print("Everything was run once: the figures mean nothing.", file=sys.stderr)
+    if not as_json:
+        print(f"{facts['python']}, {facts['system']}, {facts['cores']} cores")
+        print(*(f"{name} {number}" for name, number in facts["versions"].items()), sep=", ")
+    report = dict(facts)
+    if what != "live":
+        report["lines"] = await _bus(QUICK if is_quick else Effort(), as_json=as_json)
+    if what != "bus":
+        plan = live.rounds.QUICK if is_quick else live.rounds.FULL
+        report["live"] = await _live(plan, as_json=as_json)
     if as_json:
-        print(json.dumps({**facts, "lines": [_as_dict(line) for line in measured]}, indent=2))
+        print(json.dumps(report, indent=2))
 
 
 def main() -> None:
@@ -107,11 +136,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python tests/benchmarks", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument(
+        "what", nargs="?", choices=("bus", "live", "all"), default="bus", help="what to measure"
+    )
+    parser.add_argument(
         "--quick", action="store_true", help="run everything once, to see that it works"
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
     options = parser.parse_args()
-    asyncio.run(_run(effort=QUICK if options.quick else Effort(), as_json=options.json))
+    asyncio.run(_run(options.what, is_quick=options.quick, as_json=options.json))
 
 
 if __name__ == "__main__":

@@ -22,8 +22,18 @@ from eventbus.cli.main import cli
 _APART = {"mix_stderr": False} if "mix_stderr" in signature(CliRunner).parameters else {}
 
 
+@pytest.fixture(scope="session")
+def runner() -> CliRunner:
+    """
+    What runs commands in this process, and keeps stdout and stderr apart.
+    """
+    return CliRunner(**_APART)
+
+
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+def run(
+    runner: CliRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Result]:
     """
     Run a command in this process, in an empty directory; what it imports is forgotten after.
     """
@@ -34,7 +44,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result
 
     def invoke(*args: str, **more: Any) -> Result:
         try:
-            return CliRunner(**_APART).invoke(cli, args, **more)
+            return runner.invoke(cli, args, **more)
         finally:
             for name in set(sys.modules) - known:
                 if getattr(sys.modules[name], "__file__", None) == str(tmp_path / f"{name}.py"):

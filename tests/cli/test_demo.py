@@ -4,130 +4,98 @@
 
 from __future__ import annotations
 
-import importlib.util
-import json
-from pathlib import Path
+import re
+import subprocess
+import sys
 
 import pytest
 
-import eventbus.cli
-from eventbus.cli.frames import parse_line
-from eventbus.wire.openai_realtime import OpenAIRealtimeDecoder
+from eventbus.cli.main import cli
 
-CALL = Path(eventbus.cli.__file__).with_name("demo.jsonl")
+TOLD = [
+    "picks up",
+    "Where is order 1042?",
+    "measure: ZeroDivisionError",
+    'look_up_order({"order": 1042}) …',
+    "look_up_order = 'left this morning'",
+    "It left this morning.",
+    "Can I still send it back?",
+    "Yes, of course.",
+    "interrupted:",
+    "Good, thank you!",
+    "Goodbye!",
+    "RealtimeModelAudioEvent",
+    "PhoneAgent.play",
+    "crashes: 1",
+    "ZeroDivisionError: division by zero",
+    "purged: ",
+]
 
 
 @pytest.fixture(scope="module")
-def frames():
-    lines = CALL.read_bytes().splitlines()
-    return [parse_line(number, line) for number, line in enumerate(lines, 1)]
+def result(runner):
+    return runner.invoke(cli, ["demo", "--speed", "max"])
 
 
-@pytest.fixture(scope="module")
-def events(frames):
-    decoder = OpenAIRealtimeDecoder()
-    return [event for line in frames for event in decoder.decode(line.frame)]
-
-
-def test_call_is_what_its_script_writes():
-    """
-    The file that is shipped is the output of the script beside this test, to the byte.
-    """
-    path = Path(__file__).with_name("make_demo.py")
-    spec = importlib.util.spec_from_file_location("make_demo", path)
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-
-    assert CALL.read_text(encoding="utf-8") == "".join(script.lines())
-
-
-def test_call_says_that_it_is_synthetic(frames):
-    """
-    The first frame, that of the session, is marked as made up.
-    """
-    session = json.loads(frames[0].frame)["session"]
-
-    assert session["metadata"]["synthetic"] == "true"
-
-
-def test_call_is_over_in_about_ten_seconds(frames):
-    """
-    At normal speed the last frame is due before ten seconds are over, and the file is small.
-    """
-    times = [line.seconds for line in frames]
-
-    assert times == sorted(times)
-    assert 9 < times[-1] < 10
-    assert CALL.stat().st_size < 150_000
-
-
-def test_call_has_two_turns_a_tool_call_and_an_interruption(events):
-    """
-    What the demo is to show is there, decoded without a single Exception event.
-    """
-    types = [event.type for event in events]
-
-    assert types.count("function_call") == 1
-    assert types.count("turn_ended") == 3, "a tool call, an answer, and one that is cut off"
-    assert [event.status for event in events if event.type == "turn_ended"] == [
-        "completed",
-        "completed",
-        "cancelled",
-    ]
-    assert types.count("item_truncated") == 1
-    assert "exception" not in types
-
-
-def test_late_audio_of_the_interrupted_answer_is_fenced(frames, events):
-    """
-    Some audio comes after the interruption, and gives no event.
-    """
-    sent = sum(b'"response.output_audio.delta"' in line.frame for line in frames)
-
-    assert sum(event.type == "audio" for event in events) < sent
-
-
-def test_demo_shows_transcripts_tool_crash_and_summary(run):
+def test_demo_shows_transcripts_tool_interruption_crash_and_summary(result):
     """
     Everything of the call is shown, in order, and then the summary with the crash; the code is 0.
     """
-    result = run("demo", "--speed", "max")
-
     assert result.exit_code == 0
-    told = [
-        "Hello, where is my order?",
-        "measure: ZeroDivisionError",
-        "look_up_order(1042) =",
-        "It left our warehouse",
-        "Can I still send it back?",
-        "interrupted:",
-        "Thank you!",
-        "RealtimeModelAudioEvent",
-        "PhoneAgent.play",
-        "crashes: 1",
-        "ZeroDivisionError: division by zero",
-    ]
-    places = [result.stdout.find(each) for each in told]
-    assert -1 not in places
+    places = [result.stdout.find(each) for each in TOLD]
+    assert -1 not in places, TOLD[places.index(-1)]
     assert places == sorted(places)
+    assert len(re.findall(r"^RealtimeModelToolCallEvent +1 ", result.stdout, re.MULTILINE)) == 1
 
 
-def test_demo_says_that_the_crash_is_on_purpose(run):
+def test_demo_is_over_in_about_ten_seconds(result):
     """
-    What is no data goes to stderr: where the app is, and that it crashes on purpose.
+    The last line of the call is said within ten seconds of its own time, however fast it goes by.
     """
-    result = run("demo", "--speed", "max")
+    *_, last = re.findall(r"^ +(\d+\.\d) s  ", result.stdout, re.MULTILINE)
 
+    assert 7 < float(last) < 10
+
+
+def test_demo_says_that_it_is_synthetic_and_that_the_crash_is_on_purpose(result):
+    """
+    What is no data goes to stderr: that the voices are made, where the app is, why it crashes.
+    """
+    assert "synthetic" in result.stderr
     assert "demo_app.py" in result.stderr
     assert "crashed on purpose" in result.stderr
     assert "on purpose" not in result.stdout
 
 
-def test_demo_at_speed_plays_and_purges(run):
+def test_interruption_cuts_off_speech_that_was_sent(result):
     """
-    Where playing takes time, the interruption does away with audio that is not played yet.
+    The service had sent seconds of speech that the caller never heard.
     """
-    result = run("demo", "--speed", "20x")
+    (seconds,) = re.findall(r"interrupted: (\d+\.\d) s of speech is not played", result.stdout)
 
-    assert "purged: " in result.stdout
-    assert "interrupted: 0.0 s" not in result.stdout
+    assert float(seconds) > 1
+
+
+def test_missing_extra_is_one_line_with_what_to_install(tmp_path, environment):
+    """
+    Without a package of its extras, the demo says what to install, and has no traceback.
+    """
+    script = (
+        "import sys; sys.modules['openai'] = None; sys.argv = ['eventbus', 'demo']\n"
+        "from eventbus.cli.main import main; main()"
+    )
+
+    result = subprocess.run(
+        [sys.executable, "-c", script],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert result.returncode == 1
+    assert result.stdout == ""
+    assert result.stderr.splitlines() == [
+        "Error: eventbus demo needs the package openai: pip install 'eventbus[cli,openai,sim]'."
+    ]

@@ -1,0 +1,122 @@
+"""
+``eventbus sim``: where it is, who connects, and how it ends.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+
+import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+
+posix = pytest.mark.skipif(os.name != "posix", reason="SIGINT as a terminal sends it")
+
+
+@pytest.fixture
+def taken_port():
+    """
+    A port that somebody else listens at.
+    """
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        yield other.getsockname()[1]
+
+
+@posix
+def test_clients_connect_where_it_says_until_ctrl_c(start):
+    """
+    The first line has the URL; each connection is a line without content; Ctrl-C is exit code 130.
+    """
+    with start("sim", "weather", "--port", "0", "--json", "--api-key", "sk-right") as process:
+        place = json.loads(process.stdout.readline())
+        with connect(place["url"], additional_headers={"api-key": "sk-right"}) as client:
+            created = json.loads(client.recv())
+        with pytest.raises(InvalidStatus):
+            connect(place["url"], additional_headers={"api-key": "sk-wrong"})
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=20)
+
+    assert place["scenario"] == "weather"
+    assert place["base_url"] == place["url"].replace("ws:", "http:").removesuffix("/realtime")
+    assert created["type"] == "session.created"
+    # The end of a connection may be known a little later than the next one is.
+    assert sorted(stderr.decode().splitlines()) == [
+        "#1 A client has connected.",
+        "#1 A connection has ended. close_code=1000 responses=0",
+        "A connection was refused. status=401 code=invalid_api_key",
+    ]
+    assert b"sk-" not in stderr
+    assert process.returncode == 130
+
+
+def test_port_in_use(run, taken_port):
+    """
+    One line with the address and the remedy, and exit code 4.
+    """
+    result = run("sim", "--port", str(taken_port))
+
+    assert result.exit_code == 4
+    assert result.stdout == ""
+    [line] = result.stderr.splitlines()
+    assert f"can't listen at 127.0.0.1:{taken_port}" in line
+    assert "Port 0 takes one that is free." in line
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("turns:\n  - sai: Hi\n", "mine.yaml, line 2, turns[0].sai: There is no 'sai' here; did"),
+        ("turns:\n  - say: [\n", "mine.yaml, line 3: It is no YAML: "),
+    ],
+)
+def test_scenario_with_a_mistake(run, tmp_path, text, message):
+    """
+    One line with file, line and remedy, and exit code 3.
+    """
+    (tmp_path / "mine.yaml").write_text(text, encoding="utf-8")
+
+    result = run("sim", "mine.yaml")
+
+    assert result.exit_code == 3
+    [line] = result.stderr.splitlines()
+    assert line.startswith(f"Error: {message}")
+
+
+def test_scenario_that_there_is_not(run):
+    """
+    It is named with the nearest one that ships, and the exit code is 3.
+    """
+    result = run("sim", "wether")
+
+    assert result.exit_code == 3
+    assert "There is no scenario wether; did you mean weather?" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--faults", "dorp@2"], "There is no fault 'dorp@2'; did you mean drop?"),
+        (["--speed", "0"], "'0' is no speed"),
+        (["--port", "99999"], "99999 is not in the range"),
+    ],
+)
+def test_wrong_arguments(run, arguments, message):
+    """
+    They are click's business: exit code 2, and what can be given instead.
+    """
+    result = run("sim", *arguments)
+
+    assert result.exit_code == 2
+    assert message in " ".join(result.stderr.split())
+
+
+def test_help_names_the_scenarios_that_ship(run):
+    """
+    Nobody has to look for them.
+    """
+    assert "Scenarios that ship: barge_in, default, text_only, weather." in run("sim", "-h").stdout
