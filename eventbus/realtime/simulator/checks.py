@@ -317,6 +317,6 @@ def _cut(text: str) -> str:
 
 def _listing(values: Collection[str]) -> str:
     quoted = [f"'{value}'" for value in values]
-    if len(quoted) < 2:
-        return "".join(quoted)
+    if len(quoted) <= 2:
+        return " and ".join(quoted)
     return f"{', '.join(quoted[:-1])}, and {quoted[-1]}"

@@ -19,8 +19,7 @@ from .checks import RequestError
 
 __all__ = ["Conversation", "Item"]
 
-ROOT: Final = "root"
-"""As a predecessor: in front of everything."""
+_ROOT: Final = "root"  # as a predecessor: in front of everything
 
 
 @attrs.define(eq=False)
@@ -96,7 +95,7 @@ class Conversation:
             raise RequestError(msg, code="item_create_duplicate_item_id", param="item.id")
         if after is None:
             index = len(self._order)
-        elif after == ROOT:
+        elif after == _ROOT:
             index = 0
         elif after in self._items:
             index = self._order.index(after) + 1

@@ -167,14 +167,9 @@ class ConnectionFaults:
         self.ending = next(filter(None, map(_ending, due)), None)
         self._begun.append(_ResponseFaults(due))
 
-    def begin_transcription(self, faults: Sequence[Fault] = ()) -> bool:
-        """
-        Count a transcription of the caller's audio, and return whether it is to fail.
-
-        Args:
-            faults: Those of the turn that hears it.
-        """
-        return bool([*self._plan.count("transcription"), *self._plan.take(faults)])
+    def begin_transcription(self) -> bool:
+        """Count a transcription of the caller's audio, and return whether it is to fail."""
+        return bool(self._plan.count("transcription"))
 
     def steps(self, frame: Mapping[str, Any]) -> Sequence[Step]:
         """

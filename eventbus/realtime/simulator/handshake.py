@@ -17,7 +17,7 @@ import msgspec
 
 __all__ = ["Admission", "Refusal", "admit"]
 
-SUBPROTOCOL: Final = "realtime"
+_SUBPROTOCOL: Final = "realtime"
 _KEY_SUBPROTOCOL: Final = "openai-insecure-api-key."
 
 
@@ -88,7 +88,7 @@ def admit(
             msg = "Incorrect API key provided. Use the one that the simulator was started with."
             return Refusal(401, "invalid_api_key", msg)
     models = [*query.get("model", ()), *query.get("deployment", ())]
-    subprotocol = SUBPROTOCOL if SUBPROTOCOL in offered else None
+    subprotocol = _SUBPROTOCOL if _SUBPROTOCOL in offered else None
     model = _bytes(models[0]).decode(errors="replace") if models else None
     return Admission(model, subprotocol)
 

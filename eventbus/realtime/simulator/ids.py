@@ -19,11 +19,11 @@ class Ids:
     One more event changes no item's id, so a test may name an item.
 
     Args:
-        seed: Equal seeds give equal ids; None gives others every time.
+        seed: Equal seeds give equal ids.
     """
 
-    def __init__(self, seed: int | str | None) -> None:
-        self._seed = random.SystemRandom().random() if seed is None else seed
+    def __init__(self, seed: int | str) -> None:
+        self._seed = seed
         self._sources: dict[str, random.Random] = {}
 
     def new(self, kind: str) -> str:

@@ -80,7 +80,8 @@ class Responder:
         given = overrides.get("input")
         items = list(state.conversation) if given is None else self._items_of(given)
         order = Order.of(state.settings, overrides, items)
-        question = self._news if given is None else items
+        # What the client has deleted since was never said.
+        question = [item for item in self._news if item.is_linked] if given is None else items
         prompt = Prompt(
             text=_words(question),
             outputs=_outputs(question, state.conversation),

@@ -180,7 +180,7 @@ def _load_file(path: Path) -> Scenario:
         return _load_yaml(data, str(path))
     try:
         namespace = runpy.run_path(str(path))
-    except Exception as exc:
+    except (Exception, SystemExit) as exc:
         raise _broken(str(path), exc) from exc
     found = [value for value in namespace.values() if isinstance(value, Scenario)]
     chosen = namespace.get("scenario", found[0] if len(found) == 1 else None)
@@ -197,7 +197,7 @@ def _load_attribute(name: str) -> Scenario:
         sys.path.insert(0, directory)  # as for python -m
     try:
         found = getattr(importlib.import_module(module_name), attribute)
-    except Exception as exc:
+    except (Exception, SystemExit) as exc:
         raise _broken(name, exc) from exc
     if isinstance(found, Scenario):
         return found
@@ -205,7 +205,7 @@ def _load_attribute(name: str) -> Scenario:
     raise ScenarioError(msg, source=name)
 
 
-def _broken(source: str, exc: Exception) -> ScenarioError:
+def _broken(source: str, exc: BaseException) -> ScenarioError:
     msg = f"{source} can't be loaded: {type(exc).__name__}: {exc}"
     return ScenarioError(msg, source=source)
 

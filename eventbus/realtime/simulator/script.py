@@ -64,7 +64,7 @@ class _Arguments(Readable):
 
 
 FAULTS: Final = _Faults()
-PLACEHOLDERS: Final = ("user", "turn", "tool", "output", "outputs")
+_PLACEHOLDERS: Final = ("user", "turn", "tool", "output", "outputs")
 
 
 @attrs.frozen(kw_only=True)
@@ -232,7 +232,7 @@ class Turn:
             ScenarioError: One has not.
         """
         groups = (*groups, *(self.when.groups if self.when else ()))
-        known = (*PLACEHOLDERS, *groups)
+        known = (*_PLACEHOLDERS, *groups)
         with within("say"):
             placeholders.check(self.say, known)
         with within("call"):

@@ -1,21 +1,19 @@
 """
-The simulator's server: a WebSocket on loopback, and a `Service` behind each connection.
+The simulator's server: a WebSocket on loopback, and a session behind each connection.
 
-One task per connection does everything: it takes steps until there are none, then waits for the
-client or for the service's next deadline, whichever is first. All waiting is done on the event
-loop's clock, so time can be virtual (`eventbus.testing.FakeClock`).
-
-With an infinite speed nothing waits: whatever is due next is due now, and the client is looked
-at in between. Silence has no length then, so no idle timeout ever comes, and no session ends.
+Whoever comes in is let in or refused (`handshake`), and then a `Driver` has the connection. At
+the end nobody is waited for: who doesn't close in time is cut off, also who never said hello.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import http
 import logging
-import math
+import socket
+import sys
 import time
 from collections.abc import Iterable, Mapping
 from os import PathLike
@@ -26,7 +24,8 @@ from weakref import WeakKeyDictionary
 import msgspec
 
 from ...exceptions import RealtimeConnectionError
-from .fault_plan import Close, Drop, FaultPlan, Send, SendText, Step, Wait
+from .driver import Driver
+from .fault_plan import FaultPlan
 from .faults import Fault, parse_faults
 from .handshake import Admission, Refusal, admit
 from .scenario import Scenario, load_scenario
@@ -35,7 +34,7 @@ from .service import Service
 try:
     from websockets.asyncio.server import Server, ServerConnection, serve
     from websockets.datastructures import Headers
-    from websockets.exceptions import ConnectionClosed
+    from websockets.exceptions import ConnectionClosed, WebSocketException
     from websockets.http11 import Request, Response
 except ModuleNotFoundError as exc:
     if exc.name != "websockets":  # websockets is there, something it needs isn't
@@ -49,6 +48,11 @@ _log = logging.getLogger(__name__)
 
 _MAX_FRAME_BYTES: Final = 32 * 1024 * 1024  # 15 MiB of audio in base64, with room to be refused
 _CLOSE_SECONDS: Final = 2  # for a client that doesn't answer a close
+_OF_ALL_INTERFACES: Final[Mapping[str, str]] = {
+    "": "127.0.0.1",
+    "0.0.0.0": "127.0.0.1",
+    "::": "::1",
+}
 _REFUSALS: Final[Mapping[int, str]] = {
     401: "invalid_api_key",
     403: "forbidden",
@@ -56,11 +60,17 @@ _REFUSALS: Final[Mapping[int, str]] = {
 }
 
 
-class _ErrorsOnly(logging.LoggerAdapter[logging.Logger]):
-    """For websockets: below ERROR it logs requests with their headers, and so the key."""
+class _OwnErrorsOnly(logging.LoggerAdapter[logging.Logger]):
+    """
+    For websockets, of whose log only an error of the simulator itself is kept.
+
+    Below ERROR it logs requests with their headers, and so the key. That somebody doesn't get
+    through the handshake it takes for an error, with a traceback; a look at the port is enough.
+    """
 
     def isEnabledFor(self, level: int) -> bool:  # noqa: N802  # logging's name
-        return level >= logging.ERROR and super().isEnabledFor(level)
+        is_own = not isinstance(sys.exc_info()[1], (WebSocketException, OSError))
+        return level >= logging.ERROR and is_own and super().isEnabledFor(level)
 
 
 class Simulator:
@@ -143,8 +153,8 @@ class Simulator:
 
     @property
     def _authority(self) -> str:
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"{host}:{self._port}"
+        host = _OF_ALL_INTERFACES.get(self._host, self._host)
+        return f"[{host}]:{self._port}" if ":" in host else f"{host}:{self._port}"
 
     async def __aenter__(self) -> Self:
         """
@@ -177,15 +187,15 @@ class Simulator:
                 open_timeout=None,  # in virtual time, a timer would be over at once
                 ping_interval=None,
                 close_timeout=_CLOSE_SECONDS,
-                logger=_ErrorsOnly(_log),
+                logger=_OwnErrorsOnly(_log),
             )
         except OSError as exc:
-            msg = (
-                f"The simulator can't listen at {self._authority}: {exc.strerror or exc}. "
-                f"Is another one running there? Port 0 takes one that is free."
-            )
-            raise RealtimeConnectionError(msg, reason=str(exc.strerror or exc)) from exc
-        self._port = next(iter(self._server.sockets)).getsockname()[1]
+            reason = str(exc.strerror or exc)
+            msg = f"The simulator can't listen at {self._authority}: {reason}. {_remedy(exc)}"
+            raise RealtimeConnectionError(msg, reason=reason) from exc
+        # A name may be several addresses, and then each has a free port of its own.
+        first = min(self._server.sockets, key=lambda each: each.family != socket.AF_INET)
+        self._port = first.getsockname()[1]
         return self
 
     async def __aexit__(
@@ -200,12 +210,21 @@ class Simulator:
         """
         Close all connections, with code 1001, and stop to listen; doing it again does no harm.
 
-        If it is cancelled, the connections are closed in the background.
+        Clients have two seconds to close, too; then they are cut off. If it is cancelled, they
+        are cut off at once.
         """
         server, self._server = self._server, None
-        if server is not None:
-            server.close()
-            await server.wait_closed()
+        if server is None:
+            return
+        server.close()
+        _cut_off(client for client in server.handlers if client.request is None)
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_CLOSE_SECONDS):
+                    await server.wait_closed()
+        finally:
+            _cut_off(server.handlers)
+        await server.wait_closed()
 
     # --- the handshake ------------------------------------------------------------------
 
@@ -251,71 +270,32 @@ class Simulator:
             wall_time=time.time(),
             max_seconds=self._max_session,
         )
-        close = None
+        driver = Driver(
+            service,
+            connection,
+            self._speed,
+            on_received=self._keep_received,
+            on_sent=self._keep_sent,
+        )
+        close_code = None
         try:
-            await self._serve(service, connection)
+            close_code = await driver.run()
         except ConnectionClosed as closed:
             close = closed.rcvd or closed.sent
+            close_code = close.code if close else None
         finally:
             facts = {
                 "connection": number,
-                "close_code": close.code if close else None,
+                "close_code": close_code,
                 "responses": service.responses,
             }
             _log.info("A connection has ended.", extra=facts)
 
-    async def _serve(self, service: Service, connection: ServerConnection) -> None:
-        """Be the service, until the connection is closed, which raises."""
-        clock = _Clock(self._speed)
-        await self._take(service.advance(clock.now_ms), connection)
-        while True:
-            frame = await self._next_frame(service, clock, connection)
-            if frame is None:
-                steps = service.advance(clock.now_ms)
-            else:
-                self._keep(frame)
-                steps = service.receive(frame, clock.now_ms)
-            await self._take(steps, connection)
-
-    async def _next_frame(
-        self, service: Service, clock: _Clock, connection: ServerConnection
-    ) -> str | bytes | None:
-        """Return what the client sends next; None if something is due before."""
-        deadlines = [service.deadline]
-        if self._speed < math.inf:
-            deadlines.append(service.idle_deadline)
-        due_ms = min((due for due in deadlines if due is not None), default=None)
-        try:
-            async with asyncio.timeout_at(clock.when(due_ms)):
-                return await connection.recv()  # which loses nothing if it is cancelled
-        except TimeoutError:
-            clock.reach(due_ms or 0)
-            return None
-
-    async def _take(self, steps: Iterable[Step], connection: ServerConnection) -> None:
-        for step in steps:
-            match step:
-                case Send(frame):
-                    await self._send(msgspec.json.encode(frame).decode(), connection)
-                case SendText(text):
-                    await self._send(text, connection)
-                case Wait(seconds):
-                    with contextlib.suppress(TimeoutError):
-                        async with asyncio.timeout(seconds / self._speed):
-                            await connection.wait_closed()
-                case Close(code, reason):
-                    await connection.close(code, reason)
-                    return
-                case Drop():
-                    connection.transport.abort()
-                    return
-
-    async def _send(self, frame: str, connection: ServerConnection) -> None:
+    def _keep_sent(self, frame: str) -> None:
         if self._is_recording:
             self.sent.append(frame)
-        await connection.send(frame)
 
-    def _keep(self, frame: str | bytes) -> None:
+    def _keep_received(self, frame: str | bytes) -> None:
         if not self._is_recording:
             return
         try:
@@ -326,32 +306,18 @@ class Simulator:
             self.received.append(message)
 
 
-class _Clock:
-    """The time of one connection: that of the event loop, *speed* times as fast."""
+def _cut_off(clients: Iterable[ServerConnection]) -> None:
+    for client in tuple(clients):
+        client.transport.abort()
 
-    def __init__(self, speed: float) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._start = self._loop.time()
-        self._speed = speed
-        self._reached_ms = 0.0
 
-    @property
-    def now_ms(self) -> float:
-        """Milliseconds of the service's time since the connection was opened."""
-        if self._speed == math.inf:
-            return self._reached_ms
-        elapsed_ms = (self._loop.time() - self._start) * 1000 * self._speed
-        return max(elapsed_ms, self._reached_ms)
-
-    def when(self, due_ms: float | None) -> float | None:
-        """Return when *due_ms* is, in the loop's time; None if it is None."""
-        if due_ms is None:
-            return None
-        return self._start + due_ms / 1000 / self._speed
-
-    def reach(self, due_ms: float) -> None:
-        """Let it be *due_ms* at least; what was waited for isn't early by a rounding error."""
-        self._reached_ms = max(self._reached_ms, due_ms)
+def _remedy(exc: OSError) -> str:
+    # From 3.13 on, asyncio skips addresses that aren't there, and has no number when none is left.
+    if isinstance(exc, socket.gaierror) or exc.errno in {errno.EADDRNOTAVAIL, None}:
+        return "The host is an address of this machine; without it, it is 127.0.0.1."
+    if exc.errno == errno.EACCES:
+        return "Ports below 1024 are the system's; port 0 takes one that is free."
+    return "Is another one running there? Port 0 takes one that is free."
 
 
 def _phrase(status: int) -> str:

@@ -136,11 +136,11 @@ def tone(duration_ms: float, rate: int = 24_000, amplitude: int = 8_000) -> byte
     """
     Return PCM16 that a voice detector takes for speech.
     """
-    samples = (
-        int(amplitude * math.sin(2 * math.pi * 200 * n / rate))
-        for n in range(int(duration_ms * rate / 1000))
-    )
-    return b"".join(sample.to_bytes(2, "little", signed=True) for sample in samples)
+    period = rate // 200
+    samples = (int(amplitude * math.sin(2 * math.pi * n / period)) for n in range(period))
+    wave = b"".join(sample.to_bytes(2, "little", signed=True) for sample in samples)
+    count = int(duration_ms * rate / 1000)
+    return (wave * (count // period + 1))[: count * 2]
 
 
 def silence(duration_ms: float, rate: int = 24_000) -> bytes:

@@ -90,7 +90,7 @@ def test_process_may_stop_another_that_is_due():
     assert log == []
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(
     st.lists(st.lists(st.integers(0, 9), max_size=5), max_size=4),
     st.lists(st.integers(0, 20), max_size=9),

@@ -104,3 +104,14 @@ def test_top_level_has_no_dot():
         POINT({"x": "1"}, "")
 
     assert raised.value.param == "x"
+
+
+@pytest.mark.parametrize(
+    ("values", "listing"), [("a", "'a'"), ("ab", "'a' and 'b'"), ("abc", "'a', 'b', and 'c'")]
+)
+def test_choices_are_listed(values, listing):
+    """
+    A message names all there is, as the service does.
+    """
+    with pytest.raises(RequestError, match=rf"Supported values are: {listing}\.$"):
+        choice(*values)("d", "path")

@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eventbus.exceptions import ScenarioError
@@ -83,6 +83,7 @@ def test_mistake_is_told_with_its_remedy(text, message):
         Fault.parse(text)
 
 
+@settings(max_examples=50)
 @given(st.text(max_size=30))
 def test_any_text_is_a_fault_or_a_scenario_error(text):
     """

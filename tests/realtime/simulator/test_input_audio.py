@@ -138,7 +138,7 @@ def test_full_buffer_takes_no_more(monkeypatch):
     assert audio.position_ms == 1_000
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(st.lists(st.integers(1, 4_000), max_size=10), st.data())
 def test_nothing_is_lost_or_twice(sizes, data):
     """

@@ -90,7 +90,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(JSON)
 def test_anything_may_stand_for_a_schema(schema):
     """

@@ -21,6 +21,8 @@ from eventbus.realtime.simulator.speech import is_synthetic, silence, speak, spo
 from eventbus.testing import FakeClock
 from tests.realtime.simulator.strict import strict_server_event
 
+# One for all: each one made from nothing reads all certificates of the system.
+CLIENT = AsyncOpenAI(api_key="none")
 WEATHER = {
     "type": "function",
     "name": "get_weather",
@@ -45,8 +47,8 @@ async def connection_to(sim: Simulator, key: str = "sk-nobody") -> AsyncIterator
     """
     Connect; when it is over, every frame of the server has to be one that the SDK accepts.
     """
-    client = AsyncOpenAI(base_url=sim.base_url, api_key=key, max_retries=0)
-    async with client, client.realtime.connect(model="gpt-realtime") as connection:
+    client = CLIENT.with_options(base_url=sim.base_url, api_key=key)
+    async with client.realtime.connect(model="gpt-realtime") as connection:
         yield connection
     for frame in sim.sent:
         if "mumble" not in frame and frame.endswith("}"):  # but for those that are to be wrong

@@ -5,7 +5,7 @@ Placeholders are filled in, and unknown ones are found before anything is said.
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eventbus.exceptions import ScenarioError
@@ -44,6 +44,7 @@ def test_text_that_is_one_placeholder_keeps_its_type():
     assert fill_all(given_, VALUES) == {"n": 2, "list": [[{"t": 4.5}], 3, None, "nr 2"]}
 
 
+@settings(max_examples=30)
 @given(st.text())
 def test_words_of_a_user_are_never_filled_in(words):
     """

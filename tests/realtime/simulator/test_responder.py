@@ -81,6 +81,18 @@ def test_response_answers_what_is_new():
     assert answer(talk) == "Bye"
 
 
+def test_deleted_words_are_not_answered():
+    """
+    What a client has deleted before it asks was never said.
+    """
+    talk = Talk(ECHO)
+    talk.say("No!", id="item_no")
+    talk.say("Yes.")
+    talk.send("conversation.item.delete", item_id="item_no")
+
+    assert answer(talk) == "Yes."
+
+
 def test_spoken_words_and_written_ones_are_words():
     """
     Audio that a client puts into the conversation says what its transcript says.

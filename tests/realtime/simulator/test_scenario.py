@@ -270,6 +270,7 @@ def test_path_is_never_a_name(tmp_path, monkeypatch):
         ("x = 1", "has 0 scenarios; write one"),
         ("x = ", "can't be loaded: SyntaxError"),
         ("raise ValueError('no')", "can't be loaded: ValueError: no"),
+        ("raise SystemExit(5)", "can't be loaded: SystemExit: 5"),
     ],
 )
 def test_python_file_without_a_scenario(write, text, message):
@@ -356,7 +357,7 @@ PLAIN = st.recursive(
 )
 
 
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(st.dictionaries(st.sampled_from(["turns", "otherwise", "vad", "pace", "name"]), PLAIN))
 def test_any_data_is_a_scenario_or_a_scenario_error(data):
     """

@@ -33,6 +33,8 @@ ASK = [
     {"type": "response.create"},
 ]
 
+LOOPBACK = ("127.0.0.1", "localhost")
+
 
 @pytest.fixture(scope="module")
 def anyio_backend():
@@ -66,6 +68,12 @@ async def until(socket, type_):
     while not frames or frames[-1]["type"] != type_:
         frames.append(json.loads(await socket.recv()))
     return frames
+
+
+async def until_it_ends(socket):
+    with contextlib.suppress(websockets.ConnectionClosed):
+        while True:
+            yield await socket.recv()
 
 
 async def turn(socket):
@@ -154,7 +162,7 @@ async def test_infinite_speed_listens_in_between():
     """
     A cancel gets in before a long answer is over, however fast it comes.
     """
-    scenario = Scenario(otherwise=Turn(say="word " * 2_000), pace=Pace(chunk_ms=20))
+    scenario = Scenario(otherwise=Turn(say="word " * 500), pace=Pace(chunk_ms=20))
     async with Simulator(scenario, speed=math.inf) as sim, client(sim) as socket:
         await ask(socket)
         await until(socket, "response.output_audio.delta")
@@ -232,6 +240,24 @@ async def test_port_in_use():
 
     assert "\n" not in str(raised.value)
     assert isinstance(raised.value.__cause__, OSError)
+
+
+async def test_host_of_another_machine():
+    """
+    A host that nobody can listen at here has another remedy than a port that is in use.
+    """
+    with pytest.raises(RealtimeConnectionError, match="address of this machine"):
+        async with Simulator(host="192.0.2.1"):  # RFC 5737: nobody's
+            pass
+
+
+@pytest.mark.parametrize("host", ["", "0.0.0.0", "localhost"])
+async def test_url_is_one_to_connect_to(host):
+    """
+    Also of a simulator that listens at several addresses.
+    """
+    async with Simulator(host=host) as sim, client(sim):
+        assert sim.url in {f"ws://{name}:{sim.port}/v1/realtime" for name in LOOPBACK}
 
 
 async def test_entered_once():
@@ -339,6 +365,103 @@ async def test_nobody_waits_for_a_stalled_answer():
             await until(socket, "response.output_audio_transcript.delta")
             before = clock.now
         assert clock.now - before < 5
+
+
+async def test_stalled_answer_can_be_cancelled():
+    """
+    The service listens during a stall: a cancel ends the response there and then.
+    """
+    scenario = Scenario(otherwise=Turn(say="word " * 50))
+    with FakeClock(autojump=True) as clock:
+        async with Simulator(scenario, faults="stall=30s") as sim, client(sim) as socket:
+            await ask(socket)
+            await until(socket, "response.output_audio.delta")
+            before = clock.now
+            await socket.send('{"type": "response.cancel"}')
+            frames = await until(socket, "response.done")
+            assert clock.now - before == pytest.approx(30)
+
+    assert frames[-1]["response"]["status"] == "cancelled"
+    assert "response.output_audio.delta" not in [frame["type"] for frame in frames]
+
+
+async def test_stalled_service_hears_who_hangs_up():
+    """
+    A client that has sent a lot into a stall can close at once.
+    """
+    with FakeClock(autojump=True) as clock:
+        async with Simulator(SCENARIO, faults="stall=600s") as sim, client(sim) as socket:
+            await ask(socket)
+            await until(socket, "response.output_audio.delta")
+            for _ in range(50):
+                await socket.send('{"type": "input_audio_buffer.clear"}')
+            before = clock.now
+            await socket.close()
+            assert clock.now == before
+
+    assert socket.close_code == 1000
+
+
+@pytest.mark.parametrize("fault", ["drop", "close=1012"])
+async def test_nothing_is_sent_after_the_end(fault):
+    """
+    What a client says to a connection that has ended is not answered, nor said to be.
+    """
+    async with Simulator(SCENARIO, speed=math.inf, faults=fault) as sim, client(sim) as socket:
+        await ask(socket)
+        for _ in range(10):
+            await socket.send('{"type": "input_audio_buffer.clear"}')
+        frames = [frame async for frame in until_it_ends(socket)]
+
+    assert sim.sent[1:] == frames  # the first was read off
+
+
+async def test_nobody_waits_for_half_a_handshake():
+    """
+    A client that has connected, and says no more, doesn't keep the simulator from closing.
+    """
+    with FakeClock(autojump=True):
+        async with Simulator() as sim:
+            reader, writer = await asyncio.open_connection("127.0.0.1", sim.port)
+            writer.write(b"GET /v1/realtime HTTP/1.1\r\n")
+            await asyncio.sleep(1)
+        with contextlib.suppress(ConnectionError):
+            assert await reader.read() == b""
+        writer.close()
+
+
+async def test_nobody_waits_for_a_client_that_does_not_read():
+    """
+    The answer fills all buffers; closing cuts the connection.
+    """
+    scenario = Scenario(otherwise=Turn(say="word " * 200), pace=Pace(chunk_ms=10_000))
+    with FakeClock(autojump=True):
+        async with Simulator(scenario, speed=math.inf) as sim:
+            socket = await connect(sim.url, compression=None, max_queue=1, ping_interval=None)
+            for _ in range(10):
+                await ask(socket)
+            before = -1
+            while before < len(sim.sent):
+                before = len(sim.sent)
+                await asyncio.sleep(1)
+        assert "response.done" not in sim.sent[-1]
+        socket.transport.abort()
+        await socket.wait_closed()
+
+
+async def test_client_that_fails_to_shake_hands_is_no_error_of_the_server(caplog):
+    """
+    Somebody who looks whether the port is open, or speaks HTTP only, leaves no traceback.
+    """
+    async with Simulator() as sim:
+        for request in (b"", b"GET /v1/realtime HTTP/1.1\r\nHost: localhost\r\n\r\n"):
+            reader, writer = await asyncio.open_connection("127.0.0.1", sim.port)
+            writer.write(request)
+            writer.write_eof()
+            await reader.read()
+            writer.close()
+
+    assert [record for record in caplog.records if record.exc_info] == []
 
 
 async def test_connection_is_refused():

@@ -23,7 +23,7 @@ FORMATS = st.sampled_from([PCM16, AudioFormat(rate=16_000), AudioFormat(rate=8_0
 TEXTS = st.text(max_size=40).filter(str.strip)
 
 
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(TEXTS, FORMATS)
 def test_words_are_the_text_and_their_times_are_those_of_the_sound(text, audio_format):
     """
@@ -38,7 +38,7 @@ def test_words_are_the_text_and_their_times_are_those_of_the_sound(text, audio_f
     assert audio_format.duration_ms(len(speech.audio)) == speech.duration_ms == ends[-1]
 
 
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(TEXTS, FORMATS)
 def test_speech_tells_its_text(text, audio_format):
     """
@@ -49,7 +49,7 @@ def test_speech_tells_its_text(text, audio_format):
     assert spoken_text(audio, audio_format=audio_format) == text.strip()
 
 
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(st.integers(0, 5_000))
 def test_small_pieces_are_known_as_synthetic(start):
     """

@@ -48,6 +48,7 @@ def test_input_is_all_that_is_read():
     assert some.text > text_tokens("Be kind.")
 
 
+@settings(max_examples=40)
 @given(COUNTS, COUNTS, COUNTS, COUNTS, st.none() | COUNTS)
 def test_usage_adds_up(text, audio, image, made, cached):
     """
@@ -77,7 +78,7 @@ def test_limits_fill_up_again():
     assert later == {"requests": 999, "tokens": 250_000}
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(st.lists(st.tuples(st.integers(0, 10**9), st.floats(0, 1e9)), max_size=20))
 def test_limits_stay_within_themselves(takes):
     """

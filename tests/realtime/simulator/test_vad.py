@@ -32,7 +32,7 @@ def test_speech_is_found_where_it_is():
     assert heard == [SpeechStarted(700), SpeechStopped(2_220)]
 
 
-@settings(max_examples=40)
+@settings(max_examples=15)
 @given(st.lists(st.integers(1, 40_000), max_size=12))
 def test_result_does_not_depend_on_the_pieces(sizes):
     """

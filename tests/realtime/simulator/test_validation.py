@@ -321,7 +321,7 @@ def test_frame_that_is_no_message(frame, code):
     assert raised.value.code == code
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(st.sampled_from(GOOD), st.data())
 def test_nothing_but_a_refusal_comes_of_a_broken_message(message, data):
     """
