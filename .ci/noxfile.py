@@ -48,7 +48,8 @@ def tests(session: nox.Session) -> None:
 def lowest(session: nox.Session) -> None:
     """Run the tests with the oldest dependencies that setup.cfg allows."""
     session.chdir(ROOT)
-    requirements = config["options"]["install_requires"] + config["options.extras_require"]["cli"]
+    extras = config["options.extras_require"]
+    requirements = config["options"]["install_requires"] + extras["cli"] + extras["sim"]
     session.install(".[test]", *requirements.replace(">=", "==").split())
     session.run(*PYTEST, *session.posargs, env=FEWER_EXAMPLES)
 

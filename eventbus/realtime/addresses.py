@@ -67,5 +67,6 @@ def without_secrets(url: str) -> str:
     """Return *url* without what may be secret in it: the user, the password and the query."""
     front = url.partition("?")[0].partition("#")[0]
     scheme, separator, rest = front.partition("://")
-    host, slash, path = rest.partition("/")
-    return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}"
+    if not separator:  # no address, and so nobody knows what is what in it
+        return front.rpartition("@")[2]
+    return f"{scheme}{separator}{rest.rpartition('@')[2]}"

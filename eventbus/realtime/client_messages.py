@@ -103,14 +103,17 @@ def _put(session: dict[str, Any], path: tuple[str, ...], value: object) -> None:
 def merge_sessions(before: Mapping[str, Any], update: Mapping[str, Any]) -> dict[str, Any]:
     """Return the session that *before* is after *update*."""
     merged = {**before, **update}
-    audio = [session["audio"] for session in (before, update) if "audio" in session]
-    if audio:
-        sides = dict.fromkeys(direction for each in audio for direction in each)
-        merged["audio"] = {
-            side: {name: value for each in audio for name, value in each.get(side, {}).items()}
-            for side in sides
-        }
+    directions: dict[str, dict[str, Any]] = {}
+    for session in (before, update):  # one of them may be somebody's raw message
+        for direction, settings in _mapping(session.get("audio")).items():
+            directions.setdefault(direction, {}).update(_mapping(settings))
+    if directions:
+        merged["audio"] = directions
     return merged
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def session_update(session: Mapping[str, Any]) -> dict[str, Any]:

@@ -46,6 +46,7 @@ class RealtimeTurnDetectionConfig(TypedDict, total=False):
     silence_duration_ms: int
     threshold: float
     idle_timeout_ms: int | None
+    model_version: str
 
 
 class RealtimeAudioInputConfig(TypedDict, total=False):

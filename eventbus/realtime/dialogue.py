@@ -1,5 +1,5 @@
 """
-What goes on between a client and the service, as long as one of them remembers it.
+The two sides of a session: what comes is taken note of, what is to be sent becomes messages.
 
 `Dialogue` watches the events of a session, and makes messages of what is to be sent. It knows
 which response goes on, what was heard, which tools were called, and how the session is set; what
@@ -42,7 +42,7 @@ from .client_messages import (
     truncate_message,
     user_message,
 )
-from .interruption import Hearing, interrupts_responses, output_format
+from .interruption import Hearing, Interruption, interrupts_responses, output_format
 from .model import (
     RealtimeModelSendAudio,
     RealtimeModelSendEvent,
@@ -125,9 +125,10 @@ class Dialogue:
 
     async def begin(self) -> None:
         """A connection has begun: send the settings as they are by now, then what waits."""
-        kept = await self._keep_what_outlives()
+        kept, lost = self._empty_outbox()
         self._post.open(session_update(self._session), kept)
         self._post_response_create()
+        await self._report_unsent(lost)
 
     async def lose(self) -> None:
         """A connection is lost: forget its session, and end the turns that nobody will end."""
@@ -136,7 +137,7 @@ class Dialogue:
         self._interrupts = False
         self._lost_calls = dict.fromkeys([*self._lost_calls, *self._calls][-_MAX_CALLS:])
         self._calls.clear()
-        kept = await self._keep_what_outlives()
+        kept, lost = self._empty_outbox()
         unsent = [letter for letter in kept if letter.message["type"] == "response.create"]
         kept = [letter for letter in kept if letter not in unsent]
         # A wish for a response is one for an answer; what it answers has to go with it.
@@ -145,7 +146,8 @@ class Dialogue:
             self._post.put(letter)
         for letter in unsent if kept else ():
             self._sequencer.ask(letter.message)
-        if was_busy and not self._sequencer.is_waiting:
+        await self._report_unsent(lost)
+        if ongoing or (was_busy and not self._sequencer.is_waiting):
             why = RealtimeError("The connection was lost.", "connection_error", "connection_lost")
             for response_id in ongoing or (None,):
                 await self._emit(RealtimeModelTurnEndedEvent(response_id, "failed", why))
@@ -156,19 +158,22 @@ class Dialogue:
         if self._patience is not None:
             self._patience.cancel()
 
-    async def _keep_what_outlives(self) -> list[Letter]:
-        """Empty the outbox; return what means something in another session, report the rest."""
+    def _empty_outbox(self) -> tuple[list[Letter], list[str]]:
+        """Return what waited and means something in another session, and the types of the rest."""
         letters = self._post.clear()
         kept = [letter for letter in letters if letter.outlives_session]
         lost = {letter.message["type"] for letter in letters if not letter.outlives_session}
         lost.discard("session.update")  # the next one has it all
+        return kept, sorted(lost)
+
+    async def _report_unsent(self, lost: list[str]) -> None:
+        # When all is in its place again: whoever hears of it may send something.
         if lost:
             await self._report(
                 f"What waited for the lost connection means nothing to the next one, and was not "
-                f"sent: {', '.join(sorted(lost))}.",
+                f"sent: {', '.join(lost)}.",
                 "connecting again",
             )
-        return kept
 
     async def _report(self, problem: str, context: str) -> None:
         await self._emit(RealtimeModelExceptionEvent(RealtimeConnectionError(problem), context))
@@ -191,10 +196,8 @@ class Dialogue:
     def _watch_speech(self, _event: object, _raw: object) -> bool:
         # Speech that could not be read in full interrupts as well. When both of its events
         # come, the second finds nothing left to cut off or to cancel.
+        self._cut_off()
         self._hearing.fence(self._sequencer.ongoing)
-        cut = self._hearing.interrupt(self._loop.time())
-        if cut is not None and cut.audio_end_ms is not None:
-            self._post.post(truncate_message(cut.item_id, cut.content_index, cut.audio_end_ms))
         if not self._interrupts:
             self._post_cancel(None)
         return True
@@ -203,7 +206,9 @@ class Dialogue:
         response = raw.data.get("response")
         # A null there is a response outside of the conversation.
         is_beside = isinstance(response, Mapping) and response.get("conversation_id", "") is None
-        self._sequencer.on_created(event.response_id, is_beside=is_beside)
+        was_cancelled = self._sequencer.on_created(event.response_id, is_beside=is_beside)
+        if was_cancelled and event.response_id is not None:
+            self._hearing.fence((event.response_id,))
         return True
 
     def _watch_turn_ended(self, event: RealtimeModelTurnEndedEvent, _raw: object) -> bool:
@@ -288,13 +293,11 @@ class Dialogue:
         _check_interrupt(event)
         cut = None
         if not event.cancel_response_only:
-            fenced = self._sequencer.ongoing if event.response_id is None else (event.response_id,)
-            cut = self._hearing.interrupt(self._loop.time(), event.response_id)
-            if event.playback_only and event.response_id is None:
-                fenced = () if cut is None else (cut.response_id,)
-            self._hearing.fence(fenced)
-        if cut is not None and cut.audio_end_ms is not None:
-            self._post.post(truncate_message(cut.item_id, cut.content_index, cut.audio_end_ms))
+            cut = self._cut_off(event.response_id)
+            if event.response_id is not None:
+                self._hearing.fence((event.response_id,))
+            elif not event.playback_only:
+                self._hearing.fence(self._sequencer.ongoing)
         must_cancel = (
             event.cancel_response_only or event.force_response_cancel or not self._interrupts
         )
@@ -302,6 +305,13 @@ class Dialogue:
             self._post_cancel(event.response_id)
         if cut is not None:
             await self._emit(RealtimeModelAudioInterruptedEvent(cut.item_id, cut.content_index))
+
+    def _cut_off(self, response_id: str | None = None) -> Interruption | None:
+        """Cut off what is left to be heard, and tell the service where, if some of it was."""
+        cut = self._hearing.interrupt(self._loop.time(), response_id)
+        if cut is not None and cut.audio_end_ms is not None:
+            self._post.post(truncate_message(cut.item_id, cut.content_index, cut.audio_end_ms))
+        return cut
 
     async def _send_session_update(self, event: RealtimeModelSendSessionUpdate) -> None:
         model = event.session_settings.get("model_name")

@@ -12,8 +12,9 @@ Rules
   down, and never at more than was received: the service refuses a truncation past the end.
   Parts that wait behind it are never named. They were not heard at all, but the service has
   no word for that; what it is told is where the user stopped listening.
-* What was cut off is over: a player that still reports it changes nothing.
-* Audio of a *fenced* response is late, and isn't received any more.
+* What was cut off is over: a player that still reports it changes nothing, and its responses
+  are *fenced*, even if the service has said that they are done.
+* Audio of a fenced response is late, and isn't received any more.
 
 Theory of operation
 -------------------
@@ -134,6 +135,8 @@ class Hearing:
         """
         Cut off what is left to be heard, and return where; None if nothing is.
 
+        The responses that it belongs to are fenced.
+
         Args:
             response_id: Cut off only what belongs to this response.
         """
@@ -142,13 +145,14 @@ class Hearing:
         if not cut:
             return None
         first = cut[0]
-        is_audible = heard_ms is not None and first is left[0]
-        end_ms = (
-            int(round(heard_ms, _DIGITS_OF_MS)) if is_audible and heard_ms is not None else None
-        )
+        end_ms = None
+        if heard_ms is not None and first is left[0]:
+            end_ms = int(round(heard_ms, _DIGITS_OF_MS))
+            if self._tracker is not None:
+                self._tracker.on_interrupted()
+        self._forget_what_is_before(left[0])
         self._forget(cut, end_ms or 0, now)
-        if is_audible and self._tracker is not None:
-            self._tracker.on_interrupted()
+        self.fence(part.response_id for part in cut)
         return Interruption(first.item_id, first.content_index, first.response_id, end_ms)
 
     def reset(self) -> None:
@@ -164,6 +168,11 @@ class Hearing:
             del self._parts[next(iter(self._parts))]
         self._parts[part.item_id, part.content_index] = part
         return part
+
+    def _forget_what_is_before(self, first_left: _Part) -> None:
+        # Once the player has been interrupted, it no longer tells that these were heard.
+        while (part := next(iter(self._parts.values()))) is not first_left:
+            del self._parts[part.item_id, part.content_index]
 
     def _forget(self, cut: list[_Part], heard_ms: float, now: float) -> None:
         unheard_ms = sum(part.received_ms for part in cut) - heard_ms

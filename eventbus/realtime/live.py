@@ -23,7 +23,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 import anyio
 import attrs
@@ -40,6 +40,7 @@ from .posting import Connection, Post
 from .reconnecting import CLEAN_CODES, NO_CLOSE_FRAME, ReconnectPolicy
 
 if TYPE_CHECKING:
+    from ..events import RealtimeModelEvent
     from .listeners import Listeners
     from .model import RealtimeModelConfig, RealtimeModelSendEvent
 
@@ -123,7 +124,6 @@ class Live:
         self._dialing = dialing
         self._tuning = tuning
         self._listeners = listeners
-        self._emit = listeners.emit
         self._loop = asyncio.get_running_loop()
         self._post = Post(max_bytes=tuning.max_buffered_bytes, send_timeout=tuning.send_timeout)
         self._dialogue = Dialogue(
@@ -131,7 +131,7 @@ class Live:
             model=dialing.model,
             tracker=options.get("playback_tracker"),
             post=self._post,
-            emit=listeners.emit,
+            emit=self._emit,
             response_timeout=tuning.response_timeout,
         )
         self._opened: asyncio.Future[None] = self._loop.create_future()
@@ -202,8 +202,8 @@ class Live:
             self._is_ending = True
             self._post.close()
             self._dialogue.end()
-            await self._emit_status("disconnected")
-            await self._emit(RealtimeModelEndOfStreamEvent())
+            await self._listeners.emit(RealtimeModelConnectionStatusEvent("disconnected"))
+            await self._listeners.emit(RealtimeModelEndOfStreamEvent())
 
     async def _connect_and_stay(self) -> None:
         connection: Connection | None = await self._dialing.open()
@@ -282,7 +282,11 @@ class Live:
             await self._emit(RealtimeModelExceptionEvent(error, "the connection"))
         await self._dialogue.lose()
 
-    async def _emit_status(self, status: Any) -> None:
+    async def _emit(self, event: RealtimeModelEvent) -> None:
+        if not self._is_closing:
+            await self._listeners.emit(event)
+
+    async def _emit_status(self, status: Literal["connecting", "connected"]) -> None:
         await self._emit(RealtimeModelConnectionStatusEvent(status))
 
     async def _read(self, connection: Connection) -> End:

@@ -7,6 +7,7 @@ Names are those of the openai-agents SDK (``agents.realtime.model``). What diffe
 * A listener that raises is logged and reported; neither the model nor another listener stops.
 * `RealtimeModelListener.on_sent` sees what goes to the service.
 * A `RealtimeModelNowaitListener` is called, not awaited.
+* There is no ``send_event_if``, which guardrails there have use for.
 """
 
 from __future__ import annotations

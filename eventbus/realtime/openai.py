@@ -21,7 +21,7 @@ import inspect
 import os
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -43,7 +43,9 @@ from .reconnecting import NO_CLOSE_FRAME, TLS_FAILURE, ReconnectPolicy
 
 try:
     import openai
+    import openai.resources.realtime.realtime  # else it is loaded while the first session waits
     import websockets
+    import websockets.asyncio.client  # the same
 except ModuleNotFoundError as exc:
     if exc.name not in {"openai", "websockets"}:  # what they need isn't ours to explain
         raise
@@ -59,6 +61,8 @@ DEFAULT_MODEL: Final = "gpt-realtime"
 """The model, where neither the settings nor the URL name one."""
 
 _FRAMING_BYTES: Final = 64 * 1024  # a frame that the decoder refuses doesn't end the connection
+
+_MIN_SECRET: Final = 6  # what is shorter keeps no secret, and may be part of any word
 
 _ENVIRONMENT: Final = ("OPENAI_BASE_URL", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_ADMIN_KEY")
 
@@ -224,7 +228,7 @@ class _Dialing:
     _given_client: openai.AsyncOpenAI | None = attrs.field(repr=False)
     _open_timeout: float = attrs.field(repr=False)
     _websocket_options: Mapping[str, Any] = attrs.field(repr=False)
-    _secrets: list[str] = attrs.field(factory=list, init=False, repr=False)
+    _secrets: list[object] = attrs.field(factory=list, init=False, repr=False)
 
     @property
     def ended(self) -> type[Exception]:
@@ -242,33 +246,43 @@ class _Dialing:
         return End(close.code, _withhold(close.reason, self._secrets))
 
     async def open(self) -> AsyncRealtimeConnection:
-        """Open a connection; raises RealtimeConnectionError, with nothing chained that tells."""
+        """Open a connection; raises RealtimeConnectionError, with nothing in it that tells."""
+        opened = await self._attempt()
+        if isinstance(opened, RealtimeConnectionError):
+            # From here, as a traceback may be shown with the variables of its frames, and not
+            # while the cause is being handled: it would be chained, with all that it holds.
+            raise opened
+        return opened
+
+    async def _attempt(self) -> AsyncRealtimeConnection | RealtimeConnectionError:
+        """Return a connection, or why there is none."""
         headers = dict(self._options.get("headers") or {})
-        self._secrets[:] = headers.values()
+        # A value such as "Bearer …" may be quoted without its first word.
+        self._secrets[:] = [word for value in headers.values() for word in str(value).split()]
         try:
+            _check_headers(headers)
             key = await self._key(headers)
-            if key is not None:
-                self._secrets.append(key)
-            manager = self._client(key).realtime.connect(
+            client = self._client(key)
+            self._secrets.append(client.api_key)
+            manager = client.realtime.connect(
                 model=self.model if self.model is not None else openai.omit,
                 call_id=self._options.get("call_id", openai.omit),
                 extra_headers=cast("Any", self._headers(headers)),
                 websocket_connection_options=cast("Any", dict(self._websocket_options)),
             )
-            return await manager.enter()
-        except RealtimeConnectionError:
-            raise
+            connection = await manager.enter()
+        except RealtimeConnectionError as exc:
+            return exc.with_traceback(None)
         except Exception as exc:  # noqa: BLE001  # from the SDK, websockets, ssl and the system
-            failure = _explain(exc, self.shown, self._open_timeout, self._secrets)
-        # Outside: an exception that is being handled would be chained, with all that it holds.
-        raise failure
+            return _explain(exc, self.shown, self._open_timeout, self._secrets)
+        self._secrets.append(client.api_key)  # it may have come from a function by now
+        return connection
 
     async def _key(self, headers: Mapping[str, str]) -> str | None:
         """Return the key, None if there is no need for one of ours."""
         given = self._options.get("api_key")
         if callable(given):
-            returned = given()
-            given = await returned if inspect.isawaitable(returned) else returned
+            given = await _call(given)
         if given is None and (self._given_client is not None or _authenticate(headers)):
             return None
         key = given if given is not None else os.environ.get("OPENAI_API_KEY")
@@ -278,7 +292,7 @@ class _Dialing:
                 f"OPENAI_API_KEY."
             )
             raise RealtimeConnectionError(msg)
-        if not isinstance(key, str) or not key.isascii() or not key.isprintable() or " " in key:
+        if not _is_printable(key) or " " in key:
             msg = (
                 "The API key has a character that no key has, often a line break at its end; "
                 "check where it comes from."
@@ -336,6 +350,31 @@ def _check_asyncio() -> None:
     raise RealtimeConnectionError(msg)
 
 
+async def _call(provider: Callable[[], str | Awaitable[str]]) -> str:
+    try:
+        returned = provider()
+        return await returned if inspect.isawaitable(returned) else returned
+    except Exception as exc:  # noqa: BLE001  # it is the application's
+        # Not a word of it, nor the exception itself: it may well have the key.
+        failure = type(exc).__qualname__
+    msg = f"The function that gives the API key has failed ({failure}); call it to see why."
+    raise RealtimeConnectionError(msg)
+
+
+def _check_headers(headers: Mapping[str, str]) -> None:
+    for name, value in headers.items():
+        if not _is_printable(name) or not _is_printable(value):
+            msg = (
+                "A header has a character that no header has, often a line break at the end of a "
+                "key; check where it comes from."
+            )
+            raise RealtimeConnectionError(msg)
+
+
+def _is_printable(value: object) -> bool:
+    return isinstance(value, str) and value.isascii() and value.isprintable()
+
+
 def _authenticate(headers: Mapping[str, str]) -> bool:
     return any(name.lower() in {"authorization", "api-key"} for name in headers)
 
@@ -360,7 +399,7 @@ def _shown_url(client: openai.AsyncOpenAI) -> str:
 
 
 def _explain(
-    exc: Exception, shown: str, timeout: float, secrets: list[str]
+    exc: Exception, shown: str, timeout: float, secrets: Iterable[object]
 ) -> RealtimeConnectionError:
     """Return the error that tells what went wrong, and what to do; never what was sent."""
     code: int | None = None
@@ -390,15 +429,18 @@ def _explain(
         told = f"What answers at {shown} is no realtime service; check the URL, and any proxy."
     else:
         reason = type(exc).__qualname__
-        told = f"{shown} could not be connected to ({reason}: {exc}); check the options."
-    told, reason = _withhold(told, secrets), _withhold(reason, secrets)
+        # These say what to install, to set or to correct. Any other one may say anything.
+        is_telling = isinstance(exc, (ImportError, TypeError, openai.OpenAIError))
+        text = f": {_withhold(str(exc), secrets)}" if is_telling else ""
+        told = f"{shown} could not be connected to ({reason}{text}); check the options."
     return RealtimeConnectionError(told, code=code, reason=reason)
 
 
-def _withhold(text: str, secrets: list[str]) -> str:
+def _withhold(text: str, secrets: Iterable[object]) -> str:
     """Return *text*, which is somebody else's, as one line without what must not be in it."""
-    for secret in filter(None, secrets):
-        text = text.replace(secret, "<withheld>")
+    for secret in secrets:
+        if isinstance(secret, str) and len(secret) >= _MIN_SECRET:
+            text = text.replace(secret, "<withheld>")
     return " ".join(text.split())
 
 
@@ -408,6 +450,11 @@ def _explain_os(exc: OSError, shown: str) -> tuple[str, str]:
     if isinstance(exc, ConnectionRefusedError):
         reason = "connection refused"
         return reason, f"Nothing listens at {shown}; check host and port, or start the server."
+    if isinstance(exc, ConnectionResetError):
+        told = (
+            f"What answers at {shown} hangs up; check the URL, and whether it is wss:// or ws://."
+        )
+        return "connection reset", told
     reason = exc.strerror or "unreachable"
     return reason, f"{shown} can't be reached ({reason}); check the URL and the network."
 

@@ -121,12 +121,15 @@ class ResponseSequencer:
         self._sent = self._waiting.pop(False, None) or self._waiting.pop(True)
         return self._sent.message
 
-    def on_created(self, response_id: str | None, *, is_beside: bool = False) -> None:
+    def on_created(self, response_id: str | None, *, is_beside: bool = False) -> bool:
         """
         Note that a response has begun: what was asked for, or one of the service's own.
 
         Args:
             is_beside: Whether it is none of the conversation's.
+
+        Returns:
+            Whether it was cancelled when it was on its way.
         """
         self._is_refused = False
         if not is_beside:
@@ -143,6 +146,7 @@ class ResponseSequencer:
                 del self._answered[next(iter(self._answered))]
         if len(self._active) > _MAX_REMEMBERED:
             del self._active[next(iter(self._active))]
+        return sent is not None and sent.is_cancelled
 
     def on_done(self, response_id: str | None) -> None:
         """Note that a response is over; None if it isn't known which."""
@@ -196,19 +200,6 @@ class ResponseSequencer:
             message["response_id"] = response_id
         return message
 
-    def _wait_again(self, wish: _Wish) -> None:
-        waiting = self._waiting.get(wish.is_beside)
-        if waiting is None or (wish.has_parameters and not waiting.has_parameters):
-            self._waiting[wish.is_beside] = wish
-        # Not at once: whatever is going on must be heard of first.
-        self._is_refused = not self._active
-
-    def _cancel_sent(self) -> dict[str, Any] | None:
-        if self._sent is None or self._sent.is_cancelled:
-            return None
-        self._sent.is_cancelled = True  # the service reads the one before the other
-        return {"type": "response.cancel"}
-
     def reset(self, *, keep_waiting: bool = False) -> None:
         """
         Release everything, as the connection has ended.
@@ -224,3 +215,17 @@ class ResponseSequencer:
         self._done.clear()
         if not keep_waiting:
             self._waiting.clear()
+
+    def _wait_again(self, wish: _Wish) -> None:
+        waiting = self._waiting.get(wish.is_beside)
+        if waiting is None or (wish.has_parameters and not waiting.has_parameters):
+            self._waiting[wish.is_beside] = wish
+        # Not at once: whatever is going on must be heard of first.
+        self._is_refused = not self._active
+
+    def _cancel_sent(self) -> dict[str, Any] | None:
+        # One beside the conversation isn't meant, nor would the service find it without its id.
+        if self._sent is None or self._sent.is_cancelled or self._sent.is_beside:
+            return None
+        self._sent.is_cancelled = True  # the service reads the one before the other
+        return {"type": "response.cancel"}

@@ -56,6 +56,20 @@ def test_secrets_of_an_address_are_not_shown(url):
     assert shown == "secret" or "secret" not in shown
 
 
+@pytest.mark.parametrize(
+    "url",
+    ["user:secret@h/v1", "//user:secret@h", "https:/user:secret@h/v1", "wss://u:secret/x@h/v1"],
+)
+def test_secrets_of_what_is_no_address_are_not_shown(url):
+    """
+    A slip of the pen doesn't make a password public.
+    """
+    with pytest.raises(RealtimeConnectionError) as caught:
+        Address.of(url)
+
+    assert "secret" not in str(caught.value)
+
+
 def test_repr_shows_no_secret():
     """
     An address may be part of what is logged.

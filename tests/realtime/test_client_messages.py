@@ -176,6 +176,16 @@ def test_audio_is_sent_as_it_is(audio):
     assert base64.b64decode(message["audio"]) == audio
 
 
+@pytest.mark.parametrize("audio", [None, [], {"output": None}, {"output": 3}])
+def test_raw_session_may_have_anything_for_its_audio(audio):
+    """
+    It has been sent already, and what was set before holds.
+    """
+    before = {"audio": {"output": {"voice": "marin"}}}
+
+    assert merge_sessions(before, {"audio": audio})["audio"] == before["audio"]
+
+
 def test_raw_message_is_sent_as_it_is():
     """
     Its type, and its other fields beside it.

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventbus.realtime.audio import G711_ULAW, PCM16
+from eventbus.realtime.audio import G711_ALAW, G711_ULAW, PCM16, AudioFormat
 from eventbus.realtime.interruption import (
     Hearing,
     Interruption,
@@ -268,38 +268,97 @@ def test_long_session_remembers_a_bounded_number_of_things(hearing):
     assert len(hearing._fenced) <= 256
 
 
+def test_what_was_cut_off_is_fenced_though_it_was_done(hearing):
+    """
+    Audio comes faster than it is heard, so that a response may be over when it is interrupted.
+    """
+    hearing.on_audio("r", "a", 0, SECOND, now=0.0)
+    hearing.on_audio("r2", "b", 0, SECOND, now=0.0)
+    hearing.on_response_done("r")
+    hearing.interrupt(0.5)
+
+    assert not hearing.on_audio("r", "a", 0, SECOND, now=0.6)
+    assert not hearing.on_audio("r2", "b", 0, SECOND, now=0.6)
+
+
+def test_what_was_heard_before_is_not_named_when_nothing_plays(tracked, tracker):
+    """
+    After an interruption the tracker knows of no item; those before it were heard all the same.
+    """
+    tracked.on_audio("r", "a", 0, SECOND, now=0.0)
+    tracked.on_audio("r2", "b", 0, SECOND, now=0.0)
+    tracker.on_play_ms("b", 0, 100)
+    tracked.interrupt(0.1)
+
+    assert tracked.interrupt(0.2) is None
+    tracked.on_audio("r3", "c", 0, SECOND, now=0.3)
+    assert tracked.interrupt(0.4) == Interruption("c", 0, "r3", None)
+
+
+FORMATS = st.sampled_from(
+    [G711_ULAW, G711_ALAW, *(AudioFormat(rate=rate) for rate in (8_000, 16_000, 24_000, 48_000))]
+)
 PIECES = st.lists(
-    st.tuples(st.sampled_from("abc"), st.integers(1, 4800), st.floats(0, 0.2)), max_size=20
+    st.tuples(st.booleans(), st.integers(0, 2_000), st.floats(0, 2)), min_size=1, max_size=20
 )
 
 
-@given(PIECES, st.floats(0, 3))
-def test_truncation_exceeds_neither_what_was_received_nor_what_can_have_been_heard(pieces, rest):
+def play(arrivals, now):
     """
-    Whatever comes when, an interruption names a part that came, at most at its length, and at
-    most at the time since it came.
+    Return how many milliseconds of each item were heard: what came is played in real time.
+    """
+    heard: dict[str, float] = {}
+    free_at = 0.0
+    for arrived_at, item, duration in arrivals:
+        begins_at = max(arrived_at, free_at)
+        free_at = begins_at + duration
+        heard[item] = heard.get(item, 0) + 1000 * max(min(now, free_at) - begins_at, 0)
+    return heard
+
+
+@given(FORMATS, PIECES, st.floats(0, 5), st.booleans())
+def test_truncation_is_where_a_player_would_be(audio_format, pieces, rest, is_done):
+    """
+    The item is the first one that isn't heard in full, and the last one while more may come; the
+    place is what was heard of it, to the millisecond, and never more.
     """
     hearing = Hearing()
+    hearing.set_format(audio_format)
     now = 100.0
-    received: dict[str, int] = {}
-    first: dict[str, float] = {}
-    for item, size, pause in pieces:
+    arrivals: list[tuple[float, str, float]] = []
+    received: dict[str, float] = {}
+    item = 0
+    for is_next, length_ms, pause in pieces:
         now += pause
-        hearing.on_audio("r", item, 0, size, now)
-        received[item] = received.get(item, 0) + size
-        first.setdefault(item, now)
+        if is_next:
+            hearing.on_audio_done(str(item), 0)
+            item += 1
+        size = audio_format.byte_count(length_ms)
+        hearing.on_audio("r", str(item), 0, size, now)
+        arrivals.append((now, str(item), audio_format.duration_ms(size) / 1000))
+        received[str(item)] = received.get(str(item), 0) + audio_format.duration_ms(size)
+    if is_done:
+        hearing.on_response_done("r")
+    now += rest
+    heard = play(arrivals, now)
+    audible = [each for each in received if heard[each] < received[each] - 0.001]
+    if not audible and not is_done:
+        audible = [str(item)]
 
-    cut = hearing.interrupt(now + rest)
+    cut = hearing.interrupt(now)
 
-    if cut is None:
-        assert not pieces
-    else:
+    assert (cut and cut.item_id) == (audible[0] if audible else None)
+    if cut is not None:
         assert cut.audio_end_ms is not None
-        assert 0 <= cut.audio_end_ms <= received[cut.item_id] / 48
-        assert cut.audio_end_ms <= (now + rest - first[cut.item_id]) * 1000 + 0.001
+        assert heard[cut.item_id] - 1.001 < cut.audio_end_ms <= heard[cut.item_id] + 0.001
+        assert cut.audio_end_ms <= received[cut.item_id]
+    assert hearing.interrupt(now) is None
 
 
-@given(PIECES, st.sampled_from("abcd"), st.floats(0, 1000))
+ARRIVALS = st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 4800)), max_size=20)
+
+
+@given(ARRIVALS, st.sampled_from("abcd"), st.floats(0, 1000))
 def test_truncation_follows_the_tracker(pieces, playing, elapsed_ms):
     """
     With a tracker, the part that it says is named, or none is, and at most at what it says.
@@ -307,7 +366,7 @@ def test_truncation_follows_the_tracker(pieces, playing, elapsed_ms):
     tracker = RealtimePlaybackTracker()
     hearing = Hearing(tracker)
     received: dict[str, int] = {}
-    for item, size, _ in pieces:
+    for item, size in pieces:
         hearing.on_audio("r", item, 0, size, 0.0)
         received[item] = received.get(item, 0) + size
     tracker.on_play_ms(playing, 0, elapsed_ms)

@@ -5,8 +5,10 @@ import pytest
 from eventbus import EventBus
 from eventbus.events import RealtimeModelTurnStartedEvent
 from eventbus.realtime import RealtimeModel, RealtimeModelListener
-from eventbus.realtime.model import RealtimeModelNowaitListener
+from eventbus.realtime.model import RealtimeModelConfig, RealtimeModelNowaitListener
+from eventbus.realtime.playback import RealtimePlaybackState
 from eventbus.testing import capture
+from tests.realtime.agents_source import declared_in
 
 EVENT = RealtimeModelTurnStartedEvent("r1")
 
@@ -110,3 +112,13 @@ def test_taking_note_of_what_is_sent_is_optional():
         async def on_event(self, event): ...
 
     assert Listener().on_sent({"type": "x"}) is None
+
+
+def test_names_are_those_of_openai_agents():
+    """
+    A configuration of theirs is one of ours, and so is what a tracker says.
+    """
+    there = declared_in("model")
+
+    assert set(RealtimeModelConfig.__annotations__) == set(there["RealtimeModelConfig"])
+    assert set(RealtimePlaybackState.__annotations__) == set(there["RealtimePlaybackState"])

@@ -1,9 +1,5 @@
 from __future__ import annotations
 
-import ast
-import importlib.util
-from pathlib import Path
-
 import attrs
 import pytest
 
@@ -16,6 +12,13 @@ from eventbus.realtime import (
     RealtimeModelSendToolOutput,
     RealtimeModelSendUserInput,
 )
+from eventbus.realtime.model_inputs import (
+    RealtimeModelInputImageContent,
+    RealtimeModelInputTextContent,
+    RealtimeModelRawClientMessage,
+    RealtimeModelUserInputMessage,
+)
+from tests.realtime.agents_source import declared_in
 
 REQUESTS = (
     RealtimeModelSendAudio,
@@ -43,29 +46,35 @@ def test_repr_shows_no_content(request_):
     assert "secret" not in repr(request_)
 
 
-def fields_there():
-    """
-    Return the fields of each of openai-agents' classes; read, as importing it takes seconds.
-    """
-    spec = importlib.util.find_spec("agents")
-    if spec is None or not spec.submodule_search_locations:
-        pytest.skip("openai-agents is not installed")
-    path = Path(spec.submodule_search_locations[0], "realtime", "model_inputs.py")
-    classes = [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.ClassDef)]
-    return {
-        each.name: [field.target.id for field in each.body if isinstance(field, ast.AnnAssign)]
-        for each in classes
-    }
-
-
 def test_fields_are_those_of_openai_agents():
     """
-    Who comes from there finds each request under its name, with its fields in their order.
+    Who comes from there finds each request under its name, with its fields in their order, and
+    with their defaults.
     """
-    there = fields_there()
+    there = declared_in("model_inputs")
     for ours in REQUESTS:
-        expected = there[ours.__name__]
-        assert [field.name for field in attrs.fields(ours)][: len(expected)] == expected
+        fields = [(each.name, each.default) for each in attrs.fields(ours)]
+        expected = [
+            (name, attrs.NOTHING if default is ... else default)
+            for name, default in there[ours.__name__].items()
+        ]
+        assert fields == expected
+
+
+@pytest.mark.parametrize(
+    "ours",
+    [
+        RealtimeModelInputImageContent,
+        RealtimeModelInputTextContent,
+        RealtimeModelRawClientMessage,
+        RealtimeModelUserInputMessage,
+    ],
+)
+def test_keys_are_those_of_openai_agents(ours):
+    """
+    The mappings that are part of a request have the same keys.
+    """
+    assert set(ours.__annotations__) == set(declared_in("model_inputs")[ours.__name__])
 
 
 def test_requests_are_values():

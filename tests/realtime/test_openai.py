@@ -1,5 +1,7 @@
 """
 The model over a real socket, and with it `live`, `dialogue` and `posting`, which it is made of.
+
+What `live` does when a connection is lost, wherever that is, needs no socket: `test_live`.
 """
 
 from __future__ import annotations
@@ -483,7 +485,9 @@ async def test_port_at_which_nothing_listens_is_told():
         (TimeoutError(), "within 10 s"),
         (ssl.SSLCertVerificationError(1, "certificate verify failed"), "TLS"),
         (EOFError("hung up"), "no realtime service"),
-        (RuntimeError(f"with {KEY} in it"), "<withheld>"),
+        (ConnectionResetError(), "hangs up"),
+        (RuntimeError(f"with {KEY} in it"), r"connected to \(RuntimeError\); check"),
+        (TypeError(f"with {KEY} in it"), "<withheld>"),
         (openai.OpenAIError("no way"), "no way"),
     ],
 )
@@ -521,7 +525,7 @@ async def answering(answer):
 
 
 @pytest.mark.parametrize("answer", [b"", b"220 mail.example ESMTP\r\n\r\n", b"\x15\x03\x01"])
-@pytest.mark.parametrize(("scheme", "told"), [("ws", "no realtime service"), ("wss", "TLS|reach")])
+@pytest.mark.parametrize(("scheme", "told"), [("ws", "no realtime service"), ("wss", "TLS|wss")])
 async def test_server_of_another_kind_is_told(answer, scheme, told):
     """
     What answers, but not as a WebSocket or with TLS, is another cause than silence.
@@ -566,6 +570,66 @@ async def test_key_that_no_header_can_have_is_told_without_it(key):
         await OpenAIRealtimeModel().connect({"api_key": key, "url": "ws://127.0.0.1:1/v1"})
 
     assert key.strip() not in shown(caught.value)
+
+
+async def refuse_key():
+    raise LookupError(f"{KEY} has expired")
+
+
+async def test_function_that_gives_no_key_is_told_without_its_words(bus):
+    """
+    What it says may be the key itself.
+    """
+    with pytest.raises(RealtimeConnectionError, match="LookupError") as caught:
+        await OpenAIRealtimeModel().connect({"api_key": refuse_key, "url": "ws://127.0.0.1:1/v1"})
+
+    assert KEY not in shown(caught.value)
+
+
+async def test_header_that_none_can_be_is_told_without_it():
+    """
+    A key in a header has a line break at its end as often as any.
+    """
+    options = {"headers": {"api-key": f"{KEY}\n"}, "url": "ws://127.0.0.1:1/v1"}
+    with pytest.raises(RealtimeConnectionError, match="line break") as caught:
+        await OpenAIRealtimeModel().connect(options)
+
+    assert KEY not in shown(caught.value)
+
+
+async def test_variables_of_our_frames_keep_the_key():
+    """
+    Some tools print them with a traceback; only what was given to `connect` is in its frame.
+    """
+    url = f"ws://127.0.0.1:{closed_port()}/v1/realtime"
+    with pytest.raises(RealtimeConnectionError) as caught:
+        await OpenAIRealtimeModel().connect({"api_key": KEY, "url": url})
+
+    told = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    ours = [frame for frame in told.stack if "eventbus" in frame.filename]
+    names = {frame.name for frame in ours if KEY in repr(frame.locals)}
+    assert "open" in {frame.name for frame in ours}
+    assert not names - {"connect", "test_variables_of_our_frames_keep_the_key"}
+
+
+async def test_close_reason_that_quotes_the_key_of_a_client_is_told_without_it(bus, captured):
+    """
+    The key needn't have passed through our hands.
+    """
+
+    async def script(peer):
+        await peer.connection.close(4001, f"Incorrect API key: {KEY}. Ask for a key.")
+
+    async with scripted_server(script) as server:
+        base_url = f"http://127.0.0.1:{server.port}/v1"
+        async with openai.AsyncOpenAI(api_key=KEY, base_url=base_url) as client:
+            model = OpenAIRealtimeModel(client=client)
+            model.attach(bus)
+            await model.connect({"headers": {"x-short": "k"}})
+            await captured.wait_for(RealtimeModelEndOfStreamEvent)
+
+    (report,) = (e for e in captured.events if isinstance(e, RealtimeModelExceptionEvent))
+    assert report.exception.reason == "Incorrect API key: <withheld>. Ask for a key."
 
 
 def read_key():

@@ -299,7 +299,7 @@ def test_create_on_its_way_can_be_cancelled(sequencer):
 
     assert sequencer.cancel() == {"type": "response.cancel"}
     assert sequencer.cancel() is None
-    sequencer.on_created("r1")
+    assert sequencer.on_created("r1")
     assert sequencer.cancel("r1") is None
 
 
@@ -307,7 +307,11 @@ def test_response_beside_the_conversation_is_cancelled_by_name_only(sequencer):
     """
     It isn't what is heard, and speech doesn't interrupt it.
     """
-    sequencer.on_created("aside", is_beside=True)
+    sequencer.ask(BESIDE)
+    sequencer.take()
+    assert sequencer.cancel() is None
+
+    assert not sequencer.on_created("aside", is_beside=True)
 
     assert sequencer.ongoing == ()
     assert sequencer.cancel() is None
