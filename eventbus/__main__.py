@@ -12,6 +12,8 @@ except ModuleNotFoundError as exc:
     if exc.name not in {"click", "rich"}:
         raise
     sys.exit(str(exc))  # whoever types a command wants the remedy, and no traceback
+except KeyboardInterrupt:  # whoever ends it at once, too
+    sys.exit(130)
 
 __all__ = ["main"]
 

@@ -5,8 +5,8 @@ One module per command, each with a ``command``, which `lazy` imports when it is
 need extras of its own. What they share is in the modules beside them.
 
 * Everybody's: `options` reads arguments, `apps` finds the user's handlers and tools, `recorder`
-  watches what happens on their bus, `places` says where, and `summary`, `show` and `console` are
-  for whoever looks at it. `exits` has the exit codes.
+  watches what happens on their bus, `places` says where, and `summary`, `show`, `console` and
+  `escaping` are for whoever looks at it. `exits` has the exit codes.
 * A file of frames: `frames` reads it, `pacing` says when a frame is due, `player` runs it over a
   bus, and `bad_lines` tells what could not be read.
 * A live session: `live` runs it, `activity` knows when it is over, `captions` shows it. `sound`

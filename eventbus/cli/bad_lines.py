@@ -10,7 +10,7 @@ from typing import Final
 
 import click
 
-from .console import printable
+from .escaping import printable
 from .frames import BadLine
 
 __all__ = ["BadLines"]

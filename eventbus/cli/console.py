@@ -20,7 +20,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["Bar", "LiveScreen", "Output", "PlainScreen", "Screen", "console_for", "printable"]
+from .escaping import printable
+
+__all__ = ["Bar", "LiveScreen", "Output", "PlainScreen", "Screen", "console_for"]
 
 _PATIENCE: Final = 1.0
 """Seconds before a progress bar appears."""
@@ -40,13 +42,6 @@ def console_for(file: TextIO) -> Console:
         highlight=False,
         markup=False,
     )
-
-
-def printable(text: str) -> str:
-    """Return *text* with control characters escaped: it may come from anybody."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class Output:

@@ -5,11 +5,14 @@ How a command ends: its exit codes, and the one line that says why.
 from __future__ import annotations
 
 import enum
+from typing import TYPE_CHECKING
 
 import click
 
-from .console import printable
-from .recorder import Summary
+from .escaping import printable
+
+if TYPE_CHECKING:  # else the help would import all that watches a bus
+    from .recorder import Summary
 
 __all__ = ["BadInput", "ExitCode", "NoConnection", "exit_code"]
 
@@ -19,8 +22,8 @@ class ExitCode(enum.IntEnum):
     What a command tells whoever started it.
 
     If several apply, 130 goes before 4, 4 before 3, and 3 before 5: a crash may come of a line
-    that is missing. 1 is for output that can't be written; 2, which is for wrong arguments, is
-    click's to give.
+    that is missing. 1 is for output that can't be written, and for an extra that isn't installed;
+    2, which is for wrong arguments, is click's to give.
     """
 
     OK = 0

@@ -25,7 +25,8 @@ from ..handlers import Context
 from ..realtime.events import RealtimeModelRawClientEvent
 from ..realtime.proxy import RealtimeProxy
 from .apps import load_app
-from .console import Output, printable
+from .console import Output
+from .escaping import printable
 from .exits import NoConnection, exit_code
 from .recorder import Recorder, Summary
 from .show import event_line

@@ -105,7 +105,8 @@ class Summary:
         calls: By handler, in the order of their first calls.
         crashes: By handler and kind, in the order of the first of each.
         published: Events that were published, those that a middleware kept back included.
-        crashed: Calls that failed; more than *crashes* tells if the app hid some.
+        crashed: Calls that failed, of handlers and of tools; more than *crashes* tells if the app
+            hid some.
         dropped: Events that handlers did not get because their mailbox was full.
         dropped_by: The handlers whose mailbox was full.
         purged: Events that handlers did not get because what came after them made them obsolete.
@@ -180,6 +181,7 @@ class Recorder:
         self._run_ns: dict[str, array[int]] = {}
         self._crashes: dict[tuple[object, ...], CrashSummary] = {}
         self._dropped_by: dict[str, bool] = {}
+        self._left_out = 0
 
     @contextlib.contextmanager
     def recording(self) -> Iterator[None]:
@@ -232,8 +234,9 @@ class Recorder:
             ),
             calls=tuple(_sum_up(name, run_ns) for name, run_ns in self._run_ns.items()),
             crashes=tuple(self._crashes.values()),
-            published=stats.published - before.published,
-            crashed=stats.crashed - before.crashed,
+            published=stats.published - before.published - self._left_out,
+            # The bus counts the calls of its handlers, and those of tools are not among them.
+            crashed=max(self.crashed, sum(crash.count for crash in self._crashes.values())),
             dropped=stats.dropped - before.dropped,
             dropped_by=tuple(self._dropped_by),
             purged=stats.purged - before.purged,
@@ -248,7 +251,8 @@ class Recorder:
         # One event is dispatched at a time, and it is counted before its handlers are called.
         is_unhandled = stats.unhandled > self._unhandled
         self._unhandled = stats.unhandled
-        if cls in REPEATS:  # a session publishes them because of this very handler
+        if is_unhandled and cls in REPEATS:  # only published because of this very handler
+            self._left_out += 1
             return
         self._events[cls] += 1
         self._unhandled_events[cls] += is_unhandled

@@ -18,7 +18,7 @@ from ..events import (
 )
 from ..items import RealtimeToolCallItem
 from ..realtime.events import RealtimeModelRawClientEvent
-from .console import printable
+from .escaping import printable
 
 __all__ = ["event_line", "event_text"]
 

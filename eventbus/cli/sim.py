@@ -15,7 +15,7 @@ from ..exceptions import RealtimeConnectionError, ScenarioError
 from ..realtime.simulator import Fault, Simulator
 from ..realtime.simulator.faults import parse_faults
 from ..realtime.simulator.scenario import scenario_names
-from .console import printable
+from .escaping import printable
 from .exits import BadInput, ExitCode, NoConnection
 from .options import read_speed
 

@@ -12,7 +12,8 @@ import attrs
 import click
 from rich.text import Text
 
-from .console import Output, printable
+from .console import Output
+from .escaping import printable
 from .recorder import CrashSummary, Summary
 
 __all__ = ["report_crash", "summary_json", "summary_lines", "write_summary"]

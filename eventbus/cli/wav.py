@@ -4,6 +4,7 @@ WAV files: what somebody says, read piece by piece, and what was heard, written 
 
 from __future__ import annotations
 
+import contextlib
 import wave
 from collections.abc import Iterator
 from pathlib import Path
@@ -127,6 +128,7 @@ class WavWriter:
     """
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._file = path.open("wb")
         try:
             # The header says how long the sound is, and that is known last.
@@ -141,8 +143,14 @@ class WavWriter:
             raise
 
     def write(self, data: bytes) -> None:
-        """Append *data*."""
-        self._wave.writeframes(data)
+        """
+        Append *data*.
+
+        Raises:
+            OSError: It can't be written; the error names the file.
+        """
+        with self._named():
+            self._wave.writeframes(data)
 
     def __enter__(self) -> Self:
         return self
@@ -153,10 +161,17 @@ class WavWriter:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        try:
+        with self._named(), self._file:
             self._wave.close()
-        finally:
-            self._file.close()
+
+    @contextlib.contextmanager
+    def _named(self) -> Iterator[None]:
+        """Let an error name the file, as those of opening do."""
+        try:
+            yield
+        except OSError as exc:
+            exc.filename = str(self._path)
+            raise
 
 
 def _problem_of(opened: wave.Wave_read) -> str | None:

@@ -25,7 +25,6 @@ and in `eventbus.realtime.events` for the session's.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping
 from typing import Any, Final, cast
 
@@ -43,14 +42,12 @@ except ModuleNotFoundError as exc:
 from .. import events as ours
 from .. import items as our_items
 from ..bus import EventBus
-from ..exceptions import BusClosed, BusNotRunning
 from ..wire.frames import freeze
 from ..wire.openai_parts import error_from
 from . import events as our_events
+from .publishing import SessionPublisher
 
 __all__ = ["AgentsListener", "published", "pump"]
-
-logger = logging.getLogger(__name__)
 
 
 class AgentsListener(RealtimeModelListener):
@@ -124,12 +121,12 @@ class _Feed:
     """Converts and publishes the events of one session."""
 
     def __init__(self, bus: EventBus, sender: Any, *, model_events: bool = True) -> None:
-        self._bus = bus
+        self._publisher = SessionPublisher(bus, sender)
+        self._publish = self._publisher.publish
         self._sender = sender
         self._model_events = model_events
         self._reported: BaseException | None = None
         self._last_error: object = None
-        self._is_unheard = False
 
     def take_model_event(self, event: Any) -> ours.RealtimeModelEvent | None:
         """Publish what *event* is here, and return it; None if it can't be read."""
@@ -145,14 +142,14 @@ class _Feed:
         if isinstance(event, their_events.RealtimeRawModelEvent):
             self._last_error = getattr(event.data, "error", None)
             data = self.take_model_event(event.data)
-            if data is not None and self._is_wanted(our_events.RealtimeRawModelEvent):
+            if data is not None and self._publisher.is_wanted(our_events.RealtimeRawModelEvent):
                 self._publish(our_events.RealtimeRawModelEvent(data, _info(event.info)))
             return
         kind = _kind_of(event, _MIRRORS)
         is_repeated = kind is not None and (
             kind is not their_events.RealtimeError or event.error is self._last_error
         )
-        if kind is not None and is_repeated and not self._is_wanted(_MIRRORS[kind]):
+        if kind is not None and is_repeated and not self._publisher.is_wanted(_MIRRORS[kind]):
             return
         converted = self._convert(_session_event, event)
         if converted is not None:
@@ -169,17 +166,6 @@ class _Feed:
         except Exception as exc:  # noqa: BLE001  # of an event that isn't what its class says
             self.report(exc, f"reading a {type(event).__qualname__} of openai-agents")
             return None
-
-    def _is_wanted(self, event_type: type[Any]) -> bool:
-        return self._bus.has_handlers(event_type, sender=self._sender)
-
-    def _publish(self, event: object) -> None:
-        try:
-            self._bus.publish(event, self._sender)
-        except (BusClosed, BusNotRunning) as exc:
-            if not self._is_unheard:
-                self._is_unheard = True
-                logger.warning("a session goes on, and its bus doesn't run", exc_info=exc)
 
 
 def _kind_of(event: object, kinds: Mapping[type[Any], Any]) -> type[Any] | None:

@@ -26,6 +26,8 @@ Content:
    ``untruncated_transcript``, what was said. A shorter transcript that comes later is the heard
    one, and is taken.
 9. What was deleted doesn't come back, however late something is said of it.
+10. With the connection, a session is lost, and nobody will say more of it: what the model was
+    saying is incomplete.
 
 How it works
 ------------
@@ -48,6 +50,7 @@ from typing import Any, ClassVar, Final, Literal, TypeAlias, cast
 import attrs
 
 from ..events import (
+    RealtimeModelConnectionStatusEvent,
     RealtimeModelInputAudioCommittedEvent,
     RealtimeModelInputAudioTranscriptionCompletedEvent,
     RealtimeModelInputTranscriptDeltaEvent,
@@ -255,6 +258,15 @@ class History:
         self._disorder()
         return HistoryChange("deleted", item)
 
+    def _lost(self, event: RealtimeModelConnectionStatusEvent) -> HistoryChange | None:
+        if event.status == "connected":
+            return None
+        for node in reversed(self._ordered()):
+            item = node.item
+            if isinstance(item, AssistantMessageItem) and item.status == "in_progress":
+                return self._set(node, attrs.evolve(item, status="incomplete"))
+        return None
+
     # --- texts ----------------------------------------------------------------------------
 
     def _transcript_delta(self, event: RealtimeModelTranscriptDeltaEvent) -> HistoryChange | None:
@@ -422,6 +434,7 @@ class History:
             child.parent = node.parent
 
     _rules: ClassVar[Mapping[type[Any], Callable[..., HistoryChange | None]]] = {
+        RealtimeModelConnectionStatusEvent: _lost,
         RealtimeModelInputAudioCommittedEvent: _committed,
         RealtimeModelInputAudioTranscriptionCompletedEvent: _heard,
         RealtimeModelInputTranscriptDeltaEvent: _heard_delta,

@@ -47,6 +47,7 @@ from ..wire.frames import Frame
 from ..wire.intake import to_bytes
 from ..wire.openai_realtime import OpenAIRealtimeDecoder
 from ..wire.strict import read_object
+from .discretion import discreet_logger
 from .events import RealtimeModelRawClientEvent
 
 try:
@@ -109,16 +110,6 @@ _CLOSE_TIMEOUT: Final = 2.0
 _numbers = itertools.count(1)
 
 _logger = logging.getLogger(__name__)
-
-
-class _Discreet(logging.LoggerAdapter[logging.Logger]):
-    """A logger for websockets, which at DEBUG would log every header, the key's among them."""
-
-    def isEnabledFor(self, level: int) -> bool:  # noqa: N802  # logging's name
-        return level > logging.DEBUG and super().isEnabledFor(level)
-
-
-_socket_logger = _Discreet(_logger, {})
 
 
 class RealtimeProxy:
@@ -256,7 +247,7 @@ class RealtimeProxy:
             # the other side has not read yet, so who waits for it would close on a slow reader.
             "ping_timeout": None,
             "close_timeout": _CLOSE_TIMEOUT,
-            "logger": _socket_logger,
+            "logger": discreet_logger(__name__),
         }
 
     # --- the opening handshake: with the service, then with the client

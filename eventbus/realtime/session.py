@@ -27,7 +27,6 @@ Nothing here waits for a handler, and the model waits for nothing here but sync 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, overload
 
@@ -48,7 +47,7 @@ from ..events import (
     RealtimeModelTurnEndedEvent,
     RealtimeModelTurnStartedEvent,
 )
-from ..exceptions import BusClosed, BusNotRunning, EventBusError
+from ..exceptions import BusNotRunning, EventBusError
 from ..wire.frames import freeze
 from .config import RealtimeSessionModelSettings
 from .events import (
@@ -72,6 +71,7 @@ from .model_inputs import (
     RealtimeModelSendUserInput,
     RealtimeModelUserInput,
 )
+from .publishing import SessionPublisher
 from .tool_runs import REJECTION, FormatError, ToolRuns, tool_error_text
 from .tools import NeedsApproval, Tool, ToolContext
 from .tools import tool as make_tool
@@ -83,8 +83,6 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
 __all__ = ["RealtimeSession"]
-
-logger = logging.getLogger(__name__)
 
 _CLOSE_TIMEOUT: Final = 10.0
 """Seconds that a model gets to close, even if the session was cancelled."""
@@ -150,6 +148,8 @@ class RealtimeSession:
             {**self._config.get("initial_model_settings", {}), **(settings or {})},
         )
         self._info = RealtimeEventInfo(context)
+        self._publisher = SessionPublisher(bus, sender)
+        self._publish = self._publisher.publish
         self._listener = _Listener(self, publish_sent=publish_sent)
         self._runs = ToolRuns(
             send=model.send_event,
@@ -165,7 +165,6 @@ class RealtimeSession:
         self._group: TaskGroup | None = None
         self._ended: anyio.Event | None = None
         self._is_announcing = False
-        self._is_unheard = False
 
     # --- tools ------------------------------------------------------------------------------
 
@@ -385,18 +384,28 @@ class RealtimeSession:
 
     def take(self, event: RealtimeModelEvent) -> None:
         """Publish *event*, and do what it asks for; the session's listener calls it."""
-        try:
+        try:  # a strict bus raises what handlers raise, and the session does its work all the same
             self._publish(event)
-        finally:  # a strict bus raises what handlers raise
-            self._follow(event)
+        finally:
+            try:
+                self._repeat(event)
+            finally:
+                try:
+                    self._keep(event)
+                finally:
+                    self._follow(event)
 
-    def _follow(self, event: RealtimeModelEvent) -> None:
+    def _repeat(self, event: RealtimeModelEvent) -> None:
         self._mirror(RealtimeRawModelEvent, event)
         if type(event) in _MIRRORS:
             self._mirror(_MIRRORS[type(event)], event)
+
+    def _keep(self, event: RealtimeModelEvent) -> None:
         change = self.history.apply(event)
         if change is not None:
             self._publish_change(change)
+
+    def _follow(self, event: RealtimeModelEvent) -> None:
         match event:
             case RealtimeModelToolCallEvent() if self._group is not None:
                 self._runs.call(self._group, event)
@@ -412,7 +421,7 @@ class RealtimeSession:
                 pass
 
     def _mirror(self, event_type: type[Any], event: Any) -> None:
-        if self.bus.has_handlers(event_type, sender=self.sender):
+        if self._publisher.is_wanted(event_type):
             self._publish(_MAKE_MIRROR[event_type](event, self._info))
 
     def _publish_change(self, change: HistoryChange) -> None:
@@ -425,14 +434,6 @@ class RealtimeSession:
         change = self.history.set_output(call_id, output)
         if change is not None:
             self._publish_change(change)
-
-    def _publish(self, event: object) -> None:
-        try:
-            self.bus.publish(event, self.sender)
-        except (BusClosed, BusNotRunning) as exc:
-            if not self._is_unheard:
-                self._is_unheard = True
-                logger.warning("a session goes on, and its bus is closed", exc_info=exc)
 
     def publish_sent(self, message: Mapping[str, Any]) -> None:
         """Publish a message to the service; the session's listener calls it, if it is to."""

@@ -4,11 +4,13 @@ Frames, files of them, and modules with handlers, as a user of the command line 
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -53,14 +55,49 @@ def run(
     return invoke
 
 
+class Terminal(io.StringIO):
+    """
+    What says that it is a terminal, and keeps what it gets.
+    """
+
+    def isatty(self) -> bool:
+        return True
+
+    @contextlib.contextmanager
+    def used(self) -> Iterator[None]:
+        """
+        Make it stdout and stderr.
+        """
+        with contextlib.redirect_stdout(self), contextlib.redirect_stderr(self):
+            yield
+
+
 @pytest.fixture
-def environment(checkout: Path) -> dict[str, str]:
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    """
+    A terminal of 40 columns, without colour.
+    """
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "40")
+    return Terminal()
+
+
+@pytest.fixture
+def environment(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """
     The environment of a process that finds this checkout, and whose output nothing changes.
     """
     unwanted = {"NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "COLUMNS", "CI"}
+    # The first process compiles the modules for all others, and not into the checkout.
+    unwanted.add("PYTHONDONTWRITEBYTECODE")
     kept = {name: value for name, value in os.environ.items() if name not in unwanted}
-    return {**kept, "PYTHONPATH": str(checkout), "TERM": "xterm-256color"}
+    return {
+        **kept,
+        "PYTHONPATH": str(checkout),
+        "PYTHONPYCACHEPREFIX": str(tmp_path_factory.getbasetemp() / "bytecode"),
+        "TERM": "xterm-256color",
+    }
 
 
 @pytest.fixture

@@ -4,37 +4,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-
 import pytest
 
 from eventbus.cli import console
-from eventbus.cli.console import Bar, LiveScreen, Output, PlainScreen, printable
-
-
-class Terminal(io.StringIO):
-    def isatty(self):
-        return True
-
-    @contextlib.contextmanager
-    def used(self):
-        """
-        Make it stdout and stderr.
-        """
-        with contextlib.redirect_stdout(self), contextlib.redirect_stderr(self):
-            yield
-
-
-@pytest.fixture
-def terminal(monkeypatch):
-    """
-    A terminal of 40 columns, without colour.
-    """
-    monkeypatch.setenv("NO_COLOR", "1")
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("COLUMNS", "40")
-    return Terminal()
+from eventbus.cli.console import Bar, LiveScreen, Output, PlainScreen
 
 
 @pytest.fixture
@@ -45,17 +18,6 @@ def now(monkeypatch):
     time = [0.0]
     monkeypatch.setattr(console.time, "monotonic", lambda: time[0])
     return time
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [("plain, é, 日本", "plain, é, 日本"), ("a\tb", "a\\tb"), ("\x1b[2J", "\\x1b[2J")],
-)
-def test_only_what_cannot_be_printed_is_escaped(text, shown):
-    """
-    Letters of any script stay as they are; control characters become escapes.
-    """
-    assert printable(text) == shown
 
 
 def test_line_is_cut_to_the_terminal(terminal):

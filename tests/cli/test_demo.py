@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 
 import pytest
@@ -76,25 +75,32 @@ def test_interruption_cuts_off_speech_that_was_sent(result):
     assert float(seconds) > 1
 
 
-def test_missing_extra_is_one_line_with_what_to_install(tmp_path, environment):
+def test_terminal_shows_lines_as_they_grow(terminal, monkeypatch):
+    """
+    On a terminal the demo moves the cursor, and ends with the summary within the width.
+    """
+    monkeypatch.setenv("COLUMNS", "80")
+
+    with terminal.used():
+        cli.main(["demo", "--speed", "max"], standalone_mode=False)
+
+    out = terminal.getvalue()
+    assert "\x1b[2K" in out, "a line was written anew"
+    assert "Where is …" in out
+    assert max(map(len, out.partition("\nevents")[2].splitlines())) <= 80
+
+
+def test_missing_extra_is_one_line_with_what_to_install(run, monkeypatch):
     """
     Without a package of its extras, the demo says what to install, and has no traceback.
     """
-    script = (
-        "import sys; sys.modules['openai'] = None; sys.argv = ['eventbus', 'demo']\n"
-        "from eventbus.cli.main import main; main()"
-    )
+    monkeypatch.setitem(sys.modules, "openai", None)
+    for name in ("eventbus.cli.demo", "eventbus.realtime.openai"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
 
-    result = subprocess.run(
-        [sys.executable, "-c", script],
-        env=environment,
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    result = run("demo")
 
-    assert result.returncode == 1
+    assert result.exit_code == 1
     assert result.stdout == ""
     assert result.stderr.splitlines() == [
         "Error: eventbus demo needs the package openai: pip install 'eventbus[cli,openai,sim]'."

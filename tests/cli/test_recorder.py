@@ -13,7 +13,16 @@ from hypothesis import strategies as st
 
 from eventbus import EventBus, Mailbox
 from eventbus.cli.recorder import EventSummary, Recorder, percentile
-from eventbus.events import RealtimeModelExceptionEvent, RealtimeModelOtherEvent
+from eventbus.events import (
+    RealtimeModelExceptionEvent,
+    RealtimeModelOtherEvent,
+    RealtimeModelToolCallEvent,
+)
+from eventbus.realtime.events import (
+    RealtimeAudioEnd,
+    RealtimeAudioInterrupted,
+    RealtimeEventInfo,
+)
 
 
 class Ping:
@@ -256,3 +265,43 @@ def test_summary_can_be_asked_for_at_any_time(count):
         for _ in range(count):
             bus.publish(Ping())
         assert recorder.summary(was_interrupted=True).count == count
+
+
+def test_tool_that_fails_is_a_crash():
+    """
+    A failure that was published with its tool counts, though no handler of the bus has failed.
+    """
+
+    def look_up():
+        """Fail."""
+
+    bus = EventBus()
+    recorder = Recorder(bus)
+    with recorder.recording():
+        error = ValueError("no such order")
+        call = RealtimeModelToolCallEvent("look_up", "call_1", "{}")
+        bus.publish(RealtimeModelExceptionEvent(error, event=call, handler=look_up))
+
+    summary = recorder.summary()
+
+    assert summary.crashed == 1
+    assert summary.crashes[0].error == "ValueError: no such order"
+
+
+def test_what_only_the_recorder_gets_is_left_out():
+    """
+    A session repeats its model's events where somebody gets that; the recorder is nobody, and what
+    is left out was kept back by no middleware.
+    """
+    info = RealtimeEventInfo()
+    bus = EventBus()
+    bus.subscribe(lambda event: None, RealtimeAudioEnd)
+    recorder = Recorder(bus)
+
+    with recorder.recording():
+        bus.publish(RealtimeAudioEnd(info, "item_1", 0))
+        bus.publish(RealtimeAudioInterrupted(info, "item_1", 0))
+
+    summary = recorder.summary()
+    assert events_of(summary) == {"RealtimeAudioEnd": (1, 0)}
+    assert summary.published == summary.count

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
 import sys
 import types
 import wave
@@ -462,19 +461,22 @@ def test_without_a_microphone_is_told(call, monkeypatch):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-def test_interrupt_leaves_a_whole_file_and_130(start, write_wav, tmp_path):
+def test_interrupt_leaves_a_whole_file_and_130(call, write_wav, write_module, tmp_path):
     """
-    Ctrl-C ends the process with 130, a summary and no traceback, and the file can be read.
+    Ctrl-C ends the session with 130, a summary and no traceback, and the file can be read.
     """
-    args = ["run", "--sim", "--wav", write_wav("Hello", pause_ms=60_000), "--out", "out.wav"]
-    with start(*args) as process:
-        while b"picks up" not in process.stdout.readline():
-            pass
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate()
+    write_module(
+        "agent",
+        "import signal\n"
+        "@on(RealtimeModelAudioEvent)\n"
+        "def hear(event): signal.raise_signal(signal.SIGINT)\n",
+    )
 
-    assert process.returncode == 130
-    assert b"interrupted" in out
-    assert err == b""
+    result = call("--sim", "--app", "agent", "--wav", write_wav("Hello"), "--out", "out.wav")
+
+    assert result.exit_code == 130
+    assert "interrupted" in result.stdout
+    assert result.stderr == ""
     with wave.open(str(tmp_path / "out.wav")) as file:
         assert file.getframerate() == RATE
+        assert file.getnframes() > 0

@@ -7,6 +7,7 @@ from __future__ import annotations
 import struct
 import wave
 from array import array
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -14,6 +15,8 @@ from hypothesis import strategies as st
 
 from eventbus.cli.wav import RATE, WavReader, WavWriter
 from eventbus.exceptions import AudioFormatError
+
+FULL = Path("/dev/full")
 
 
 @pytest.fixture
@@ -174,3 +177,14 @@ def test_folder_that_is_not_there_is_an_error(tmp_path):
     """
     with pytest.raises(OSError, match="No such file"):
         WavWriter(tmp_path / "none" / "out.wav")
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="a device of Linux, which is always full")
+def test_full_disk_is_an_error_that_names_the_file():
+    """
+    Whoever reads what went wrong while writing learns which file it was.
+    """
+    writer = WavWriter(FULL)
+
+    with pytest.raises(OSError, match="No space left on device: '/dev/full'"), writer:
+        writer.write(bytes(96_000))

@@ -25,6 +25,7 @@ from agents.realtime.testing import ScriptedRealtimeModel
 from agents.usage import Usage
 from openai.types.realtime import RealtimeError
 
+from eventbus import Mailbox, Overflow
 from eventbus import events as ours
 from eventbus import items as our_items
 from eventbus.realtime import events as our_events
@@ -299,6 +300,24 @@ async def test_listener_outlives_the_bus(bus, caplog):
     await listener.on_event(audio())
 
     assert len(caplog.records) == 1
+
+
+async def test_full_mailbox_that_raises_does_not_touch_the_call(running):
+    """
+    A handler that has no room for an event costs the app nothing.
+    """
+    gate = anyio.Event()
+
+    @running.on(ours.RealtimeModelAudioEvent, mailbox=Mailbox(1, Overflow.RAISE))
+    async def slow(event):
+        await gate.wait()
+
+    listener = AgentsListener(running)
+    for _ in range(4):
+        await listener.on_event(audio())
+    gate.set()
+
+    assert running.stats.dropped > 0
 
 
 # --- sessions --------------------------------------------------------------------------------

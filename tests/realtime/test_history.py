@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from eventbus.events import (
     RealtimeModelAudioEvent,
+    RealtimeModelConnectionStatusEvent,
     RealtimeModelInputAudioCommittedEvent,
     RealtimeModelInputAudioTranscriptionCompletedEvent,
     RealtimeModelInputTranscriptDeltaEvent,
@@ -145,6 +146,10 @@ anything = st.one_of(
     st.builds(truncated, st.integers(-1, 1), item_ids),
     st.builds(speech, st.sampled_from(["in_progress", "completed"]), st.none(), item_ids),
     st.builds(RealtimeModelInputAudioCommittedEvent, item_ids, st.none() | item_ids),
+    st.builds(
+        RealtimeModelConnectionStatusEvent,
+        st.sampled_from(["connecting", "connected", "disconnected"]),
+    ),
     st.builds(
         RealtimeModelToolCallEvent,
         st.just("f"),
@@ -307,6 +312,22 @@ def test_status_never_goes_back():
     history.apply(speech("incomplete"))
     history.apply(speech("completed"))
     assert history.get("a").status == "incomplete"
+
+
+@pytest.mark.parametrize("status", ["connecting", "disconnected"])
+def test_what_was_being_said_when_the_connection_was_lost_is_incomplete(status):
+    """
+    Nobody will say that an answer has ended whose session is gone; what came of it stays.
+    """
+    history = after(speech("completed", "Hi", "a"), speech(item_id="b"), delta("I am", "b"))
+    assert history.apply(RealtimeModelConnectionStatusEvent("connected")) is None
+
+    change = history.apply(RealtimeModelConnectionStatusEvent(status))
+
+    assert change is not None
+    assert [item.status for item in history] == ["completed", "incomplete"]
+    assert said(history, "b") == "I am"
+    assert history.apply(RealtimeModelConnectionStatusEvent(status)) is None
 
 
 def test_texts_of_all_kinds_are_put_together():

@@ -10,7 +10,7 @@ import anyio
 import attrs
 import pytest
 
-from eventbus import BusNotRunning, EventBus, EventBusError
+from eventbus import BusNotRunning, EventBus, EventBusError, Mailbox, Overflow
 from eventbus.events import (
     RealtimeModelAudioDoneEvent,
     RealtimeModelAudioEvent,
@@ -49,6 +49,7 @@ from eventbus.realtime.events import (
     RealtimeModelRawClientEvent,
     RealtimeRawModelEvent,
     RealtimeSessionEvent,
+    RealtimeToolStart,
 )
 from eventbus.realtime.model_inputs import (
     RealtimeModelSendAudio,
@@ -276,6 +277,33 @@ async def test_strict_bus_does_not_keep_the_session_from_its_work(model):
         assert session.history.items == (USER,)
 
 
+@pytest.mark.parametrize(
+    "event_type",
+    [RealtimeRawModelEvent, RealtimeModelToolCallEvent, RealtimeHistoryAdded, RealtimeToolStart],
+)
+async def test_full_mailbox_that_raises_does_not_keep_the_session_from_its_work(
+    running, model, event_type
+):
+    """
+    A handler that has no room for an event costs neither the history an item nor a tool its call.
+    """
+    gate = anyio.Event()
+
+    @running.on(event_type, mailbox=Mailbox(1, Overflow.RAISE))
+    async def slow(event):
+        await gate.wait()
+
+    calls = [call(call_id=f"call_{number}") for number in range(4)]
+    async with RealtimeSession(model, running, tools=[echo]) as session:
+        await model.call(*calls)
+        await model.wait_sent(4)
+        await anyio.wait_all_tasks_blocked()
+        gate.set()
+
+    assert [item.status for item in session.history] == ["completed"] * 4
+    assert running.stats.dropped > 0
+
+
 # --- beginning and end -----------------------------------------------------------------------
 
 
@@ -379,7 +407,7 @@ async def test_bus_that_closes_first_is_said_once_and_the_session_ends_well(bus,
             await model.emit(AUDIO, AUDIO)
 
     assert [record.getMessage() for record in caplog.records] == [
-        "a session goes on, and its bus is closed"
+        "a session goes on, and its bus doesn't run"
     ]
 
 
