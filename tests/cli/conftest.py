@@ -100,13 +100,24 @@ def environment(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> dic
     }
 
 
+class Program(subprocess.Popen[bytes]):
+    """
+    A program that doesn't outlive a test that has failed.
+    """
+
+    def __exit__(self, exc_type: type[BaseException] | None, *rest: object) -> None:
+        if exc_type is not None:
+            self.kill()  # or the test would wait for its end
+        super().__exit__(exc_type, *rest)
+
+
 @pytest.fixture
-def start(tmp_path: Path, environment: dict[str, str]) -> Callable[..., subprocess.Popen[bytes]]:
+def start(tmp_path: Path, environment: dict[str, str]) -> Callable[..., Program]:
     """
     Start ``python -m eventbus`` in an empty directory.
     """
 
-    def popen(*args: str, **more: Any) -> subprocess.Popen[bytes]:
+    def popen(*args: str, **more: Any) -> Program:
         more = {
             "stdin": subprocess.PIPE,
             "stdout": subprocess.PIPE,
@@ -114,7 +125,7 @@ def start(tmp_path: Path, environment: dict[str, str]) -> Callable[..., subproce
             "env": environment,
             **more,
         }
-        return subprocess.Popen([sys.executable, "-m", "eventbus", *args], cwd=tmp_path, **more)
+        return Program([sys.executable, "-m", "eventbus", *args], cwd=tmp_path, **more)
 
     return popen
 
