@@ -1,8 +1,9 @@
 """
 Look into the sdist and the wheel of a folder, and use the wheel: ``check_dist.py DIST``.
 
-The wheel is installed into environments of its own: bare, as a library; then with the extra
-``cli``, as a program. Ends with the first thing that is wrong.
+The wheel is installed into an environment of its own: bare, as a library; then with the extra
+``cli``, as a program; then with a client and a service, for the demo. Ends with the first thing
+that is wrong.
 """
 
 from __future__ import annotations
@@ -128,7 +129,12 @@ def check_installed(wheel: Path, version: str) -> None:
         run(python, "-m", "pip", "install", "--quiet", f"{wheel}[cli]", cwd=elsewhere)
         if "RealtimeModelAudioEvent" not in run(eventbus, "events", cwd=elsewhere).stdout:
             fail("`eventbus events` does not list the vocabulary.")
-        run(python, "-m", "eventbus", "demo", cwd=elsewhere)
+        # Nor is there a demo without a client and a service.
+        if "eventbus[cli,openai,sim]" not in run(eventbus, "demo", cwd=elsewhere, code=1).stderr:
+            fail("`eventbus demo` without its extras does not tell how to get them.")
+
+        run(python, "-m", "pip", "install", "--quiet", f"{wheel}[cli,openai,sim]", cwd=elsewhere)
+        run(python, "-m", "eventbus", "demo", "--speed", "max", cwd=elsewhere)
 
 
 def main(dist: Path) -> None:

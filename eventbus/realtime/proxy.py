@@ -160,9 +160,8 @@ class RealtimeProxy:
     @property
     def port(self) -> int:
         """The port that it listens at; as given to it, if it doesn't listen."""
-        if self._server is None or not self._server.sockets:
-            return self._port
-        port: int = self._server.sockets[0].getsockname()[1]
+        sockets = () if self._server is None else tuple(self._server.sockets)
+        port: int = sockets[0].getsockname()[1] if sockets else self._port
         return port
 
     @property
