@@ -51,7 +51,7 @@ Exit codes:
     0  fine
     1  output that can't be written, or an extra that isn't installed
     2  wrong arguments
-    3  a file that can't be used: the WAV file, or the scenario
+    3  what can't be used: the WAV file, the scenario, the microphone
     4  no connection: no key or a wrong one, nobody there, or it broke off
     5  a handler or a tool has crashed
   130  interrupted

@@ -12,6 +12,7 @@ import contextlib
 import errno
 import http
 import logging
+import os
 import socket
 import sys
 import time
@@ -191,6 +192,8 @@ class Simulator:
             )
         except OSError as exc:
             reason = str(exc.strerror or exc)
+            if exc.errno is not None and not isinstance(exc, socket.gaierror):
+                reason = os.strerror(exc.errno)  # asyncio tells the address once more
             msg = f"The simulator can't listen at {self._authority}: {reason}. {_remedy(exc)}"
             raise RealtimeConnectionError(msg, reason=reason) from exc
         # A name may be several addresses, and then each has a free port of its own.
