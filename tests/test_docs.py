@@ -83,9 +83,16 @@ def test_python_blocks_run(path, tmp_path, monkeypatch):
     script = Script()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(sys.modules, "__main__", script.module)
+    known = set(sys.modules)
 
-    for example in parse(path, script):
-        example.evaluate()
+    try:
+        for example in parse(path, script):
+            example.evaluate()
+    finally:
+        # Stand-ins that a page has made: to the next test, they would be the real thing.
+        for name in set(sys.modules) - known:
+            if sys.modules[name].__spec__ is None:
+                del sys.modules[name]
 
 
 @page_parameter
