@@ -14,36 +14,49 @@ so that a slow one delays nobody else. A handler that crashes becomes an event, 
 
 from __future__ import annotations
 
-from .bus import EventBus, Scope
-from .dispatch import BusStats
-from .exceptions import (
-    AudioFormatError,
-    BusClosed,
-    BusNotRunning,
-    CodecError,
-    DuplicateEventTypeError,
-    DuplicateSubscriptionError,
-    EventBusError,
-    EventTypeError,
-    FrameError,
-    HandlerError,
-    MailboxFull,
-    ModelNotConnected,
-    OptionError,
-    PluginError,
-    PluginNotFoundError,
-    RealtimeConnectionError,
-    RegistrationError,
-    RemoteException,
-    ScenarioError,
-    ToolArgumentsError,
-    ToolDefinitionError,
-)
-from .handlers import ANY, Context, on
-from .mailbox import Mailbox, Overflow
-from .middleware import HandlerCall, LoggingMiddleware, Observer
-from .registry import Registration, Subscription
-from .streams import Stream
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .bus import EventBus, Scope
+    from .dispatch import BusStats
+    from .exceptions import (
+        AudioFormatError,
+        BusClosed,
+        BusNotRunning,
+        CodecError,
+        DuplicateEventTypeError,
+        DuplicateSubscriptionError,
+        EventBusError,
+        EventTypeError,
+        ExportError,
+        FilterError,
+        FrameError,
+        HandlerError,
+        JournalDamaged,
+        JournalEmpty,
+        JournalError,
+        JournalTooNew,
+        JournalWriteError,
+        MailboxFull,
+        ModelNotConnected,
+        NotAJournal,
+        OptionError,
+        PluginError,
+        PluginNotFoundError,
+        RealtimeConnectionError,
+        RegistrationError,
+        RemoteException,
+        ReplayDifference,
+        ScenarioError,
+        ToolArgumentsError,
+        ToolDefinitionError,
+    )
+    from .handlers import ANY, Context, on
+    from .mailbox import Mailbox, Overflow
+    from .middleware import EventObserver, EventsDropped, HandlerCall, LoggingMiddleware, Observer
+    from .registry import Registration, Subscription
+    from .streams import Stream
 
 __all__ = [
     "ANY",
@@ -57,14 +70,24 @@ __all__ = [
     "DuplicateSubscriptionError",
     "EventBus",
     "EventBusError",
+    "EventObserver",
     "EventTypeError",
+    "EventsDropped",
+    "ExportError",
+    "FilterError",
     "FrameError",
     "HandlerCall",
     "HandlerError",
+    "JournalDamaged",
+    "JournalEmpty",
+    "JournalError",
+    "JournalTooNew",
+    "JournalWriteError",
     "LoggingMiddleware",
     "Mailbox",
     "MailboxFull",
     "ModelNotConnected",
+    "NotAJournal",
     "Observer",
     "OptionError",
     "Overflow",
@@ -74,6 +97,7 @@ __all__ = [
     "Registration",
     "RegistrationError",
     "RemoteException",
+    "ReplayDifference",
     "ScenarioError",
     "Scope",
     "Stream",
@@ -82,3 +106,67 @@ __all__ = [
     "ToolDefinitionError",
     "on",
 ]
+
+# A name is imported when somebody asks for it: pytest imports the package in each run, for the
+# plugin's sake, and most of them need nothing of it.
+_HOMES = {
+    "ANY": "handlers",
+    "AudioFormatError": "exceptions",
+    "BusClosed": "exceptions",
+    "BusNotRunning": "exceptions",
+    "BusStats": "dispatch",
+    "CodecError": "exceptions",
+    "Context": "handlers",
+    "DuplicateEventTypeError": "exceptions",
+    "DuplicateSubscriptionError": "exceptions",
+    "EventBus": "bus",
+    "EventBusError": "exceptions",
+    "EventObserver": "middleware",
+    "EventTypeError": "exceptions",
+    "EventsDropped": "middleware",
+    "ExportError": "exceptions",
+    "FilterError": "exceptions",
+    "FrameError": "exceptions",
+    "HandlerCall": "middleware",
+    "HandlerError": "exceptions",
+    "JournalDamaged": "exceptions",
+    "JournalEmpty": "exceptions",
+    "JournalError": "exceptions",
+    "JournalTooNew": "exceptions",
+    "JournalWriteError": "exceptions",
+    "LoggingMiddleware": "middleware",
+    "Mailbox": "mailbox",
+    "MailboxFull": "exceptions",
+    "ModelNotConnected": "exceptions",
+    "NotAJournal": "exceptions",
+    "Observer": "middleware",
+    "OptionError": "exceptions",
+    "Overflow": "mailbox",
+    "PluginError": "exceptions",
+    "PluginNotFoundError": "exceptions",
+    "RealtimeConnectionError": "exceptions",
+    "Registration": "registry",
+    "RegistrationError": "exceptions",
+    "RemoteException": "exceptions",
+    "ReplayDifference": "exceptions",
+    "ScenarioError": "exceptions",
+    "Scope": "bus",
+    "Stream": "streams",
+    "Subscription": "registry",
+    "ToolArgumentsError": "exceptions",
+    "ToolDefinitionError": "exceptions",
+    "on": "handlers",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

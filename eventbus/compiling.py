@@ -18,7 +18,13 @@ from .delivery import timeout_error
 from .events import RealtimeModelExceptionEvent, RealtimeModelRawServerEvent
 from .handlers import Context
 from .mailbox import DEFAULT_MAILBOX, MailboxQueue, Overflow
-from .middleware import Observer, observe, observe_async
+from .middleware import (
+    EventObserver,
+    Observer,
+    log_failed_observer,
+    observe,
+    observe_async,
+)
 from .routing import find_route
 
 if TYPE_CHECKING:
@@ -109,6 +115,8 @@ class Compiler:
         registry, moment, deliveries = self._registry, self._moment, self._deliveries
         route = find_route(event_type, lambda cls: registry.subscriptions_for(cls, sender))
         calls = Calls()
+        if begins:
+            self.announce(calls)
         purged = registry.purged_by(event_type, sender)
         if purged:
             calls.append(lambda _: deliveries.purge(purged, moment.key))
@@ -130,6 +138,25 @@ class Compiler:
             elif not issubclass(event_type, RealtimeModelRawServerEvent):
                 calls.append(_log_unhandled)
         return calls
+
+    def announce(self, calls: Calls) -> None:
+        """Let the observers who want to see each event see those that *calls* are for."""
+        moment, count = self._moment, self._count_published
+        watching = [
+            (observer, observer.event_published)
+            for observer in self.observers
+            if isinstance(observer, EventObserver)
+        ]
+
+        def announce(event: Any) -> None:
+            for observer, see in watching:
+                try:
+                    see(event, moment.sender, count())
+                except Exception as exc:  # noqa: BLE001  # somebody else's code, and it is logged
+                    log_failed_observer(observer, exc)
+
+        if watching:
+            calls.append(announce)
 
     def _append(self, calls: Calls, subscription: Subscription) -> None:
         options, handler = subscription.options, subscription.description
@@ -166,7 +193,7 @@ class Compiler:
             deliveries.delivered += 1
             args = (event, self.make_context()) if wants_context else (event,)
             if observers:
-                observe(observers, handler, args, moment.sender)
+                observe(observers, handler, args, moment.sender, self._count_published())
             else:
                 handler(*args)
 
@@ -193,7 +220,7 @@ class Compiler:
                 copy_context(),
                 self.make_context() if wants_context else None,
                 tracker,
-                time.perf_counter_ns() if is_observed else 0,
+                (time.perf_counter_ns(), self._count_published()) if is_observed else None,
             )
             if tracker is None and len(queue.items) < capacity:
                 queue.items.append(item)
@@ -208,7 +235,7 @@ class Compiler:
         handler = subscription.handler if subscription.options.weak else subscription.target
         if handler is None:
             return
-        event, _, context, _, queued_ns = item
+        event, _, context, _, queued = item
         args = (event,) if context is None else (event, context)
         if self.observers:
 
@@ -217,7 +244,7 @@ class Compiler:
                 is_late = queue.scope is not None and queue.scope.cancel_called
                 return timeout_error(queue) if is_late else exc
 
-            await observe_async(self.observers, handler, args, queue.sender, queued_ns, failure)
+            await observe_async(self.observers, handler, args, queue.sender, queued, failure)
         else:
             await handler(*args)
 

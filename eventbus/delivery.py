@@ -18,7 +18,7 @@ from contextvars import Context as Variables
 from contextvars import ContextVar
 from functools import partial
 from types import coroutine
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import anyio
 import anyio.lowlevel
@@ -33,7 +33,15 @@ if TYPE_CHECKING:
     from .registry import Subscription
     from .runner import Runner
 
-__all__ = ["Deliveries", "Item", "Tracker", "timeout_error", "waits_for"]
+__all__ = [
+    "Deliveries",
+    "DropReason",
+    "Item",
+    "Queued",
+    "Tracker",
+    "timeout_error",
+    "waits_for",
+]
 
 # Handled events between two looks at the event loop, less one, for handlers that never wait.
 _BREATHER: Final = 0xFF
@@ -88,10 +96,16 @@ class Tracker:
             await anyio.lowlevel.checkpoint()
 
 
-Item: TypeAlias = "tuple[Any, Variables, Context | None, Tracker | None, int]"
+DropReason: TypeAlias = Literal["full", "purged", "closed", "cancelled"]
+"""Why a handler will not get an event; see `eventbus.middleware.EventsDropped`."""
+
+Queued: TypeAlias = tuple[int, int]
+"""When an event was queued (`time.perf_counter_ns`), and its number (`Context.sequence`)."""
+
+Item: TypeAlias = "tuple[Any, Variables, Context | None, Tracker | None, Queued | None]"
 """
 What is in a queue: an event, the publisher's context variables, the `Context` if the handler
-wants it, who waits for it, and when it was queued (`time.perf_counter_ns`, or 0).
+wants it, who waits for it, and when it was queued as which event, if somebody observes.
 """
 
 # The call that this code runs in, the tasks that the handler started included: the queue that
@@ -134,6 +148,7 @@ class Deliveries:
         call: Makes the coroutine for one item of a queue, where it is not just the handler's.
         on_failure: Called with a queue, an event from it, and what its handler raised.
         on_drop: Called with a queue, how many events it had no room for, and the first of them.
+        on_discard: Called with a queue, what was taken out of it, and why.
 
     Attributes:
         runner: Runs the queues, while the bus runs.
@@ -143,8 +158,8 @@ class Deliveries:
         purged: Events that one of ``Mailbox.purged_by`` did away with.
     """
 
-    __slots__ = ("_call", "_on_drop", "_on_failure", "_queues", "delivered", "dropped", "purged",
-                 "runner", "timed_out")  # fmt: skip
+    __slots__ = ("_call", "_on_discard", "_on_drop", "_on_failure", "_queues", "delivered",
+                 "dropped", "purged", "runner", "timed_out")  # fmt: skip
 
     def __init__(
         self,
@@ -152,10 +167,12 @@ class Deliveries:
         call: Callable[[MailboxQueue, Item], Coroutine[Any, Any, object]],
         on_failure: Callable[[MailboxQueue, Any, BaseException], None],
         on_drop: Callable[[MailboxQueue, int, Any], None],
+        on_discard: Callable[[MailboxQueue, Iterable[Item], DropReason], None],
     ) -> None:
         self._call = call
         self._on_failure = on_failure
         self._on_drop = on_drop
+        self._on_discard = on_discard
         self._queues: set[MailboxQueue] = set()
         self.runner: Runner | None = None
         self.delivered = self.timed_out = self.dropped = self.purged = 0
@@ -191,6 +208,7 @@ class Deliveries:
         dropped = queue.put(item)
         if dropped:
             _end_all(queue, dropped)
+            self._on_discard(queue, dropped, "full")
             self._on_drop(queue, len(dropped), dropped[0][0])
         elif tracker is not None and queue.is_over_capacity:
             tracker.over_capacity.append(queue)
@@ -210,11 +228,16 @@ class Deliveries:
                 purged = queue.clear()
                 self.purged += len(purged)
                 _end_all(queue, purged)
+                if purged:
+                    self._on_discard(queue, purged, "purged")
 
     def forget(self, subscription: Subscription) -> None:
         """Do away with what waits for a subscription that was cancelled."""
         for queue in subscription.queues.values():
-            _end_all(queue, queue.clear())
+            rest = queue.clear()
+            _end_all(queue, rest)
+            if rest:
+                self._on_discard(queue, rest, "cancelled")
 
     def abort(self) -> None:
         """Do away with everything that waits; what runs is somebody else's to cancel."""
@@ -228,6 +251,8 @@ class Deliveries:
             if tracker is not None:
                 tracker.was_aborted = True
         _end_all(queue, rest)
+        if rest:
+            self._on_discard(queue, rest, "closed")
 
     def end(self) -> None:
         """Be without a runner: what a queue has not worked off yet, it never will."""

@@ -32,7 +32,7 @@ from blinker import ANY
 
 from .calls import Calls
 from .compiling import DELIVERED, MASK, PUBLISHED, Compiler, Moment, log_exception_event
-from .delivery import Deliveries, Tracker, waits_for
+from .delivery import Deliveries, DropReason, Item, Tracker, waits_for
 from .events import RealtimeModelExceptionEvent, RealtimeModelRawServerEvent
 from .exceptions import (
     BusClosed,
@@ -44,7 +44,7 @@ from .exceptions import (
 )
 from .handlers import PAYLOAD_TYPES, handler_name
 from .mailbox import MailboxQueue, Overflow
-from .middleware import chain, check_observer
+from .middleware import EventsDropped, chain, check_observer, tell_dropped
 from .registry import Registry, Subscription, sender_key
 from .runner import Runner
 from .turns import Published, Turns
@@ -131,6 +131,7 @@ class Dispatcher(Turns):
             call=lambda queue, item: self._compiler.call_async(queue, item),  # noqa: PLW0108  # later
             on_failure=self._delivery_failed,
             on_drop=self._dropped,
+            on_discard=self._discarded,
         )
         self._compiler = Compiler(
             self,
@@ -382,7 +383,7 @@ class Dispatcher(Turns):
     @contextlib.contextmanager
     def observe(self, observer: Observer) -> Iterator[None]:
         """
-        Let *observer* see each handler call, while this is entered.
+        Let *observer* see each handler call, while this is entered; more, if it wants to.
 
         For who hasn't made the bus: ``EventBus(observers=[...])`` is there for who has. A handler
         that is working through its mailbox is seen from when it has run dry.
@@ -632,6 +633,17 @@ class Dispatcher(Turns):
                 )
             )
 
+    def _discarded(self, queue: MailboxQueue, items: Iterable[Item], reason: DropReason) -> None:
+        """Let the observers see what a handler will not get."""
+        if self._compiler.observers:
+            events, numbers = [], []
+            for event, _, _, _, queued in items:
+                events.append(event)
+                numbers.append(0 if queued is None else queued[1])
+            handler = queue.subscription.handler
+            dropped = EventsDropped(handler, queue.sender, tuple(events), tuple(numbers), reason)
+            tell_dropped(self._compiler.observers, dropped)
+
     def _raise_what_is_due(self) -> None:
         full, self._full = self._full, []
         raised, self._raised = self._raised, []
@@ -680,6 +692,7 @@ class Dispatcher(Turns):
         calls = self._compiler.compile(event_type, sender)
         if self._chain is not None:
             inner, calls = calls, Calls()
+            self._compiler.announce(calls)
             calls.include(inner, self._chain)
             calls.is_fast = False  # middleware may make another event of it, for which it isn't
         calls.tally += PUBLISHED

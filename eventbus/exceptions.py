@@ -17,6 +17,15 @@ What can go wrong, in one tree.
     │   └── PluginNotFoundError (LookupError)
     ├── CodecError (ValueError)
     ├── FrameError (ValueError)
+    ├── JournalError
+    │   ├── JournalEmpty (ValueError)
+    │   ├── NotAJournal (ValueError)
+    │   ├── JournalTooNew (ValueError)
+    │   ├── JournalDamaged (ValueError)
+    │   ├── JournalWriteError (OSError)
+    │   ├── ExportError (ValueError)
+    │   └── ReplayDifference (AssertionError)
+    ├── FilterError (ValueError)
     ├── AudioFormatError (ValueError)
     ├── RealtimeConnectionError (ConnectionError)
     ├── ModelNotConnected (RuntimeError)
@@ -45,16 +54,25 @@ __all__ = [
     "DuplicateSubscriptionError",
     "EventBusError",
     "EventTypeError",
+    "ExportError",
+    "FilterError",
     "FrameError",
     "HandlerError",
+    "JournalDamaged",
+    "JournalEmpty",
+    "JournalError",
+    "JournalTooNew",
+    "JournalWriteError",
     "MailboxFull",
     "ModelNotConnected",
+    "NotAJournal",
     "OptionError",
     "PluginError",
     "PluginNotFoundError",
     "RealtimeConnectionError",
     "RegistrationError",
     "RemoteException",
+    "ReplayDifference",
     "ScenarioError",
     "ToolArgumentsError",
     "ToolDefinitionError",
@@ -225,6 +243,121 @@ class FrameError(EventBusError, ValueError):
         self.problem = problem
         self.frame_type = frame_type
         self.field = field
+
+
+class JournalError(EventBusError):
+    """
+    A journal can't be written or read as it was asked for.
+
+    Attributes:
+        path: The file; empty if it is none.
+    """
+
+    def __init__(self, message: str, *, path: str = "") -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class JournalEmpty(JournalError, ValueError):
+    """The file has nothing in it, not even the whole of a journal's first bytes."""
+
+
+class NotAJournal(JournalError, ValueError):
+    """The file is something else."""
+
+
+class JournalTooNew(JournalError, ValueError):
+    """
+    A newer version of eventbus has written the journal.
+
+    Attributes:
+        version: The version of its format.
+    """
+
+    def __init__(self, message: str, *, path: str = "", version: int) -> None:
+        super().__init__(message, path=path)
+        self.version = version
+
+
+class JournalDamaged(JournalError, ValueError):
+    """
+    Bytes of a journal aren't those that were written.
+
+    Attributes:
+        offset: Where the damage begins in the file.
+        resume_at: Where the next undamaged record begins; None if there is none.
+        marker: The segment's marker, where only the damage had it in its place.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        path: str = "",
+        offset: int,
+        resume_at: int | None = None,
+        marker: bytes | None = None,
+    ) -> None:
+        super().__init__(message, path=path)
+        self.offset = offset
+        self.resume_at = resume_at
+        self.marker = marker
+
+
+class JournalWriteError(JournalError, OSError):
+    """
+    Records can't be written: the disk is full, the folder is gone, or the like.
+
+    ``__cause__`` is what the system said.
+    """
+
+
+class ExportError(JournalError, ValueError):
+    """A journal can't be exported to that format."""
+
+
+class ReplayDifference(JournalError, AssertionError):
+    """
+    A decoder gives something else than was recorded.
+
+    Attributes:
+        seq: The number of the frame's record.
+        frame_type: The frame's ``type``, if that much could be read.
+        field: What differs: the path of a field, or ``class``, or ``count``.
+        expected: What was recorded, without content.
+        got: What the decoder gave, without content.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        path: str = "",
+        seq: int,
+        frame_type: str | None = None,
+        field: str = "",
+        expected: str = "",
+        got: str = "",
+    ) -> None:
+        super().__init__(message, path=path)
+        self.seq = seq
+        self.frame_type = frame_type
+        self.field = field
+        self.expected = expected
+        self.got = got
+
+
+class FilterError(EventBusError, ValueError):
+    """
+    A filter can't be read.
+
+    Attributes:
+        position: The character of it, from 1, where it is wrong.
+    """
+
+    def __init__(self, message: str, *, position: int) -> None:
+        super().__init__(message)
+        self.position = position
 
 
 class AudioFormatError(EventBusError, ValueError):

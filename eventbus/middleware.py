@@ -19,15 +19,18 @@ import inspect
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from time import perf_counter_ns
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import attrs
 
+from .delivery import DropReason, Queued
 from .exceptions import HandlerError, is_exit
 from .handlers import Context, handler_name, is_async
 
 __all__ = [
     "CallNext",
+    "EventObserver",
+    "EventsDropped",
     "HandlerCall",
     "LoggingMiddleware",
     "Middleware",
@@ -59,6 +62,8 @@ class HandlerCall:
             handler.
         run_ns: Nanoseconds that the call took; None until it has finished.
         error: What it raised; None if it didn't, or hasn't finished.
+        sequence: The number of the published event, as in `Context.sequence`; 0 if it was
+            published before anybody observed.
     """
 
     handler: Callable[..., object]
@@ -67,6 +72,28 @@ class HandlerCall:
     queued_ns: int = 0
     run_ns: int | None = None
     error: BaseException | None = None
+    sequence: int = 0
+
+
+@attrs.frozen
+class EventsDropped:
+    """
+    Events that one handler will not get.
+
+    Attributes:
+        handler: The handler, as it was registered; None if its object is gone.
+        sender: The session that they belong to.
+        events: The events, in order.
+        sequences: The numbers of the events, as in `Context.sequence`, and 0 as in `HandlerCall`.
+        reason: ``full``: its mailbox was. ``purged``: one of its ``purged_by`` was published.
+            ``closed``: the bus was, without draining. ``cancelled``: its subscription was.
+    """
+
+    handler: Callable[..., object] | None
+    sender: Any
+    events: tuple[Any, ...]
+    sequences: tuple[int, ...]
+    reason: DropReason
 
 
 class Observer(Protocol):
@@ -74,7 +101,7 @@ class Observer(Protocol):
     Sees every handler call; ``EventBus(observers=[...])`` takes it.
 
     Both methods are called in the handler's thread, right before and after it: they must be
-    quick. One that raises is logged, and harms nobody.
+    quick. One that raises is logged, and harms nobody. An `EventObserver` sees more.
     """
 
     def handler_started(self, call: HandlerCall, /) -> None:
@@ -84,14 +111,35 @@ class Observer(Protocol):
         """See a call that has returned, failed, timed out or was cancelled."""
 
 
+@runtime_checkable
+class EventObserver(Observer, Protocol):
+    """
+    An observer that sees each event, too; what is said of an `Observer` holds for all it does.
+    """
+
+    def event_published(self, event: Any, sender: Any, sequence: int, /) -> None:
+        """
+        See an event as it was published, before any middleware or handler.
+
+        Args:
+            event: The event; a bare payload has become a raw event.
+            sender: The session that it belongs to, or None.
+            sequence: Its number, as in `Context.sequence`.
+        """
+
+    def events_dropped(self, dropped: EventsDropped, /) -> None:
+        """See that events were taken out of a mailbox, and the handler will not get them."""
+
+
 def observe(
     observers: tuple[Observer, ...],
     handler: Callable[..., object],
     args: tuple[Any, ...],
     sender: Any,
+    sequence: int,
 ) -> None:
     """Call *handler*, and let *observers* see it."""
-    call = HandlerCall(handler, args[0], sender)
+    call = HandlerCall(handler, args[0], sender, sequence=sequence)
     started_ns = _tell_started(observers, call)
     error: BaseException | None = None
     try:
@@ -108,18 +156,18 @@ async def observe_async(
     handler: Callable[..., Awaitable[object]],
     args: tuple[Any, ...],
     sender: Any,
-    queued_ns: int,
+    queued: Queued | None,
     failure: Callable[[BaseException], BaseException],
 ) -> None:
     """
     Call *handler*, and let *observers* see it.
 
     Args:
-        queued_ns: When the event was queued (`time.perf_counter_ns`), or 0 if nobody observed.
+        queued: When the event was queued, and its number; None if nobody observed.
         failure: Returns the failure that something raised by the handler stands for.
     """
-    waited_ns = perf_counter_ns() - queued_ns if queued_ns else 0
-    call = HandlerCall(handler, args[0], sender, waited_ns)
+    waited_ns, sequence = (0, 0) if queued is None else (perf_counter_ns() - queued[0], queued[1])
+    call = HandlerCall(handler, args[0], sender, waited_ns, sequence=sequence)
     started_ns = _tell_started(observers, call)
     error: BaseException | None = None
     try:
@@ -140,16 +188,36 @@ def _tell_started(observers: tuple[Observer, ...], call: HandlerCall) -> int:
 def _tell_finished(
     observers: tuple[Observer, ...], call: HandlerCall, started_ns: int, error: BaseException | None
 ) -> None:
-    call = attrs.evolve(call, run_ns=perf_counter_ns() - started_ns, error=error)
+    run_ns = perf_counter_ns() - started_ns
+    # attrs.evolve would take longer than all else in here.
+    call = HandlerCall(
+        call.handler, call.event, call.sender, call.queued_ns, run_ns, error, call.sequence
+    )
     for observer in observers:
         _tell(observer, observer.handler_finished, call)
+
+
+def tell_dropped(observers: tuple[Observer, ...], dropped: EventsDropped) -> None:
+    """Let those of *observers* that want to see events see that some were dropped."""
+    for observer in observers:
+        if isinstance(observer, EventObserver):
+            try:
+                observer.events_dropped(dropped)
+            except Exception as exc:  # noqa: BLE001  # somebody else's code, and it is logged
+                log_failed_observer(observer, exc)
 
 
 def _tell(observer: Observer, method: Callable[[HandlerCall], None], call: HandlerCall) -> None:
     try:
         method(call)
-    except Exception:
-        logger.exception("an observer failed", extra={"observer": type(observer).__qualname__})
+    except Exception as exc:  # noqa: BLE001  # somebody else's code, and it is logged
+        log_failed_observer(observer, exc)
+
+
+def log_failed_observer(observer: Observer, error: Exception) -> None:
+    """Log what *observer* has raised: it harms nobody."""
+    name = type(observer).__qualname__
+    logger.error("an observer failed", extra={"observer": name}, exc_info=error)
 
 
 def summarize(event: Any) -> dict[str, object]:

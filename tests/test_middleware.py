@@ -555,9 +555,11 @@ def test_observer_sees_each_call_before_and_after():
     bus.publish(Ping("p1"), sender="call-1")
 
     assert seen == [(1, 0), (2, 1)]
-    assert recorder.started == [HandlerCall(play, Ping("p1"), "call-1")] * 2
+    assert recorder.started == [HandlerCall(play, Ping("p1"), "call-1", sequence=1)] * 2
     for call in recorder.finished:
-        assert attrs.evolve(call, run_ns=None) == HandlerCall(play, Ping("p1"), "call-1")
+        assert attrs.evolve(call, run_ns=None) == HandlerCall(
+            play, Ping("p1"), "call-1", sequence=1
+        )
         assert call.run_ns >= 0
         assert (call.queued_ns, call.error) == (0, None)
 

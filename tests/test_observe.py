@@ -7,7 +7,7 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from eventbus import EventBus, HandlerError
+from eventbus import EventBus, HandlerError, Mailbox
 from eventbus.events import RealtimeModelExceptionEvent
 
 
@@ -144,3 +144,135 @@ async def test_observer_sees_a_timeout_as_the_failure_that_it_is():
         await bus.publish_and_wait(Ping())
 
     assert isinstance(errors[0], TimeoutError)
+
+
+class Watching(Seen):
+    """
+    An observer that sees events, too.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.events = []
+        self.dropped = []
+
+    def event_published(self, event, sender, sequence):
+        self.events.append((type(event).__name__, sender, sequence))
+
+    def events_dropped(self, dropped):
+        self.dropped.append(dropped)
+
+
+@pytest.mark.parametrize("options", [{}, {"middleware": [lambda event, call_next: None]}])
+def test_observer_sees_events_as_they_are_published(options):
+    """
+    Each event is seen once, before middleware and handlers, with its sender and its number.
+    """
+    bus, seen = EventBus(**options), Watching()
+    order = []
+    bus.subscribe(lambda event: order.append(list(seen.events)), Ping)
+    bus.publish(Ping())
+
+    with bus.observe(seen):
+        bus.publish(Ping(), sender="call-1")
+        bus.publish({"type": "x"})
+        with bus.scope("call-2") as call:
+            call.on(Ping)(handler)
+            call.publish(Ping())
+    bus.publish(Ping())
+
+    assert seen.events == [
+        ("Ping", "call-1", 2),
+        ("RealtimeModelRawServerEvent", None, 3),
+        ("Ping", "call-2", 4),
+    ]
+    if not options:
+        assert order[1] == seen.events[:1]
+
+
+def test_observer_of_events_is_no_handler():
+    """
+    An event that nobody but an observer sees is unhandled.
+    """
+    seen = Watching()
+    bus = EventBus(observers=[seen])
+
+    bus.publish(Ping())
+
+    assert len(seen.events) == 1
+    assert (bus.stats.unhandled, bus.stats.delivered) == (1, 0)
+
+
+def test_observer_that_fails_to_see_an_event_harms_nobody(caplog):
+    """
+    Its failure is logged, and the handlers run.
+    """
+
+    class Failing(Watching):
+        def event_published(self, event, sender, sequence):
+            raise ValueError("boom")
+
+    bus, handled = EventBus(observers=[Failing()]), []
+    bus.subscribe(handled.append, Ping)
+
+    bus.publish(Ping())
+
+    assert len(handled) == 1
+    assert "an observer failed" in caplog.text
+
+
+async def test_calls_tell_which_event_they_are_of():
+    """
+    A call has the number of its event, also when that waited in a mailbox behind others.
+    """
+    numbers = []
+
+    class Numbers(Seen):
+        def handler_finished(self, call):
+            numbers.append(call.sequence)
+
+    bus = EventBus(observers=[Numbers()])
+    bus.subscribe(async_handler, Ping)
+    bus.subscribe(handler, Ping)
+    async with bus:
+        for _ in range(3):
+            bus.publish(Ping())
+
+    assert numbers == [1, 2, 3, 1, 2, 3]
+
+
+async def test_observer_sees_what_a_handler_will_not_get():
+    """
+    Events that find no room, are purged, cancelled or left behind are told, with the reason.
+    """
+
+    class Pong:
+        pass
+
+    async def stuck(event):
+        await anyio.sleep_forever()
+
+    seen = Watching()
+    bus = EventBus(observers=[seen])
+    bus.subscribe(lambda event: None, RealtimeModelExceptionEvent)
+    slow = bus.subscribe(stuck, Ping, mailbox=Mailbox(2, purged_by=(Pong,)))
+    async with bus:
+        for _ in range(3):
+            bus.publish(Ping(), sender="call-1")
+        bus.publish(Pong(), sender="call-1")
+        bus.publish(Ping(), sender="call-1")
+        slow.cancel()
+        bus.subscribe(stuck, Ping)
+        bus.publish(Ping(), sender="call-1")
+        bus.publish(Ping(), sender="call-1")
+        await anyio.wait_all_tasks_blocked()
+        await bus.aclose(drain=False, timeout=1)
+
+    assert [(d.reason, d.sequences) for d in seen.dropped] == [
+        ("full", (1,)),
+        ("purged", (2, 3)),
+        ("cancelled", (6,)),
+        ("closed", (8,)),
+    ]
+    assert {(d.handler, d.sender) for d in seen.dropped} == {(stuck, "call-1")}
+    assert all(type(event) is Ping for d in seen.dropped for event in d.events)
