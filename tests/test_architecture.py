@@ -51,7 +51,9 @@ CODEC = ("faults", "remote", "plain", "rules", "declared", "documents")
 # What a folder may import of the core. Formats are about events; they have never heard of a bus.
 FOLDERS = {
     "codec": {"exceptions", "items", "events"},
-    "cli": {*CORE, "codec", "wire", "realtime"},
+    "cli": {*CORE, "codec", "wire", "realtime", "journal"},
+    "journal": {*CORE, "codec", "wire"},
+    "pytest_plugin": {*CORE, "journal", "realtime"},
     "realtime": {*CORE, "codec", "wire"},
     "wire": {"exceptions", "items", "events"},
 }
@@ -70,10 +72,11 @@ CORE_PACKAGES = {"anyio", "attrs", "blinker"}
 OTHER_PACKAGES = {
     "agents": {"realtime.agents"},
     "click": {"cli"},
-    "msgspec": {"codec", "wire", "cli", "realtime"},
+    "msgspec": {"codec", "wire", "cli", "realtime", "journal"},
     "openai": {"realtime.openai"},
     "pybase64": {"wire", "realtime"},
     "rich": {"cli"},
+    "pytest": {"pytest_plugin"},
     "sounddevice": {"cli.devices"},
     "trio": {"testing"},  # for annotations only
     "websockets": {"realtime.openai", "realtime.proxy", "realtime.simulator.server"},

@@ -126,8 +126,11 @@ def test_dependencies_are_the_packages_that_are_imported():
     The library requires what it imports and no more; the extra cli adds what only `cli/` imports.
     """
     cli = set((PACKAGE / "cli").rglob("*.py"))
+    plugin = PACKAGE / "pytest_plugin.py"  # which only pytest imports
 
-    library = imported_packages(path for path in PACKAGE.rglob("*.py") if path not in cli)
+    library = imported_packages(
+        path for path in PACKAGE.rglob("*.py") if path not in cli and path != plugin
+    )
     program = imported_packages(iter(cli))
 
     assert names(CONFIG["options"]["install_requires"]) == library
@@ -203,6 +206,16 @@ def test_console_script_exists():
     module, function = re.fullmatch(r"eventbus = ([\w.]+):(\w+)", line).groups()
 
     assert callable(getattr(importlib.import_module(module), function))
+
+
+def test_pytest_plugin_exists():
+    """
+    The plugin has an entry point under the name eventbus.
+    """
+    name, _, module = CONFIG["options.entry_points"]["pytest11"].strip().partition(" = ")
+
+    assert name == "eventbus"
+    assert importlib.util.find_spec(module) is not None
 
 
 def test_oldest_python_is_the_same_everywhere():

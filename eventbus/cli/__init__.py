@@ -1,17 +1,19 @@
 """
-The command line: ``eventbus demo``, ``run``, ``sim``, ``proxy``, ``replay`` and ``events``.
+The command line: ``eventbus demo``, ``run``, ``sim``, ``proxy``, ``replay`` and many more.
 
 One module per command, each with a ``command``, which `lazy` imports when it is called: each may
 need extras of its own. What they share is in the modules beside them.
 
-* Everybody's: `options` reads arguments, `apps` finds the user's handlers and tools, `recorder`
-  watches what happens on their bus, `places` says where, and `summary`, `show`, `console` and
-  `escaping` are for whoever looks at it. `exits` has the exit codes.
-* A file of frames: `frames` reads it, `pacing` says when a frame is due, `player` runs it over a
-  bus, and `bad_lines` tells what could not be read.
-* A live session: `live` runs it, `activity` knows when it is over, `captions` shows it. `sound`
-  opens the files (`wav`, `resampling`) or the `devices` that speech comes from and goes to;
-  `playout` has what is to be heard.
+* Everybody's: `options` reads arguments, `outputs` makes room for files, `apps` finds the user's
+  handlers and tools, `recorder` watches what happens on their bus, `places` says where, and
+  `summary`, `show`, `console` and `escaping` are for whoever looks at it. `exits` has the exit
+  codes.
+* A file of frames: `player` runs it over a bus, and `bad_lines` tells what could not be read.
+* A journal: `journals` opens it, filters it and says what is wrong with it, `journal_player` runs
+  it over a bus. `record_lines`, `plots` and `junit` show what is in it.
+* A live session: `live` runs it, `activity` knows when it is over, `captions` shows it, and
+  `recording` writes its journal. `sound` opens the files (`wav`, `resampling`) or the `devices`
+  that speech comes from and goes to; `playout` has what is to be heard.
 
 Data goes to stdout, everything else to stderr.
 """

@@ -21,7 +21,7 @@ from ..handlers import marks_in
 from ..realtime.tools import Tool
 from .places import short_path, where_raised
 
-__all__ = ["load_app", "load_live_app"]
+__all__ = ["load_app", "load_app_option", "load_live_app"]
 
 
 def load_app(spec: str) -> EventBus:
@@ -72,6 +72,15 @@ def _find(spec: str) -> tuple[ModuleType, object]:
         msg = f"{module_name} has no {path}; is it made in a function, or called otherwise?"
         raise click.BadParameter(msg) from exc
     return module, app
+
+
+def load_app_option(spec: str) -> EventBus:
+    """Return what `load_app` does; what is wrong is said of the option ``--app``."""
+    try:
+        return load_app(spec)
+    except click.BadParameter as exc:
+        exc.param_hint = "'--app'"
+        raise
 
 
 def _import(name: str) -> ModuleType:

@@ -10,8 +10,8 @@ from typing import Final
 
 import click
 
+from ..journal.frames import BadLine
 from .escaping import printable
-from .frames import BadLine
 
 __all__ = ["BadLines"]
 

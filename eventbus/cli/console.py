@@ -201,11 +201,15 @@ class Bar:
     Args:
         total: How many bytes there are, if that is known.
         is_wanted: False for no bar at all.
+        label: What is being done.
     """
 
-    def __init__(self, total: int | None, *, is_wanted: bool = True) -> None:
+    def __init__(
+        self, total: int | None, *, is_wanted: bool = True, label: str = "replaying"
+    ) -> None:
         self._console = console_for(sys.stderr)
         self._total = total
+        self._label = label
         self._is_wanted = is_wanted and self._console.is_terminal and total is not None
         self._next = time.monotonic() + _PATIENCE
         self._progress: Progress | None = None
@@ -218,7 +222,7 @@ class Bar:
         self._next = now + _REFRESH
         if self._progress is None:
             self._progress = Progress(
-                TextColumn("replaying"),
+                TextColumn(self._label),
                 BarColumn(),
                 TextColumn("{task.percentage:>3.0f} %"),
                 TimeRemainingColumn(),

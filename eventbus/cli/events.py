@@ -8,7 +8,7 @@ import inspect
 import json
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import attrs
 import click
@@ -18,6 +18,8 @@ from ..events import EVENT_TYPES
 from .console import Output
 
 __all__ = ["command"]
+
+SCHEMA: Final = "eventbus.class/1"
 
 
 @attrs.frozen
@@ -66,6 +68,7 @@ def command(*, is_json: bool) -> None:
     for entry in entries:
         if is_json:
             row = {
+                "schema": SCHEMA,
                 "type": entry.type,
                 "class": entry.cls,
                 "fields": entry.fields,

@@ -22,12 +22,14 @@ class ExitCode(enum.IntEnum):
     What a command tells whoever started it.
 
     If several apply, 130 goes before 4, 4 before 3, and 3 before 5: a crash may come of a line
-    that is missing. 1 is for output that can't be written, and for an extra that isn't installed;
-    2, which is for wrong arguments, is click's to give.
+    that is missing. 1 is for output that can't be written, for an extra that isn't installed, and
+    for an answer that is no: nothing was found, there is a difference, a limit is exceeded. 2,
+    which is for wrong arguments, is click's to give.
     """
 
     OK = 0
     NO_OUTPUT = 1
+    NO = 1  # as grep and diff say it
     BAD_INPUT = 3
     CONNECTION = 4
     CRASHED = 5

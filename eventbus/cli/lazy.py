@@ -25,10 +25,12 @@ class LazyCommand:
     Attributes:
         short_help: The line that stands for it in the help of its group.
         extras: What has to be installed for it, beside ``cli``.
+        module: The module's name, if it isn't the command's.
     """
 
     short_help: str
     extras: tuple[str, ...] = ()
+    module: str = ""
 
 
 class LazyGroup(click.Group):
@@ -36,7 +38,7 @@ class LazyGroup(click.Group):
     A group whose commands are modules beside this one, each with a ``command``.
 
     Args:
-        lazy_commands: By name, which is also the module's.
+        lazy_commands: By name.
         attributes: Those of a `click.Group`.
     """
 
@@ -54,7 +56,7 @@ class LazyGroup(click.Group):
         if lazy is None:
             return super().get_command(ctx, cmd_name)
         command: click.Command = load(
-            f"{_PACKAGE}.{cmd_name}", f"eventbus {cmd_name}", lazy.extras
+            f"{_PACKAGE}.{lazy.module or cmd_name}", f"eventbus {cmd_name}", lazy.extras
         ).command
         return command
 

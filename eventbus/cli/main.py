@@ -23,7 +23,17 @@ _COMMANDS: Final = {
     "run": LazyCommand("Talk to a model through your handlers.", ("openai",)),
     "sim": LazyCommand("Be a realtime service, for clients to try.", ("sim",)),
     "proxy": LazyCommand("Stand between a client and the service, and watch.", ("sim",)),
-    "replay": LazyCommand("Replay a recorded session through your handlers."),
+    "record": LazyCommand("Write frames, and what becomes of them."),
+    "replay": LazyCommand("Replay a session through handlers."),
+    "tail": LazyCommand("Follow a journal that is being written."),
+    "grep": LazyCommand("Find records of a journal."),
+    "show": LazyCommand("Show an event, its frame and its handler calls.", module="show_event"),
+    "stats": LazyCommand("Measure a journal: latency, and its parts."),
+    "diff": LazyCommand("Compare the events of two journals."),
+    "export": LazyCommand("Write a journal as audio, text, table."),
+    "trim": LazyCommand("Write a part of a journal."),
+    "redact": LazyCommand("Write a journal without what is private."),
+    "validate": LazyCommand("Check a journal, and repair its end."),
     "events": LazyCommand("List the classes of events."),
 }
 

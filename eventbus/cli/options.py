@@ -5,10 +5,14 @@ What several commands read from their command line.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import click
 
-__all__ = ["read_speed"]
+__all__ = ["read_speed", "withholding_options"]
+
+_F = TypeVar("_F", bound=Callable[..., Any])
 
 
 def read_speed(_ctx: click.Context, _param: click.Parameter, text: str) -> float:
@@ -28,3 +32,25 @@ def read_speed(_ctx: click.Context, _param: click.Parameter, text: str) -> float
         msg = f"{text!r} is no speed; give a factor like 1x or 0.5x, or max."
         raise click.BadParameter(msg)
     return speed
+
+
+def withholding_options(function: _F) -> _F:
+    """Add the options for what a journal is to lack: *no_audio*, *no_content*, *fields*."""
+    for option in (
+        click.option(
+            "--redact",
+            "fields",
+            metavar="FIELD",
+            multiple=True,
+            help="Leave out a field, by its name or the end of its path, like phone_number or "
+            "session.instructions. Can be given several times.",
+        ),
+        click.option(
+            "--no-content",
+            is_flag=True,
+            help="Leave out what was said and written, and audio; names and ids stay.",
+        ),
+        click.option("--no-audio", is_flag=True, help="Leave out audio."),
+    ):
+        function = option(function)
+    return function

@@ -13,10 +13,10 @@ import attrs
 from ..bus import EventBus
 from ..events import RealtimeModelEvent, RealtimeModelExceptionEvent, RealtimeModelRawServerEvent
 from ..exceptions import BusClosed, FrameError, MailboxFull
+from ..journal.frames import BadLine, FrameFile, FrameLine
+from ..journal.pacing import Pacer
 from ..wire.openai_realtime import TABLE, OpenAIRealtimeDecoder
 from .console import Bar
-from .frames import BadLine, FrameFile, FrameLine
-from .pacing import Pacer
 from .recorder import Recorder, Summary
 
 __all__ = ["Player"]
@@ -38,9 +38,12 @@ class Player:
         on_bad_line: Called with each line that can't be read.
         on_event: Called with a line's number and an event of it, before it is published; not
             with raw events, which the file itself has.
+        on_sent: Called with each line that the client has sent, when that was; without it, they
+            are passed over.
         on_due: Called with the time that a frame is due at, in seconds, before its events.
         before_wait: Called before anything that may take time.
         bar: Shows how far it is.
+        sender: The session that the events belong to; None for none.
     """
 
     file: FrameFile
@@ -50,9 +53,11 @@ class Player:
     is_strict: bool = False
     on_bad_line: Callable[[BadLine], object] = lambda _: None
     on_event: Callable[[int, RealtimeModelEvent], object] = lambda _, __: None
+    on_sent: Callable[[FrameLine], object] | None = None
     on_due: Callable[[float], object] = lambda _: None
     before_wait: Callable[[], object] = lambda: None
     bar: Bar = attrs.field(factory=lambda: Bar(None))
+    sender: object = None
     _bad_lines: int = attrs.field(default=0, init=False)
     _has_frames: bool = attrs.field(default=False, init=False)
     _has_known_type: bool = attrs.field(default=False, init=False)
@@ -91,21 +96,23 @@ class Player:
     async def _feed(self) -> None:
         decoder, pacer = OpenAIRealtimeDecoder(), Pacer()
         start = anyio.current_time()
-        async for line in self.file.lines(self.before_wait):
+        with_sent = self.on_sent is not None
+        async for line in self.file.lines(self.before_wait, with_sent=with_sent):
             self.bar.update(self.file.bytes_read)
             if isinstance(line, BadLine):
                 self._note_bad_line(line)
                 if self.is_strict:
                     return
                 continue
-            events = decoder.decode(line.frame)
-            self._has_frames = True
-            self._has_known_type = self._has_known_type or any(map(_has_known_type, events))
+            events = () if line.is_sent else self._decode(decoder, line)
             if self._is_bad(line, events) and self.is_strict:
                 return
             due = pacer.due(events, line.seconds)
             await self._wait_until(start + due / self.speed)
             self.on_due(due)
+            if line.is_sent and self.on_sent is not None:
+                self.on_sent(line)
+                continue
             for event in events:
                 if not isinstance(event, RealtimeModelRawServerEvent):
                     self.on_event(line.number, event)
@@ -113,6 +120,14 @@ class Player:
                 await self._publish(events)
             except BusClosed:  # by a handler: the app has had enough
                 return
+
+    def _decode(
+        self, decoder: OpenAIRealtimeDecoder, line: FrameLine
+    ) -> Sequence[RealtimeModelEvent]:
+        events = decoder.decode(line.frame)
+        self._has_frames = True
+        self._has_known_type = self._has_known_type or any(map(_has_known_type, events))
+        return events
 
     async def _wait_until(self, deadline: float) -> None:
         # A lateness of a moment is not worth a turn of the event loop for each frame.
@@ -124,12 +139,12 @@ class Player:
         *first, last = events
         for event in first:
             try:
-                self.bus.publish(event)
+                self.bus.publish(event, sender=self.sender)
             except Exception as exc:  # noqa: BLE001  # a strict bus raises what handlers raise
                 self._raise_if_unknown(exc)
         # Once a frame is often enough to wait until a mailbox with Overflow.BLOCK has room.
         try:
-            await self.bus.publish_async(last)
+            await self.bus.publish_async(last, sender=self.sender)
         except Exception as exc:  # noqa: BLE001  # as above
             self._raise_if_unknown(exc)
 

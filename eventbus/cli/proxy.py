@@ -8,6 +8,7 @@ import contextlib
 import json
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
 import anyio
@@ -29,6 +30,7 @@ from .console import Output
 from .escaping import printable
 from .exits import NoConnection, exit_code
 from .recorder import Recorder, Summary
+from .recording import record_option, recorded
 from .show import event_line
 from .summary import report_crash, write_summary
 
@@ -74,6 +76,7 @@ Exit codes:
     help="Publish on this EventBus, or to this listener, as eventbus replay does. Without this "
     "option the events are shown.",
 )
+@record_option
 @click.option(
     "--json",
     "is_json",
@@ -89,6 +92,7 @@ def command(
     host: str,
     port: int,
     app_spec: str | None,
+    journal: Path | None,
     is_json: bool,
 ) -> None:
     """
@@ -111,7 +115,8 @@ def command(
             proxy = RealtimeProxy(upstream, bus, host=host, port=port)
         except ValueError as exc:
             raise click.BadParameter(str(exc), param_hint="'--upstream'") from exc
-        summary = _run(bus, proxy, recorder, show)
+        with recorded(bus, journal, without=recorder.handlers):
+            summary = _run(bus, proxy, recorder, show)
     write_summary(output, summary, is_json=is_json)
     ctx.exit(exit_code(summary))
 

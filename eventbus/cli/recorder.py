@@ -13,7 +13,7 @@ import functools
 import sys
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import attrs
@@ -23,11 +23,12 @@ from ..dispatch import BusStats
 from ..events import RealtimeModelExceptionEvent, RealtimeModelRawServerEvent
 from ..exceptions import MailboxFull
 from ..handlers import Context, handler_name
+from ..journal.figures import percentile
 from ..middleware import HandlerCall
 from ..realtime.events import REPEATS
 from .places import where_raised
 
-__all__ = ["CallSummary", "CrashSummary", "EventSummary", "Recorder", "Summary", "percentile"]
+__all__ = ["CallSummary", "CrashSummary", "EventSummary", "Recorder", "Summary"]
 
 _NS_PER_MS: Final = 1_000_000
 
@@ -141,18 +142,6 @@ class Summary:
         return sum(event.unhandled for event in self.events if not event.is_raw)
 
 
-def percentile(ordered: Sequence[int], percent: int) -> int:
-    """
-    Return the value that *percent* of *ordered* don't exceed: one of them, by the nearest rank.
-
-    Args:
-        ordered: At least one value, in ascending order.
-        percent: From 1 to 100.
-    """
-    rank = -(-percent * len(ordered) // 100)
-    return ordered[rank - 1]
-
-
 class Recorder:
     """
     Records what happens on one bus; an `eventbus.middleware.Observer`.
@@ -160,7 +149,10 @@ class Recorder:
     Args:
         bus: The bus.
         on_crash: Called with each failure of a handler, and what was raised, when it happens.
-        on_event: Called with each event and its context, before any handler of the bus.
+        counts_events: Whether to count events, and to name what has crashed on them; that takes a
+            handler, which others see.
+        on_event: Called with each event and its context, before any handler of the bus; only if
+            events are counted.
     """
 
     def __init__(
@@ -168,10 +160,12 @@ class Recorder:
         bus: EventBus,
         *,
         on_crash: Callable[[CrashSummary, BaseException], object] = lambda _, __: None,
+        counts_events: bool = True,
         on_event: Callable[[object, Context], object] | None = None,
     ) -> None:
         self._bus = bus
         self._on_crash = on_crash
+        self._counts_events = counts_events
         self._on_event = on_event
         self._before = bus.stats
         self._unhandled = self._before.unhandled
@@ -188,11 +182,19 @@ class Recorder:
         """Record, while this is entered."""
         self._before = self._bus.stats
         self._unhandled = self._before.unhandled
-        # First of all: a handler that is interrupted leaves the rest of the calls undone.
-        see = self._see if self._on_event is None else self._see_and_tell
-        seeing = self._bus.subscribe(see, object, priority=sys.maxsize)
-        with seeing, self._bus.observe(self):
+        with contextlib.ExitStack() as stack:
+            if self._counts_events:
+                # First of all: a handler that is interrupted leaves the rest of the calls undone.
+                see = self._see if self._on_event is None else self._see_and_tell
+                subscription = self._bus.subscribe(see, object, priority=sys.maxsize)
+                stack.enter_context(subscription)
+            stack.enter_context(self._bus.observe(self))
             yield
+
+    @property
+    def handlers(self) -> tuple[Callable[..., object], ...]:
+        """What it subscribes, if it counts events; no handlers of the app's."""
+        return self._see, self._see_and_tell
 
     @property
     def crashed(self) -> int:
@@ -204,7 +206,7 @@ class Recorder:
 
     def handler_finished(self, call: HandlerCall, /) -> None:
         """Note how long a call took."""
-        if call.handler in (self._see, self._see_and_tell):
+        if call.handler in self.handlers:
             return
         assert call.run_ns is not None
         name = handler_name(call.handler)

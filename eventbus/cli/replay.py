@@ -1,25 +1,33 @@
 """
-``eventbus replay``: a file of frames through the user's handlers, or onto the screen.
+``eventbus replay``: a recording through the user's handlers, or onto the screen.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import sys
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
 
 from ..bus import EventBus
 from ..codec import dumps
-from .apps import load_app
+from ..exceptions import CodecError
+from ..journal.frames import FrameFile
+from ..journal.player import is_journal
+from .apps import load_app_option
 from .bad_lines import BadLines
 from .console import Bar, Output
-from .exits import exit_code
-from .frames import FrameFile
+from .escaping import printable
+from .exits import ExitCode, exit_code
+from .journal_player import JournalPlayer
+from .journals import FILTER_HELP, JournalInput, filter_argument, read_filter
 from .options import read_speed
 from .player import Player
-from .recorder import Recorder
+from .recorder import Recorder, Summary
 from .show import event_line
 from .summary import report_crash, write_summary
 
@@ -28,7 +36,7 @@ __all__ = ["command"]
 _EPILOG = """\b
 Exit codes:
     0  fine
-    1  output that can't be written
+    1  output that can't be written; with --strict, a decoder that gives something else
     2  wrong arguments
     3  input that can't be read; stderr has the lines and what is wrong with them
     5  a handler has crashed
@@ -41,9 +49,10 @@ _FOREIGN = (
 
 
 @click.command(
-    "replay", epilog=_EPILOG, short_help="Replay a recorded session through your handlers."
+    "replay", epilog=f"{_EPILOG}\n{FILTER_HELP}", short_help="Replay a session through handlers."
 )
 @click.argument("file", type=click.File("rb"))
+@filter_argument
 @click.option(
     "--app",
     "app_spec",
@@ -59,9 +68,11 @@ _FOREIGN = (
     show_default=True,
     callback=read_speed,
     help="1x is as fast as it was spoken, 2x twice as fast, max as fast as it can be read. The "
-    "clock is that of the lines, where they have a time. Elsewhere the model's speech takes as "
-    "long as it sounds, the user's as long as audio_start_ms and audio_end_ms say, and nothing "
-    "else takes time. At max, mailboxes may overflow that never would in a call.",
+    "clock is that of the lines, where they have a time, and that of the records of a journal. "
+    "Elsewhere the model's speech takes as long as it sounds, the user's as long as "
+    "audio_start_ms and audio_end_ms say, and nothing else takes time. At max, mailboxes may "
+    "overflow that never would in a call; those of a journal's replay don't, as it waits for the "
+    "handlers.",
 )
 @click.option(
     "--json",
@@ -71,68 +82,148 @@ _FOREIGN = (
     'and at the end {"summary": …}. What the app prints goes to stderr.',
 )
 @click.option(
-    "--strict", "is_strict", is_flag=True, help="Stop at the first line that can't be read."
+    "--strict",
+    "is_strict",
+    is_flag=True,
+    help="Stop at the first line that can't be read; of a journal, at the first frame of which "
+    "the decoder now makes something else than was recorded.",
+)
+@click.option(
+    "--decode",
+    "decodes",
+    is_flag=True,
+    help="Of a journal: publish what the decoder now makes of the frames, not the recorded events.",
+)
+@click.option(
+    "--with-content", is_flag=True, help="Quote what was said where --strict finds a difference."
 )
 @click.pass_context
 def command(
     ctx: click.Context,
     file: Any,
+    terms: tuple[str, ...],
+    *,
     app_spec: str | None,
     speed: float,
     is_json: bool,
     is_strict: bool,
+    decodes: bool,
+    with_content: bool,
 ) -> None:
     """
     Replay a recorded session through your handlers.
 
-    FILE has the frames that a realtime service has sent, one JSON object a line; - is stdin.
-    A line may also be an envelope, {"t": 1.25, "direction": "received", "frame": {…}}, with or
-    without the time in seconds and the direction; what was sent is passed over.
+    FILE is a journal, or has the frames that a realtime service has sent, one JSON object a line; -
+    is stdin. A line may also be an envelope, {"t": 1.25, "direction": "received", "frame": {…}},
+    with or without the time in seconds and the direction; what was sent is passed over.
+
+    Of a journal, FILTER picks what is published. What handlers have published, and what the bus has
+    reported of them, is left out: it happens again.
 
     At the end comes a summary: the events by class, the run time of each handler, what has
     crashed and what was dropped. Events that handlers publish themselves are counted as well.
     """
     output = Output()
+    show = _ignore if app_spec is not None else functools.partial(_show, output, is_json=is_json)
+    journal = _journal_in(file, terms, output, decodes=decodes)
+    # What the app prints is its own, and no JSON.
+    with contextlib.redirect_stdout(sys.stderr) if is_json else contextlib.nullcontext():
+        bus = EventBus() if app_spec is None else load_app_option(app_spec)
+        watcher = Recorder(bus, on_crash=report_crash)
+        if journal is None:
+            is_quiet = app_spec is None and output.is_terminal
+            code, summary = _play_frames(
+                file, bus, watcher, speed, output, show, is_strict=is_strict, is_quiet=is_quiet
+            )
+        else:
+            player = JournalPlayer(
+                journal,
+                read_filter(terms),
+                bus,
+                watcher,
+                speed,
+                is_strict=is_strict,
+                decodes=decodes,
+                with_content=with_content,
+                on_event=show,
+                before_wait=output.flush,
+            )
+            summary = player.run()
+            code = _judge(player, summary)
+    write_summary(output, summary, is_json=is_json)
+    ctx.exit(code)
+
+
+def _play_frames(
+    file: Any,
+    bus: EventBus,
+    watcher: Recorder,
+    speed: float,
+    output: Output,
+    show: Callable[[int, Any], object],
+    *,
+    is_strict: bool,
+    is_quiet: bool,
+) -> tuple[ExitCode, Summary]:
+    """Replay a file of frames; return how the command is to end, and what has happened."""
     name = file.name if file is not sys.stdin.buffer else "stdin"
     frames = FrameFile(file, name)
     bad_lines = BadLines(name)
-    shows_events = app_spec is None
-
-    def show(number: int, event: Any) -> None:
-        if is_json:
-            output.json_line(dumps(event))
-        else:
-            output.line(event_line(number, event))
-
-    # What the app prints is its own, and no JSON.
-    with contextlib.redirect_stdout(sys.stderr) if is_json else contextlib.nullcontext():
-        bus = EventBus() if app_spec is None else _load(app_spec)
-        player = Player(
-            frames,
-            bus,
-            Recorder(bus, on_crash=report_crash),
-            speed,
-            is_strict=is_strict,
-            on_bad_line=bad_lines.report,
-            on_event=show if shows_events else _ignore,
-            before_wait=output.flush,
-            # Where the events themselves go by, nobody needs to be told that it goes on.
-            bar=Bar(frames.size, is_wanted=not (shows_events and output.is_terminal)),
-        )
-        summary = player.run()
+    player = Player(
+        frames,
+        bus,
+        watcher,
+        speed,
+        is_strict=is_strict,
+        on_bad_line=bad_lines.report,
+        on_event=show,
+        before_wait=output.flush,
+        # Where the events themselves go by, nobody needs to be told that it goes on.
+        bar=Bar(frames.size, is_wanted=not is_quiet),
+    )
+    summary = player.run()
     bad_lines.report_rest()
     if player.is_foreign:
         click.echo(f"{name}: {_FOREIGN}", err=True)
-    write_summary(output, summary, is_json=is_json)
-    ctx.exit(exit_code(summary))
+    return exit_code(summary), summary
 
 
-def _load(spec: str) -> EventBus:
+def _journal_in(
+    file: Any, terms: tuple[str, ...], output: Output, *, decodes: bool
+) -> JournalInput | None:
+    """Return the journal that *file* is; None if it is none."""
+    # No look into a pipe: its first byte may take its time, and a journal can't come through one.
+    is_file = file is not sys.stdin.buffer and Path(file.name).is_file()
+    if is_file and is_journal(file.name):
+        label = None if output.is_terminal else "replaying"
+        return JournalInput(Path(file.name), label=label)
+    if terms or decodes:
+        what = "--decode" if decodes else "a FILTER"
+        msg = f"{what} is for journals, and {'stdin' if not is_file else file.name} is none."
+        raise click.UsageError(printable(msg))
+    return None
+
+
+def _judge(player: JournalPlayer, summary: Summary) -> ExitCode:
+    """Return how the command is to end; say what is different, if something is."""
+    if player.difference is not None:
+        click.echo(printable(str(player.difference)), err=True)
+    code = exit_code(summary)
+    if code is ExitCode.INTERRUPTED:
+        return code
+    return player.source.exit_code or (ExitCode.NO if player.difference is not None else code)
+
+
+def _show(output: Output, number: int, event: Any, *, is_json: bool) -> None:
     try:
-        return load_app(spec)
-    except click.BadParameter as exc:
-        exc.param_hint = "'--app'"
-        raise
+        if is_json:
+            output.json_line(dumps(event))
+        elif hasattr(event, "type"):
+            output.line(event_line(number, event))
+        else:
+            output.line(f"{number:>6}  {type(event).__qualname__}")
+    except CodecError as exc:
+        click.echo(printable(str(exc)), err=True)
 
 
 def _ignore(number: int, event: object) -> None:

@@ -23,6 +23,7 @@ from ..codec import dumps
 from ..events import RealtimeModelRawServerEvent
 from ..exceptions import CodecError, RealtimeConnectionError, ScenarioError
 from ..handlers import Context
+from ..journal.recorder import Recorder as JournalRecorder
 from ..realtime.audio import PCM16
 from ..realtime.config import RealtimeAudioOutputConfig, RealtimeSessionModelSettings
 from ..realtime.events import REPEATS, RealtimeHistoryUpdated
@@ -35,11 +36,12 @@ from .activity import Activity
 from .apps import load_live_app
 from .captions import Captions
 from .console import LiveScreen, Output, PlainScreen
-from .exits import BadInput, NoConnection, exit_code
+from .exits import BadInput, ExitCode, NoConnection, exit_code
 from .lazy import load
 from .live import CallClock, Ear, LiveCall
 from .playout import PlayoutQueue
 from .recorder import Recorder, Summary
+from .recording import record_option, recorded
 from .sound import open_input, open_output, open_reader, open_writer
 from .summary import report_crash, write_summary
 from .wav import WavReader, WavWriter
@@ -81,6 +83,7 @@ class _Options:
     instructions: str | None
     voice: str | None
     max_seconds: float | None
+    journal: Path | None
     is_json: bool
 
 
@@ -131,6 +134,7 @@ class _Options:
     metavar="N",
     help="End the session after so long.",
 )
+@record_option
 @click.option(
     "--json",
     "is_json",
@@ -161,7 +165,7 @@ def command(ctx: click.Context, /, **given: Any) -> None:
         write_summary(output, summary, is_json=options.is_json)
     if run.failure is not None and not summary.was_interrupted:
         raise _failure(run.failure, key)
-    ctx.exit(exit_code(summary))
+    ctx.exit(exit_code(summary) or (ExitCode.NO_OUTPUT if run.has_lost_records else ExitCode.OK))
 
 
 def _check(options: _Options) -> None:
@@ -264,6 +268,7 @@ class _Run:
         self._simulator = _simulator(options.scenario)
         self._activity = Activity()
         self._call: LiveCall | None = None
+        self._journal: JournalRecorder | None = None
         self._output_error: OSError | None = None
         self.failure: RealtimeConnectionError | None = None
 
@@ -279,6 +284,9 @@ class _Run:
             wav, out = self._options.wav, self._options.out
             reader = files.enter_context(open_reader(wav)) if wav is not None else None
             writer = files.enter_context(open_writer(out)) if out is not None else None
+            self._journal = files.enter_context(
+                recorded(self._bus, self._options.journal, without=self._recorder.handlers)
+            )
             with self._recorder.recording(), self._show.shown():
                 try:
                     anyio.run(self._talk, reader, writer)
@@ -298,6 +306,11 @@ class _Run:
         return self._recorder.summary(was_interrupted=was_interrupted)
 
     @property
+    def has_lost_records(self) -> bool:
+        """Whether there is a journal, and it lacks some of what has happened."""
+        return self._journal is not None and self._journal.failure is not None
+
+    @property
     def was_connected(self) -> bool:
         """Whether there has been a connection."""
         return self._activity.was_connected
@@ -309,6 +322,8 @@ class _Run:
             if self._simulator is not None:
                 url = (await stack.enter_async_context(self._simulator)).url
             call = self._call = self._new_call(url)
+            if self._journal is not None:
+                stack.enter_context(self._journal.listen(call.session.model))
             devices = stack.enter_context(contextlib.ExitStack())
             said = open_input(call, reader, devices)
             write = open_output(call, writer, devices, is_needed=reader is None)

@@ -16,7 +16,9 @@ from .console import Output
 from .escaping import printable
 from .recorder import CrashSummary, Summary
 
-__all__ = ["report_crash", "summary_json", "summary_lines", "write_summary"]
+__all__ = ["report_crash", "short_time", "summary_json", "summary_lines", "write_summary"]
+
+SCHEMA: Final = "eventbus.summary/1"
 
 _MIN_WIDTH: Final = 24
 _EVENT_NUMBERS: Final = " {:>6} {:>8} {:>10}"
@@ -48,7 +50,9 @@ def report_crash(crash: CrashSummary, error: BaseException) -> None:
 
 def summary_json(summary: Summary) -> str:
     """
-    Return ``{"summary": …}``, in one line: the fields of `Summary`, ``handled`` and ``unhandled``.
+    Return ``{"schema": …, "summary": …}``, in one line.
+
+    The summary has the fields of `Summary`, ``handled`` and ``unhandled``.
     """
     data = {
         **attrs.asdict(summary),
@@ -59,7 +63,7 @@ def summary_json(summary: Summary) -> str:
         "handled": summary.handled,
         "unhandled": summary.unhandled,
     }
-    return json.dumps({"summary": data}, ensure_ascii=False)
+    return json.dumps({"schema": SCHEMA, "summary": data}, ensure_ascii=False)
 
 
 def summary_lines(summary: Summary, max_width: int | None = None) -> Iterator[Text]:
@@ -90,7 +94,13 @@ def summary_lines(summary: Summary, max_width: int | None = None) -> Iterator[Te
         yield from _table(
             ("handler calls", "count", "p50", "p95", "max"),
             [
-                (c.handler, c.count, _time(c.p50_ms), _time(c.p95_ms), _time(c.max_ms))
+                (
+                    c.handler,
+                    c.count,
+                    short_time(c.p50_ms),
+                    short_time(c.p95_ms),
+                    short_time(c.max_ms),
+                )
                 for c in summary.calls
             ],
             _CALL_NUMBERS,
@@ -147,7 +157,7 @@ def _losses(summary: Summary) -> Iterator[Text]:
         yield Text(f"purged: {summary.purged} that a later event made obsolete while they waited")
 
 
-def _time(ms: float) -> str:
+def short_time(ms: float) -> str:
     """Return a time with three digits or so, in the unit that fits."""
     if ms >= 10_000:
         return f"{ms / 1000:.1f} s"

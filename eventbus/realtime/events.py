@@ -64,6 +64,14 @@ class _OfSession:
     falls_back: ClassVar[bool] = False
 
 
+class _Repeat(_OfSession):
+    """What `REPEATS` have in common: journals have the event that they repeat."""
+
+    __slots__ = ()
+
+    recorded_as: ClassVar[str] = "repeat"
+
+
 def _as_type(value: object) -> str:
     return f"<{type(value).__qualname__}>"
 
@@ -214,7 +222,7 @@ class RealtimeToolApprovalRequired(_OfSession):
 
 
 @attrs.frozen
-class RealtimeRawModelEvent(_OfSession):
+class RealtimeRawModelEvent(_Repeat):
     """
     The model has emitted an event.
 
@@ -231,7 +239,7 @@ class RealtimeRawModelEvent(_OfSession):
 
 
 @attrs.frozen
-class RealtimeAudioEnd(_OfSession):
+class RealtimeAudioEnd(_Repeat):
     """
     No more audio comes for this part.
 
@@ -249,7 +257,7 @@ class RealtimeAudioEnd(_OfSession):
 
 
 @attrs.frozen
-class RealtimeAudio(_OfSession):
+class RealtimeAudio(_Repeat):
     """
     A piece of the model's speech has come.
 
@@ -269,7 +277,7 @@ class RealtimeAudio(_OfSession):
 
 
 @attrs.frozen
-class RealtimeAudioInterrupted(_OfSession):
+class RealtimeAudioInterrupted(_Repeat):
     """
     The model was interrupted in this audio: stop playing it.
 
@@ -287,7 +295,7 @@ class RealtimeAudioInterrupted(_OfSession):
 
 
 @attrs.frozen
-class RealtimeError(_OfSession):
+class RealtimeError(_Repeat):
     """
     The service reports an error.
 
@@ -306,7 +314,7 @@ class RealtimeError(_OfSession):
 
 
 @attrs.frozen
-class RealtimeInputAudioTimeoutTriggered(_OfSession):
+class RealtimeInputAudioTimeoutTriggered(_Repeat):
     """
     The user said nothing for the idle timeout of the turn detection.
 
@@ -399,6 +407,8 @@ class RealtimeModelRawClientEvent(_OfSession):
         `eventbus.realtime.model.RealtimeModelListener.on_sent`, where that was asked for, and
         the proxy.
     """
+
+    recorded_as: ClassVar[str] = "sent"
 
     data: Any = attrs.field(hash=False, repr=lambda data: f"<{len(data)} fields>")
     type: Literal["raw_client_event"] = "raw_client_event"

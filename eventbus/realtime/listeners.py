@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..events import RealtimeModelEvent, RealtimeModelExceptionEvent
-from .model import RealtimeModelListener, RealtimeModelNowaitListener
+from .model import RealtimeModelListener
 
 __all__ = ["Listeners"]
 
@@ -90,14 +90,13 @@ class Listeners:
     def _set(self, listeners: tuple[RealtimeModelListener, ...]) -> None:
         # Whoever iterates over one of them goes on with what it was.
         self._all = listeners
+        # By its method, and not by its class: a journal's listener knows of no models.
         self._called = tuple(
-            (each, each.on_event_nowait)
+            (each, take)
             for each in listeners
-            if isinstance(each, RealtimeModelNowaitListener)
+            if (take := getattr(each, "on_event_nowait", None)) is not None
         )
-        self.awaited = tuple(
-            each for each in listeners if not isinstance(each, RealtimeModelNowaitListener)
-        )
+        self.awaited = tuple(each for each in listeners if not hasattr(each, "on_event_nowait"))
         self._curious = tuple(
             each for each in listeners if type(each).on_sent is not RealtimeModelListener.on_sent
         )

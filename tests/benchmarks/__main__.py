@@ -6,9 +6,10 @@ Run it from the checkout, with everything installed that it compares with::
     pip install -e '.[bench]'
     python tests/benchmarks
     python tests/benchmarks live
+    python tests/benchmarks journal
 
-Each takes two to three minutes: the bus and the decoder by themselves, and 200 live sessions
-over sockets. What is compared, and how, the modules beside this one say;
+Each takes two to three minutes: the bus and the decoder by themselves, 200 live sessions over
+sockets, and journals. What is compared, and how, the modules beside this one say;
 ``docs/explanation/performance.md`` has the tables of one run, and what to make of them.
 """
 
@@ -22,13 +23,14 @@ import json
 import os
 import platform
 import sys
+from collections.abc import AsyncIterator
 from importlib.metadata import version
 
 import attrs
 import live.report
 import live.rounds
-from measuring import QUICK, Effort
-from table import Kind, Line, lines
+from measuring import LONG, QUICK, Effort
+from table import Kind, Line, journal_lines, lines
 
 _COMPARED_WITH = (
     "blinker",
@@ -86,12 +88,12 @@ def _as_dict(line: Line) -> dict[str, object]:
     return {**attrs.asdict(line), "kind": line.kind.name.lower(), "is_met": line.is_met}
 
 
-async def _bus(effort: Effort, *, as_json: bool) -> list[dict[str, object]]:
-    """Print the lines about the bus and the decoder, if they aren't for JSON; return them."""
+async def _table(table: AsyncIterator[Line], *, as_json: bool) -> list[dict[str, object]]:
+    """Print the lines of a table, if they aren't for JSON; return them."""
     measured: list[Line] = []
     if not as_json:
         print(f"\n{'':<32}{'eventbus':>8}{'other':>9}{'ratio':>17}  {'middle half':<18}target")
-    async for line in lines(effort):
+    async for line in table:
         if as_json:
             print(line.work, line.against, sep=": ", file=sys.stderr)
         else:
@@ -122,9 +124,13 @@ async def _run(what: str, *, is_quick: bool, as_json: bool) -> None:
         print(f"{facts['python']}, {facts['system']}, {facts['cores']} cores")
         print(*(f"{name} {number}" for name, number in facts["versions"].items()), sep=", ")
     report = dict(facts)
-    if what != "live":
-        report["lines"] = await _bus(QUICK if is_quick else Effort(), as_json=as_json)
-    if what != "bus":
+    if what in ("bus", "all"):
+        table = lines(QUICK if is_quick else Effort())
+        report["lines"] = await _table(table, as_json=as_json)
+    if what in ("journal", "all"):
+        table = journal_lines(QUICK if is_quick else LONG)
+        report["journal"] = await _table(table, as_json=as_json)
+    if what in ("live", "all"):
         plan = live.rounds.QUICK if is_quick else live.rounds.FULL
         report["live"] = await _live(plan, as_json=as_json)
     if as_json:
@@ -136,7 +142,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python tests/benchmarks", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument(
-        "what", nargs="?", choices=("bus", "live", "all"), default="bus", help="what to measure"
+        "what",
+        nargs="?",
+        choices=("bus", "live", "journal", "all"),
+        default="bus",
+        help="what to measure",
     )
     parser.add_argument(
         "--quick", action="store_true", help="run everything once, to see that it works"

@@ -29,7 +29,7 @@ from typing import Any, Final
 
 import attrs
 
-__all__ = ["QUICK", "Comparison", "Effort", "Side", "awaiting", "calling", "compare"]
+__all__ = ["LONG", "QUICK", "Comparison", "Effort", "Side", "awaiting", "calling", "compare"]
 
 
 @attrs.frozen
@@ -51,6 +51,9 @@ class Effort:
     tries: int = 5
     scale: int = 10_000
 
+
+LONG: Final = Effort(rounds=11, turn_s=0.1, warm_up=1, tries=2)
+"""Fewer and longer turns, for work that goes to the disk and to other processes."""
 
 QUICK: Final = Effort(rounds=1, turn_s=0.0, warm_up=1, tries=1, scale=100)
 """Everything once: shows that the benchmarks work, and nothing else."""

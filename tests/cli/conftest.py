@@ -11,7 +11,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +18,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from eventbus.cli.main import cli
-
-# Before click 8.2, stderr went into stdout unless one asked for it not to.
-_APART = {"mix_stderr": False} if "mix_stderr" in signature(CliRunner).parameters else {}
+from tests.cli.journals import new_runner
 
 
 @pytest.fixture(scope="session")
@@ -29,7 +26,7 @@ def runner() -> CliRunner:
     """
     What runs commands in this process, and keeps stdout and stderr apart.
     """
-    return CliRunner(**_APART)
+    return new_runner()
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ import json
 import math
 
 from eventbus import EventBus
-from eventbus.cli.frames import FrameFile
 from eventbus.cli.player import Player
 from eventbus.cli.recorder import Recorder
 from eventbus.events import RealtimeModelRawServerEvent, RealtimeModelTurnStartedEvent
+from eventbus.journal.frames import FrameFile
 
 
 def file_of(*lines):

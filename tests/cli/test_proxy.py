@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+from pathlib import Path
 
 import anyio
 import pytest
@@ -107,6 +108,23 @@ def test_json_has_all_of_both_directions_with_the_sender(call):
     assert summary["summary"]["was_interrupted"]
     assert result.stderr == ""
     assert KEY not in result.output
+
+
+def test_recorded_call_has_both_directions(call, run):
+    """
+    With --record, messages of the client are in the journal as sent, and no key is.
+    """
+    result = call("--record", "calls.journal")
+
+    assert result.exit_code == 130
+    assert "calls.journal: " in result.stderr
+    records = list(map(json.loads, run("grep", "calls.journal", "--json").stdout.splitlines()))
+    kinds = [record["kind"] for record in records]
+    assert (kinds.count("sent"), kinds.count("frame")) == (4, 4)
+    assert {record["sender"] for record in records if record["kind"] == "sent"} == {
+        next(record["sender"] for record in records if record["kind"] == "status")
+    }
+    assert KEY.encode() not in Path("calls.journal").read_bytes()
 
 
 def test_app_gets_both_directions_and_may_crash(call, write_module):

@@ -8,11 +8,9 @@ import functools
 
 import anyio
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from eventbus import EventBus, Mailbox
-from eventbus.cli.recorder import EventSummary, Recorder, percentile
+from eventbus.cli.recorder import EventSummary, Recorder
 from eventbus.events import (
     RealtimeModelExceptionEvent,
     RealtimeModelOtherEvent,
@@ -35,18 +33,6 @@ class Pong:
 
 def events_of(summary):
     return {event.event: (event.handled, event.unhandled) for event in summary.events}
-
-
-@given(st.lists(st.integers(), min_size=1), st.integers(1, 100))
-def test_percentile_is_a_value_that_so_many_do_not_exceed(values, percent):
-    """
-    At least *percent* of the values are at most the percentile, and of less than it, fewer.
-    """
-    found = percentile(sorted(values), percent)
-
-    assert found in values
-    assert sum(value <= found for value in values) * 100 >= percent * len(values)
-    assert sum(value < found for value in values) * 100 < percent * len(values)
 
 
 def test_events_are_counted_by_class_handled_and_not():

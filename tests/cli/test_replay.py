@@ -72,7 +72,7 @@ def test_json_events_can_be_loaded_by_the_codec(run, write_frames):
     first, second, last = result.stdout.splitlines()
     assert loads(first) == RealtimeModelTurnStartedEvent("resp_1")
     assert loads(second).data["type"] == "ping"
-    assert list(json.loads(last)) == ["summary"]
+    assert list(json.loads(last)) == ["schema", "summary"]
 
 
 def test_summary_counts_frames_and_events(run, write_frames):
@@ -143,7 +143,7 @@ def test_with_json_what_the_app_prints_goes_to_stderr(start, write_frames, write
     with start("replay", str(write_frames(turn(1))), "--app", "agent", "--json") as process:
         out, err = process.communicate()
 
-    assert [*json.loads(out)] == ["summary"]
+    assert [*json.loads(out)] == ["schema", "summary"]
     assert err.decode().splitlines() == ["imported", "began"]
 
 

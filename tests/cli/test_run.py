@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sys
 import types
 import wave
@@ -121,6 +122,30 @@ def test_call_is_shown_and_ends_after_the_last_answer(call, write_wav, write_mod
     assert not any(heard[:20]), "while the caller speaks, nothing is heard"
     assert sum(heard) > 30
     assert not any(heard[-15:]), "it ends when nothing was heard for a while"
+
+
+def test_recorded_call_can_be_measured_and_replayed(call, run, write_wav, write_module):
+    """
+    With --record, the journal has what was sent, what came, and the calls; a second one with the
+    same name is refused before anything is said.
+    """
+    write_module("agent", APP)
+    args = ("--sim", "--app", "agent:bus", "--wav", write_wav("Hello"), "--record", "call.journal")
+
+    result = call(*args, "--out", "heard.wav")
+
+    assert result.exit_code == 0, result.stderr
+    assert re.fullmatch(r"call\.journal: \d+ records\n", result.stderr)
+    stats = json.loads(run("stats", "call.journal", "--json").stdout)
+    assert stats["counts"]["turns"] == 1
+    assert stats["figures"]["turn_latency"]["estimated"] == 0, "what was said is there"
+    handlers = [each["handler"] for each in stats["handlers"]]
+    assert handlers
+    assert not [name for name in handlers if name.startswith("eventbus.cli.")], "the app's alone"
+    assert run("replay", "call.journal", "--strict").exit_code == 0
+    again = call(*args)
+    assert again.exit_code == 2
+    assert "call.journal is there already" in again.stderr
 
 
 def test_interruption_cuts_off_what_is_written(call, write_wav, tmp_path):

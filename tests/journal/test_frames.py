@@ -1,5 +1,5 @@
 """
-`eventbus.cli.frames`: lines of a file, and what is in them.
+`eventbus.journal.frames`: lines of a file, and what is in them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventbus.cli.frames import BadLine, FrameFile, FrameLine, LineSplitter, parse_line
+from eventbus.journal.frames import BadLine, FrameFile, FrameLine, LineSplitter, parse_line
 
 
 async def read(file, name="call.jsonl"):

@@ -1,5 +1,5 @@
 """
-`eventbus.cli.pacing`: when frames are due.
+`eventbus.journal.pacing`: when frames are due.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventbus.cli.pacing import Pacer, bytes_per_second
 from eventbus.events import (
     RealtimeModelAudioEvent,
     RealtimeModelInputAudioTimeoutTriggeredEvent,
@@ -17,6 +16,7 @@ from eventbus.events import (
     RealtimeModelSessionUpdatedEvent,
     RealtimeModelTurnStartedEvent,
 )
+from eventbus.journal.pacing import Pacer, bytes_per_second
 
 PCMU = {"audio": {"output": {"format": {"type": "audio/pcmu"}}}}
 

@@ -4,7 +4,7 @@ When a frame is due: how a file that holds no clock is replayed as fast as it wa
 Rules
 -----
 
-* Where lines say when they came (`eventbus.cli.frames`), that is when they are due.
+* Where lines say when they came (`eventbus.journal.frames`), that is when they are due.
 * Where they don't, the events tell how long things took:
 
   - A piece of the model's speech takes as long as it sounds, and what follows is due after it.
@@ -19,7 +19,7 @@ replay the interruption comes after all of the speech that had been sent by then
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any
 
 from ..events import (
     RealtimeModelAudioEvent,
@@ -29,11 +29,9 @@ from ..events import (
     RealtimeModelInputSpeechStoppedEvent,
     RealtimeModelSessionUpdatedEvent,
 )
+from .audio import PCM16, speech_format
 
 __all__ = ["Pacer", "bytes_per_second"]
-
-_PCM: Final = 2 * 24_000
-_G711: Final = 8_000
 
 
 def bytes_per_second(session: Mapping[str, Any]) -> int:
@@ -43,16 +41,7 @@ def bytes_per_second(session: Mapping[str, Any]) -> int:
     Args:
         session: The session's configuration, as the service sent it.
     """
-    audio = _mapping(_mapping(_mapping(session.get("audio")).get("output")).get("format"))
-    name = audio.get("type", session.get("output_audio_format"))
-    if name in ("audio/pcmu", "audio/pcma", "g711_ulaw", "g711_alaw"):
-        return _G711
-    rate = audio.get("rate")
-    return 2 * rate if type(rate) is int and rate > 0 else _PCM
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
+    return speech_format(session, "output").bytes_per_second
 
 
 class Pacer:
@@ -62,7 +51,7 @@ class Pacer:
         self._now = 0.0
         self._origin: float | None = None  # of the file's own clock, once it has shown one
         self._mark_ms, self._mark = 0, 0.0  # the input's clock was read as this, at that time
-        self._bytes_per_second = _PCM
+        self._bytes_per_second = PCM16.bytes_per_second
 
     def due(self, events: Iterable[RealtimeModelEvent], seconds: float | None = None) -> float:
         """

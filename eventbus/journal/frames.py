@@ -7,7 +7,7 @@ Rules
 * A line is a frame as the service sent it, and goes to the decoder as it is, unparsed.
 * Or it is an envelope: an object without a ``type``, whose ``frame`` is the frame. It may say
   when that came, ``"t"`` (seconds, from any origin), and which way it went, ``"direction"``
-  (``received`` or ``sent``). What the client has sent is passed over.
+  (``received`` or ``sent``). What the client has sent is passed over, unless it is asked for.
 * Blank lines are passed over; a byte order mark at the beginning, too.
 * What can't be an envelope is for the decoder to judge. `BadLine` is for what is nobody's frame.
 * A line is kept in memory up to `MAX_LINE` bytes, whatever the file is.
@@ -21,7 +21,7 @@ import math
 import os
 import stat
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import Any, Final, Protocol, TypeAlias
 
 import anyio
@@ -46,11 +46,13 @@ class FrameLine:
         number: The line, from 1.
         frame: The frame, as it came.
         seconds: When it came, if the file says so; from any origin.
+        is_sent: Whether the client has sent it.
     """
 
     number: int
     frame: bytes = attrs.field(repr=lambda frame: f"<{len(frame)} bytes>")
     seconds: float | None = None
+    is_sent: bool = False
 
 
 @attrs.frozen
@@ -67,7 +69,7 @@ class BadLine:
     reason: str
 
 
-Source: TypeAlias = AsyncIterator[FrameLine | BadLine]
+Source: TypeAlias = AsyncGenerator[FrameLine | BadLine, None]
 
 
 class LineSplitter:
@@ -117,13 +119,14 @@ class _Envelope(msgspec.Struct):
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 
 
-def parse_line(number: int, line: bytes) -> FrameLine | BadLine | None:
+def parse_line(number: int, line: bytes, *, with_sent: bool = False) -> FrameLine | BadLine | None:
     """
     Return what is in a line, or None if it has nothing to replay.
 
     Args:
         number: The line, from 1.
         line: The line, without its line feed.
+        with_sent: Return what the client has sent, too.
     """
     if number == 1:
         line = line.removeprefix(_BYTE_ORDER_MARK)
@@ -138,16 +141,17 @@ def parse_line(number: int, line: bytes) -> FrameLine | BadLine | None:
         return FrameLine(number, line)
     if envelope.frame is msgspec.UNSET or envelope.type is not msgspec.UNSET:
         return FrameLine(number, line)
-    if envelope.direction == "sent":
+    is_sent = envelope.direction == "sent"
+    if is_sent and not with_sent:
         return None
-    if envelope.direction not in (None, "received"):
+    if envelope.direction not in (None, "received", "sent"):
         return BadLine(number, "The envelope's direction must be 'received' or 'sent'.")
     seconds = envelope.t
     if seconds is not None and not (
         type(seconds) in (int, float) and math.isfinite(seconds)  # bool is an int, and no time
     ):
         return BadLine(number, "The envelope's t must be a number of seconds.")
-    return FrameLine(number, bytes(envelope.frame), seconds)
+    return FrameLine(number, bytes(envelope.frame), seconds, is_sent)
 
 
 class _Readable(Protocol):
@@ -186,12 +190,15 @@ class FrameFile:
             # Elsewhere only sockets can be waited for; there, handlers wait for the input.
             self._may_block = not is_regular and sys.platform != "win32"
 
-    async def lines(self, before_wait: Callable[[], object] = lambda: None) -> Source:
+    async def lines(
+        self, before_wait: Callable[[], object] = lambda: None, *, with_sent: bool = False
+    ) -> Source:
         """
         Yield what is in the file, line by line, as soon as it is there.
 
         Args:
             before_wait: Called before each look for more, which may take time.
+            with_sent: Yield what the client has sent, too.
         """
         splitter, number = LineSplitter(), 0
         is_open = True
@@ -208,7 +215,7 @@ class FrameFile:
                 if line is None:
                     yield BadLine(number, f"The line is longer than {MAX_LINE} bytes.")
                     continue
-                parsed = parse_line(number, line)
+                parsed = parse_line(number, line, with_sent=with_sent)
                 if parsed is not None:
                     yield parsed
 

@@ -1,0 +1,69 @@
+"""
+Record what happens on a bus, and read it again.
+
+::
+
+    with Recorder("call.journal") as recorder, recorder.attach(bus):
+        ...
+
+    for record in open_journal("call.journal"):
+        ...
+
+::
+
+    records     what a journal consists of, one class for each kind
+    format      how records lie in a file; pure
+    segments    the files of a journal, each by itself
+    selection   which records somebody wants
+    reader      Journal: iterate, seek, filter, follow
+    repair      cutting off what a crash has left
+    withholding what is not to be written
+    syncing     the thread that waits for the disk
+    writer      JournalWriter: records into files, in batches
+    documents   events as the codec writes them, fast
+    senders     what a journal calls a session
+    recorder    Recorder: what happens on a bus, as records
+"""
+
+from __future__ import annotations
+
+from .reader import Journal, open_journal
+from .recorder import Recorder
+from .records import (
+    CallRecord,
+    DropRecord,
+    EndRecord,
+    EventRecord,
+    FrameRecord,
+    GapRecord,
+    HeaderRecord,
+    Record,
+    SentRecord,
+    StatusRecord,
+    UnknownRecord,
+)
+from .repair import repair_journal
+from .segments import TornTail
+from .withholding import Withholding
+from .writer import JournalWriter
+
+__all__ = [
+    "CallRecord",
+    "DropRecord",
+    "EndRecord",
+    "EventRecord",
+    "FrameRecord",
+    "GapRecord",
+    "HeaderRecord",
+    "Journal",
+    "JournalWriter",
+    "Record",
+    "Recorder",
+    "SentRecord",
+    "StatusRecord",
+    "TornTail",
+    "UnknownRecord",
+    "Withholding",
+    "open_journal",
+    "repair_journal",
+]

@@ -1,0 +1,270 @@
+"""
+What a journal costs: appending, reading back, seeking, and recording 200 sessions.
+
+The limit of appending is a loop of ``write`` with the same bytes, and the same fsync policy: it
+numbers nothing, takes no time, and writes no checksum. That of reading is a loop that finds the
+next record by its length, and checks its CRC: it decodes nothing. Records have 1 kB.
+
+The sessions are websockets to another process, which sends what a service sends while the model
+speaks: a transcript delta after every ten deltas of 20 ms of audio. Each frame is decoded and
+published; the audio goes to an async handler, the transcript to a sync one. What is compared is
+the processor time of the process: all that recording costs is in it, the thread that syncs too,
+and what else the machine does is not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import itertools
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from struct import Struct
+from time import perf_counter, process_time
+from typing import Final
+from zlib import crc32
+
+from measuring import Comparison, Effort, Side, compare
+from websockets.asyncio.client import connect
+
+from eventbus import EventBus
+from eventbus.events import RealtimeModelAudioEvent, RealtimeModelTranscriptDeltaEvent
+from eventbus.journal import FrameRecord, JournalWriter, Recorder, open_journal
+from eventbus.wire.openai_realtime import OpenAIRealtimeDecoder
+
+__all__ = [
+    "LARGE",
+    "LIMIT",
+    "NOT_RECORDED",
+    "OURS",
+    "POLICIES",
+    "RECORDED",
+    "SMALL",
+    "append",
+    "read",
+    "record_sessions",
+    "seek",
+]
+
+OURS: Final = "eventbus"
+LIMIT: Final = "bare loop"
+RECORDED: Final = "recorded"
+NOT_RECORDED: Final = "not recorded"
+SMALL: Final = "1 MB"
+LARGE: Final = "1 GB"
+POLICIES: Final = ("none", "interval", "group", "every")
+
+_DATA: Final = os.urandom(960)
+_BATCH: Final = 64  # records in one tick of a busy loop
+_SESSIONS: Final = 200
+_FRAMES: Final = 110  # that a session takes before it ends
+
+
+@contextlib.contextmanager
+def _folder() -> Iterator[Path]:
+    # Beside the benchmarks, not in /tmp: that may be in memory.
+    with tempfile.TemporaryDirectory(dir=Path(__file__).parent) as folder:
+        yield Path(folder)
+
+
+# --- appending -------------------------------------------------------------------------------
+
+
+def _our_appends(folder: Path, policy: str) -> Side:
+    numbers = itertools.count()
+
+    async def measure(units: int) -> float:
+        path = folder / f"{next(numbers)}.journal"
+        writer = JournalWriter(path, fsync=policy)
+        start = perf_counter()
+        for _ in range(units // _BATCH):
+            for _ in range(_BATCH):
+                writer.append(FrameRecord.kind, "call-1", 0, _DATA)
+            writer.flush()
+        writer.sync()
+        seconds = perf_counter() - start
+        writer.close()
+        path.unlink()
+        return seconds
+
+    return Side(OURS, measure, _BATCH)
+
+
+def _bare_writes(folder: Path, policy: str) -> Side:
+    numbers = itertools.count()
+    record = os.urandom(len(_DATA) + 55)
+
+    async def measure(units: int) -> float:
+        path = folder / f"{next(numbers)}.bytes"
+        fd = os.open(path, os.O_CREAT | os.O_WRONLY)
+        start = synced = perf_counter()
+        for number in range(units):
+            os.write(fd, record)
+            if policy == "every" or (policy == "group" and not number % _BATCH):
+                os.fsync(fd)
+            elif policy == "interval" and perf_counter() - synced > 0.05:
+                os.fsync(fd)
+                synced = perf_counter()
+        if policy != "none":
+            os.fsync(fd)
+        seconds = perf_counter() - start
+        os.close(fd)
+        path.unlink()
+        return seconds
+
+    return Side(LIMIT, measure, _BATCH)
+
+
+async def append(policy: str, effort: Effort) -> Comparison:
+    """Compare appending with that fsync policy."""
+    with _folder() as folder:
+        return await compare([_our_appends(folder, policy), _bare_writes(folder, policy)], effort)
+
+
+# --- reading ---------------------------------------------------------------------------------
+
+
+def _write(path: Path, records: int, data: bytes = _DATA) -> None:
+    with JournalWriter(path, fsync="none", segment_bytes=1 << 40) as writer:
+        for _ in range(records):
+            writer.append(FrameRecord.kind, "call-1", 0, data)
+
+
+async def read(effort: Effort) -> Comparison:
+    """Compare reading a journal of ten thousand records."""
+    unpack = Struct("<8sII").unpack_from
+
+    async def ours(units: int) -> float:
+        start = perf_counter()
+        for _ in range(units // effort.scale):
+            for record in open_journal(path):
+                record  # noqa: B018  # what a reader does next is its own business
+        return perf_counter() - start
+
+    async def bare(units: int) -> float:
+        start = perf_counter()
+        for _ in range(units // effort.scale):
+            data, place = path.read_bytes(), 24
+            while place < len(data):
+                _, length, _ = unpack(data, place)
+                end = place + 16 + length
+                crc32(data[place + 16 : end])
+                place = end
+        return perf_counter() - start
+
+    with _folder() as folder:
+        path = folder / "call.journal"
+        _write(path, effort.scale)
+        sides = [Side(OURS, ours, effort.scale), Side(LIMIT, bare, effort.scale)]
+        return await compare(sides, effort)
+
+
+async def seek(effort: Effort) -> Comparison:
+    """Compare opening and seeking in a journal of a megabyte, and in one of a gigabyte."""
+
+    def side(name: str, path: Path, records: int) -> Side:
+        wanted = itertools.cycle(range(1, records, 7))
+
+        async def measure(units: int) -> float:
+            start = perf_counter()
+            for _ in range(units):
+                next(iter(open_journal(path).seek(seq=next(wanted))))
+            return perf_counter() - start
+
+        return Side(name, measure)
+
+    with _folder() as folder:
+        small, large = folder / "small.journal", folder / "large.journal"
+        _write(small, 100, bytes(10_000))
+        _write(large, 10 * effort.scale, bytes(10_000))
+        sides = [side(SMALL, small, 100), side(LARGE, large, 10 * effort.scale)]
+        return await compare(sides, effort)
+
+
+# --- recording -------------------------------------------------------------------------------
+
+
+def _frames() -> list[str]:
+    ids = {"response_id": "resp_1", "item_id": "item_1", "output_index": 0, "content_index": 0}
+    audio = base64.b64encode(_DATA).decode()
+    kinds = [("response.output_audio.delta", audio)] * 10
+    kinds += [("response.output_audio_transcript.delta", " hello")]
+    return [
+        json.dumps({"type": kind, "event_id": f"event_{n}", **ids, "delta": delta})
+        for n, (kind, delta) in enumerate(kinds)
+    ]
+
+
+@contextlib.contextmanager
+def _service(folder: Path) -> Iterator[str]:
+    frames = folder / "frames.jsonl"
+    frames.write_text("\n".join(_frames()), "utf-8")
+    script = Path(__file__).with_name("sessions_server.py")
+    with subprocess.Popen([sys.executable, script, frames], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        port = int(process.stdout.readline())
+        try:
+            yield f"ws://127.0.0.1:{port}"
+        finally:
+            process.kill()
+
+
+async def _sessions(url: str, sessions: int, frames: int, bus: EventBus) -> None:
+    """Let so many sessions take so many frames each."""
+
+    async def session(name: str) -> None:
+        decoder = OpenAIRealtimeDecoder()
+        async with connect(url, compression=None, max_queue=None) as socket:
+            await socket.send(json.dumps(frames))
+            for _ in range(frames):
+                for event in decoder.decode(await socket.recv(decode=False)):
+                    bus.publish(event, sender=name)
+
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(sessions):
+            tasks.create_task(session(f"call-{number}"))
+
+
+async def record_sessions(effort: Effort) -> Comparison:
+    """Compare 200 sessions that are recorded with 200 that aren't."""
+    numbers = itertools.count()
+    sessions = min(_SESSIONS, effort.scale)
+
+    async def run(units: int, *, is_recorded: bool) -> float:
+        bus = EventBus()
+
+        @bus.on(RealtimeModelAudioEvent)
+        async def play(event: RealtimeModelAudioEvent) -> None: ...
+
+        @bus.on(RealtimeModelTranscriptDeltaEvent)
+        def show(event: RealtimeModelTranscriptDeltaEvent) -> None: ...
+
+        with contextlib.ExitStack() as stack:
+            if is_recorded:
+                recorder = Recorder(folder / f"{next(numbers)}.journal")
+                stack.enter_context(recorder)
+                stack.enter_context(recorder.attach(bus))
+            start = process_time()
+            async with bus:
+                await _sessions(url, sessions, units // sessions, bus)
+            seconds = process_time() - start
+        if is_recorded:
+            recorder.path.unlink()
+        return seconds
+
+    async def recorded(units: int) -> float:
+        return await run(units, is_recorded=True)
+
+    async def not_recorded(units: int) -> float:
+        return await run(units, is_recorded=False)
+
+    with _folder() as folder, _service(folder) as url:
+        size = sessions * _FRAMES
+        sides = [Side(RECORDED, recorded, size), Side(NOT_RECORDED, not_recorded, size)]
+        return await compare(sides, effort)

@@ -1,0 +1,178 @@
+"""
+Records lie in a file so that each can be recognised by itself, from anywhere.
+"""
+
+from __future__ import annotations
+
+import zlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from eventbus.exceptions import JournalDamaged, JournalEmpty, JournalTooNew, NotAJournal
+from eventbus.journal.format import (
+    FILE_HEADER_BYTES,
+    MAGIC,
+    MAX_PAYLOAD_BYTES,
+    RECORD_HEADER_BYTES,
+    VERSION,
+    bytes_needed,
+    file_header,
+    join_records,
+    make_marker,
+    read_file_header,
+    read_record,
+    split_records,
+)
+
+MARKER = b"\x01marker\x02"
+
+
+def record(payload: bytes, offset: int, marker: bytes = MARKER) -> bytes:
+    return join_records([payload], marker, offset)
+
+
+def test_headers_are_as_long_as_they_say():
+    """
+    A file begins with 24 bytes, a record with 16.
+    """
+    assert len(file_header(MARKER)) == FILE_HEADER_BYTES == 24
+    assert len(record(b"", 0)) == RECORD_HEADER_BYTES == 16
+
+
+def test_marker_is_read_back():
+    """
+    The file header says what the segment's records begin with.
+    """
+    assert read_file_header(file_header(MARKER), "x") == MARKER
+
+
+def test_markers_differ():
+    """
+    Two segments have different markers.
+    """
+    assert make_marker() != make_marker()
+
+
+@given(st.lists(st.binary(max_size=40), max_size=6), st.integers(0, 1 << 40))
+def test_records_are_split_as_they_were_joined(payloads, base):
+    """
+    Payloads come out as they went in, wherever in a file they are; behind 4 GiB, too.
+    """
+    data = join_records(payloads, MARKER, base)
+
+    assert split_records(data, base, MARKER) == (payloads, len(data))
+
+
+@given(st.binary(max_size=30), st.integers(0, 1 << 34), st.integers(0, 1 << 34))
+def test_copy_of_a_record_is_none(payload, offset, other):
+    """
+    The same bytes at another place in the file are no record.
+    """
+    copy = record(payload, offset)
+
+    found = read_record(copy, 0, other, MARKER)
+
+    assert found == (payload if (other - offset) % (1 << 32) == 0 else None)
+
+
+def test_record_of_another_segment_is_none():
+    """
+    What another journal's records begin with begins none here.
+    """
+    assert read_record(record(b"abc", 0, b"another1"), 0, 0, MARKER) is None
+
+
+@given(st.binary(max_size=20), st.data())
+def test_flipped_bit_is_noticed(payload, data):
+    """
+    No record with a single wrong bit passes.
+    """
+    whole = record(payload, 24)
+    bit = data.draw(st.integers(0, 8 * len(whole) - 1))
+    damaged = bytearray(whole)
+    damaged[bit // 8] ^= 1 << bit % 8
+
+    assert read_record(bytes(damaged), 0, 24, MARKER) is None
+
+
+@given(st.binary(max_size=20), st.data())
+def test_part_of_a_record_is_none(payload, data):
+    """
+    A record that is cut short isn't given, and how much it takes is known from its head.
+    """
+    whole = record(payload, 24)
+    part = whole[: data.draw(st.integers(0, len(whole) - 1))]
+
+    assert read_record(part, 0, 24, MARKER) is None
+    assert split_records(part, 24, MARKER) == ([], 0)
+    assert bytes_needed(part, 0, MARKER) in (RECORD_HEADER_BYTES, len(whole))
+
+
+def test_no_record_is_longer_than_records_can_be():
+    """
+    A length that no record has is not waited for.
+    """
+    head = record(b"", 0)
+    longest = head[:8] + MAX_PAYLOAD_BYTES.to_bytes(4, "little") + head[12:]
+    too_long = head[:8] + (MAX_PAYLOAD_BYTES + 1).to_bytes(4, "little") + head[12:]
+
+    assert bytes_needed(longest, 0, MARKER) == RECORD_HEADER_BYTES + MAX_PAYLOAD_BYTES
+    assert bytes_needed(too_long, 0, MARKER) == 0
+
+
+@pytest.mark.parametrize("size", range(FILE_HEADER_BYTES))
+def test_beginning_of_a_file_header_is_an_empty_journal(size):
+    """
+    A file that ends before its first 24 bytes do has nothing in it, and says so.
+    """
+    with pytest.raises(JournalEmpty, match=r"x\.journal is empty") as caught:
+        read_file_header(file_header(MARKER)[:size], "x.journal")
+    assert caught.value.path == "x.journal"
+
+
+@given(st.binary(max_size=200).filter(lambda data: not MAGIC.startswith(data[: len(MAGIC)])))
+def test_other_file_is_no_journal(data):
+    """
+    A file that begins with something else is told apart, however long it is.
+    """
+    with pytest.raises(NotAJournal, match="no journal"):
+        read_file_header(data, "x.png")
+
+
+def test_journal_that_went_through_text_mode_is_none():
+    """
+    Line ends that were changed on the way show in the first bytes.
+    """
+    changed = file_header(MARKER).replace(b"\r\n", b"\n")
+
+    with pytest.raises(NotAJournal):
+        read_file_header(changed, "x.journal")
+
+
+def test_newer_version_is_refused():
+    """
+    A journal of a later version names it, and says what to do.
+    """
+    newer = bytearray(file_header(MARKER))
+    newer[8] = VERSION + 1
+    newer[20:] = zlib.crc32(newer[:20]).to_bytes(4, "little")
+
+    with pytest.raises(JournalTooNew, match="upgrade eventbus") as caught:
+        read_file_header(bytes(newer), "x.journal")
+    assert caught.value.version == VERSION + 1
+
+
+@pytest.mark.parametrize("bit", range(8 * FILE_HEADER_BYTES))
+def test_damaged_file_header_leaves_the_marker_to_be_found(bit):
+    """
+    Whichever bit of the file header is wrong, the first record still has the marker.
+    """
+    data = bytearray(file_header(MARKER) + record(b"first", FILE_HEADER_BYTES))
+    data[bit // 8] ^= 1 << bit % 8
+
+    with pytest.raises(JournalDamaged, match="offset 0") as caught:
+        read_file_header(bytes(data), "x.journal")
+    assert (caught.value.offset, caught.value.resume_at) == (0, FILE_HEADER_BYTES)
+    assert caught.value.marker == MARKER

@@ -1,0 +1,647 @@
+"""
+Reading gives what was written, or nothing; in order, from any place, and while it is written.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+import os
+import secrets
+import shutil
+import zlib
+
+import anyio
+import pytest
+
+from eventbus.codec import packs
+from eventbus.events import (
+    RealtimeModelAudioEvent,
+    RealtimeModelConnectionStatusEvent,
+    RealtimeModelRawServerEvent,
+    RealtimeModelTranscriptDeltaEvent,
+)
+from eventbus.exceptions import (
+    EventBusError,
+    JournalDamaged,
+    JournalEmpty,
+    JournalTooNew,
+    NotAJournal,
+)
+from eventbus.journal import (
+    EndRecord,
+    EventRecord,
+    FrameRecord,
+    HeaderRecord,
+    Journal,
+    JournalWriter,
+    SentRecord,
+    StatusRecord,
+    TornTail,
+    open_journal,
+)
+from eventbus.journal.format import FILE_HEADER_BYTES
+from eventbus.journal.records import encode_record
+from eventbus.journal.segments import SegmentFile
+
+SECOND = 1_000_000_000
+
+
+def frames(count, size=10, **common):
+    """Return so many frames, a second apart."""
+    return [
+        FrameRecord(seq=n, mono_ns=n * SECOND, wall_ns=n * SECOND, data=b"x" * size, **common)
+        for n in range(1, count + 1)
+    ]
+
+
+def write(path, records, *, end=True, **options):
+    """Write a journal with these records, whose first header is of time 0."""
+    options = {"fsync": "none", "clock_ns": lambda: 1, "wall_ns": lambda: 1, **options}
+    with JournalWriter(path, **options) as writer:
+        for record in records:
+            writer.write(record)
+            writer.flush()
+        writer.close(end=end)
+    return path
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "call.journal"
+
+
+def seqs(records):
+    return [record.seq for record in records]
+
+
+# --- in order --------------------------------------------------------------------------------
+
+
+def test_records_come_in_the_order_in_which_they_were_written(path):
+    """
+    Iterating gives the header, then every record, then the end.
+    """
+    records = frames(3)
+
+    header, *rest, end = open_journal(write(path, records))
+
+    assert isinstance(header, HeaderRecord)
+    assert rest == records
+    assert isinstance(end, EndRecord)
+
+
+def test_journal_can_be_read_again(path):
+    """
+    Each iteration begins at the beginning, also while another one goes on.
+    """
+    journal = open_journal(write(path, frames(3)))
+
+    assert [(a.seq, b.seq) for a, b in zip(journal, journal, strict=True)] == [
+        (n, n) for n in (0, 1, 2, 3, 4)
+    ]
+
+
+def test_segments_are_one_journal(path):
+    """
+    Records of all segments come one after the other, each segment with its header.
+    """
+    write(path, frames(9, size=100), segment_bytes=400)
+
+    journal = open_journal(path)
+
+    headers = list(journal.read(HeaderRecord))
+    assert len(journal.paths) == len(headers) > 2
+    assert [header.segment for header in headers] == list(range(1, len(headers) + 1))
+    assert len({header.journal_id for header in headers}) == 1
+    assert seqs(journal.read(FrameRecord)) == list(range(1, 10))
+
+
+def test_first_segments_may_be_gone(path):
+    """
+    A journal whose oldest files were deleted is read from what is left of it.
+    """
+    write(path, frames(9, size=100), segment_bytes=400)
+    path.unlink()
+
+    journal = open_journal(path)
+
+    assert seqs(journal.read(FrameRecord)) == list(range(journal.header.first_seq, 10))
+
+
+def test_segment_can_be_read_alone(path):
+    """
+    The path of a later segment opens that one.
+    """
+    write(path, frames(9, size=100), segment_bytes=400)
+    second = open_journal(path).paths[1]
+
+    assert {r.segment for r in open_journal(second).read(HeaderRecord)} == {2}
+
+
+def test_what_a_journal_tells_without_being_read(path):
+    """
+    Opening tells who wrote it, how long it is in bytes and in time, and whether it was closed.
+    """
+    journal = open_journal(write(path, frames(3)))
+
+    assert journal.header.creator.startswith("eventbus")
+    assert journal.size_bytes == path.stat().st_size
+    assert journal.is_closed
+    assert journal.duration_ns == 3 * SECOND - 1
+    assert journal.position_bytes == 0
+    assert list(journal)
+    assert journal.position_bytes == journal.size_bytes
+    assert repr(journal) == f"<Journal {str(path)!r}, {journal.size_bytes} bytes>"
+
+
+def test_journal_without_an_end_was_not_closed(path):
+    """
+    Whoever wrote it has died, or still writes.
+    """
+    journal = open_journal(write(path, frames(2), end=False))
+
+    assert not journal.is_closed
+    assert journal.last.seq == 2
+
+
+# --- seeking ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", [{}, {"segment_bytes": 200_000}], ids=["one file", "many"])
+def test_seeking_finds_any_record(path, options):
+    """
+    After a seek the first record is the one that was asked for, wherever it is.
+    """
+    journal = open_journal(write(path, frames(300, size=2000), **options))
+
+    for seq in (1, 2, 77, 150, 299, 300, 301):
+        assert next(r.seq for r in journal.seek(seq=seq) if r.seq) == seq
+    for seq in (1, 100, 300):
+        assert next(r.seq for r in journal.seek(time=seq - 1e-9) if r.seq) == seq
+    assert seqs(journal.seek(seq=400)) == []
+    assert len(list(journal.seek(seq=0).read(FrameRecord))) == 300
+
+
+def test_seeking_reads_little(path, monkeypatch):
+    """
+    A place is found without reading what is before it.
+    """
+    write(path, frames(2000, size=2000))
+    read = []
+    read_at = SegmentFile.read_at
+    monkeypatch.setattr(
+        SegmentFile,
+        "read_at",
+        lambda self, offset, count: read.append(count) or read_at(self, offset, count),
+    )
+
+    journal = open_journal(path).seek(seq=1234)
+
+    assert sum(read) < path.stat().st_size / 4
+    assert next(iter(journal)).seq == 1234
+
+
+def test_time_may_be_a_time_of_day(path):
+    """
+    A datetime means the clock at the beginning of the journal; it must have a time zone.
+    """
+    journal = open_journal(write(path, frames(5)))
+    moment = dt.datetime.fromtimestamp(3, dt.UTC)
+
+    assert next(iter(journal.seek(time=moment))).seq == 3
+    with pytest.raises(TypeError, match="no time zone"):
+        journal.seek(time=moment.replace(tzinfo=None))
+
+
+def test_seek_takes_one_of_both(path):
+    """
+    A sequence number or a time, not none.
+    """
+    with pytest.raises(TypeError, match="one of seq= and time="):
+        open_journal(write(path, frames(1))).seek()
+
+
+# --- filters ---------------------------------------------------------------------------------
+
+
+def test_filters_by_class_sender_item_and_response(path):
+    """
+    Only what was asked for is given: by record class, event class, sender, item or response.
+    """
+    audio = RealtimeModelAudioEvent(b"\0\0", "r-1", "i-1", 0)
+    delta = RealtimeModelTranscriptDeltaEvent("i-2", "hello", "r-1")
+    frame = b'{"type":"x","item":{"id":"i-2"},"response_id":"r-9"}'
+    records = [
+        EventRecord(1, 1, 1, "a", 0, "RealtimeModelAudioEvent", "audio", packs(audio)),
+        EventRecord(
+            2, 2, 2, "b", 0, "RealtimeModelTranscriptDeltaEvent", "transcript_delta", packs(delta)
+        ),
+        FrameRecord(3, 3, 3, "b", 0, frame),
+        SentRecord(4, 4, 4, None, 0, b'{"type":"y","item_id":"i-1"}'),
+        StatusRecord(5, 5, 5, "a", 0, "connected"),
+        FrameRecord(6, 6, 6, "b", 0, b"no JSON, but i-2"),
+    ]
+    journal = open_journal(write(path, records, end=False))
+
+    def read(*classes, **options):
+        return [seq for seq in seqs(journal.read(*classes, **options)) if seq]
+
+    assert read(EventRecord) == [1, 2]
+    assert read(RealtimeModelAudioEvent) == [1]
+    assert read(RealtimeModelAudioEvent, SentRecord) == [1, 4]
+    assert read(RealtimeModelRawServerEvent) == [3, 6]
+    assert read(RealtimeModelConnectionStatusEvent) == [5]
+    assert read(sender="b") == [2, 3, 6]
+    assert read(sender=None) == [4]
+    assert read(EventRecord, sender="b") == [2]
+    assert read(item="i-2") == [2, 3]
+    assert read(item="i-1") == [1, 4]
+    assert read(response="r-1") == [1, 2]
+    assert read(response="r-9") == [3]
+    with pytest.raises(TypeError, match="not 'audio'"):
+        next(journal.read("audio"))
+
+
+# --- bad input -------------------------------------------------------------------------------
+
+
+def test_missing_file_is_the_systems_error(path):
+    """
+    There is no journal of our own errors for a path that isn't there.
+    """
+    with pytest.raises(FileNotFoundError):
+        open_journal(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        (b"", JournalEmpty),
+        (b"\x89EVJ", JournalEmpty),
+        (b"\x89PNG\r\n\x1a\n and a picture", NotAJournal),
+        (b'{"type":"session.created"}\n', NotAJournal),
+    ],
+)
+def test_each_kind_of_file_that_is_no_journal_has_its_error(path, content, error):
+    """
+    An empty file and a foreign one are told apart, before anything is read.
+    """
+    path.write_bytes(content)
+
+    with pytest.raises(error) as caught:
+        open_journal(path)
+    assert caught.value.path == str(path)
+
+
+@pytest.fixture
+def small(path):
+    """
+    A small journal with records of several kinds, as bytes, and its records.
+    """
+    event = RealtimeModelTranscriptDeltaEvent("i-1", "hello", "r-1")
+    records = [
+        FrameRecord(1, 2, 3, "a", 0, b'{"type":"x"}'),
+        EventRecord(2, 3, 4, "a", 1, "RealtimeModelTranscriptDeltaEvent", "t", packs(event)),
+        StatusRecord(3, 4, 5, "a", 0, "connected"),
+        SentRecord(4, 5, 6, "a", 0, b"{}"),
+    ]
+    data = write(path, records, end=False).read_bytes()
+    return data, list(open_journal(path))
+
+
+def outcome(path):
+    """Return what reading a file comes to: an error, or records and a torn tail."""
+    try:
+        journal = open_journal(path)
+        return list(journal), journal.torn_tails
+    except EventBusError as exc:
+        return exc
+
+
+def ends(data, records):
+    """Return where each record of a journal ends."""
+    sizes = [16 + len(encode_record(record)) for record in records]
+    places = list(itertools.accumulate(sizes, initial=FILE_HEADER_BYTES))
+    assert places[-1] == len(data)
+    return places
+
+
+def test_journal_that_is_cut_anywhere_loses_the_torn_record_only(path, small, caplog):
+    """
+    At whichever offset the file ends, all whole records are given, and the rest is reported.
+    """
+    data, records = small
+    places = ends(data, records)
+    for size in range(len(data)):
+        path.write_bytes(data[:size])
+        got = outcome(path)
+        if size < FILE_HEADER_BYTES:
+            assert isinstance(got, JournalEmpty), size
+            continue
+        whole = [place for place in places if place <= size]
+        tail = [TornTail(str(path), whole[-1], size - whole[-1])] if size > whole[-1] else []
+        assert got == (records[: len(whole) - 1], tail), size
+
+
+@pytest.mark.parametrize("mask", [0x01, 0xFF])
+def test_journal_with_a_wrong_byte_anywhere_gives_no_wrong_record(path, small, mask):
+    """
+    Whichever byte is wrong, there is an error that names the record's offset; or, in the last
+    one, a torn tail. With *on_damage* every other record is given.
+    """
+    data, records = small
+    places = ends(data, records)
+    for offset in range(len(data)):
+        damaged = bytearray(data)
+        damaged[offset] ^= mask
+        path.write_bytes(damaged)
+        got = outcome(path)
+        index = sum(place <= offset for place in places) - 1
+        found = []
+        if index < 0:
+            assert isinstance(got, JournalDamaged), offset
+            assert got.offset == 0
+            expected = records
+        elif index == len(records) - 1:
+            assert got == (
+                records[:-1],
+                [TornTail(str(path), places[-2], 16 + places[-1] - places[-2] - 16)],
+            )
+            continue
+        else:
+            assert isinstance(got, JournalDamaged), offset
+            assert (got.offset, got.resume_at) == (places[index], places[index + 1])
+            expected = records[:index] + records[index + 1 :]
+        journal = open_journal(path, on_damage=found.append)
+        assert list(journal) == expected, offset
+        assert journal.damages == found
+        assert [damage.offset for damage in found] == [max(0, got.offset)]
+
+
+def test_record_within_a_damaged_record_is_not_taken_for_one(path):
+    """
+    A frame that carries a whole journal, marker and all, gives no record of that when damaged.
+    """
+    inner = write(path, frames(3), end=False).read_bytes()
+    path.unlink()
+    write(path, [FrameRecord(1, data=b""), FrameRecord(2, data=b"y")], end=False)
+    data = path.read_bytes()
+    marker = data[12:20]
+    inner = inner.replace(inner[12:20], marker)
+    path.unlink()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(secrets, "token_bytes", lambda _: marker)
+        write(path, [FrameRecord(1, data=inner), FrameRecord(2, data=b"y")], end=False)
+    data = bytearray(path.read_bytes())
+    data[data.find(inner) - 3] ^= 1
+    path.write_bytes(data)
+
+    journal = open_journal(path, on_damage=lambda _: None)
+
+    assert [r.data for r in journal.read(FrameRecord)] == [b"y"]
+    assert len(journal.damages) == 1
+
+
+def test_damage_is_met_where_it_is(path):
+    """
+    Records before the damage are given before it is raised.
+    """
+    write(path, frames(3))
+    data = bytearray(path.read_bytes())
+    place = data.find(b"xxxxxxxxxx", data.find(b"xxxxxxxxxx") + 10)
+    data[place] ^= 1
+    path.write_bytes(data)
+    seen = []
+
+    with pytest.raises(JournalDamaged, match=r"damaged at offset \d+"):
+        seen.extend(open_journal(path).read(FrameRecord))
+
+    assert seqs(seen) == [1]
+    assert seqs(open_journal(path).seek(seq=3).read(FrameRecord)) == [3]
+
+
+def test_damage_doesnt_keep_a_seek_from_finding_what_is_behind_it(path):
+    """
+    A megabyte of zeros in the middle is skipped by who seeks.
+    """
+    write(path, frames(2000, size=2000))
+    data = bytearray(path.read_bytes())
+    data[1_000_000:2_000_000] = bytes(1_000_000)
+    path.write_bytes(data)
+
+    journal = open_journal(path, on_damage=lambda _: None)
+
+    assert next(iter(journal.seek(seq=1500))).seq == 1500
+    assert next(iter(journal.seek(seq=100))).seq == 100
+    assert next(iter(journal.seek(seq=700))).seq > 700
+    assert len(list(journal.seek(seq=1).read(FrameRecord))) < 2000
+    assert len(journal.damages) == 1
+
+
+def test_damaged_header_of_a_record_file_leaves_other_segments(path):
+    """
+    A segment that can't be read at all is reported, and then what it has cost.
+    """
+    write(path, frames(9, size=100), segment_bytes=400)
+    _, second, third, *_ = open_journal(path).paths
+    second.write_bytes(second.read_bytes()[:10] + bytes(60))
+    found = []
+
+    journal = open_journal(path, on_damage=found.append)
+
+    assert {1, 9} < set(seqs(journal))
+    assert [damage.path for damage in found] == [str(second), str(third)]
+
+
+@pytest.mark.parametrize("size", [None, 0, 10, 24, 30, "half"])
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_segment_that_is_missing_is_damage(path, number, size):
+    """
+    One that was deleted, emptied or cut short anywhere is no silent loss; the first may be deleted,
+    as the oldest are.
+    """
+    write(path, frames(12, size=100), segment_bytes=400)
+    paths = open_journal(path).paths
+    lost = paths[number]
+    if size is None:
+        lost.unlink()
+    else:
+        data = lost.read_bytes()
+        last_record = data.rfind(data[12:20])  # its marker
+        os.truncate(lost, last_record if size == "half" else size)
+    found = []
+
+    journal = open_journal(path, on_damage=found.append)
+    records = seqs(journal)
+
+    if number == 0 and size is None:
+        assert found == []
+        return
+    (damage,) = found
+    assert damage.path == str(paths[number + 1])
+    assert records[-1] == 13
+    with pytest.raises(JournalDamaged, match="begins with record"):
+        list(open_journal(path))
+    with pytest.raises(JournalDamaged, match="begins with record"):
+        list(open_journal(path).follow())
+
+
+def test_journal_whose_only_segments_are_empty_is_empty(path):
+    """
+    There is nothing to read in it, whatever the number of its files.
+    """
+    path.touch()
+    path.with_name("call.00002.journal").touch()
+
+    with pytest.raises(JournalEmpty):
+        open_journal(path)
+
+
+def test_record_that_becomes_whole_while_it_is_read_is_no_damage(path, monkeypatch):
+    """
+    A reader that has met the half of a record, and then finds all of it and more, goes on.
+    """
+    data = write(path, frames(3)).read_bytes()
+    whole = seqs(open_journal(path))
+    path.write_bytes(data[: len(data) // 2])
+    find = SegmentFile.find
+
+    def find_later(self, offset, stop=None):
+        path.write_bytes(data)
+        return find(self, offset, stop)
+
+    journal, follower = open_journal(path), open_journal(path)
+    monkeypatch.setattr(SegmentFile, "find", find_later)
+
+    assert seqs(journal) == whole
+    path.write_bytes(data[: len(data) // 2])
+    assert seqs(follower.follow()) == whole
+
+
+def test_long_record_is_read(path):
+    """
+    A record that is longer than what is read at once is whole all the same.
+    """
+    record = FrameRecord(seq=1, data=bytes(3 << 20))
+
+    journal = open_journal(write(path, [record, FrameRecord(seq=2, data=b"y")]))
+
+    assert list(journal.read(FrameRecord)) == [record, FrameRecord(seq=2, data=b"y")]
+    assert journal.seek(seq=2)
+    assert next(iter(journal)).seq == 2
+
+
+def test_end_is_found_behind_a_long_torn_tail(path):
+    """
+    The last whole record is known, however much of a longer one comes after it.
+    """
+    write(path, [FrameRecord(seq=1, data=b"y"), FrameRecord(seq=2, data=bytes(1 << 19))], end=False)
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size - 1)
+
+    journal = open_journal(path)
+
+    assert journal.last.seq == 1
+    assert [tail.size for tail in journal.torn_tails] == [
+        path.stat().st_size - journal.torn_tails[0].offset
+    ]
+
+
+# --- following -------------------------------------------------------------------------------
+
+
+def test_following_gives_what_is_written_later(path, monkeypatch):
+    """
+    A follower sees records as they are written, across segments, and ends with the journal.
+    """
+    writer = JournalWriter(path, fsync="none", segment_bytes=200)
+    later = iter(range(2, 8))
+
+    def write_more(_):
+        number = next(later, None)
+        if number is None:
+            writer.close()
+        else:
+            writer.write(FrameRecord(seq=number, data=bytes(60)))
+            writer.flush()
+
+    writer.write(FrameRecord(seq=1, data=b"first"))
+    writer.flush()
+    monkeypatch.setattr("eventbus.journal.reader.clock.sleep", write_more)
+
+    assert seqs(open_journal(path).follow(FrameRecord)) == [1, 2, 3, 4, 5, 6, 7]
+    assert len(open_journal(path).paths) > 1
+
+
+def test_following_waits_for_the_rest_of_a_record(path, monkeypatch):
+    """
+    A record of which only a part has been written is given when it is whole.
+    """
+    whole = write(path, frames(2)).read_bytes()
+    sizes = iter(range(len(whole) - 80, len(whole) + 1))
+    path.write_bytes(whole[: next(sizes)])
+    monkeypatch.setattr(
+        "eventbus.journal.reader.clock.sleep", lambda _: path.write_bytes(whole[: next(sizes)])
+    )
+
+    assert seqs(open_journal(path).follow(FrameRecord)) == [1, 2]
+
+
+async def test_following_in_an_event_loop(tmp_path):
+    """
+    The async follower waits on the loop, and sees the same.
+    """
+    path = tmp_path / "call.journal"
+    writer = JournalWriter(path, fsync="none")
+    seen = []
+
+    async def follow():
+        async for record in Journal(path).follow_async(FrameRecord, poll=0):
+            seen.append(record.seq)
+            if record.seq == 1:
+                writer.write(FrameRecord(seq=2))
+                writer.close()
+
+    writer.write(FrameRecord(seq=1))
+    writer.flush()
+    with anyio.fail_after(10):
+        await follow()
+
+    assert seen == [1, 2]
+
+
+def test_follower_goes_on_after_damage(path):
+    """
+    Damage is reported to who follows as to who reads.
+    """
+    write(path, frames(3))
+    data = bytearray(path.read_bytes())
+    data[data.find(b"xxxxxxxxxx")] ^= 1
+    path.write_bytes(data)
+
+    with pytest.raises(JournalDamaged):
+        list(open_journal(path).follow())
+    assert seqs(open_journal(path, on_damage=lambda _: None).follow(FrameRecord)) == [2, 3]
+
+
+def test_newer_journal_is_refused(path):
+    """
+    A version that isn't known is an error of its own.
+    """
+    data = bytearray(write(path, frames(1)).read_bytes())
+    data[8] = 9
+    data[20:24] = zlib.crc32(data[:20]).to_bytes(4, "little")
+    path.write_bytes(data)
+
+    with pytest.raises(JournalTooNew, match="version 9"):
+        open_journal(path)
+
+
+def test_copy_of_a_journal_is_a_journal(path):
+    """
+    Where the file lies doesn't matter.
+    """
+    shutil.copy(write(path, frames(2)), other := path.with_name("other.bin"))
+
+    assert list(open_journal(other)) == list(open_journal(path))

@@ -1,0 +1,775 @@
+"""
+A recorder sees all that happens on a bus, says what led to what, and disturbs nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import threading
+
+import anyio
+import pytest
+
+from eventbus import EventBus, Mailbox, Overflow
+from eventbus.events import (
+    EVENT_TYPES,
+    RealtimeModelAudioEvent,
+    RealtimeModelAudioInterruptedEvent,
+    RealtimeModelConnectionStatusEvent,
+    RealtimeModelExceptionEvent,
+    RealtimeModelOtherEvent,
+    RealtimeModelRawServerEvent,
+    RealtimeModelTranscriptDeltaEvent,
+    RealtimeModelTurnStartedEvent,
+)
+from eventbus.exceptions import JournalWriteError
+from eventbus.journal import (
+    CallRecord,
+    DropRecord,
+    EndRecord,
+    EventRecord,
+    FrameRecord,
+    GapRecord,
+    Recorder,
+    SentRecord,
+    StatusRecord,
+    open_journal,
+)
+from eventbus.journal import writer as writer_module
+from eventbus.wire.frames import Frame
+from eventbus.wire.openai_realtime import OpenAIRealtimeDecoder
+
+from ..support import Ping, Pong, raiser
+
+SECOND = 1_000_000_000
+DELTA = RealtimeModelTranscriptDeltaEvent("i-1", "hello", "r-1")
+RAW = RealtimeModelRawServerEvent(Frame(b'{"type":"x"}'))
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "call.journal"
+
+
+def record(path, bus, **options):
+    """Return a recorder of *bus*, to be entered; it is attached."""
+    recorder = Recorder(path, fsync="none", **options)
+    recorder._tap = recorder.attach(bus)
+    recorder._tap.__enter__()
+    return recorder
+
+
+def stop(recorder):
+    recorder._tap.__exit__(None, None, None)
+    recorder.close()
+
+
+def read(path, *classes):
+    return list(open_journal(path).read(*classes))
+
+
+def shown(path):
+    """Return what is in a journal, a line for each record."""
+    lines = []
+    for each in open_journal(path):
+        match each:
+            case FrameRecord():
+                text = "frame"
+            case EventRecord():
+                text = each.type_name or each.class_name.rpartition(".")[2]
+            case CallRecord():
+                text = f"{each.handler.rpartition('.')[2]} {each.state} #{each.call}"
+            case DropRecord():
+                text = f"{each.count} {each.reason} {list(each.events)}"
+            case SentRecord():
+                text = "sent"
+            case StatusRecord():
+                text = each.status
+            case _:
+                continue
+        lines.append(f"{each.seq} {text} <- {each.cause}")
+    return lines
+
+
+# --- what is recorded ------------------------------------------------------------------------
+
+
+def test_frames_events_and_calls_are_recorded_with_what_led_to_them(path, bus):
+    """
+    A frame leads to its events, an event to its calls; a call to what its handler publishes.
+    """
+    bus.subscribe(lambda event: bus.publish(Ping(), sender="call-1"), type(DELTA))
+    bus.subscribe(handle := lambda event: None, Ping)
+    handle.__qualname__ = "handle"
+    recorder = record(path, bus)
+
+    for event in (RAW, DELTA, DELTA):
+        bus.publish(event, sender="call-1")
+    bus.publish(RAW, sender="call-2")
+    bus.publish(Pong(), sender="call-2")
+    stop(recorder)
+
+    assert shown(path) == [
+        "1 frame <- 0",
+        "2 transcript_delta <- 1",
+        "3 <lambda> finished #3 <- 2",
+        "4 Ping <- 3",
+        "5 handle finished #5 <- 4",
+        "6 transcript_delta <- 1",
+        "7 <lambda> finished #7 <- 6",
+        "8 Ping <- 7",
+        "9 handle finished #9 <- 8",
+        "10 frame <- 0",
+        "11 Pong <- 0",
+    ]
+    assert {r.sender for r in open_journal(path) if r.seq and r.seq < 10} == {"call-1"}
+    assert read(path)[-1].seq == 12
+    assert isinstance(read(path)[-1], EndRecord)
+
+
+def test_frame_is_recorded_as_it_came(path, bus):
+    """
+    Byte for byte, whatever it is; a bare payload too.
+    """
+    recorder = record(path, bus)
+    for data in (b'{ "type" :"x"}', b"\xff", "text"):
+        bus.publish(data if data == "text" else RealtimeModelRawServerEvent(data))
+    for event in OpenAIRealtimeDecoder().decode(b'{ "type" :"x"}'):
+        bus.publish(event)
+    bus.publish({"type": "y"})
+    stop(recorder)
+
+    frames = read(path, FrameRecord)
+    assert [(f.data, f.form) for f in frames] == [
+        (b'{ "type" :"x"}', "bytes"),
+        (b"\xff", "bytes"),
+        (b"text", "str"),
+        (b'{ "type" :"x"}', "json"),
+        (b'{"type": "y"}', "json"),
+    ]
+
+
+@pytest.mark.parametrize("name", sorted(EVENT_TYPES))
+def test_whole_vocabulary_comes_back(path, checkout, name):
+    """
+    Each event that the decoder makes of the recorded frames is read again as it was published.
+    """
+    if "." in name:
+        pytest.skip("a class of another test's")
+    bus, decoder, published = EventBus(), OpenAIRealtimeDecoder(), []
+    recorder = record(path, bus)
+    lines = (checkout / "tests" / "data" / "openai_ga_types.jsonl").read_bytes().splitlines()
+    for line in lines:
+        for event in decoder.decode(line):
+            if event.type == name:
+                published.append(event)
+                bus.publish(event)
+    stop(recorder)
+
+    found = [r.event for r in open_journal(path) if hasattr(r, "event")]
+    if name == "exception":
+        assert [str(e.exception) for e in found] == [str(e.exception) for e in published]
+    else:
+        assert found == published
+
+
+def test_event_that_cant_be_written_is_recorded_by_name(path, bus):
+    """
+    An object of any class is in the journal, with the reason why it is only named.
+    """
+    recorder = record(path, bus)
+    bus.publish(Ping("p1"))
+    bus.publish(RealtimeModelOtherEvent(object()))
+    stop(recorder)
+
+    ping, other = read(path, EventRecord)
+    assert ping.class_name.endswith("support.Ping")
+    assert "register it" in ping.problem
+    assert (other.type_name, other.document) == ("other", None)
+
+
+def test_value_that_isnt_of_its_fields_type_is_the_codecs_to_judge(path, bus):
+    """
+    An event whose fields aren't what they are declared to be is written, or named with a reason.
+    """
+    recorder = record(path, bus)
+    half = RealtimeModelTranscriptDeltaEvent("i-1", "half \ud800", "r-1")
+    wrong = RealtimeModelTranscriptDeltaEvent("i-1", object(), "r-1")
+    audio = RealtimeModelAudioEvent(bytearray(b"ab"), "r-1", "i-1", 0)
+    for event in (half, wrong, audio):
+        bus.publish(event)
+    audio.data[0] = 0
+    stop(recorder)
+
+    first, second, third = read(path, EventRecord)
+    assert first.event == half
+    assert (second.document, second.type_name) == (None, "transcript_delta")
+    assert "$.delta" in second.problem
+    assert third.event.data == b"ab"
+
+
+def test_event_that_is_too_long_is_recorded_by_name(path, bus, monkeypatch):
+    """
+    What no record can hold is named, and so is the reason.
+    """
+    monkeypatch.setattr(writer_module, "MAX_PAYLOAD_BYTES", 1000)
+    monkeypatch.setattr("eventbus.journal.recorder.MAX_DATA_BYTES", 800)
+    recorder = record(path, bus)
+    bus.publish(RealtimeModelTranscriptDeltaEvent("i-1", "x" * 1000, "r-1"))
+    bus.publish(DELTA)
+    stop(recorder)
+
+    long, short = read(path, EventRecord)
+    assert (long.document, long.problem) == (None, "it is longer than a record can be")
+    assert short.event == DELTA
+
+
+def test_what_is_sent_is_recorded(path, bus):
+    """
+    A message to the service is in the journal, with the call that sent it and its audio's length.
+    """
+    recorder = record(path, bus)
+    message = {"type": "input_audio_buffer.append", "audio": "AAAA"}
+    bus.subscribe(lambda event: recorder.sent(message, sender="call-1"), Ping)
+    bus.publish(Ping(), sender="call-1")
+    recorder.sent('{"type": "response.create"}')
+    recorder.sent(5)
+    stop(recorder)
+
+    sent = read(path, SentRecord)
+    assert [s.sender for s in sent] == ["call-1", None, None]
+    assert sent[0].message == message
+    assert sent[0].audio_bytes == 3
+    assert sent[1].message == '{"type": "response.create"}'
+    assert "int is no message" in sent[2].problem
+    (start, end) = read(path, CallRecord)
+    assert (start.state, sent[0].cause) == ("started", start.seq)
+    assert end.call == start.seq
+
+
+def test_status_of_the_connection_is_recorded(path, bus):
+    """
+    It is no frame's doing.
+    """
+    recorder = record(path, bus)
+    bus.publish(RAW)
+    bus.publish(RealtimeModelConnectionStatusEvent("disconnected"))
+    stop(recorder)
+
+    (status,) = read(path, StatusRecord)
+    assert (status.status, status.cause) == ("disconnected", 0)
+
+
+def test_crash_is_recorded_with_the_event_that_it_becomes(path, bus):
+    """
+    A failure names its class and traceback; the Exception event names the call.
+    """
+    bus.subscribe(raiser(ValueError("boom")), Ping)
+    bus.subscribe(lambda event: None, RealtimeModelExceptionEvent)
+    recorder = record(path, bus)
+    bus.publish(Ping())
+    stop(recorder)
+
+    crash, report = read(path, CallRecord)
+    (event,) = read(path, RealtimeModelExceptionEvent)
+    assert (crash.state, crash.error.type_name, crash.error.message) == (
+        "crashed", "ValueError", "boom",
+    )  # fmt: skip
+    assert "raise error" in crash.error.traceback_text
+    assert event.cause == crash.seq
+    assert report.cause == event.seq
+
+
+def test_event_is_seen_before_middleware(path):
+    """
+    What a middleware drops or changes is recorded as it was published.
+    """
+    bus = EventBus(middleware=[lambda event, call_next: None])
+    recorder = record(path, bus)
+    bus.publish(DELTA)
+    stop(recorder)
+
+    (found,) = read(path, EventRecord)
+    assert found.event == DELTA
+
+
+def test_recorder_handles_nothing(path, bus):
+    """
+    An event that nobody takes is still unhandled, and goes to the fallback.
+    """
+    others = []
+    bus.subscribe(others.append, RealtimeModelOtherEvent)
+    recorder = record(path, bus)
+    bus.publish(Ping())
+    stop(recorder)
+
+    assert others == [RealtimeModelOtherEvent(Ping())]
+    assert [call.cause for call in read(path, CallRecord)] == [1]
+
+
+def test_payload_that_changes_later_is_recorded_as_it_was(path, bus):
+    """
+    A handler that changes a mutable payload doesn't change the journal.
+    """
+    bus.subscribe(lambda event: event.data.clear(), RealtimeModelRawServerEvent)
+    recorder = record(path, bus)
+    bus.publish({"type": "y"})
+    stop(recorder)
+
+    assert [frame.data for frame in read(path, FrameRecord)] == [b'{"type": "y"}']
+
+
+def test_withholding_is_done_before_writing(path, bus):
+    """
+    With audio off and a field redacted, neither is in the file at all.
+    """
+    recorder = record(path, bus, audio=False, redact=["delta"])
+    recorder.sent({"type": "input_audio_buffer.append", "audio": "QUJD" * 8})
+    for line in (
+        b'{"type":"response.output_audio.delta","delta":"QUJDQUJDQUJD"}',
+        b'{"type":"response.output_audio_transcript.delta","delta":"my words"}',
+    ):
+        bus.publish(RealtimeModelRawServerEvent(Frame(line)))
+    bus.publish(RealtimeModelAudioEvent(b"ABCABCABC", "r-1", "i-1", 0))
+    bus.publish(DELTA)
+    stop(recorder)
+
+    data = path.read_bytes()
+    assert not any(part in data for part in (b"QUJD", b"ABC", b"words", b"hello"))
+    header = open_journal(path).header
+    assert (header.has_audio, header.has_content, header.redacted) == (False, True, ("delta",))
+    assert [record.audio_bytes for record in read(path, RealtimeModelAudioEvent)] == [9]
+    assert [record.audio_bytes for record in read(path, SentRecord)] == [24]
+
+
+# --- async handlers --------------------------------------------------------------------------
+
+
+async def test_call_that_runs_on_is_recorded_twice(tmp_path):
+    """
+    A call that is still running at the end of a tick has a record then, and another at its end.
+    """
+    path, bus, gate = tmp_path / "call.journal", EventBus(), anyio.Event()
+
+    async def slow(event):
+        await gate.wait()
+
+    async def quick(event):
+        pass
+
+    bus.subscribe(slow, Ping)
+    bus.subscribe(quick, Pong)
+    async with Recorder(path, fsync="none") as recorder:
+        with recorder.attach(bus):
+            async with bus:
+                bus.publish(Ping(), sender="a")
+                bus.publish(Pong(), sender="a")
+                await anyio.wait_all_tasks_blocked()
+                assert await recorder.flush() == recorder.durable_seq
+                before = shown(path)
+                gate.set()
+
+    assert before == [
+        "1 Ping <- 0",
+        "2 Pong <- 0",
+        "3 quick finished #3 <- 2",
+        "4 slow started #4 <- 1",
+    ]
+    assert shown(path)[4:] == ["5 slow finished #4 <- 1"]
+
+
+async def test_queued_events_know_what_they_were(tmp_path):
+    """
+    Each call of a mailbox names the event that it was made with, and how long that had waited.
+    """
+    path, bus = tmp_path / "call.journal", EventBus()
+
+    async def handle(event):
+        await anyio.lowlevel.checkpoint()
+
+    bus.subscribe(handle, Ping)
+    with Recorder(path, fsync="none") as recorder, recorder.attach(bus):
+        async with bus:
+            for number in range(5):
+                bus.publish(Ping(str(number)), sender="a")
+
+    calls = [call for call in read(path, CallRecord) if call.state == "finished"]
+    assert [call.cause for call in calls] == [1, 2, 3, 4, 5]
+    assert all(call.queued_ns > 0 and call.run_ns > 0 for call in calls)
+    assert all(call.started_ns <= call.mono_ns for call in calls)
+
+
+async def test_tasks_of_a_handler_belong_to_its_call(tmp_path):
+    """
+    What a handler's task publishes names the call, also after that has ended.
+    """
+    path, bus = tmp_path / "call.journal", EventBus()
+
+    async def handle(event):
+        async def later():
+            await anyio.wait_all_tasks_blocked()
+            bus.publish(Pong())
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(later)
+
+    bus.subscribe(handle, Ping)
+    with Recorder(path, fsync="none") as recorder, recorder.attach(bus):
+        async with bus:
+            bus.publish(Ping())
+
+    start = next(call for call in read(path, CallRecord) if call.state == "started")
+    pong = read(path, EventRecord)[1]
+    assert pong.cause == start.seq
+
+
+async def test_drops_are_recorded(tmp_path):
+    """
+    Events that find no room, or are purged, are named, with the handler that misses them.
+    """
+    path, bus = tmp_path / "call.journal", EventBus()
+
+    async def handle(event):
+        pass
+
+    bus.subscribe(
+        handle,
+        RealtimeModelTurnStartedEvent,
+        mailbox=Mailbox(
+            2, overflow=Overflow.DROP_OLDEST, purged_by=(RealtimeModelAudioInterruptedEvent,)
+        ),
+    )
+    bus.subscribe(lambda event: None, RealtimeModelExceptionEvent)
+    with Recorder(path, fsync="none") as recorder, recorder.attach(bus):
+        async with bus:
+            for number in range(3):
+                bus.publish(RealtimeModelTurnStartedEvent(str(number)), sender="a")
+            bus.publish(RealtimeModelAudioInterruptedEvent("i-1", 0), sender="a")
+
+    full, purged = read(path, DropRecord)
+    assert (full.reason, full.count, full.events, full.cause) == ("full", 1, (1,), 1)
+    assert (purged.reason, purged.count, purged.events) == ("purged", 2, (2, 3))
+    assert full.handler.endswith("handle")
+    (report,) = read(path, RealtimeModelExceptionEvent)
+    assert report.cause == full.seq
+
+
+async def test_tick_is_one_batch(tmp_path, monkeypatch):
+    """
+    What is recorded without giving the loop a turn is written by one call of the system.
+    """
+    path, bus, written = tmp_path / "call.journal", EventBus(), []
+    write_all = writer_module._write_all
+    monkeypatch.setattr(
+        writer_module, "_write_all", lambda fd, data: written.append(data) or write_all(fd, data)
+    )
+    with Recorder(path, fsync="none") as recorder, recorder.attach(bus):
+        async with bus:
+            written.clear()
+            for _ in range(10):
+                bus.publish(Ping())
+            assert written == []
+            await anyio.wait_all_tasks_blocked()
+            assert len(written) == 1
+
+
+def test_loop_that_ended_early_leaves_nothing_unwritten(path, bus):
+    """
+    A batch whose event loop has ended is written with the next one.
+    """
+    recorder = record(path, bus)
+
+    async def publish():
+        bus.publish(Ping())
+
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(publish())
+    task.add_done_callback(lambda _: loop.stop())
+    loop.run_forever()
+    loop.close()
+    bus.publish(Pong())
+
+    assert shown(path) == ["1 Ping <- 0", "2 Pong <- 0"]
+    stop(recorder)
+
+
+def test_recording_works_from_any_thread(path, bus):
+    """
+    Without a loop, what a thread publishes is in the file at once.
+    """
+    recorder = record(path, bus)
+    thread = threading.Thread(target=lambda: bus.publish(Ping()))
+    thread.start()
+    thread.join()
+
+    assert shown(path) == ["1 Ping <- 0"]
+    stop(recorder)
+
+
+# --- several journals, several buses ---------------------------------------------------------
+
+
+class Session:
+    """
+    A sender that is no string.
+    """
+
+
+def test_each_session_can_have_a_journal(tmp_path):
+    """
+    With ``{sender}`` in the name there is a file for each, and one for what has no sender.
+    """
+    bus, session = EventBus(), Session()
+    bus.subscribe(lambda event: None, Ping)
+    recorder = record(tmp_path / "{sender}.journal", bus)
+    for sender in ("call/42", "call/42", 7, session, None):
+        bus.publish(Ping(), sender=sender)
+    recorder.sent({"type": "x"}, sender="call/42")
+    assert recorder.sync() == recorder.last_seq == 2 * 5 + 1
+    recorder.end("call/42")
+    recorder.end("nobody")
+    bus.publish(Ping(), sender="call/42")
+    stop(recorder)
+
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == [
+        "7.journal", "Session_1.journal", "call_42-2.journal", "call_42.journal", "none.journal",
+    ]  # fmt: skip
+    assert len(read(tmp_path / "call_42.journal", EventRecord)) == 2
+    assert [r.sender for r in read(tmp_path / "call_42.journal", SentRecord)] == ["call/42"]
+    assert [r.sender for r in read(tmp_path / "Session_1.journal", EventRecord)] == ["Session#1"]
+
+
+def test_one_recorder_serves_several_buses(path):
+    """
+    Events of two buses are in one journal, each call with its own event.
+    """
+    one, two = EventBus(), EventBus()
+    for bus in (one, two):
+        bus.subscribe(lambda event: None, Ping)
+    with Recorder(path, fsync="none") as recorder, recorder.attach(one), recorder.attach(two):
+        one.publish(Ping())
+        two.publish(Ping())
+
+    assert [call.cause for call in read(path, CallRecord)] == [1, 3]
+
+
+def test_nothing_is_recorded_of_a_bus_that_was_left(path, bus):
+    """
+    After the block the bus is as it was.
+    """
+    with Recorder(path, fsync="none") as recorder:
+        with recorder.attach(bus):
+            bus.publish(Ping())
+        bus.publish(Ping())
+        assert recorder.last_seq == 1
+    assert repr(recorder) == f"<Recorder {str(path)!r}>"
+    with pytest.raises(JournalWriteError, match="closed"), recorder.attach(bus):
+        pass
+
+
+def test_path_that_cant_be_written_is_an_error_at_once(tmp_path):
+    """
+    Who makes the recorder is told, before the call has begun.
+    """
+    with pytest.raises(JournalWriteError):
+        Recorder(tmp_path / "no folder" / "call.journal")
+
+
+# --- trouble ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def clock():
+    class Clock:
+        now = SECOND
+
+        def __call__(self):
+            return self.now
+
+    return Clock()
+
+
+def test_full_disk_is_one_event_and_the_call_goes_on(path, bus, clock, monkeypatch):
+    """
+    However long the disk is full, there is one Exception event; the gap is in the file.
+    """
+    failures, seen = [], []
+    bus.subscribe(failures.append, RealtimeModelExceptionEvent)
+    bus.subscribe(seen.append, Ping)
+    recorder = record(path, bus, clock_ns=clock)
+    bus.publish(Ping())
+    with monkeypatch.context() as patch:
+
+        def write(fd, data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        patch.setattr(writer_module.os, "write", write)
+        for _ in range(5):
+            bus.publish(Ping())
+    clock.now += SECOND
+    recorder.sync()
+    bus.publish(Ping())
+    stop(recorder)
+
+    assert len(seen) == 7
+    assert [type(failure.exception) for failure in failures] == [JournalWriteError]
+    assert failures[0].context == f"recording to {path}"
+    (gap,) = read(path, GapRecord)
+    assert gap.first_seq == 3
+    assert gap.reason == "No space left on device"
+    assert [r.seq for r in read(path, EventRecord)] == [1, gap.seq + 1]
+
+
+def test_bus_that_cant_be_told_is_logged(path, clock, monkeypatch, caplog):
+    """
+    A failure that no bus takes is in the log, and raises nothing.
+    """
+    recorder = Recorder(path, fsync="none", clock_ns=clock)
+    bus = EventBus()
+
+    async def never(event):
+        pass
+
+    bus.subscribe(never, RealtimeModelExceptionEvent)
+    with recorder.attach(bus), monkeypatch.context() as patch:
+
+        def write(fd, data):
+            raise OSError(errno.EIO, "broken")
+
+        patch.setattr(writer_module.os, "write", write)
+        bus.publish(Ping())
+    recorder.close()
+
+    assert "no bus can be told" in caplog.text
+
+
+def test_file_of_a_session_that_cant_be_made_doesnt_stop_the_call(tmp_path, bus, clock):
+    """
+    Where each session has a journal, one that can't be begun is an Exception event, too.
+    """
+    folder = tmp_path / "calls"
+    folder.mkdir()
+    failures = []
+    bus.subscribe(failures.append, RealtimeModelExceptionEvent)
+    recorder = record(folder / "{sender}.journal", bus, clock_ns=clock)
+    folder.rmdir()
+    bus.publish(Ping(), sender="a")
+    folder.mkdir()
+    clock.now += SECOND
+    recorder.sync()
+    stop(recorder)
+
+    assert "a" in failures[0].context
+    assert isinstance(failures[0].exception, JournalWriteError)
+    (gap,) = read(folder / "a.journal", GapRecord)
+    assert gap.first_seq == 1
+
+
+def test_sender_and_handler_of_any_kind_are_recorded(path, bus):
+    """
+    Nothing about a call keeps it from being recorded.
+    """
+
+    class Handler:
+        __hash__ = None
+
+        def __call__(self, event):
+            pass
+
+    bus.subscribe(Handler(), Ping)
+    recorder = record(path, bus)
+    bus.publish(Ping(), sender="half \ud800")
+    stop(recorder)
+
+    (call,) = read(path, CallRecord)
+    assert call.handler.endswith("Handler")
+    assert call.sender == "half \\ud800"
+
+
+def test_long_name_of_a_session_is_cut_in_its_files(tmp_path, bus):
+    """
+    Two sessions whose names differ at the end only get two journals.
+    """
+    recorder = record(tmp_path / "{sender}.journal", bus)
+    for sender in ("é" * 300, "é" * 300 + "!"):
+        bus.publish(Ping(), sender=sender)
+    stop(recorder)
+
+    found = [read(each, EventRecord) for each in sorted(tmp_path.iterdir())]
+    assert sorted(len(r.sender) for (r,) in found) == [300, 301]
+
+
+def test_no_more_open_files_is_an_event_for_each_session(tmp_path, bus, monkeypatch):
+    """
+    If neither a folder can be read nor a file be opened, a call goes on and is told of it, once;
+    and what would record that failure fails as well.
+    """
+    failures = []
+    bus.subscribe(failures.append, RealtimeModelExceptionEvent)
+    recorder = record(tmp_path / "{sender}.journal", bus)
+
+    def fail(*args):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "listdir", fail)
+        for _ in range(2):
+            bus.publish(Ping(), sender="a")
+    stop(recorder)
+
+    assert [f.context.rpartition("/")[2] for f in failures] == ["a.journal", "none.journal"]
+
+
+# --- several recorders -----------------------------------------------------------------------
+
+
+def test_recorders_of_one_bus_dont_know_of_each_other(tmp_path, bus):
+    """
+    Each has the calls once, and names its own records as the causes.
+    """
+    answers = []
+    bus.subscribe(answers.append, Pong)
+
+    def answer(event):
+        bus.publish(Pong())
+
+    bus.subscribe(answer, Ping)
+    paths = [tmp_path / "1.journal", tmp_path / "2.journal"]
+    first, second = (record(path, bus) for path in paths)
+    bus.publish(Ping())
+    stop(first)
+    stop(second)
+
+    for path in paths:
+        ping, pong = read(path, EventRecord)
+        calls = read(path, CallRecord)
+        assert (ping.cause, pong.cause) == (0, calls[0].seq)
+        assert [call.cause for call in calls] == [ping.seq, pong.seq]
+
+
+async def test_failure_of_a_call_that_took_too_long_names_the_call(tmp_path):
+    """
+    The exception that is published isn't the one that the call has ended with.
+    """
+    path, bus = tmp_path / "call.journal", EventBus()
+    failed = anyio.Event()
+
+    async def wait(event):
+        await anyio.sleep(10)
+
+    def fail(event):
+        failed.set()
+
+    bus.subscribe(wait, Ping, timeout=0.001)
+    bus.subscribe(fail, RealtimeModelExceptionEvent)
+    with Recorder(path, fsync="none") as recorder, recorder.attach(bus):
+        async with bus:
+            bus.publish(Ping())
+            await failed.wait()
+
+    (failure,) = (r for r in read(path, EventRecord) if r.type_name == "exception")
+    (call,) = (r for r in read(path, CallRecord) if r.state == "crashed")
+    assert failure.cause == call.call

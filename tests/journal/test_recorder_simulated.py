@@ -1,0 +1,246 @@
+"""
+A live session with the simulator, recorded: the figures are those that the scenario asks for.
+"""
+
+from __future__ import annotations
+
+import json
+
+import anyio
+import pytest
+
+from eventbus import EventBus
+from eventbus.events import (
+    RealtimeModelAudioEvent,
+    RealtimeModelInputAudioTranscriptionCompletedEvent,
+)
+from eventbus.journal import (
+    CallRecord,
+    EventRecord,
+    FrameRecord,
+    Recorder,
+    SentRecord,
+    open_journal,
+)
+from eventbus.journal.comparing import check_decoder
+from eventbus.journal.stats import measure
+from eventbus.realtime.events import RealtimeAudio, RealtimeModelRawClientEvent
+from eventbus.realtime.model import RealtimeModelListener
+from eventbus.realtime.openai import OpenAIRealtimeModel
+from eventbus.realtime.session import RealtimeSession
+from eventbus.realtime.simulator import Scenario, Simulator
+from eventbus.realtime.simulator.scenario import Call, Pace, Turn, When
+from eventbus.realtime.simulator.speech import silence, speak
+from eventbus.testing import FakeClock
+
+from ..realtime.scripted_model import ScriptedModel
+
+SENDER = "call-1"
+SCENARIO = Scenario(
+    pace=Pace(first_output_ms=400, transcription_ms=250),
+    turns=[
+        Turn(say="It is sunny."),
+        Turn(
+            when=When(text="order"),
+            call=Call("get_order", {"number": 17}),
+            then=Turn(say="It is on its way."),
+        ),
+    ],
+)
+TOOL_SECONDS = 1.5
+SETTINGS = {"audio": {"input": {"format": "pcm16", "transcription": {"model": "whisper-1"}}}}
+PIECE_MS = 20
+PIECE_BYTES = len(silence(PIECE_MS))
+NS_PER_S = 1_000_000_000
+
+
+@pytest.fixture(scope="module")
+def anyio_backend():
+    """
+    The simulator's sockets are those of websockets, which is for asyncio only.
+    """
+    return "asyncio"
+
+
+class Notes(RealtimeModelListener):
+    """
+    Keeps what is sent.
+    """
+
+    def __init__(self):
+        self.sent = []
+
+    async def on_event(self, event):
+        pass
+
+    def on_sent(self, message):
+        self.sent.append(message)
+
+
+async def say(session, text):
+    """Speak, and be silent for six seconds, as a microphone hears it."""
+    sound = speak(text) + silence(6_000)
+    for start in range(0, len(sound), PIECE_BYTES):
+        await anyio.sleep(PIECE_MS / 1000)
+        await session.send_audio(sound[start : start + PIECE_BYTES])
+
+
+@pytest.fixture(scope="module")
+async def call(tmp_path_factory):
+    """
+    The journal of a call of two turns, one of them with a tool, and what was sent in it.
+    """
+    path = tmp_path_factory.mktemp("simulated") / "call.journal"
+    bus, model, notes = EventBus(strict=True), OpenAIRealtimeModel(), Notes()
+    model.add_listener(notes)
+    bus.subscribe(play, RealtimeModelAudioEvent)
+    bus.subscribe(play_again, RealtimeAudio)
+
+    async def get_order(number: int) -> str:
+        """Return the state of an order."""
+        await anyio.sleep(TOOL_SECONDS)
+        return "on its way"
+
+    with FakeClock(autojump=True) as clock:
+        recorder = Recorder(path, fsync="none", clock_ns=lambda: round(clock.now * NS_PER_S))
+        with recorder, recorder.attach(bus), recorder.listen(model, SENDER):
+            async with Simulator(SCENARIO) as service, bus:
+                session = RealtimeSession(
+                    model,
+                    bus,
+                    sender=SENDER,
+                    tools=[get_order],
+                    config={"url": service.url, "api_key": "none"},
+                    settings=SETTINGS,
+                )
+                async with session:
+                    await say(session, "Good morning")
+                    await say(session, "where is my order")
+    return open_journal(path), notes.sent
+
+
+def play(event):
+    """Play nothing: nobody listens."""
+
+
+def play_again(event):
+    """Do the same."""
+
+
+async def test_latency_and_its_parts_are_those_of_the_scenario(call):
+    """
+    Each part of each turn is what the scenario, the turn detection and the tool take, to the
+    millisecond.
+    """
+    journal, _ = call
+    [figures] = measure(journal).calls
+
+    first, second = figures.turns
+    assert (first.outcome, first.is_estimated) == ("answered", False)
+    assert (first.model_ms, first.tool_ms, first.first_audio_ms) == (0, 0, 400)
+    assert (second.tool_ms, second.first_audio_ms) == (1000 * TOOL_SECONDS, 400)
+    # The first response begins at once, and writes its call; the one after the tool's output, too.
+    assert 400 < second.model_ms < 400 + 100
+    for turn in (first, second):
+        # The end of speech is noticed after 500 ms of silence, when the next piece has come.
+        assert 500 <= turn.endpointing_ms < 500 + PIECE_MS
+        parts = (turn.endpointing_ms, turn.model_ms, turn.tool_ms, turn.first_audio_ms)
+        assert turn.latency_ms == pytest.approx(sum(parts) + turn.dispatch_ms)
+    assert [(t.name, t.time_ms) for t in figures.tool_calls] == [("get_order", 1000 * TOOL_SECONDS)]
+
+
+async def test_transcripts_come_when_the_scenario_says(call):
+    """
+    The transcription of a turn begins 250 ms after it, and takes 20 ms for each of its words.
+    """
+    journal, _ = call
+    [figures] = measure(journal).calls
+
+    delay = figures.totals.figures["transcription_delay"]
+    assert (delay.count, delay.p50, delay.max) == (2, 290, 330)
+
+
+async def test_all_that_was_sent_is_recorded(call):
+    """
+    Every message is in the journal, once, in its order and with the session's sender.
+    """
+    journal, sent = call
+    records = list(journal.read(SentRecord))
+
+    assert [json.loads(record.data) for record in records] == sent
+    assert {record.sender for record in records} == {SENDER}
+    assert len(records) > 600
+
+
+async def test_what_the_transport_says_by_itself_has_no_frame_as_its_cause(call):
+    """
+    The decoder makes of the frames what was recorded: an item that was sent came of none of them.
+    """
+    journal, _ = call
+
+    assert check_decoder(journal) == len(list(journal.read(FrameRecord)))
+
+
+async def test_session_events_that_repeat_a_models_are_not_recorded(call):
+    """
+    The audio is in the journal once as an event; the calls for the repetition name that.
+    """
+    journal, _ = call
+    events = {record.seq: record for record in journal.read(EventRecord)}
+    calls = list(journal.read(CallRecord))
+
+    assert "session.audio" not in {record.type_name for record in events.values()}
+    assert "session.history_updated" in {record.type_name for record in events.values()}
+    played = [c.cause for c in calls if c.handler.endswith(".play")]
+    again = [c.cause for c in calls if c.handler.endswith(".play_again")]
+    assert {events[cause].type_name for cause in played} == {"audio"}
+    assert again == played
+
+
+async def test_handler_of_a_sessions_event_may_play(call):
+    """
+    The audio is played when the handler of the session's own event is called with it, too.
+    """
+    journal, _ = call
+    [figures] = measure(journal, played_by="*.play_again").calls
+
+    assert [turn.dispatch_ms is None for turn in figures.turns] == [False, False]
+
+
+# --- other models ----------------------------------------------------------------------------
+
+
+async def test_sent_messages_that_are_published_are_recorded_as_sent(tmp_path):
+    """
+    A proxy has no model to listen to; of a model that is listened to, they are recorded once.
+    """
+    path, bus, model = tmp_path / "call.journal", EventBus(), ScriptedModel()
+    event = RealtimeModelRawClientEvent({"type": "response.create"})
+
+    with Recorder(path, fsync="none") as recorder, recorder.attach(bus):
+        bus.publish(event, sender="connection-1")
+        with recorder.listen(model, "call-1"):
+            model.tell_sent({"type": "response.cancel"})
+            bus.publish(event, sender="call-1")
+        model.tell_sent({"type": "response.cancel"})
+        bus.publish(event, sender="call-1")
+
+    records = [(r.sender, json.loads(r.data)["type"]) for r in open_journal(path).read(SentRecord)]
+    assert records == [
+        ("connection-1", "response.create"),
+        ("call-1", "response.cancel"),
+        ("call-1", "response.create"),
+    ]
+
+
+async def test_model_that_awaits_its_listeners_can_be_listened_to(tmp_path):
+    """
+    What a model emits is for the bus to tell; a recorder that listens takes it, and does nothing.
+    """
+    path, model = tmp_path / "call.journal", ScriptedModel()
+    event = RealtimeModelInputAudioTranscriptionCompletedEvent("item_1", "Hello")
+
+    with Recorder(path, fsync="none") as recorder, recorder.listen(model):
+        await model.emit(event)
+
+    assert list(open_journal(path).read(EventRecord)) == []

@@ -1,0 +1,73 @@
+"""
+Repairing cuts off what a crash has left, and nothing else.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from eventbus.exceptions import JournalEmpty
+from eventbus.journal import FrameRecord, JournalWriter, open_journal, repair_journal
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "call.journal"
+    with JournalWriter(path, fsync="none", segment_bytes=300) as writer:
+        for seq in range(1, 8):
+            writer.write(FrameRecord(seq=seq, data=bytes(60)))
+            writer.flush()
+    return path
+
+
+def seqs(path):
+    return [record.seq for record in open_journal(path, on_damage=lambda _: None)]
+
+
+def test_whole_journal_is_left_alone(path):
+    """
+    Where nothing is torn, nothing is cut off.
+    """
+    before = [each.read_bytes() for each in open_journal(path).paths]
+
+    assert repair_journal(path) == []
+    assert [each.read_bytes() for each in open_journal(path).paths] == before
+
+
+def test_torn_tails_of_all_segments_are_cut_off(path):
+    """
+    Afterwards each file ends with a whole record, and all that was whole is still there.
+    """
+    paths = open_journal(path).paths
+    for each in (paths[0], paths[-1]):
+        each.write_bytes(each.read_bytes()[:-3])
+    expected = seqs(path)
+
+    tails = repair_journal(path)
+
+    assert [tail.path for tail in tails] == [str(paths[-1]), str(paths[0])]
+    assert seqs(path) == expected
+    assert repair_journal(path) == []
+
+
+def test_damage_is_left_as_it_is(path):
+    """
+    Bytes that are wrong before other records stay: they tell that something was there.
+    """
+    data = bytearray(path.read_bytes())
+    data[-100] ^= 1
+    path.write_bytes(data)
+
+    assert repair_journal(path) == []
+    assert path.read_bytes() == data
+
+
+def test_what_is_no_journal_isnt_touched(tmp_path):
+    """
+    Repairing refuses what reading refuses.
+    """
+    path = tmp_path / "call.journal"
+    path.write_bytes(b"")
+
+    with pytest.raises(JournalEmpty):
+        repair_journal(path)

@@ -1,0 +1,119 @@
+"""
+A selection says which records are wanted, and looks into few of them.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from eventbus.events import RealtimeModelAudioEvent
+from eventbus.handlers import ANY
+from eventbus.journal.records import (
+    CallRecord,
+    EventRecord,
+    FrameRecord,
+    Record,
+    UnknownRecord,
+    encode_record,
+)
+from eventbus.journal.selection import Selection, ids_in
+
+
+def select(*classes, sender=ANY, item=None, response=None):
+    return Selection.of(classes, sender=sender, item=item, response=response)
+
+
+def test_nothing_in_particular_is_everything():
+    """
+    Without arguments, or with the base of all records, all are wanted.
+    """
+    assert select().is_all
+    assert select(Record).is_all
+    assert not select(FrameRecord).is_all
+    assert not select(sender="a").is_all
+
+
+def test_kind_is_seen_before_a_record_is_decoded(monkeypatch):
+    """
+    Records of other kinds aren't decoded.
+    """
+    from eventbus.journal import selection
+
+    decoded = []
+    decode = selection.decode_record
+    monkeypatch.setattr(
+        selection, "decode_record", lambda payload: decoded.append(payload) or decode(payload)
+    )
+    wanted = FrameRecord(seq=1, data=b"x")
+    payloads = [encode_record(CallRecord(seq=2)), encode_record(wanted)]
+
+    assert list(select(FrameRecord).pick(payloads)) == [wanted]
+    assert decoded == payloads[1:]
+
+
+def test_kinds_beyond_one_byte_are_not_mistaken():
+    """
+    A kind of a newer version is given to who wants all, and to nobody else.
+    """
+    record = UnknownRecord(seq=1, number=300, fields=("x",))
+    payloads = [encode_record(record)]
+
+    assert list(select(sender=None).pick(payloads)) == [record]
+    assert list(select(FrameRecord, EventRecord).pick(payloads)) == []
+
+
+def test_class_of_the_users_own_is_found_by_its_name():
+    """
+    An event of a class that isn't registered is named in the journal, and found by that name.
+    """
+
+    class Order:
+        pass
+
+    name = f"{Order.__module__}.{Order.__qualname__}"
+
+    assert select(Order).has(EventRecord(class_name=name))
+    assert not select(Order).has(EventRecord(class_name="shop.Order"))
+
+
+def test_registered_class_is_found_by_its_type_name():
+    """
+    A class is found by the name that it is registered with, wherever it is defined.
+    """
+    assert select(RealtimeModelAudioEvent).has(EventRecord(class_name="x", type_name="audio"))
+    assert not select(RealtimeModelAudioEvent).has(EventRecord(class_name="x", type_name="usage"))
+
+
+@pytest.mark.parametrize(
+    ("fields", "items", "responses"),
+    [
+        ({"item_id": "i1", "response_id": "r1"}, {"i1"}, {"r1"}),
+        ({"item": {"id": "i1"}, "response": {"id": "r1"}}, {"i1"}, {"r1"}),
+        ({"item": {"item_id": "i1"}}, {"i1"}, set()),
+        ({"item_id": 5, "item": ["i1"], "response": None}, set(), set()),
+    ],
+)
+def test_ids_are_where_vendors_and_events_have_them(fields, items, responses):
+    """
+    An id stands beside, or in the object that it is the id of.
+    """
+    assert ids_in(fields, "item") == items
+    assert ids_in(fields, "response") == responses
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        EventRecord(),
+        FrameRecord(data=b"i1 is no JSON"),
+        FrameRecord(data=b'["i1"]'),
+        FrameRecord(data=b'{"item_id":"i1"}', form="str"),
+        CallRecord(handler="i1"),
+    ],
+    ids=repr,
+)
+def test_what_names_no_item_has_none(record):
+    """
+    An id that merely occurs in a record doesn't count.
+    """
+    assert not select(item="i1").has(record)

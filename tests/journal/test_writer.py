@@ -1,0 +1,707 @@
+"""
+Writing loses nothing that it has reported durable, and never raises at who appends.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import signal
+import stat
+import struct
+import threading
+
+import pytest
+
+from eventbus.exceptions import JournalWriteError
+from eventbus.journal import (
+    EndRecord,
+    FrameRecord,
+    GapRecord,
+    HeaderRecord,
+    JournalWriter,
+    open_journal,
+)
+from eventbus.journal import writer as module
+
+SECOND = 1_000_000_000
+
+
+class Clock:
+    """A clock in nanoseconds that stands still until it is moved."""
+
+    def __init__(self):
+        self.now = SECOND
+
+    def __call__(self):
+        return self.now
+
+
+class Disk:
+    """What is between the writer and the system: it can fail."""
+
+    def __init__(self, monkeypatch):
+        self.room = None
+        self.synced = []
+        self.fails_to_sync = self.fails_to_cut = False
+        self._write, self._fsync, self._cut = os.write, os.fsync, os.ftruncate
+        monkeypatch.setattr(module.os, "write", self.write)
+        monkeypatch.setattr(module.os, "fsync", self.fsync)
+        monkeypatch.setattr(module.os, "ftruncate", self.ftruncate)
+
+    def write(self, fd, data):
+        if self.room is not None:
+            if not self.room:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            data = data[: self.room]
+            self.room -= len(data)
+        return self._write(fd, data)
+
+    def fsync(self, fd):
+        if self.fails_to_sync:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        self.synced.append(fd)
+        self._fsync(fd)
+
+    def ftruncate(self, fd, size):
+        if self.fails_to_cut:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        self._cut(fd, size)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "call.journal"
+
+
+@pytest.fixture
+def disk(monkeypatch):
+    return Disk(monkeypatch)
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+def frame(writer, data=b"x" * 100):
+    return writer.append(FrameRecord.kind, "call-1", 0, data)
+
+
+def shape(path):
+    """Return what is in a journal, in short."""
+    return [
+        f"{r.first_seq}-{r.last_seq}" if isinstance(r, GapRecord) else r.seq
+        for r in open_journal(path)
+        if not isinstance(r, HeaderRecord | EndRecord)
+    ]
+
+
+# --- files -----------------------------------------------------------------------------------
+
+
+def test_file_is_for_its_owner_only(path):
+    """
+    Whatever the umask is, nobody else can read what was said.
+    """
+    before = os.umask(0)
+    try:
+        with JournalWriter(path, segment_bytes=200) as writer:
+            for _ in range(5):
+                frame(writer)
+                writer.flush()
+    finally:
+        os.umask(before)
+
+    assert {stat.S_IMODE(each.stat().st_mode) for each in open_journal(path).paths} == {0o600}
+
+
+def test_journal_is_never_overwritten(path):
+    """
+    A file that is there is refused, and stays as it is; so does one of which segments are left.
+    """
+    path.write_bytes(b"something")
+    with pytest.raises(JournalWriteError, match="never overwritten"):
+        JournalWriter(path)
+    assert path.read_bytes() == b"something"
+
+    path.rename(path.with_name("call.00002.journal"))
+    with pytest.raises(JournalWriteError, match="never overwritten"):
+        JournalWriter(path)
+
+
+def test_folder_must_be_there(tmp_path):
+    """
+    A path that can't be written is an error at once, with the reason.
+    """
+    with pytest.raises(JournalWriteError, match="No such file or directory") as caught:
+        JournalWriter(tmp_path / "no folder" / "call.journal")
+    assert isinstance(caught.value, OSError)
+    assert isinstance(caught.value.__cause__, FileNotFoundError)
+
+
+def test_policy_is_one_of_four(path):
+    """
+    A policy that isn't known is refused before a file is made.
+    """
+    with pytest.raises(ValueError, match="'often'"):
+        JournalWriter(path, fsync="often")
+    assert not path.exists()
+
+
+def test_numbers_and_times_never_fall(path):
+    """
+    Records are numbered from 1 on, and the clock that goes back stands still in the journal.
+    """
+    times = iter([5, 9, 7, 8, 12, 13, *range(20, 40)])
+    with JournalWriter(path, fsync="none", clock_ns=lambda: next(times)) as writer:
+        assert [frame(writer) for _ in range(3)] == [1, 2, 3]
+        assert writer.last_seq == 3
+
+    times = [record.mono_ns for record in open_journal(path)]
+    assert times == sorted(times)
+
+
+def test_copy_keeps_numbers_and_times(path):
+    """
+    Records of another journal are written as they are, under its header.
+    """
+    with JournalWriter(path, fsync="none") as writer:
+        for _ in range(5):
+            frame(writer)
+    source = open_journal(path)
+    copy = path.with_name("copy.journal")
+
+    with JournalWriter(copy, header=source.header, fsync="none") as writer:
+        for record in source:
+            if not isinstance(record, HeaderRecord):
+                writer.write(record)
+
+    assert list(open_journal(copy)) == list(source)
+
+
+def test_record_that_is_too_long_is_refused(path, monkeypatch):
+    """
+    A copy that nobody could read isn't written.
+    """
+    monkeypatch.setattr(module, "MAX_PAYLOAD_BYTES", 100)
+    writer = JournalWriter(path, fsync="none")
+    with pytest.raises(ValueError, match="more than 100"):
+        writer.write(FrameRecord(seq=1, data=bytes(101)))
+    writer.close()
+
+
+def test_segments_begin_by_size_and_by_age(path, clock):
+    """
+    A segment that is long enough or old enough is followed by another one.
+    """
+    with JournalWriter(
+        path, fsync="none", segment_bytes=1000, segment_seconds=60, clock_ns=clock
+    ) as writer:
+        frame(writer)
+        writer.flush()
+        assert len(open_journal(path).paths) == 1
+        clock.now += 60 * SECOND
+        frame(writer)
+        writer.flush()
+        assert len(open_journal(path).paths) == 2
+        frame(writer, bytes(1000))
+        writer.flush()
+        assert len(open_journal(path).paths) == 3
+
+    headers = list(open_journal(path).read(HeaderRecord))
+    assert [header.first_seq for header in headers] == [1, 3, 4]
+    assert shape(path) == [1, 2, 3]
+
+
+def test_closing_twice_is_fine(path):
+    """
+    The second time does nothing; nor does the syncer's thread live on.
+    """
+    writer = JournalWriter(path)
+    frame(writer)
+    writer.flush()
+    writer.close()
+    writer.close()
+
+    assert open_journal(path).is_closed
+    assert not any(t.name == "eventbus-journal" for t in threading.enumerate())
+
+
+def test_record_that_cant_be_encoded_has_its_defaults(path):
+    """
+    What MessagePack can't have costs the fields of that record, and nothing else.
+    """
+    with JournalWriter(path, fsync="none") as writer:
+        writer.append(FrameRecord.kind, "a", 0, object())
+        writer.append(FrameRecord.kind, "a", 0, b"next")
+
+    assert [record.data for record in open_journal(path).read(FrameRecord)] == [b"", b"next"]
+
+
+def test_what_comes_after_the_end_is_ignored(path):
+    """
+    A call that ends when the journal is closed already raises nothing, and changes nothing.
+    """
+    writer = JournalWriter(path)
+    frame(writer)
+    writer.close()
+    before = path.read_bytes()
+
+    for _ in range(600):
+        frame(writer)
+    writer.flush()
+    writer.sync()
+
+    assert path.read_bytes() == before
+
+
+# --- durability ------------------------------------------------------------------------------
+
+
+def test_batch_is_written_by_one_call(path, disk):
+    """
+    What was appended is in memory until it is flushed.
+    """
+    writer = JournalWriter(path, fsync="none")
+    size = path.stat().st_size
+    for _ in range(10):
+        frame(writer)
+    assert path.stat().st_size == size
+    disk.room = 1 << 20
+    writer.flush()
+
+    assert shape(path) == list(range(1, 11))
+    writer.close()
+
+
+def test_large_batch_doesnt_wait(path):
+    """
+    Five hundred records are written when they are there, flushed or not.
+    """
+    writer = JournalWriter(path, fsync="none")
+    for _ in range(600):
+        frame(writer)
+
+    assert shape(path) == list(range(1, 513))
+    writer.close()
+
+
+def test_every_makes_each_record_durable(path, disk):
+    """
+    With ``every``, a record is on the disk when `append` returns.
+    """
+    writer = JournalWriter(path, fsync="every")
+    for number in range(1, 4):
+        before = len(disk.synced)
+        frame(writer)
+        assert writer.durable_seq == number
+        assert len(disk.synced) > before
+        assert shape(path)[-1] == number
+    writer.close()
+
+
+def test_none_never_syncs(path, disk):
+    """
+    With ``none``, durable is what was handed to the system.
+    """
+    writer = JournalWriter(path, fsync="none")
+    frame(writer)
+    assert writer.durable_seq == 0
+    writer.flush()
+    assert writer.durable_seq == 1
+    writer.close()
+
+    assert disk.synced == []
+
+
+@pytest.mark.parametrize("policy", ["interval", "group"])
+def test_thread_makes_it_durable(path, policy):
+    """
+    Nobody has to ask: a little later it is.
+    """
+    done = threading.Event()
+    writer = JournalWriter(path, fsync=policy)
+    sync = writer.sync
+    writer.sync = lambda: sync() and done.set()
+    frame(writer)
+    writer.flush()
+
+    assert done.wait(10)
+    assert writer.durable_seq == 1
+    writer.close()
+
+
+def test_sync_says_what_is_durable(path):
+    """
+    `sync` writes what waits, and tells up to where all is durable.
+    """
+    with JournalWriter(path) as writer:
+        frame(writer)
+        frame(writer)
+        assert writer.sync() == writer.durable_seq == 2
+
+
+def test_retired_segments_are_synced_as_well(path, disk):
+    """
+    What is in a segment that is full is as durable as the rest, once that is reported.
+    """
+    with JournalWriter(path, segment_bytes=200) as writer:
+        for _ in range(3):
+            frame(writer)
+            writer.flush()
+        before = len(disk.synced)
+        assert writer.sync() == 3
+        assert len(disk.synced) - before >= 4
+
+
+def test_flush_doesnt_wait_for_a_sync(path, disk, monkeypatch):
+    """
+    While the disk is busy, an event loop goes on; the thread writes what has come meanwhile.
+    """
+    is_syncing, may_go_on = threading.Event(), threading.Event()
+
+    def fsync(fd):
+        is_syncing.set()
+        assert may_go_on.wait(10)
+
+    writer = JournalWriter(path)
+    monkeypatch.setattr(module.os, "fsync", fsync)
+    frame(writer)
+    thread = threading.Thread(target=writer.sync)
+    thread.start()
+    assert is_syncing.wait(10)
+    frame(writer)
+    writer.flush()
+    assert shape(path) == [1]
+    may_go_on.set()
+    thread.join()
+    writer.close()
+
+    assert shape(path) == [1, 2]
+
+
+def test_threads_append_to_one_journal(path):
+    """
+    Records of several threads are whole, and numbered in the order in which they are written.
+    """
+    writer = JournalWriter(path, fsync="none")
+
+    def work():
+        for _ in range(200):
+            frame(writer)
+            writer.flush()
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    writer.close()
+
+    assert shape(path) == list(range(1, 801))
+
+
+# --- failures --------------------------------------------------------------------------------
+
+
+def test_full_disk_is_a_gap(path, disk, clock):
+    """
+    What found no room is counted; when there is room again, the file says what is missing.
+    """
+    failures = []
+    writer = JournalWriter(path, fsync="none", clock_ns=clock, on_failure=failures.append)
+    frame(writer)
+    writer.flush()
+    disk.room = 50
+    for _ in range(3):
+        frame(writer)
+        writer.flush()
+    disk.room = None
+    frame(writer)
+    writer.sync()
+    assert shape(path) == [1]
+    clock.now += SECOND
+    writer.sync()
+    frame(writer)
+    writer.close()
+
+    assert shape(path) == [1, "2-5", 7]
+    (gap,) = open_journal(path).read(GapRecord)
+    assert (gap.seq, gap.reason) == (6, "No space left on device")
+    assert [type(failure) for failure in failures] == [JournalWriteError]
+    assert failures[0].__cause__.errno == errno.ENOSPC
+    assert open_journal(path).torn_tails == []
+
+
+def test_new_trouble_is_told_again(path, disk, clock):
+    """
+    Each time that writing begins to fail is one failure.
+    """
+    failures = []
+    writer = JournalWriter(path, fsync="none", clock_ns=clock, on_failure=failures.append)
+    for _ in range(2):
+        disk.room = 0
+        for _ in range(2):
+            frame(writer)
+            writer.flush()
+        clock.now += SECOND
+        writer.sync()
+        disk.room = None
+        clock.now += SECOND
+        writer.sync()
+    writer.close()
+
+    assert len(failures) == 2
+    assert shape(path) == ["1-2", "4-5"]
+
+
+def test_file_that_cant_be_cut_back_is_left(path, disk, clock):
+    """
+    If a part of a record stays in the file, what comes next goes into another one.
+    """
+    writer = JournalWriter(path, fsync="none", clock_ns=clock)
+    frame(writer)
+    writer.flush()
+    disk.room, disk.fails_to_cut = 50, True
+    frame(writer)
+    writer.flush()
+    disk.room = None
+    clock.now += SECOND
+    writer.sync()
+    frame(writer)
+    writer.close()
+
+    assert shape(path) == [1, "2-2", 4]
+    journal = open_journal(path)
+    assert list(journal)
+    assert [tail.size for tail in journal.torn_tails] == [50]
+
+
+def test_failed_sync_counts_as_a_loss(path, disk, clock):
+    """
+    After an fsync that failed nobody knows what is on the disk: it is no longer counted on.
+    """
+    failures = []
+    writer = JournalWriter(path, clock_ns=clock, on_failure=failures.append)
+    frame(writer)
+    assert writer.sync() == 1
+    disk.fails_to_sync = True
+    frame(writer)
+    assert writer.sync() == 1
+    disk.fails_to_sync = False
+    clock.now += SECOND
+    assert writer.sync() == 3
+    frame(writer)
+    writer.close()
+
+    assert shape(path) == [1, "2-2", 4]
+    assert len(failures) == 1
+
+
+def test_vanished_folder_is_noticed(tmp_path, clock):
+    """
+    A file that was deleted takes writes all the same; the journal begins anew where it was.
+    """
+    path = tmp_path / "calls" / "call.journal"
+    path.parent.mkdir()
+    failures = []
+    writer = JournalWriter(path, clock_ns=clock, on_failure=failures.append)
+    frame(writer)
+    writer.sync()
+    shutil.rmtree(path.parent)
+    clock.now += SECOND
+    frame(writer)
+    writer.flush()
+    clock.now += SECOND
+    writer.sync()
+    assert len(failures) == 1
+    path.parent.mkdir()
+    clock.now += SECOND
+    writer.sync()
+    frame(writer)
+    writer.close()
+
+    assert shape(path) == ["1-2", 4]
+    assert open_journal(path).header.segment == 1
+
+
+def test_journal_that_need_not_be_there_begins_with_a_gap(tmp_path, clock):
+    """
+    A file that can't be created is tried again, if it was asked for in the middle of a call.
+    """
+    path = tmp_path / "calls" / "call.journal"
+    failures = []
+    writer = JournalWriter(
+        path, fsync="none", clock_ns=clock, on_failure=failures.append, must_open=False
+    )
+    frame(writer)
+    writer.flush()
+    path.parent.mkdir()
+    clock.now += SECOND
+    writer.sync()
+    frame(writer)
+    writer.close()
+
+    assert len(failures) == 1
+    assert shape(path) == ["1-1", 3]
+
+
+def test_memory_is_bounded(path, disk, clock, monkeypatch):
+    """
+    Where the file can't keep up, records are lost and counted, instead of filling the memory.
+    """
+    monkeypatch.setattr(module, "_MAX_WAITING", 8)
+    monkeypatch.setattr(module, "_BATCH", 4)
+    failures = []
+    writer = JournalWriter(path, fsync="none", clock_ns=clock, on_failure=failures.append)
+    with writer._holding:  # as a thread does while it syncs
+        for _ in range(30):
+            frame(writer)
+        assert len(writer._waiting) == 8  # there is no other sign of it
+    clock.now += SECOND
+    writer.sync()
+    frame(writer)
+    writer.close()
+
+    (gap,) = open_journal(path).read(GapRecord)
+    assert gap.last_seq == 30
+    assert [r.seq for r in open_journal(path).read(FrameRecord)] == [*range(1, gap.first_seq), 32]
+    assert gap.reason == "the file can't keep up"
+    assert len(failures) == 1
+
+
+def test_segment_that_cant_be_begun_leaves_the_present_one(path, disk, clock, caplog):
+    """
+    When there is no room for another file, the old one goes on.
+    """
+    writer = JournalWriter(path, fsync="none", segment_bytes=300, clock_ns=clock)
+    for _ in range(3):
+        frame(writer)
+    opened = os.open
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            module.os, "open", lambda *_: (_ for _ in ()).throw(OSError(errno.EMFILE, "many"))
+        )
+        writer.flush()
+    assert module.os.open is opened
+    frame(writer)
+    writer.close()
+
+    assert shape(path) == [1, 2, 3, 4]
+    assert "a segment could not be begun" in caplog.text
+
+
+def test_closing_while_it_fails_ends_quietly(path, disk, clock):
+    """
+    A disk that stays full costs what was not written, and no exception.
+    """
+    writer = JournalWriter(path, clock_ns=clock)
+    frame(writer)
+    writer.sync()
+    disk.room = 0
+    frame(writer)
+    writer.close()
+
+    assert shape(path) == [1]
+    assert not open_journal(path).is_closed
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="kills a process of its own")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+@pytest.mark.parametrize(
+    ("policy", "kills"), [("group", 20), ("every", 15), ("none", 12), ("interval", 3)]
+)
+def test_what_was_reported_durable_survives_a_kill(tmp_path, policy, kills):
+    """
+    Killed in the middle of writing, fifty times: what was reported durable is read again, whole.
+    """
+    for number in range(kills):
+        path = tmp_path / f"{number}.journal"
+        reader, reports = os.pipe()
+        child = os.fork()
+        if not child:
+            _write_until_killed(path, policy, reports)
+        os.close(reports)
+        for _ in range(1 + 3 * number):
+            reported = os.read(reader, 8)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        while last := os.read(reader, 8):
+            reported = last
+        os.close(reader)
+
+        (durable,) = struct.unpack("<Q", reported)
+        found = [record.seq for record in open_journal(path).read(FrameRecord)]
+        assert found == list(range(1, len(found) + 1))
+        assert len(found) >= durable > 0
+
+
+def _write_until_killed(path, policy, reports):
+    """Write as fast as it can, and say after each record what is durable; never return."""
+    try:
+        writer = JournalWriter(path, fsync=policy, segment_bytes=20_000)
+        while True:
+            frame(writer)
+            writer.flush()
+            if writer.durable_seq:
+                os.write(reports, struct.pack("<Q", writer.durable_seq))
+    finally:
+        os._exit(1)
+
+
+def test_process_that_is_forked_off_writes_nothing(path):
+    """
+    The file has a position and checksums that only one process can keep: the child's records
+    don't get in, and the parent's aren't damaged.
+    """
+    writer = JournalWriter(path, fsync="none")
+    frame(writer)
+    child = os.fork()
+    if not child:
+        try:
+            frame(writer)
+            writer.flush()
+            writer.sync()
+            writer.close()
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    frame(writer)
+    writer.close()
+
+    assert shape(path) == [1, 2]
+    assert open_journal(path).is_closed
+
+
+def test_name_that_is_too_long_or_a_link_to_nowhere_is_an_error_of_the_journals(tmp_path):
+    """
+    What the system says of the path is told as any other failure to begin a file.
+    """
+    link = tmp_path / "call.journal"
+    link.symlink_to(tmp_path / "nowhere")
+
+    with pytest.raises(JournalWriteError, match="too long"):
+        JournalWriter(tmp_path / ("x" * 300))
+    with pytest.raises(JournalWriteError, match="exists"):
+        JournalWriter(link)
+
+
+def test_segment_that_was_deleted_leaves_a_gap_and_no_hole(path, clock):
+    """
+    The one that is begun in its place goes on where the segment before has ended.
+    """
+    with JournalWriter(path, fsync="none", clock_ns=clock, segment_bytes=200) as writer:
+        for _ in range(2):
+            frame(writer)
+            writer.flush()
+        path.with_name("call.00003.journal").unlink()
+        clock.now += SECOND
+        frame(writer)
+        writer.flush()
+        clock.now += SECOND
+        writer.sync()
+        frame(writer)
+
+    assert shape(path) == [1, 2, "3-3", 5]
