@@ -307,6 +307,29 @@ def test_importing_eventbus_is_cheap():
     assert result.stdout.splitlines() == ["[]", "[]"]
 
 
+def test_root_has_the_names_and_modules_that_it_had_imported():
+    """
+    A name of the root, and a module of the core, is there as soon as somebody asks; no other is.
+    """
+    script = (
+        "import eventbus\n"
+        "assert eventbus.events.RealtimeModelAudioEvent and eventbus.exceptions.BusClosed\n"
+        "from eventbus import *\n"
+        "assert EventBus is eventbus.bus.EventBus and BusClosed is eventbus.exceptions.BusClosed\n"
+        "assert set(eventbus.__all__) <= set(dir(eventbus))\n"
+        "print(hasattr(eventbus, 'Bus'), hasattr(eventbus, 'codec'))"
+    )
+
+    result = subprocess.run(
+        [sys.executable, "-I", "-c", f"import sys; sys.path.append({str(ROOT)!r})\n{script}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert result.stdout.split() == ["False", "False"]
+
+
 # --- what a module tells ---------------------------------------------------------------------
 
 
