@@ -24,6 +24,7 @@ PACKAGE = ROOT / "eventbus"
 CORE = (
     "exceptions",
     "items",
+    "audio",
     "events",
     "mailbox",
     "handlers",
@@ -43,7 +44,7 @@ CORE = (
 )
 
 # Not for the bus itself: whoever wants it imports it.
-LEAVES = {"testing"}
+LEAVES = {"audio", "testing"}
 
 # What the codec is made of, in the same order: nobody else imports one of these.
 CODEC = ("faults", "remote", "plain", "rules", "declared", "documents")

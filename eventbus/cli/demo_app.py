@@ -26,6 +26,7 @@ from typing import Final
 
 import anyio
 
+from ..audio import PCM16
 from ..events import (
     RealtimeModelAudioEvent,
     RealtimeModelAudioInterruptedEvent,
@@ -39,7 +40,6 @@ from ..events import (
 )
 from ..handlers import on
 from ..mailbox import Mailbox
-from ..realtime.audio import PCM16
 from ..realtime.config import RealtimeSessionModelSettings
 from ..realtime.events import RealtimeToolEnd, RealtimeToolStart
 from ..realtime.playback import RealtimePlaybackTracker

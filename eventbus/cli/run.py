@@ -18,13 +18,13 @@ import anyio
 import attrs
 import click
 
+from ..audio import PCM16
 from ..bus import EventBus
 from ..codec import dumps
 from ..events import RealtimeModelRawServerEvent
 from ..exceptions import CodecError, RealtimeConnectionError, ScenarioError
 from ..handlers import Context
 from ..journal.recorder import Recorder as JournalRecorder
-from ..realtime.audio import PCM16
 from ..realtime.config import RealtimeAudioOutputConfig, RealtimeSessionModelSettings
 from ..realtime.events import REPEATS, RealtimeHistoryUpdated
 from ..realtime.model import RealtimeModelConfig

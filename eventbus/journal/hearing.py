@@ -14,11 +14,18 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import attrs
 
-__all__ = ["InputClock", "Playback", "Stretch"]
+__all__ = ["InputClock", "Playback", "Stretch", "part_of"]
+
+
+def part_of(data: Mapping[str, Any]) -> tuple[str, int]:
+    """Return the item and the content index that an event with these fields is about."""
+    index = data.get("content_index")
+    return str(data.get("item_id")), index if isinstance(index, int) else 0
 
 
 class InputClock:

@@ -29,16 +29,16 @@ from typing import Any, Final, Literal
 
 import attrs
 
-from .audio import PCM16, SpeechFormat, speech_format
+from ..audio import PCM16, AudioFormat
+from .audio import audio_format, duration_ns
 from .facts import Facts
 from .figures import Interruption, Outcome, Span, Tokens, ToolCall, Turn
-from .hearing import InputClock, Playback, Stretch
+from .hearing import InputClock, Playback, Stretch, part_of
 from .records import CallRecord, EventRecord, FrameRecord, SentRecord
 
 __all__ = ["CallMeasure"]
 
 _NS_PER_MS: Final = 1_000_000
-_NS_PER_S: Final = 1_000_000_000
 
 # What the service takes where the session's settings are silent.
 _SILENCE_MS: Final = 500
@@ -138,7 +138,7 @@ class CallMeasure:
         self.transcription_ms: list[float] = []
         self._input = InputClock()
         self._playback = Playback()
-        self._formats: dict[str, SpeechFormat] = {"input": PCM16, "output": PCM16}
+        self._formats: dict[str, AudioFormat] = {"input": PCM16, "output": PCM16}
         self._detection = _Detection()
         self._frame = (0, 0)  # the latest one: its seq, and when it came
         self._turns: list[_Asked] = []
@@ -183,8 +183,8 @@ class CallMeasure:
         session = facts.data.get("session")
         if isinstance(session, Mapping):
             self._detection = _Detection.of(session)
-            self._formats["input"] = speech_format(session, "input")
-            self._formats["output"] = speech_format(session, "output")
+            self._formats["input"] = audio_format(session, "input")
+            self._formats["output"] = audio_format(session, "output")
 
     def _speech_started(self, facts: Facts, now_ns: int) -> None:
         self._close("abandoned")
@@ -225,10 +225,8 @@ class CallMeasure:
 
     def _audio(self, facts: Facts, now_ns: int) -> None:
         assert isinstance(facts.record, EventRecord)
-        duration_ns = round(
-            self._formats["output"].seconds(facts.record.audio_bytes or 0) * _NS_PER_S
-        )
-        self._playback.play(now_ns, _part(facts.data), duration_ns)
+        length_ns = duration_ns(self._formats["output"], facts.record.audio_bytes or 0)
+        self._playback.play(now_ns, part_of(facts.data), length_ns)
         turn = self._open
         if turn is not None and self._is_for(turn, facts):
             turn.pass_to("audio", now_ns)
@@ -296,8 +294,7 @@ class CallMeasure:
         # Fifty times a second; parsed only as far as it must be.
         now_ns, size = record.mono_ns, record.audio_bytes
         if size is not None:
-            duration_ns = round(self._formats["input"].seconds(size) * _NS_PER_S)
-            self._input.append(now_ns, duration_ns)
+            self._input.append(now_ns, duration_ns(self._formats["input"], size))
             return
         match facts.data:
             case {"type": "conversation.item.create", "item": Mapping() as item}:
@@ -359,7 +356,7 @@ class CallMeasure:
         end_ms = data.get("audio_end_ms")
         if not isinstance(end_ms, int):
             return
-        part = _part(data)
+        part = part_of(data)
         self._playback.truncate(part, end_ms * _NS_PER_MS)
         for cut in self._cuts[-1:]:
             cut.is_heard_exact |= any(part == (s.item_id, s.content_index) for s in cut.cut)
@@ -425,11 +422,6 @@ class CallMeasure:
     def _span(self, lane: Literal["caller", "model", "tool"], start_ns: int, end_ns: int) -> Span:
         start_ms = _ms(start_ns - self._origin_ns)
         return Span(lane, start_ms, max(start_ms, _ms(end_ns - self._origin_ns)))
-
-
-def _part(data: Mapping[str, Any]) -> tuple[str, int]:
-    index = data.get("content_index")
-    return str(data.get("item_id")), index if isinstance(index, int) else 0
 
 
 def _count(value: object) -> int:

@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ..audio import PCM16
 from ..events import (
     RealtimeModelAudioEvent,
     RealtimeModelEvent,
@@ -29,7 +30,7 @@ from ..events import (
     RealtimeModelInputSpeechStoppedEvent,
     RealtimeModelSessionUpdatedEvent,
 )
-from .audio import PCM16, speech_format
+from .audio import audio_format
 
 __all__ = ["Pacer", "bytes_per_second"]
 
@@ -41,7 +42,7 @@ def bytes_per_second(session: Mapping[str, Any]) -> int:
     Args:
         session: The session's configuration, as the service sent it.
     """
-    return speech_format(session, "output").bytes_per_second
+    return audio_format(session, "output").bytes_per_second
 
 
 class Pacer:

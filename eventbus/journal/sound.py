@@ -6,19 +6,19 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final
+from typing import Final
 
 import attrs
 
+from ..audio import PCM16
 from ..exceptions import ExportError
-from .audio import PCM16, speech_format
+from .audio import audio_format, duration_ns
 from .facts import Facts
-from .hearing import Playback
+from .hearing import Playback, part_of
 from .records import EventRecord, SentRecord
 
 __all__ = ["CallSound", "Line", "Piece", "sound_of"]
 
-_NS_PER_S: Final = 1_000_000_000
 _NS_PER_MS: Final = 1_000_000
 
 
@@ -77,18 +77,18 @@ class CallSound:
     def _session(self, facts: Facts) -> None:
         session = facts.data.get("session")
         if isinstance(session, Mapping):
-            self.input = speech_format(session, "input")
-            self.output = speech_format(session, "output")
+            self.input = audio_format(session, "input")
+            self.output = audio_format(session, "output")
 
     def _audio(self, facts: Facts) -> None:
         record = facts.record
         assert isinstance(record, EventRecord)
         size = record.audio_bytes or 0
-        duration_ns = round(self.output.seconds(size) * _NS_PER_S)
+        length_ns = duration_ns(self.output, size)
         data = facts.data.get("data") if self._keeps_audio else None
         if self._keeps_audio and (not isinstance(data, bytes) or len(data) != size):
             data = bytes(size)  # it was withheld
-        self.playback.play(facts.since_ns, _part(facts.data), duration_ns, data)
+        self.playback.play(facts.since_ns, part_of(facts.data), length_ns, data)
 
     def _interrupted(self, facts: Facts) -> None:
         self.playback.stop(facts.since_ns)
@@ -96,7 +96,7 @@ class CallSound:
     def _truncated(self, facts: Facts) -> None:
         end_ms = facts.data.get("audio_end_ms")
         if isinstance(end_ms, int):
-            self.playback.truncate(_part(facts.data), end_ms * _NS_PER_MS)
+            self.playback.truncate(part_of(facts.data), end_ms * _NS_PER_MS)
 
     def _speech_started(self, facts: Facts) -> None:
         for item_id in facts.items:
@@ -132,10 +132,10 @@ class CallSound:
             self._truncated(facts)
 
     def _said(self, size: int, facts: Facts) -> None:
-        duration_ns = round(self.input.seconds(size) * _NS_PER_S)
+        length_ns = duration_ns(self.input, size)
         # It was recorded before it was sent; and nobody says two things at once.
-        start_ns = max(facts.since_ns - duration_ns, self._input_end_ns)
-        self._input_end_ns = start_ns + duration_ns
+        start_ns = max(facts.since_ns - length_ns, self._input_end_ns)
+        self._input_end_ns = start_ns + length_ns
         if self._keeps_audio:
             audio = facts.data.get("audio")
             data = _from_base64(audio) if isinstance(audio, str) else b""
@@ -149,11 +149,6 @@ def _from_base64(text: str) -> bytes:
         return base64.b64decode(text)
     except ValueError:
         return b""
-
-
-def _part(data: Mapping[str, Any]) -> tuple[str, int]:
-    index = data.get("content_index")
-    return str(data.get("item_id")), index if isinstance(index, int) else 0
 
 
 _HEARD: Final[Mapping[str, Callable[[CallSound, Facts], None]]] = {

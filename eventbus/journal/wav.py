@@ -10,8 +10,9 @@ from array import array
 from collections.abc import Iterable, Iterator
 from typing import IO, Final
 
+from ..audio import AudioFormat
 from ..exceptions import ExportError
-from .audio import Samples, SpeechFormat, resample
+from .audio import Samples, resample, samples_of
 from .facts import Facts
 from .hearing import Stretch
 from .sound import sound_of
@@ -60,15 +61,14 @@ def write_wav(facts: Iterable[Facts], file: IO[bytes]) -> None:
         out.writeframesraw(samples.tobytes())
 
 
-def _heard(stretches: Iterable[Stretch], form: SpeechFormat) -> Iterator[tuple[int, bytes]]:
+def _heard(stretches: Iterable[Stretch], form: AudioFormat) -> Iterator[tuple[int, bytes]]:
     """Yield what was heard of the model's speech, and when."""
     for stretch in stretches:
-        width = 2 if form.encoding == "pcm" else 1
-        size = round(stretch.heard_ns * form.rate / _NS_PER_S) * width
+        size = round(stretch.heard_ns * form.rate / _NS_PER_S) * form.sample_bytes
         yield stretch.start_ns, b"".join(stretch.pieces)[:size]
 
 
-def _track(parts: Iterable[tuple[int, bytes]], form: SpeechFormat, rate: int) -> Samples:
+def _track(parts: Iterable[tuple[int, bytes]], form: AudioFormat, rate: int) -> Samples:
     """Return one channel, with silence where there is nothing."""
     track: Samples = array("h")
     for start_ns, data in parts:
@@ -78,7 +78,7 @@ def _track(parts: Iterable[tuple[int, bytes]], form: SpeechFormat, rate: int) ->
             )
             raise ExportError(msg)
         start = round(start_ns * rate / _NS_PER_S)
-        samples = resample(form.samples(data), form.rate, rate)
+        samples = resample(samples_of(data, form), form.rate, rate)
         if start > len(track):
             track.extend(array("h", bytes(2 * (start - len(track)))))
         track[start : start + len(samples)] = samples

@@ -13,7 +13,7 @@ of its own, with an extra of its own: `eventbus.realtime.openai`, `eventbus.real
 
 from __future__ import annotations
 
-from .audio import AudioFormat
+from ..audio import AudioFormat
 from .config import RealtimeSessionModelSettings
 from .model import (
     Attachment,

@@ -16,7 +16,7 @@ from typing import Any, Final
 import msgspec
 import pybase64
 
-from .audio import AudioFormat
+from ..audio import AudioFormat
 from .model_inputs import (
     RealtimeModelSendRawMessage,
     RealtimeModelSendToolOutput,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NotRequired, TypeAlias, TypedDict
 
-from .audio import FormatLike
+from ..audio import FormatLike
 
 __all__ = [
     "RealtimeAudioConfig",

@@ -33,8 +33,8 @@ from typing import Any, Final
 
 import attrs
 
+from ..audio import PCM16, AudioFormat
 from ..exceptions import AudioFormatError
-from .audio import PCM16, AudioFormat
 from .playback import RealtimePlaybackTracker
 
 __all__ = ["Hearing", "Interruption", "interrupts_responses", "output_format"]

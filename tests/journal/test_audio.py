@@ -1,5 +1,5 @@
 """
-`eventbus.journal.audio`: formats of speech, and their samples.
+`eventbus.journal.audio`: the format that a session has, and samples in it.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventbus.journal.audio import PCM16, SpeechFormat, resample, speech_format
-
-ULAW, ALAW = SpeechFormat("ulaw", 8_000), SpeechFormat("alaw", 8_000)
+from eventbus.audio import G711_ALAW as ALAW
+from eventbus.audio import G711_ULAW as ULAW
+from eventbus.audio import PCM16, AudioFormat
+from eventbus.journal.audio import audio_format, duration_ns, resample, samples_of
 
 
 @pytest.mark.parametrize(
@@ -32,9 +33,9 @@ def test_format_is_what_the_session_says(session, expected):
     """
     The names of both protocols are understood; what isn't is 16-bit PCM at 24 kHz.
     """
-    form = speech_format(session, "output")
+    form = audio_format(session, "output")
 
-    assert form == (SpeechFormat(rate=expected) if isinstance(expected, int) else expected)
+    assert form == (AudioFormat(rate=expected) if isinstance(expected, int) else expected)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +50,7 @@ def test_g711_is_decoded_as_the_standard_says(form, codes):
     """
     Codes stand for the samples that the recommendation has in its tables.
     """
-    assert list(form.samples(bytes(codes))) == list(codes.values())
+    assert list(samples_of(bytes(codes), form)) == list(codes.values())
 
 
 @pytest.mark.parametrize("form", [ULAW, ALAW])
@@ -57,7 +58,7 @@ def test_g711_is_symmetric(form):
     """
     A code with the other sign is the same sample with the other sign.
     """
-    samples = list(form.samples(bytes(range(256))))
+    samples = list(samples_of(bytes(range(256)), form))
 
     assert sorted(samples) == sorted(-sample for sample in samples)
 
@@ -66,7 +67,7 @@ def test_pcm_is_little_endian_and_whole():
     """
     Two bytes are a sample, the low one first; half a sample at the end is left out.
     """
-    assert list(PCM16.samples(b"\x01\x00\xff\xff\x07")) == [1, -1]
+    assert list(samples_of(b"\x01\x00\xff\xff\x07", PCM16)) == [1, -1]
 
 
 @given(st.lists(st.integers(-9, 9), max_size=30), st.sampled_from([8_000, 16_000, 24_000, 44_100]))
@@ -80,8 +81,8 @@ def test_resampling_keeps_the_duration(values, to_rate):
     assert set(found) <= set(values)
 
 
-def test_seconds_follow_from_bytes():
+def test_duration_follows_from_bytes():
     """
     A second is 48,000 bytes of PCM, and 8,000 of G.711.
     """
-    assert (PCM16.seconds(48_000), ULAW.seconds(4_000)) == (1.0, 0.5)
+    assert (duration_ns(PCM16, 48_000), duration_ns(ULAW, 4_000)) == (10**9, 10**9 // 2)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventbus.realtime.audio import G711_ALAW, G711_ULAW, PCM16, AudioFormat
+from eventbus.audio import G711_ALAW, G711_ULAW, PCM16, AudioFormat
 from eventbus.realtime.interruption import (
     Hearing,
     Interruption,

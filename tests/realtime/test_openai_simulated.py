@@ -10,6 +10,7 @@ import math
 
 import pytest
 
+from eventbus.audio import PCM16
 from eventbus.events import (
     RealtimeModelAudioDoneEvent,
     RealtimeModelAudioEvent,
@@ -35,7 +36,6 @@ from eventbus.realtime import (
     RealtimeModelSendToolOutput,
     RealtimeModelSendUserInput,
 )
-from eventbus.realtime.audio import PCM16
 from eventbus.realtime.openai import OpenAIRealtimeModel
 from eventbus.realtime.reconnecting import ReconnectPolicy
 from eventbus.testing import FakeClock, capture

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from eventbus.realtime.audio import G711_ULAW
+from eventbus.audio import G711_ULAW
 from eventbus.realtime.simulator.checks import RequestError
 from eventbus.realtime.simulator.conversation import Conversation, Item
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eventbus.realtime.audio import G711_ULAW, PCM16
+from eventbus.audio import G711_ULAW, PCM16
 from eventbus.realtime.simulator import input_audio
 from eventbus.realtime.simulator.checks import RequestError
 from eventbus.realtime.simulator.input_audio import InputAudio, decode_audio

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from eventbus.realtime.audio import AudioFormat
+from eventbus.audio import AudioFormat
 from eventbus.realtime.simulator.scenario import Pace, Scenario, Turn
 from tests.realtime.simulator.talk import Talk, one, silence, tone, types
 

@@ -8,7 +8,7 @@ import json
 
 import pytest
 
-from eventbus.realtime.audio import G711_ULAW
+from eventbus.audio import G711_ULAW
 from eventbus.realtime.simulator.progress import Prompt, ToolOutput
 from eventbus.realtime.simulator.scenario import Scenario
 from eventbus.realtime.simulator.script import Call, Pace, Turn, Usage, When

@@ -8,7 +8,7 @@ import base64
 
 import pytest
 
-from eventbus.realtime.audio import AudioFormat
+from eventbus.audio import AudioFormat
 from eventbus.realtime.simulator.scenario import Call, Pace, Scenario, Turn, Usage
 from eventbus.realtime.simulator.speech import is_synthetic
 from tests.realtime.simulator.talk import Talk, error, one, types

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from eventbus.realtime.audio import G711_ULAW, PCM16
+from eventbus.audio import G711_ULAW, PCM16
 from eventbus.realtime.simulator.checks import RequestError
 from eventbus.realtime.simulator.settings import Settings
 from eventbus.realtime.simulator.vad import VadSettings

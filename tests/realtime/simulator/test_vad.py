@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from eventbus.audio import AudioFormat
 from eventbus.exceptions import ScenarioError
-from eventbus.realtime.audio import AudioFormat
 from eventbus.realtime.simulator.speech import silence, speak
 from eventbus.realtime.simulator.vad import (
     ServerVad,

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from eventbus.audio import G711_ALAW, G711_ULAW, PCM16, AudioFormat
 from eventbus.exceptions import AudioFormatError
-from eventbus.realtime.audio import G711_ALAW, G711_ULAW, PCM16, AudioFormat
 
 BYTES = bytes(range(256))
 SAMPLES = array.array("h", range(-32_768, 32_768)).tobytes()

@@ -16,7 +16,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 import attrs
 
-from ..exceptions import AudioFormatError
+from .exceptions import AudioFormatError
 
 __all__ = ["G711_ALAW", "G711_ULAW", "PCM16", "AudioFormat", "Encoding", "FormatLike"]
 
