@@ -168,6 +168,8 @@ def _tokens(text: str) -> Iterator[_Token]:
         start = place
         is_negated = text[place] == "!"
         place += is_negated
+        if is_negated and text.startswith("!", place):
+            raise _error(start + 1, "!!", "negates twice; leave it out, or quote text with a !")
         name = _NAME.match(text, place)
         if name is not None:
             place = name.end()

@@ -133,6 +133,7 @@ def test_audio_is_no_text(story):
         ("type: audio", 1, "has no value"),
         ("type:,", 1, "names nothing"),
         ("!", 1, "has no value"),
+        ("type:audio !!is:error", 12, "negates twice"),
         ("/(/", 1, "no regular expression"),
         ("/open", 1, "close it with a slash"),
         ('a "b', 3, "never closed"),
