@@ -22,6 +22,7 @@ PACKAGE = ROOT / "eventbus"
 
 # The core, from what knows nothing to what knows it all: a module imports from its left only.
 CORE = (
+    "construct",
     "exceptions",
     "items",
     "audio",
@@ -56,7 +57,7 @@ FOLDERS = {
     "journal": {*CORE, "codec", "wire"},
     "pytest_plugin": {*CORE, "journal", "realtime"},
     "realtime": {*CORE, "codec", "wire"},
-    "wire": {"exceptions", "items", "events"},
+    "wire": {"construct", "exceptions", "items", "events"},
 }
 
 # Imports against the direction, for annotations only, each with its reason.

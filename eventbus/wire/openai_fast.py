@@ -42,6 +42,7 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 import pybase64
 
+from ..construct import constructor
 from ..events import (
     RealtimeModelInputTranscriptDeltaEvent,
     RealtimeModelItemUpdatedEvent,
@@ -49,7 +50,6 @@ from ..events import (
     RealtimeModelToolCallDeltaEvent,
     RealtimeModelTranscriptDeltaEvent,
 )
-from .construct import constructor
 from .frames import ReadOnlyDict
 from .openai_parts import NOTHING, PARTS, Status, new_message
 

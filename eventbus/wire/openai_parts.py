@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any, Literal
 
+from ..construct import constructor
 from ..events import (
     RealtimeError,
     RealtimeModelCachedTokensDetails,
@@ -35,7 +36,6 @@ from ..items import (
     SystemMessageItem,
     UserMessageItem,
 )
-from .construct import constructor
 from .fields import Fields
 from .frames import ReadOnlyDict, freeze
 

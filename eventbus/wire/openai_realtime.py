@@ -28,6 +28,7 @@ from typing import Any, Final, TypeAlias
 
 import pybase64
 
+from ..construct import constructor
 from ..events import (
     RealtimeModelAudioDoneEvent,
     RealtimeModelAudioEvent,
@@ -59,7 +60,6 @@ from ..events import (
     RealtimeModelTurnStartedEvent,
 )
 from ..exceptions import FrameError
-from .construct import constructor
 from .fields import Fields, Message
 from .frames import Frame, frame_of
 from .intake import as_it_came, to_bytes

@@ -6,7 +6,7 @@ import attrs
 import pytest
 
 from eventbus import events, items
-from eventbus.wire.construct import constructor
+from eventbus.construct import constructor
 
 CLASSES = [
     *events.RealtimeModelEvent.__args__,
