@@ -19,10 +19,11 @@ import inspect
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from time import perf_counter_ns
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 
 import attrs
 
+from .construct import constructor
 from .delivery import DropReason, Queued
 from .exceptions import HandlerError, is_exit
 from .handlers import Context, handler_name, is_async
@@ -49,7 +50,7 @@ Middleware: TypeAlias = (
 """A function of the event and of what passes it on; and of a `Context`, if it takes three."""
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class HandlerCall:
     """
     One call of one handler.
@@ -73,6 +74,9 @@ class HandlerCall:
     run_ns: int | None = None
     error: BaseException | None = None
     sequence: int = 0
+
+
+_new_call: Final = constructor(HandlerCall)
 
 
 @attrs.frozen
@@ -139,16 +143,21 @@ def observe(
     sequence: int,
 ) -> None:
     """Call *handler*, and let *observers* see it."""
-    call = HandlerCall(handler, args[0], sender, sequence=sequence)
-    started_ns = _tell_started(observers, call)
+    call = _new_call(handler, args[0], sender, 0, None, None, sequence)
+    for observer in observers:
+        try:
+            observer.handler_started(call)
+        except Exception as exc:  # noqa: BLE001  # somebody else's code, and it is logged
+            log_failed_observer(observer, exc)
     error: BaseException | None = None
+    started_ns = perf_counter_ns()
     try:
         handler(*args)
     except BaseException as exc:
         error = exc
         raise
     finally:
-        _tell_finished(observers, call, started_ns, error)
+        _tell_finished(observers, call, perf_counter_ns() - started_ns, error)
 
 
 async def observe_async(
@@ -167,34 +176,34 @@ async def observe_async(
         failure: Returns the failure that something raised by the handler stands for.
     """
     waited_ns, sequence = (0, 0) if queued is None else (perf_counter_ns() - queued[0], queued[1])
-    call = HandlerCall(handler, args[0], sender, waited_ns, sequence=sequence)
-    started_ns = _tell_started(observers, call)
+    call = _new_call(handler, args[0], sender, waited_ns, None, None, sequence)
+    for observer in observers:
+        try:
+            observer.handler_started(call)
+        except Exception as exc:  # noqa: BLE001  # as above
+            log_failed_observer(observer, exc)
     error: BaseException | None = None
+    started_ns = perf_counter_ns()
     try:
         await handler(*args)
     except BaseException as exc:
         error = failure(exc)
         raise
     finally:
-        _tell_finished(observers, call, started_ns, error)
-
-
-def _tell_started(observers: tuple[Observer, ...], call: HandlerCall) -> int:
-    for observer in observers:
-        _tell(observer, observer.handler_started, call)
-    return perf_counter_ns()
+        _tell_finished(observers, call, perf_counter_ns() - started_ns, error)
 
 
 def _tell_finished(
-    observers: tuple[Observer, ...], call: HandlerCall, started_ns: int, error: BaseException | None
+    observers: tuple[Observer, ...], call: HandlerCall, run_ns: int, error: BaseException | None
 ) -> None:
-    run_ns = perf_counter_ns() - started_ns
-    # attrs.evolve would take longer than all else in here.
-    call = HandlerCall(
+    call = _new_call(
         call.handler, call.event, call.sender, call.queued_ns, run_ns, error, call.sequence
     )
     for observer in observers:
-        _tell(observer, observer.handler_finished, call)
+        try:
+            observer.handler_finished(call)
+        except Exception as exc:  # noqa: BLE001  # as above
+            log_failed_observer(observer, exc)
 
 
 def tell_dropped(observers: tuple[Observer, ...], dropped: EventsDropped) -> None:
@@ -205,13 +214,6 @@ def tell_dropped(observers: tuple[Observer, ...], dropped: EventsDropped) -> Non
                 observer.events_dropped(dropped)
             except Exception as exc:  # noqa: BLE001  # somebody else's code, and it is logged
                 log_failed_observer(observer, exc)
-
-
-def _tell(observer: Observer, method: Callable[[HandlerCall], None], call: HandlerCall) -> None:
-    try:
-        method(call)
-    except Exception as exc:  # noqa: BLE001  # somebody else's code, and it is logged
-        log_failed_observer(observer, exc)
 
 
 def log_failed_observer(observer: Observer, error: Exception) -> None:

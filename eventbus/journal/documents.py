@@ -16,7 +16,7 @@ import attrs
 import msgspec
 
 from ..codec import to_plain
-from ..events import EVENT_TYPES
+from ..events import EVENT_TYPES, RealtimeModelAudioEvent
 from ..exceptions import CodecError
 from ..wire.frames import Frame
 from ..wire.intake import to_bytes
@@ -30,7 +30,7 @@ __all__ = [
     "bytes_of",
     "class_label",
     "document_of",
-    "is_flat",
+    "names_if_flat",
 ]
 
 MAX_DATA_BYTES: Final = MAX_PAYLOAD_BYTES - 4096
@@ -55,10 +55,10 @@ def _is_flat_type(annotation: Any) -> bool:
     return annotation in _FLAT_TYPES
 
 
-def _flat_classes() -> dict[type[Any], str]:
-    """Return the classes of the vocabulary whose fields are all flat, with their type names."""
+def _flat_classes() -> dict[type[Any], tuple[str, str]]:
+    """Return the classes of the vocabulary whose fields are all flat, and what they are called."""
     return {
-        cls: name
+        cls: (class_label(cls), name)
         for name, cls in EVENT_TYPES.items()
         if cls.__module__.partition(".")[0] == __name__.partition(".")[0]
         and all(_is_flat_type(hint) for hint in _field_types(cls))
@@ -70,21 +70,29 @@ def _field_types(cls: type[Any]) -> list[Any]:
     return [hints[field.name] for field in attrs.fields(cls)]
 
 
+def class_label(cls: type[Any]) -> str:
+    """Return the name of a class, with its module unless that is the vocabulary's."""
+    name = cls.__qualname__
+    return name if cls.__module__ == "eventbus.events" else f"{cls.__module__}.{name}"
+
+
 _FLAT: Final = _flat_classes()
 
 
-def is_flat(event: Any) -> bool:
+def names_if_flat(event: Any) -> tuple[str, str] | None:
     """
-    Whether *event* can be written as it is: then it has no place for a secret, either.
+    Return the class label and the type name of an event that can be written as it is, else None.
 
-    A value that isn't of its field's declared type may still be refused by msgspec.
+    Such an event has no place for a secret, either. A value that isn't of its field's declared
+    type may still be refused by msgspec.
     """
-    name = _FLAT.get(type(event))
-    return (
-        name is not None
-        and EVENT_TYPES.get(name) is type(event)
-        and (name != "audio" or type(event.data) is bytes)  # others may change before it is written
-    )
+    cls = type(event)
+    names = _FLAT.get(cls)
+    if names is None or EVENT_TYPES.get(names[1]) is not cls:
+        return None
+    if cls is RealtimeModelAudioEvent and type(event.data) is not bytes:
+        return None  # it may change before it is written
+    return names
 
 
 def document_of(event: Any) -> tuple[str | None, dict[str, Any] | None, str | None]:
@@ -110,12 +118,6 @@ def _type_name(cls: type[Any]) -> str | None:
     if name is not None and EVENT_TYPES.get(name) is cls:
         return name
     return next((known for known, other in EVENT_TYPES.items() if other is cls), None)
-
-
-def class_label(cls: type[Any]) -> str:
-    """Return the name of a class, with its module unless that is the vocabulary's."""
-    name = cls.__qualname__
-    return name if cls.__module__ == "eventbus.events" else f"{cls.__module__}.{name}"
 
 
 def bytes_of(data: Any) -> tuple[bytes | None, Form, str | None]:

@@ -51,6 +51,8 @@ class Syncer:
 
     def note(self, file: Syncable) -> None:
         """Take note that something was written to *file*, or is to be tried again."""
+        if file in self._dirty and self._has_work.is_set():
+            return  # the thread clears that before it takes what is dirty
         with self._lock:
             self._dirty.add(file)
             if self._thread is None and not self._stopping.is_set():

@@ -6,9 +6,10 @@ numbers nothing, takes no time, and writes no checksum. That of reading is a loo
 next record by its length, and checks its CRC: it decodes nothing. Records have 1 kB.
 
 The sessions are websockets to another process, which sends what a service sends while the model
-speaks: a transcript delta after every ten deltas of 20 ms of audio. Each frame is decoded and
-published; the audio goes to an async handler, the transcript to a sync one. What is compared is
-the processor time of the process: all that recording costs is in it, the thread that syncs too,
+speaks: a transcript delta after every ten deltas of 20 ms of audio. The audio goes to an async
+handler, the transcript to a sync one. A session is nothing but a decoder, or a live session over
+the SDK. What is compared is the processor time of the process, from when the frames are asked for
+until all are handled, and recorded: all that recording costs is in it, the thread that syncs too,
 and what else the machine does is not.
 """
 
@@ -23,19 +24,21 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from struct import Struct
 from time import perf_counter, process_time
-from typing import Final
+from typing import Final, TypeAlias
 from zlib import crc32
 
 from measuring import Comparison, Effort, Side, compare
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 
 from eventbus import EventBus
 from eventbus.events import RealtimeModelAudioEvent, RealtimeModelTranscriptDeltaEvent
 from eventbus.journal import FrameRecord, JournalWriter, Recorder, open_journal
+from eventbus.realtime import RealtimeModelConfig, RealtimeModelSendRawMessage, RealtimeSession
+from eventbus.realtime.openai import OpenAIRealtimeModel
 from eventbus.wire.openai_realtime import OpenAIRealtimeDecoder
 
 __all__ = [
@@ -45,6 +48,7 @@ __all__ = [
     "OURS",
     "POLICIES",
     "RECORDED",
+    "SESSIONS",
     "SMALL",
     "append",
     "read",
@@ -59,6 +63,11 @@ NOT_RECORDED: Final = "not recorded"
 SMALL: Final = "1 MB"
 LARGE: Final = "1 GB"
 POLICIES: Final = ("none", "interval", "group", "every")
+
+Ask: TypeAlias = Callable[[int], Awaitable[None]]
+"""
+Lets the service send each session so many frames.
+"""
 
 _DATA: Final = os.urandom(960)
 _BATCH: Final = 64  # records in one tick of a busy loop
@@ -215,45 +224,103 @@ def _service(folder: Path) -> Iterator[str]:
             process.kill()
 
 
-async def _sessions(url: str, sessions: int, frames: int, bus: EventBus) -> None:
-    """Let so many sessions take so many frames each."""
+@contextlib.asynccontextmanager
+async def _decoders(url: str, sessions: int, bus: EventBus) -> AsyncIterator[Ask]:
+    """Open so many sessions that decode and publish, and nothing else."""
 
-    async def session(name: str) -> None:
+    async def receive(socket: ClientConnection, name: str) -> None:
         decoder = OpenAIRealtimeDecoder()
-        async with connect(url, compression=None, max_queue=None) as socket:
-            await socket.send(json.dumps(frames))
-            for _ in range(frames):
-                for event in decoder.decode(await socket.recv(decode=False)):
-                    bus.publish(event, sender=name)
+        while True:
+            for event in decoder.decode(await socket.recv(decode=False)):
+                bus.publish(event, sender=name)
 
-    async with asyncio.TaskGroup() as tasks:
-        for number in range(sessions):
-            tasks.create_task(session(f"call-{number}"))
+    async with contextlib.AsyncExitStack() as stack:
+        sockets = [
+            await stack.enter_async_context(connect(url, compression=None, max_queue=None))
+            for _ in range(sessions)
+        ]
+        tasks = [
+            asyncio.create_task(receive(socket, f"call-{number}"))
+            for number, socket in enumerate(sockets)
+        ]
+
+        async def ask(frames: int) -> None:
+            for socket in sockets:
+                await socket.send(json.dumps({"frames": frames}))
+
+        yield ask
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def record_sessions(effort: Effort) -> Comparison:
+@contextlib.asynccontextmanager
+async def _live(url: str, sessions: int, bus: EventBus) -> AsyncIterator[Ask]:
+    """Open so many live sessions, each with its history, its playback and its queue of wishes."""
+    config: RealtimeModelConfig = {"api_key": "-", "url": url}
+    async with contextlib.AsyncExitStack() as stack:
+        models = [OpenAIRealtimeModel(reconnect=None) for _ in range(sessions)]
+        for number, model in enumerate(models):
+            session = RealtimeSession(model, bus, sender=f"call-{number}", config=config)
+            await stack.enter_async_context(session)
+
+        async def ask(frames: int) -> None:
+            message = {"type": "frames", "other_data": {"frames": frames}}
+            for model in models:
+                await model.send_event(RealtimeModelSendRawMessage(message))
+
+        yield ask
+
+
+SESSIONS: Final = {"a decoder": _decoders, "a live session": _live}
+"""
+What takes the frames, by name.
+"""
+
+
+def _handling(frames: int) -> tuple[EventBus, asyncio.Event]:
+    """Return a bus with handlers, and what is set when they have had events of so many frames."""
+    bus = EventBus()
+    is_done = asyncio.Event()
+    missing = frames
+
+    def count() -> None:
+        nonlocal missing
+        missing -= 1
+        if not missing:
+            is_done.set()
+
+    @bus.on(RealtimeModelAudioEvent)
+    async def play(event: RealtimeModelAudioEvent) -> None:
+        count()
+
+    @bus.on(RealtimeModelTranscriptDeltaEvent)
+    def show(event: RealtimeModelTranscriptDeltaEvent) -> None:
+        count()
+
+    return bus, is_done
+
+
+async def record_sessions(kind: str, effort: Effort) -> Comparison:
     """Compare 200 sessions that are recorded with 200 that aren't."""
     numbers = itertools.count()
     sessions = min(_SESSIONS, effort.scale)
 
     async def run(units: int, *, is_recorded: bool) -> float:
-        bus = EventBus()
-
-        @bus.on(RealtimeModelAudioEvent)
-        async def play(event: RealtimeModelAudioEvent) -> None: ...
-
-        @bus.on(RealtimeModelTranscriptDeltaEvent)
-        def show(event: RealtimeModelTranscriptDeltaEvent) -> None: ...
-
+        frames = units // sessions
+        bus, is_done = _handling(sessions * frames)
         with contextlib.ExitStack() as stack:
             if is_recorded:
                 recorder = Recorder(folder / f"{next(numbers)}.journal")
                 stack.enter_context(recorder)
                 stack.enter_context(recorder.attach(bus))
-            start = process_time()
-            async with bus:
-                await _sessions(url, sessions, units // sessions, bus)
-            seconds = process_time() - start
+            async with bus, SESSIONS[kind](url, sessions, bus) as ask:
+                start = process_time()
+                await ask(frames)
+                await is_done.wait()
+                if is_recorded:
+                    await recorder.flush()
+                seconds = process_time() - start
         if is_recorded:
             recorder.path.unlink()
         return seconds

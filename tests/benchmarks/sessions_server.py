@@ -1,7 +1,8 @@
 """
 A service for 200 sessions: sends each as many frames as it asks for, as fast as they are taken.
 
-In a process of its own, so that what it costs isn't counted.
+It takes messages of a live session, too, and answers none of them. In a process of its own, so
+that what it costs isn't counted.
 """
 
 # ruff: noqa: T201 (printing is how it tells its port)
@@ -22,7 +23,8 @@ async def main(frames: list[str]) -> None:
 
     async def send(connection: ServerConnection) -> None:
         async for message in connection:
-            for frame in islice(cycle(frames), json.loads(message)):
+            wanted = json.loads(message).get("frames", 0)
+            for frame in islice(cycle(frames), wanted):
                 await connection.send(frame)
 
     async with serve(send, "127.0.0.1", 0, compression=None, max_queue=None) as server:
