@@ -281,12 +281,14 @@ class JournalTooNew(JournalError, ValueError):
 
 class JournalDamaged(JournalError, ValueError):
     """
-    Bytes of a journal aren't those that were written.
+    Bytes of a journal aren't those that were written, or a segment is missing or another journal's.
 
     Attributes:
         offset: Where the damage begins in the file.
         resume_at: Where the next undamaged record begins; None if there is none.
         marker: The segment's marker, where only the damage had it in its place.
+        problem: What is wrong, without what to do; empty if that is no more than the offsets say.
+        journal_id: Whose the file is, if it belongs to another journal; else None.
     """
 
     def __init__(
@@ -297,11 +299,15 @@ class JournalDamaged(JournalError, ValueError):
         offset: int,
         resume_at: int | None = None,
         marker: bytes | None = None,
+        problem: str = "",
+        journal_id: str | None = None,
     ) -> None:
         super().__init__(message, path=path)
         self.offset = offset
         self.resume_at = resume_at
         self.marker = marker
+        self.problem = problem
+        self.journal_id = journal_id
 
 
 class JournalWriteError(JournalError, OSError):

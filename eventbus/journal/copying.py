@@ -7,6 +7,7 @@ it is there. The original is never changed.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable
 
@@ -14,6 +15,7 @@ import attrs
 
 from ..exceptions import JournalWriteError
 from .records import EndRecord, HeaderRecord, Record
+from .segments import segment_paths
 from .withholding import Withholding
 from .writer import JournalWriter
 
@@ -38,6 +40,8 @@ def write_copy(
     """
     Write records to a new journal, and return how many there were.
 
+    Where it fails or is interrupted, no file is left: half a copy could be taken for a whole one.
+
     Args:
         records: What to copy; headers among them are left out.
         path: Where to.
@@ -46,6 +50,7 @@ def write_copy(
 
     Raises:
         JournalWriteError: It can't be written, or there is a file already.
+        Exception: What *records* has raised.
     """
     clock = _Clock(header.mono_ns, header.wall_ns)
     failures: list[JournalWriteError] = []
@@ -57,8 +62,8 @@ def write_copy(
         wall_ns=lambda: clock.wall_ns,
         on_failure=failures.append,
     )
-    count = 0
     try:
+        count = 0
         for record in records:
             if isinstance(record, (HeaderRecord, EndRecord)):
                 continue
@@ -67,11 +72,26 @@ def write_copy(
             count += 1
             if failures:
                 break
-    finally:
         writer.close()
-    if failures:
-        raise failures[0]
+        _raise_first(failures, path)
+    except BaseException:
+        writer.close(end=False)
+        with contextlib.suppress(OSError):  # then it has no end, at least
+            for written in segment_paths(path):  # there was none before: the writer refuses that
+                written.unlink(missing_ok=True)
+        raise
     return count
+
+
+def _raise_first(failures: list[JournalWriteError], path: str | os.PathLike[str]) -> None:
+    """Raise what has failed first, if anything has; in words for a copy, which nobody resumes."""
+    for failure in failures:
+        reason = getattr(failure.__cause__, "strerror", None) or str(failure)
+        msg = (
+            f"{os.fspath(path)} can't be written: {reason}. No part of it is left; make room, or "
+            f"give another path."
+        )
+        raise JournalWriteError(msg, path=os.fspath(path)) from failure
 
 
 def _header_of(header: HeaderRecord, withholding: Withholding | None) -> HeaderRecord:

@@ -11,6 +11,8 @@ Rules
   with *on_damage* it is reported, and reading goes on with the next record that is whole.
 * A segment says with which number it begins. If that isn't the next one, a segment before it was
   deleted, emptied or cut short, and that is damage, too; but the oldest ones may be gone.
+* A segment says of which journal it is. One that isn't of that of the first is damage as a whole:
+  nothing of it is read, and reading goes on with the next one that belongs.
 * Opening reads the two ends of the journal; seeking bisects it (see `eventbus.journal.format`).
   Neither depends on its size.
 """
@@ -33,7 +35,14 @@ from ..exceptions import JournalDamaged, JournalEmpty
 from ..handlers import ANY
 from .format import FILE_HEADER_BYTES
 from .records import EndRecord, HeaderRecord, Record, decode_record, encode_record
-from .segments import Segment, TornTail, damage_at, hole_before, segment_paths
+from .segments import (
+    Segment,
+    TornTail,
+    damage_at,
+    hole_before,
+    segment_of_another,
+    segment_paths,
+)
 from .selection import Selection
 
 if TYPE_CHECKING:
@@ -62,7 +71,8 @@ def open_journal(
     Raises:
         FileNotFoundError: There is no such file, nor a later segment of it.
         JournalEmpty, NotAJournal, JournalTooNew: It can't be read at all.
-        JournalDamaged: Its file header is damaged, and there is no *on_damage*.
+        JournalDamaged: Its file header is damaged, or a segment belongs to another journal, and
+            there is no *on_damage*.
     """
     return Journal(path, on_damage=on_damage)
 
@@ -95,8 +105,13 @@ class Journal:
         self.torn_tails: list[TornTail] = []
         self.position_bytes = 0
         self._on_damage = on_damage
-        self._segments = self._open_segments()
+        self._segments: list[Segment] = []
+        # Files that are damaged as a whole, with their markers: another one may take their place.
+        self._reported: set[tuple[Path, bytes | None]] = set()
+        self._open_segments()
         if not self._segments:
+            if self.damages:
+                raise self.damages[0]
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
         headers = [segment.header for segment in self._segments]
         self.header = next((h for h in headers if h is not None), HeaderRecord())
@@ -271,22 +286,46 @@ class Journal:
 
     # --- opening --------------------------------------------------------------------------
 
-    def _open_segments(self) -> list[Segment]:
-        segments: list[Segment] = []
+    def _open_segments(self) -> None:
         paths = segment_paths(self.path)
         for path in paths:
             try:
-                segments.append(Segment.open(path))
-            except JournalDamaged as damage:
-                if len(paths) == 1 and damage.marker is None:
-                    raise
-                self._report(damage)
-                if damage.marker is not None:
-                    segments.append(Segment(path, damage.marker))
+                self._add_segment(path, is_only=len(paths) == 1)
             except JournalEmpty:  # it has just been begun; if it isn't the last, there is a hole
-                if not segments and path == paths[-1]:
+                if not self._segments and path == paths[-1]:
                     raise
-        return segments
+
+    def _add_segment(self, path: Path, *, is_only: bool = False, is_new: bool = False) -> None:
+        """
+        Add the file at *path*, if it can be read and belongs here; report once what is wrong.
+
+        Args:
+            is_only: Whether there is no other, so that nothing can be read if it can't.
+            is_new: Whether it may just be being begun; then it is left for the next time.
+        """
+        try:
+            segment = Segment.open(path)
+        except JournalDamaged as damage:
+            if damage.marker is None and is_only:
+                raise
+            self._report_file(path, damage.marker, damage)
+            if damage.marker is not None:
+                self._segments.append(Segment(path, damage.marker))
+            return
+        if is_new and not segment.is_begun:
+            return
+        mine = next((each.header for each in self._segments if each.header is not None), None)
+        header = segment.header
+        if mine is None or header is None or header.journal_id == mine.journal_id:
+            self._segments.append(segment)
+        else:
+            self._report_file(path, segment.marker, segment_of_another(path, header, self.path))
+
+    def _report_file(self, path: Path, marker: bytes | None, damage: JournalDamaged) -> None:
+        """Report the damage of a whole file, if that wasn't done already."""
+        if (path, marker) not in self._reported:
+            self._reported.add((path, marker))
+            self._report(damage)
 
     def _mono_ns(self, moment: float | datetime) -> int:
         if not isinstance(moment, datetime):
@@ -371,7 +410,7 @@ class Journal:
         for path in segment_paths(self.path):
             if path not in known:
                 with contextlib.suppress(JournalEmpty):  # it has just been begun
-                    self._segments.append(Segment.open(path))
+                    self._add_segment(path, is_new=True)
 
     def _report(self, damage: JournalDamaged) -> None:
         if self._on_damage is None:

@@ -197,6 +197,14 @@ class Segment:
         """How many bytes it has; 0 if it was deleted."""
         return self.path.stat().st_size if self.path.exists() else 0
 
+    @property
+    def is_begun(self) -> bool:
+        """Whether its first record is whole, or any after that."""
+        if self.header is not None:
+            return True
+        with self.reading() as file:
+            return file.find(FILE_HEADER_BYTES) is not None
+
     def first(self, key: Callable[[Record], int]) -> int | None:
         """Return the *key* of the first record that is no header."""
         with self.reading() as file:
@@ -276,9 +284,23 @@ def damage_at(path: Path, offset: int, resume_at: int) -> JournalDamaged:
 
 def hole_before(path: Path, last_seq: int, first_seq: int) -> JournalDamaged:
     """Return the error of records that are missing before the segment at *path*."""
-    msg = (
-        f"{path} is damaged at offset 0, or what comes before it: it begins with record "
-        f"{first_seq}, and the one before is {last_seq}. A segment was deleted, emptied or cut "
-        f"short. To read on from there, give open_journal an on_damage."
+    problem = (
+        f"{path} begins with record {first_seq}, and the one before is {last_seq}. A segment was "
+        f"deleted, emptied or cut short."
     )
-    return JournalDamaged(msg, path=str(path), offset=0, resume_at=FILE_HEADER_BYTES)
+    msg = f"{problem} To read on from there, give open_journal an on_damage."
+    return JournalDamaged(
+        msg, path=str(path), offset=0, resume_at=FILE_HEADER_BYTES, problem=problem
+    )
+
+
+def segment_of_another(path: Path, header: HeaderRecord, journal: Path) -> JournalDamaged:
+    """Return the error of a file with that *header* which isn't of the journal at *journal*."""
+    problem = (
+        f"{path} belongs to another journal than the files of {journal} before it, and isn't read "
+        f"with them. Move it to another folder; by its own name it can be read where it is."
+    )
+    msg = f"{problem} To read without it, give open_journal an on_damage."
+    return JournalDamaged(
+        msg, path=str(path), offset=0, problem=problem, journal_id=header.journal_id
+    )

@@ -15,7 +15,8 @@ Rules
 
 How a failure is dealt with. The file is cut back to the last whole record. If that can't be done,
 or the file is gone, a new segment is begun, which is named as the lost one was if that is gone.
-It is tried once a second, by the thread if there is one.
+It is tried once a second, by the thread if there is one. A full disk may have room for the record
+of a gap, and for nothing else; so it is tried with more than that, which is cut off again.
 """
 
 from __future__ import annotations
@@ -60,6 +61,7 @@ _MAX_WAITING: Final = 1 << 16
 _COMMON: Final = 6  # elements that all records have
 _RETRY_NS: Final = 1_000_000_000
 _LOOK_NS: Final = 500_000_000
+_ROOM: Final = bytes(1 << 18)  # that much must fit before anything is written after a failure
 _NEW: Final = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0)
 
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -430,6 +432,8 @@ class JournalWriter:
         if number == 1 and self._exists():
             msg = f"{self.path} exists, and a journal is never overwritten; choose another name."
             raise JournalWriteError(msg, path=str(self.path))
+        while number > 1 and os.path.lexists(segment_path(self.path, number)):
+            number += 1  # it isn't ours, and mustn't keep us from going on
         path = segment_path(self.path, number)
         marker = make_marker()
         payload = encode_record(self._next_header(number))
@@ -547,14 +551,18 @@ class JournalWriter:
         if now < gap.retry_ns:
             return
         gap.retry_ns = now + _RETRY_NS
-        with self._lock:
-            try:
-                if self._fd < 0:
-                    self._create()
+        try:
+            if self._fd < 0:
+                self._create()
+            if not self._is_closed:  # else nothing comes after the gap
+                _write_all(self._fd, _ROOM)
+                os.ftruncate(self._fd, self._written)
+                os.lseek(self._fd, self._written, os.SEEK_SET)
+            with self._lock:
                 self._write_gap(gap)
-            except OSError:
-                if self._fd >= 0:
-                    self._cut_back()
+        except OSError:
+            if self._fd >= 0:
+                self._cut_back()
 
     def _write_gap(self, gap: _Gap) -> None:
         last = self._seq

@@ -4,10 +4,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from pathlib import Path
+
 import pytest
 
 from eventbus.exceptions import JournalWriteError
 from eventbus.journal import EventRecord, open_journal
+from eventbus.journal import writer as writer_module
 from eventbus.journal.copying import write_copy
 from eventbus.journal.stats import measure
 from eventbus.journal.withholding import Withholding
@@ -70,3 +75,59 @@ def test_file_that_is_there_is_kept(tmp_path, records):
     with pytest.raises(JournalWriteError):
         write_copy(records, path, header=records[0])
     assert path.read_text() == "mine"
+
+
+def test_copy_that_fails_leaves_no_file(tmp_path, records):
+    """
+    What stops half-way is told, and leaves nothing that could be taken for the whole.
+    """
+
+    def failing():
+        for number, record in enumerate(records * 20):
+            if number == 2_000:
+                raise ValueError("the source is broken")
+            yield record
+
+    with pytest.raises(ValueError, match="source is broken"):
+        write_copy(failing(), tmp_path / "copy.journal", header=records[0])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("times", [1, 20])
+def test_copy_onto_a_full_disk_leaves_no_file(tmp_path, records, monkeypatch, times):
+    """
+    A disk without room, be it met while records are written or at the end, is an error.
+    """
+    write, left = os.write, [20_000]
+
+    def write_some(fd, data):
+        if len(data) > left[0]:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        left[0] -= len(data)
+        return write(fd, data)
+
+    monkeypatch.setattr(writer_module.os, "write", write_some)
+
+    with pytest.raises(JournalWriteError, match="No space left on device"):
+        write_copy(records * times, tmp_path / "copy.journal", header=records[0])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_copy_that_fails_and_cant_be_deleted_has_no_end(tmp_path, records, monkeypatch):
+    """
+    Where the file can't be deleted, it is the first failure that is told, and the part that is left
+    isn't closed.
+    """
+
+    def failing():
+        yield from records
+        raise ValueError("the source is broken")
+
+    def refuse(path, **_):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+
+    with pytest.raises(ValueError, match="source is broken"):
+        write_copy(failing(), tmp_path / "copy.journal", header=records[0])
+    assert not open_journal(tmp_path / "copy.journal").is_closed

@@ -13,6 +13,8 @@ import zlib
 
 import anyio
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from eventbus.codec import packs
 from eventbus.events import (
@@ -454,6 +456,18 @@ def test_damaged_header_of_a_record_file_leaves_other_segments(path):
     assert [damage.path for damage in found] == [str(second), str(third)]
 
 
+def test_journal_with_no_file_that_can_be_read_is_damaged(path):
+    """
+    Where the file headers of all segments are unreadable, that is told, not that there is no file.
+    """
+    write(path, frames(9, size=100), segment_bytes=400)
+    for each in open_journal(path).paths:
+        each.write_bytes(each.read_bytes()[:10] + bytes(60))
+
+    with pytest.raises(JournalDamaged):
+        open_journal(path, on_damage=lambda _: None)
+
+
 @pytest.mark.parametrize("size", [None, 0, 10, 24, 30, "half"])
 @pytest.mark.parametrize("number", [0, 1, 2])
 def test_segment_that_is_missing_is_damage(path, number, size):
@@ -485,6 +499,92 @@ def test_segment_that_is_missing_is_damage(path, number, size):
         list(open_journal(path))
     with pytest.raises(JournalDamaged, match="begins with record"):
         list(open_journal(path).follow())
+
+
+@pytest.fixture
+def foreign(tmp_path):
+    """
+    A segment of another journal, as bytes.
+    """
+    folder = tmp_path / "other"
+    folder.mkdir()
+    write(folder / "call.journal", frames(12, size=100), segment_bytes=400)
+    return (folder / "call.00002.journal").read_bytes()
+
+
+def test_segment_of_another_journal_is_skipped_loudly(path, foreign):
+    """
+    A file that only has the right name isn't read as if the journal went on in it: the error names
+    it and says what to do; with *on_damage* the rest is read.
+    """
+    write(path, frames(3))
+    stale = path.with_name("call.00002.journal")
+    stale.write_bytes(foreign)
+    found = []
+
+    with pytest.raises(JournalDamaged, match=r"belongs to another journal.*Move it") as caught:
+        open_journal(path)
+    journal = open_journal(path, on_damage=found.append)
+
+    assert (caught.value.path, caught.value.journal_id) == (
+        str(stale),
+        open_journal(stale).header.journal_id,
+    )
+    assert seqs(journal) == [0, 1, 2, 3, 4]
+    assert (journal.paths, journal.is_closed, journal.last.seq) == ([path], True, 4)
+    assert [damage.path for damage in found] == [str(stale)]
+
+
+def test_journal_of_which_only_later_segments_are_left_knows_its_own(path, foreign):
+    """
+    Where the first segment was deleted, the oldest one that is left says whose journal it is.
+    """
+    write(path, frames(9, size=100), segment_bytes=400)
+    path.unlink()
+    path.with_name("call.99999.journal").write_bytes(foreign)
+    journal = open_journal(path, on_damage=lambda _: None)
+
+    assert seqs(journal.read(FrameRecord)) == list(range(journal.header.first_seq, 10))
+    assert [damage.journal_id is None for damage in journal.damages] == [False]
+
+
+@settings(
+    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(fates=st.lists(st.sampled_from(["kept", "deleted", "foreign"]), min_size=3, max_size=3))
+def test_whatever_becomes_of_segments_no_foreign_record_is_given(tmp_path, foreign, fates):
+    """
+    With any segments after the first deleted or replaced, what is read is the rest, and each
+    foreign file and each place where records are missing is told once.
+    """
+    folder = tmp_path / "-".join(fates)
+    folder.mkdir(exist_ok=True)
+    for old in folder.iterdir():
+        old.unlink()
+    path = write(folder / "call.journal", frames(12, size=100), segment_bytes=400)
+    whole = open_journal(path)
+    records = []
+    for record in whole:
+        if isinstance(record, HeaderRecord):
+            records.append([])
+        records[-1].append(record)
+    expected, damages, is_hole = records[0], [], False
+    fates = [*fates, *["kept"] * (len(records) - 1 - len(fates))]
+    for each, own, fate in zip(whole.paths[1:], records[1:], fates, strict=True):
+        if fate == "kept":
+            expected = expected + own
+            damages += [str(each)] if is_hole else []
+        elif fate == "deleted":
+            each.unlink()
+        else:
+            each.write_bytes(foreign)
+            damages.append(str(each))
+        is_hole = fate != "kept"
+
+    journal = open_journal(path, on_damage=lambda _: None)
+
+    assert list(journal) == expected
+    assert sorted(damage.path for damage in journal.damages) == sorted(damages)
 
 
 def test_journal_whose_only_segments_are_empty_is_empty(path):
@@ -586,6 +686,70 @@ def test_following_waits_for_the_rest_of_a_record(path, monkeypatch):
     )
 
     assert seqs(open_journal(path).follow(FrameRecord)) == [1, 2]
+
+
+def test_following_skips_a_segment_of_another_journal(path, foreign, monkeypatch):
+    """
+    A foreign file that appears is told once, however often it is seen; what takes its place later,
+    and is the journal's, is read.
+    """
+    own = [write(path, frames(9, size=100), segment_bytes=400)]
+    own += open_journal(path).paths[1:]
+    second, *rest = [each.read_bytes() for each in own[1:]]
+    for each in own[1:]:
+        each.unlink()
+    steps = iter([foreign[:30], foreign, foreign, second[:30], second, second])
+    found = []
+
+    def step(_):
+        data = next(steps, None)
+        if data is not None:
+            own[1].write_bytes(data)
+        for each, late in zip(own[2:], rest if data is None else (), strict=False):
+            each.write_bytes(late)
+
+    monkeypatch.setattr("eventbus.journal.reader.clock.sleep", step)
+
+    assert seqs(open_journal(path, on_damage=found.append).follow(FrameRecord)) == [*range(1, 10)]
+    assert [damage.path for damage in found] == [str(own[1])]
+
+
+def test_follower_that_takes_no_damage_stops_at_another_journals_segment(
+    path, foreign, monkeypatch
+):
+    """
+    Without *on_damage*, the error is raised where the file appears; what came before was given.
+    """
+    write(path, frames(3), end=False)
+    seen = []
+    monkeypatch.setattr(
+        "eventbus.journal.reader.clock.sleep",
+        lambda _: path.with_name("call.00002.journal").write_bytes(foreign),
+    )
+
+    with pytest.raises(JournalDamaged, match="belongs to another journal"):
+        seen.extend(open_journal(path).follow(FrameRecord))
+    assert seqs(seen) == [1, 2, 3]
+
+
+def test_follower_goes_on_after_a_new_segment_whose_header_is_damaged(path, monkeypatch):
+    """
+    A segment that appears is treated as one that was there: its damage goes to *on_damage*.
+    """
+    write(path, frames(9, size=100), segment_bytes=400)
+    late = {each: each.read_bytes() for each in open_journal(path).paths[1:]}
+    for each in late:
+        each.unlink()
+
+    def appear(_):
+        for number, (each, data) in enumerate(late.items()):
+            each.write_bytes(data if number else b"?" + data[1:])
+
+    monkeypatch.setattr("eventbus.journal.reader.clock.sleep", appear)
+    journal = open_journal(path, on_damage=lambda _: None)
+
+    assert seqs(journal.follow(FrameRecord)) == [*range(1, 10)]
+    assert [damage.offset for damage in journal.damages] == [0]
 
 
 async def test_following_in_an_event_loop(tmp_path):

@@ -62,6 +62,21 @@ def test_damage_is_left_as_it_is(path):
     assert path.read_bytes() == data
 
 
+def test_segment_of_another_journal_isnt_touched(path, tmp_path):
+    """
+    A file that lies where the journal would go on, torn as it is, stays as it is.
+    """
+    (tmp_path / "other").mkdir()
+    other = tmp_path / "other" / "call.journal"
+    with JournalWriter(other, fsync="none") as writer:
+        writer.write(FrameRecord(seq=1, data=bytes(60)))
+    stale = path.with_name("call.99999.journal")
+    stale.write_bytes(before := other.read_bytes()[:-3])
+
+    assert repair_journal(path) == []
+    assert stale.read_bytes() == before
+
+
 def test_what_is_no_journal_isnt_touched(tmp_path):
     """
     Repairing refuses what reading refuses.

@@ -435,6 +435,47 @@ def test_full_disk_is_a_gap(path, disk, clock):
     assert open_journal(path).torn_tails == []
 
 
+def test_disk_that_stays_full_is_one_failure_and_one_gap(path, disk, clock):
+    """
+    A full disk may well have room for a record as short as a gap's: that isn't taken for room.
+    """
+    failures = []
+    writer = JournalWriter(path, fsync="none", clock_ns=clock, on_failure=failures.append)
+    frame(writer)
+    writer.flush()
+    size = path.stat().st_size
+    for _ in range(5):
+        disk.room = 3_000
+        frame(writer, bytes(4_000))
+        writer.flush()
+        clock.now += SECOND
+        writer.sync()
+        assert path.stat().st_size == size
+    disk.room = None
+    clock.now += SECOND
+    writer.sync()
+    frame(writer)
+    writer.close()
+
+    assert shape(path) == [1, "2-6", 8]
+    assert len(failures) == 1
+    assert open_journal(path).torn_tails == []
+
+
+def test_gap_is_told_at_the_end_if_there_is_room_for_that(path, disk, clock):
+    """
+    Who closes a journal on a disk that is nearly full still gets the gap into the file.
+    """
+    writer = JournalWriter(path, fsync="none", clock_ns=clock)
+    disk.room = 0
+    frame(writer)
+    writer.flush()
+    disk.room = 200
+    writer.close()
+
+    assert shape(path) == ["1-2"]
+
+
 def test_new_trouble_is_told_again(path, disk, clock):
     """
     Each time that writing begins to fail is one failure.
@@ -467,7 +508,7 @@ def test_file_that_cant_be_cut_back_is_left(path, disk, clock):
     disk.room, disk.fails_to_cut = 50, True
     frame(writer)
     writer.flush()
-    disk.room = None
+    disk.room, disk.fails_to_cut = None, False
     clock.now += SECOND
     writer.sync()
     frame(writer)
@@ -673,6 +714,24 @@ def test_process_that_is_forked_off_writes_nothing(path):
 
     assert shape(path) == [1, 2]
     assert open_journal(path).is_closed
+
+
+def test_file_in_the_way_of_the_next_segment_is_passed_by(path):
+    """
+    What somebody has put there, like a segment of an older journal, stays; the next number is free.
+    """
+    stale = path.with_name("call.00002.journal")
+    with JournalWriter(path, fsync="none", segment_bytes=200) as writer:
+        stale.write_bytes(b"stale")
+        for _ in range(3):
+            frame(writer)
+            writer.flush()
+    stale_bytes = stale.read_bytes()
+    stale.unlink()
+
+    assert stale_bytes == b"stale"
+    assert [each.name for each in open_journal(path).paths[:2]] == [path.name, "call.00003.journal"]
+    assert shape(path) == [1, 2, 3]
 
 
 def test_name_that_is_too_long_or_a_link_to_nowhere_is_an_error_of_the_journals(tmp_path):
