@@ -20,6 +20,7 @@ import asyncio
 import contextlib
 import inspect
 import io
+import itertools
 import re
 import sys
 import types
@@ -29,6 +30,8 @@ from pathlib import Path
 import pytest
 from sybil import Document, Example, Region
 from sybil.parsers.myst import CodeBlockParser
+
+from eventbus.realtime import proxy as proxy_module
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
@@ -83,6 +86,8 @@ def test_python_blocks_run(path, tmp_path, monkeypatch):
     script = Script()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(sys.modules, "__main__", script.module)
+    # Each page is a process of its own to its reader, whose first connection has the first number.
+    monkeypatch.setattr(proxy_module, "_numbers", itertools.count(1))
     known = set(sys.modules)
 
     try:

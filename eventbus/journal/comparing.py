@@ -5,7 +5,7 @@ Rules
 -----
 
 * Every frame is decoded again, by one decoder for each session, and each event of it is compared
-  with the recorded event that names the frame as its cause, in their order.
+  with the recorded event of the vocabulary that names the frame as its cause, in their order.
 * Events are compared as `eventbus.codec` writes them. Of an exception, the class and the message
   count, and not the traceback.
 * What was not recorded can't differ: what was withheld or redacted, and events that only their
@@ -26,10 +26,18 @@ from ..exceptions import CodecError, ReplayDifference
 from ..wire import Decoder
 from ..wire.frames import shown_type
 from ..wire.openai_realtime import OpenAIRealtimeDecoder
+from .documents import DECODED, class_label
 from .records import EndRecord, EventRecord, FrameRecord, HeaderRecord, Record
 from .withholding import Withholding
 
-__all__ = ["Comparison", "check_decoder", "first_difference", "is_report", "without_content"]
+__all__ = [
+    "Comparison",
+    "check_decoder",
+    "first_difference",
+    "is_decodable",
+    "is_report",
+    "without_content",
+]
 
 
 def check_decoder(
@@ -138,7 +146,9 @@ class Comparison:
     def _compare(self, record: EventRecord) -> None:
         session = self._sessions.get(record.sender)
         frame = None if session is None else session.frame
-        if session is None or frame is None or record.cause != frame.seq or is_report(record):
+        if session is None or frame is None or record.cause != frame.seq:
+            return
+        if is_report(record) or not is_decodable(record):
             return
         if not session.expected:
             name = record.class_name
@@ -197,6 +207,7 @@ class Comparison:
         )
 
 
+_DECODED: Final = frozenset(map(class_label, DECODED))
 _NAMES: Final = frozenset({"type", "$class", "name", "role", "status", "code"})
 _MAX_SHOWN: Final = 200
 
@@ -263,6 +274,11 @@ def _frame_type(events: Sequence[RealtimeModelEvent]) -> str | None:
 def is_report(record: EventRecord) -> bool:
     """Whether it is the bus's report of a handler's or a middleware's failure."""
     return record.type_name == "exception" and record.fields.get("handler") is not None
+
+
+def is_decodable(record: EventRecord) -> bool:
+    """Whether a decoder may have made it of the frame that is its cause."""
+    return record.class_name in _DECODED
 
 
 def without_content(path: str, value: object) -> str:

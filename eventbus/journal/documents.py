@@ -16,7 +16,13 @@ import attrs
 import msgspec
 
 from ..codec import to_plain
-from ..events import EVENT_TYPES, RealtimeModelAudioEvent
+from ..events import (
+    EVENT_TYPES,
+    RealtimeModelAudioEvent,
+    RealtimeModelConnectionStatusEvent,
+    RealtimeModelEndOfStreamEvent,
+    RealtimeModelEvent,
+)
 from ..exceptions import CodecError
 from ..wire.frames import Frame
 from ..wire.intake import to_bytes
@@ -24,6 +30,7 @@ from .format import MAX_PAYLOAD_BYTES
 from .records import Form
 
 __all__ = [
+    "DECODED",
     "MAX_DATA_BYTES",
     "TOO_LONG",
     "audio_in",
@@ -31,6 +38,7 @@ __all__ = [
     "class_label",
     "document_of",
     "names_if_flat",
+    "type_name_of",
 ]
 
 MAX_DATA_BYTES: Final = MAX_PAYLOAD_BYTES - 4096
@@ -38,6 +46,11 @@ MAX_DATA_BYTES: Final = MAX_PAYLOAD_BYTES - 4096
 
 TOO_LONG: Final = "it is longer than a record can be"
 """Why one that is longer isn't there."""
+
+DECODED: Final = frozenset(RealtimeModelEvent.__args__) - frozenset(
+    (RealtimeModelConnectionStatusEvent, RealtimeModelEndOfStreamEvent)
+)
+"""What a decoder may make of a frame; the others are the transport's."""
 
 _APPENDS: Final = b'"input_audio_buffer.append"'
 _HEAD: Final = 200
@@ -101,7 +114,7 @@ def document_of(event: Any) -> tuple[str | None, dict[str, Any] | None, str | No
 
     Nothing is raised, whatever the event is.
     """
-    name = _type_name(type(event))
+    name = type_name_of(type(event))
     try:
         document = to_plain(event)
     except CodecError as exc:
@@ -112,7 +125,8 @@ def document_of(event: Any) -> tuple[str | None, dict[str, Any] | None, str | No
     return name, document, None
 
 
-def _type_name(cls: type[Any]) -> str | None:
+def type_name_of(cls: type[Any]) -> str | None:
+    """Return the type name of a class in the codec; None if it has none."""
     field = getattr(cls, "__attrs_attrs__", None) and attrs.fields_dict(cls).get("type")
     name = field.default if field is not None and isinstance(field.default, str) else None
     if name is not None and EVENT_TYPES.get(name) is cls:

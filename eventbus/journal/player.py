@@ -30,11 +30,11 @@ import anyio.lowlevel
 import attrs
 
 from ..bus import EventBus
-from ..events import RealtimeModelEvent, RealtimeModelExceptionEvent
+from ..events import EVENT_TYPES, RealtimeModelEvent, RealtimeModelExceptionEvent
 from ..exceptions import BusClosed, CodecError, EventBusError, JournalError
 from ..wire import Decoder
 from ..wire.openai_realtime import OpenAIRealtimeDecoder
-from .comparing import Comparison, is_report
+from .comparing import Comparison, is_decodable, is_report
 from .facts import Facts
 from .format import MAGIC
 from .frames import BadLine, FrameFile
@@ -47,6 +47,7 @@ from .records import (
     Record,
     StatusRecord,
 )
+from .segments import segment_paths
 
 __all__ = ["Player", "Point", "ReplayReport", "Source", "is_journal", "replay"]
 
@@ -84,11 +85,33 @@ def is_journal(path: str | os.PathLike[str]) -> bool:
     """
     Whether the file begins like a journal; anything else may be a file of frames.
 
+    Of an empty file, its name tells, which then ends in ``.journal``; of an empty or a missing
+    one, later segments of the journal do.
+
     Raises:
         OSError: It can't be read.
     """
-    with Path(path).open("rb") as file:
-        return file.read(len(MAGIC)) == MAGIC
+    first = Path(path)
+    try:
+        head = _head(first)
+    except FileNotFoundError:
+        if not _has_later_segments(first):
+            raise
+        return True
+    if head:
+        return MAGIC.startswith(head)  # a part of it is what a crash leaves of a journal
+    return first.name.endswith(".journal") or _has_later_segments(first)
+
+
+def _has_later_segments(first: Path) -> bool:
+    # Files of frames may have numbers in their names, too.
+    later = (path for path in segment_paths(first) if path != first and path.is_file())
+    return any(_head(path) == MAGIC for path in later)
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(len(MAGIC))
 
 
 async def replay(
@@ -501,6 +524,7 @@ class _Reader:
         self._options = options
         self._origin_ns: int | None = None
         self._frames: dict[str | int | None, int] = {}
+        self._latest: dict[str | int | None, Record] = {}  # what may be repeated
         needs_all = options.is_strict or options.decodes
         self._comparison = (
             Comparison(
@@ -534,13 +558,28 @@ class _Reader:
         at_ns = record.mono_ns - self._origin_ns
         if isinstance(record, FrameRecord):
             self._frames[record.sender] = record.seq
+        is_from_outside = self._is_from_outside(record)
+        if is_from_outside:
+            self._latest[record.sender] = record
         if self._options.is_before(record.seq, at_ns) or not self._is_wanted(record):
             return
         if self._options.decodes and isinstance(record, FrameRecord):
             for event in decoded:
                 yield _Step(record.seq, at_ns, event, record.sender)
-        elif self._is_from_outside(record):
+        elif isinstance(record, EventRecord) and record.is_repeat:
+            yield from self._repeat(record, at_ns)
+        elif is_from_outside and not self._is_decoded(record):
             yield _step(record, at_ns)
+
+    def _repeat(self, record: EventRecord, at_ns: int) -> Iterator[_Step]:
+        """Yield what repeats an event that comes from outside; not what nobody here knows."""
+        latest = self._latest.get(record.sender)
+        cls: Any = EVENT_TYPES.get(record.type_name or "")
+        if latest is None or latest.seq != record.cause or not hasattr(cls, "repeating"):
+            return
+        repeated = _step(latest, at_ns)
+        if repeated.is_readable:
+            yield _Step(record.seq, at_ns, cls.repeating(repeated.event), record.sender)
 
     def _is_wanted(self, record: Record) -> bool:
         where, origin_ns = self._options.where, self._origin_ns
@@ -551,13 +590,16 @@ class _Reader:
         match record:
             case FrameRecord() | StatusRecord():
                 return True
-            case EventRecord(cause=0):
-                return not is_report(record)
-            case EventRecord(cause=cause):
-                is_decoded = self._frames.get(record.sender) == cause
-                return is_decoded and not self._options.decodes and not is_report(record)
+            case EventRecord(cause=cause) if cause in (0, self._frames.get(record.sender)):
+                return not record.is_repeat and not is_report(record)
             case _:
                 return False
+
+    def _is_decoded(self, record: Record) -> bool:
+        """Whether an event was published with its frame, as the decoder makes it now."""
+        if not self._options.decodes or not isinstance(record, EventRecord):
+            return False
+        return record.cause != 0 and is_decodable(record)
 
 
 def _step(record: Record, at_ns: int) -> _Step:

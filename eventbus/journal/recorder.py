@@ -8,10 +8,10 @@ Rules
   published, before middleware, and each handler call. It changes nothing, and takes no event's
   handler away from the fallback.
 * A class of events may say that it is something else: with ``recorded_as = "sent"``, its ``data``
-  is a message to the service; with ``"repeat"`` it repeats the latest of the model's events, and
-  isn't recorded: its handlers' calls name that event.
-* Everything becomes bytes at once, as it is at that moment: what a handler does to a mutable
-  payload later isn't recorded.
+  is a message to the service; with ``"repeat"`` it repeats the latest of the model's events, so
+  that no more is recorded of it than that it did: its handlers' calls name that event.
+* Everything is recorded as it is at that moment: what a handler does to a mutable payload later
+  isn't seen.
 * The loop waits for no disk. What was recorded during a tick of the event loop is written at its
   end, by one call; a thread makes it durable. Without a loop in the thread, it is written at once.
 * Nothing that is wrong with an event or with the file reaches the call: an event that can't be

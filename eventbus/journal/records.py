@@ -94,8 +94,8 @@ class Record:
         sender: The session that it belongs to: a string or an integer as it was given, the name
             that the recorder made of any other object, or None if there is none.
         cause: The ``seq`` of the record that led to this one; 0 if none is known. Of an event it
-            is the frame that means it, or the call whose handler published it; of a call or a
-            drop, the event.
+            is the frame that means it, the call whose handler published it, or the event that it
+            only repeats; of a call or a drop, the event.
     """
 
     kind: ClassVar[int] = -1
@@ -165,8 +165,8 @@ class EventRecord(Record):
         class_name: The name of its class, with the module unless that is the vocabulary's.
         type_name: Its type name in the codec; None if it has none, and so is only named here.
         document: The event as the plain data that `eventbus.codec.to_plain` gives, without its
-            version, which is 1; None if it could not be written. It may be given as
-            `eventbus.codec.packs` writes it.
+            version, which is 1; None if it could not be written, or only repeats its cause. It
+            may be given as `eventbus.codec.packs` writes it.
         problem: Why it could not be written, or was withheld.
         audio_bytes: The length of its audio, also if that was withheld; None if it has none.
     """
@@ -184,6 +184,11 @@ class EventRecord(Record):
     audio_bytes: int | None = None
 
     @property
+    def is_repeat(self) -> bool:
+        """Whether it says again, as a session does, what the event says that is its cause."""
+        return self.document is None and self.problem is None
+
+    @property
     def fields(self) -> Mapping[str, Any]:
         """The document; an empty one, if there is none."""
         return self.document or {}
@@ -194,8 +199,12 @@ class EventRecord(Record):
         The event; a new object each time. Audio that was withheld is silence of its length.
 
         Raises:
-            CodecError: It could not be written, or this process can't read it.
+            CodecError: It could not be written, or this process can't read it; or it only
+                repeats its cause.
         """
+        if self.is_repeat:
+            msg = f"Record {self.seq} repeats an event; that is record {self.cause}."
+            raise CodecError(msg)
         if not self.document:
             msg = f"Record {self.seq} only names its event, {self.class_name}: {self.problem}"
             raise CodecError(msg)

@@ -8,7 +8,8 @@ A call names the event that it was made with, by the number that the bus gave th
 that a handler publishes names the call: a context variable has it, as far as the handler's own
 tasks. Any other event of the vocabulary names the latest frame of its sender, if it was published
 where that was, by the same call and the same task: a decoder's events are published right after
-their frame, and what a live session says by itself comes from elsewhere.
+their frame, and so is what a session makes of them (classes with ``falls_back = False``). What a
+session says by itself comes from elsewhere.
 
 How it is fast
 --------------
@@ -32,7 +33,6 @@ from ..codec import to_plain
 from ..events import (
     RealtimeModelAudioEvent,
     RealtimeModelConnectionStatusEvent,
-    RealtimeModelEndOfStreamEvent,
     RealtimeModelEvent,
     RealtimeModelExceptionEvent,
     RealtimeModelRawServerEvent,
@@ -40,7 +40,15 @@ from ..events import (
 from ..exceptions import MailboxFull, RemoteException
 from ..handlers import handler_name
 from ..middleware import EventsDropped, HandlerCall
-from .documents import audio_in, bytes_of, class_label, document_of, names_if_flat
+from .documents import (
+    DECODED,
+    audio_in,
+    bytes_of,
+    class_label,
+    document_of,
+    names_if_flat,
+    type_name_of,
+)
 from .records import CallRecord, DropRecord, EventRecord, FrameRecord, SentRecord, StatusRecord
 from .senders import SenderNames
 from .withholding import Withholding
@@ -50,10 +58,7 @@ __all__ = ["Book", "OpenCall", "SelectiveTap", "Session", "Sink", "Tap"]
 
 _LISTED: Final = 100
 _REMEMBERED: Final = 1 << 16  # senders; and events whose calls may still come, for each bus
-_NOT_DECODED: Final = (RealtimeModelConnectionStatusEvent, RealtimeModelEndOfStreamEvent)
-
-# What a decoder may make of a frame.
-_DECODED: Final = frozenset(RealtimeModelEvent.__args__) - frozenset(_NOT_DECODED)
+_OF_MODEL: Final = frozenset(RealtimeModelEvent.__args__)
 
 _FRAME: Final = FrameRecord.kind
 _EVENT: Final = EventRecord.kind
@@ -101,14 +106,16 @@ class Session:
         frame_call: The call in which that was published, if that was in one.
         frame_task: The task.
         event: The number of the latest of the model's events.
+        event_type: Its class.
     """
 
-    __slots__ = ("event", "frame", "frame_call", "frame_task", "name", "sink")
+    __slots__ = ("event", "event_type", "frame", "frame_call", "frame_task", "name", "sink")
 
     def __init__(self, name: str | int | None, sink: Sink) -> None:
         self.name = name
         self.sink = sink
         self.frame = self.event = 0
+        self.event_type: type[Any] = object
         self.frame_call: OpenCall | None = None
         self.frame_task = 0
 
@@ -254,14 +261,15 @@ class Tap:
         cls = type(event)
         if cls is RealtimeModelRawServerEvent:
             seq = self._add_frame(event, session)
-        elif cls in _DECODED:
+        elif cls in DECODED:
             seq = self._add_event(event, cls, session)
-            session.event = seq
         elif cls is RealtimeModelConnectionStatusEvent:
             caller = self._book.caller()
             seq = session.sink.writer.append(StatusRecord.kind, session.name, caller, event.status)
         else:
             seq = self._add_other(event, cls, session)
+        if cls in _OF_MODEL:
+            session.event, session.event_type = seq, cls
         place = sequence % _REMEMBERED
         self._seqs[place] = seq
         self._numbers[place] = sequence
@@ -277,7 +285,7 @@ class Tap:
         record = [_FRAME, 0, 0, 0, session.name, 0 if call is None else call.begin(), data]
         if problem is not None or form != "json":
             record += form, problem
-        session.frame = session.event = seq = session.sink.writer.append_list(record)
+        session.frame = seq = session.sink.writer.append_list(record)
         session.frame_call = call
         session.frame_task = _task()
         return seq
@@ -302,13 +310,14 @@ class Tap:
 
     def _add_other(self, event: Any, cls: type[Any], session: Session) -> int:
         form = getattr(event, "recorded_as", None)
-        if form is None:
+        if form == "sent":
+            is_known = session.name in self._book.heard  # the model has told of it
+            return 0 if is_known else self._book.add_sent(event.data, session)
+        if form != "repeat" or not issubclass(session.event_type, getattr(cls, "repeats", object)):
             return self._add_event(event, cls, session)
-        if form == "repeat":
-            return session.event
-        if session.name in self._book.heard:  # the model has told of it
-            return 0
-        return self._book.add_sent(event.data, session)
+        names = class_label(cls), type_name_of(cls)
+        session.sink.writer.append_list([_EVENT, 0, 0, 0, session.name, session.event, *names])
+        return session.event
 
     def _cause(self, event: Any, cls: type[Any], session: Session) -> int:
         """Return the number of what led to *event*."""
@@ -317,7 +326,11 @@ class Tap:
                 return self._last_drop
             return self._crashed.pop((id(event.event), self._name(event.handler)), 0)
         call = _current.get(_NO_CALLS).get(self._book)
-        if call is session.frame_call and session.frame_task == _task() and cls in _DECODED:
+        if (
+            call is session.frame_call
+            and session.frame_task == _task()
+            and (cls in DECODED or not getattr(cls, "falls_back", True))
+        ):
             return session.frame
         return 0 if call is None else call.begin()
 

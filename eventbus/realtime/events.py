@@ -7,7 +7,8 @@ and its ``type`` is a constant, so that type checkers narrow `RealtimeSessionEve
 ``event.type == "tool_end"`` as well as by `isinstance`.
 
 Six of the classes, `REPEATS`, repeat what a model event says, with the session's context beside
-it; a session publishes those only where somebody gets them. Four need agents, which only an agent
+it; a session publishes those only where somebody gets them, and `RealtimeHistoryUpdated`, which
+has all of the history. Four need agents, which only an agent
 framework has: `eventbus.realtime.agents` publishes them. What nobody takes does not fall back to
 `RealtimeModelOtherEvent`: the model events that it was made of have.
 
@@ -20,14 +21,25 @@ written as data if they can be, else as their names.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, TypeAlias, cast
 
 import attrs
 
 from ..codec import OR_NAME
-from ..events import RealtimeModelAudioEvent, RealtimeModelEvent, register_event
+from ..events import (
+    RealtimeModelAudioDoneEvent,
+    RealtimeModelAudioEvent,
+    RealtimeModelAudioInterruptedEvent,
+    RealtimeModelErrorEvent,
+    RealtimeModelEvent,
+    RealtimeModelInputAudioTimeoutTriggeredEvent,
+    register_event,
+)
 from ..items import RealtimeItem
 from .snapshots import as_history
+
+if TYPE_CHECKING:
+    from typing import Self
 
 __all__ = [
     "REPEATS",
@@ -64,14 +76,6 @@ class _OfSession:
     falls_back: ClassVar[bool] = False
 
 
-class _Repeat(_OfSession):
-    """What `REPEATS` have in common: journals have the event that they repeat."""
-
-    __slots__ = ()
-
-    recorded_as: ClassVar[str] = "repeat"
-
-
 def _as_type(value: object) -> str:
     return f"<{type(value).__qualname__}>"
 
@@ -90,6 +94,30 @@ class RealtimeEventInfo:
     """
 
     context: Any = attrs.field(default=None, metadata=OR_NAME, repr=_as_type)
+
+
+_NO_INFO: Final = RealtimeEventInfo()
+
+
+class _Repeat(_OfSession):
+    """
+    What `REPEATS` have in common: a journal has no more of them than what they repeat.
+
+    Attributes:
+        repeats: The model events that they repeat: a class, or a union.
+    """
+
+    __slots__ = ()
+
+    recorded_as: ClassVar[str] = "repeat"
+    repeats: ClassVar[Any]
+
+    @classmethod
+    def repeating(cls, event: Any, info: RealtimeEventInfo = _NO_INFO) -> Self:
+        """Return what a session publishes beside the model's *event*."""
+        known = {"data": event, "audio": event, "info": info}
+        names = [name for name in attrs.fields_dict(cast("Any", cls)) if name != "type"]
+        return cls(*(known[name] if name in known else getattr(event, name) for name in names))
 
 
 # --- agents ----------------------------------------------------------------------------------
@@ -233,6 +261,8 @@ class RealtimeRawModelEvent(_Repeat):
         Any event of the model.
     """
 
+    repeats: ClassVar[Any] = RealtimeModelEvent
+
     data: RealtimeModelEvent = attrs.field(repr=_as_type)
     info: RealtimeEventInfo
     type: Literal["raw_model_event"] = "raw_model_event"
@@ -249,6 +279,8 @@ class RealtimeAudioEnd(_Repeat):
     Source:
         `eventbus.events.RealtimeModelAudioDoneEvent`.
     """
+
+    repeats: ClassVar[Any] = RealtimeModelAudioDoneEvent
 
     info: RealtimeEventInfo
     item_id: str
@@ -269,6 +301,8 @@ class RealtimeAudio(_Repeat):
         `eventbus.events.RealtimeModelAudioEvent`.
     """
 
+    repeats: ClassVar[Any] = RealtimeModelAudioEvent
+
     audio: RealtimeModelAudioEvent
     item_id: str
     content_index: int
@@ -287,6 +321,8 @@ class RealtimeAudioInterrupted(_Repeat):
     Source:
         `eventbus.events.RealtimeModelAudioInterruptedEvent`.
     """
+
+    repeats: ClassVar[Any] = RealtimeModelAudioInterruptedEvent
 
     info: RealtimeEventInfo
     item_id: str
@@ -308,6 +344,8 @@ class RealtimeError(_Repeat):
         `eventbus.events.RealtimeModelErrorEvent`.
     """
 
+    repeats: ClassVar[Any] = RealtimeModelErrorEvent
+
     error: Any = attrs.field(metadata=OR_NAME)
     info: RealtimeEventInfo
     type: Literal["error"] = "error"
@@ -321,6 +359,8 @@ class RealtimeInputAudioTimeoutTriggered(_Repeat):
     Source:
         `eventbus.events.RealtimeModelInputAudioTimeoutTriggeredEvent`.
     """
+
+    repeats: ClassVar[Any] = RealtimeModelInputAudioTimeoutTriggeredEvent
 
     info: RealtimeEventInfo
     type: Literal["input_audio_timeout_triggered"] = "input_audio_timeout_triggered"

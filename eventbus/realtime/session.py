@@ -19,7 +19,8 @@ What is published, all of it with the session's sender, in this order for each e
 * the event itself;
 * what `eventbus.realtime.events` has to say the same, with the context beside it, where somebody
   gets that (`EventBus.has_handlers`);
-* each change of the history, always: `RealtimeHistoryAdded` or `RealtimeHistoryUpdated`;
+* each change of the history: `RealtimeHistoryAdded` always, and `RealtimeHistoryUpdated`, which
+  has all of the history, where somebody gets that;
 * what becomes of tool calls, always; see `eventbus.realtime.tool_runs`.
 
 Nothing here waits for a handler, and the model waits for nothing here but sync handlers.
@@ -34,15 +35,10 @@ import anyio
 
 from ..bus import EventBus
 from ..events import (
-    RealtimeModelAudioDoneEvent,
-    RealtimeModelAudioEvent,
-    RealtimeModelAudioInterruptedEvent,
     RealtimeModelConnectionStatusEvent,
     RealtimeModelEndOfStreamEvent,
-    RealtimeModelErrorEvent,
     RealtimeModelEvent,
     RealtimeModelExceptionEvent,
-    RealtimeModelInputAudioTimeoutTriggeredEvent,
     RealtimeModelToolCallEvent,
     RealtimeModelTurnEndedEvent,
     RealtimeModelTurnStartedEvent,
@@ -51,14 +47,10 @@ from ..exceptions import BusNotRunning, EventBusError
 from ..wire.frames import freeze
 from .config import RealtimeSessionModelSettings
 from .events import (
-    RealtimeAudio,
-    RealtimeAudioEnd,
-    RealtimeAudioInterrupted,
-    RealtimeError,
+    REPEATS,
     RealtimeEventInfo,
     RealtimeHistoryAdded,
     RealtimeHistoryUpdated,
-    RealtimeInputAudioTimeoutTriggered,
     RealtimeModelRawClientEvent,
     RealtimeRawModelEvent,
 )
@@ -422,12 +414,13 @@ class RealtimeSession:
 
     def _mirror(self, event_type: type[Any], event: Any) -> None:
         if self._publisher.is_wanted(event_type):
-            self._publish(_MAKE_MIRROR[event_type](event, self._info))
+            self._publish(event_type.repeating(event, self._info))
 
     def _publish_change(self, change: HistoryChange) -> None:
         if change.kind == "added":
             self._publish(RealtimeHistoryAdded(change.item, self._info))
-        if change.kind != "added" or change.moved:
+        is_update = change.kind != "added" or change.moved
+        if is_update and self._publisher.is_wanted(RealtimeHistoryUpdated):
             self._publish(RealtimeHistoryUpdated(self.history.snapshot(), self._info))
 
     def _note_output(self, call_id: str, output: str) -> None:
@@ -456,20 +449,5 @@ class _Listener(RealtimeModelListener):
 
 
 _MIRRORS: Final[Mapping[type[Any], type[Any]]] = {
-    RealtimeModelAudioDoneEvent: RealtimeAudioEnd,
-    RealtimeModelAudioEvent: RealtimeAudio,
-    RealtimeModelAudioInterruptedEvent: RealtimeAudioInterrupted,
-    RealtimeModelErrorEvent: RealtimeError,
-    RealtimeModelInputAudioTimeoutTriggeredEvent: RealtimeInputAudioTimeoutTriggered,
-}
-
-_MAKE_MIRROR: Final[Mapping[type[Any], Callable[[Any, RealtimeEventInfo], object]]] = {
-    RealtimeAudio: lambda e, info: RealtimeAudio(e, e.item_id, e.content_index, info),
-    RealtimeAudioEnd: lambda e, info: RealtimeAudioEnd(info, e.item_id, e.content_index),
-    RealtimeAudioInterrupted: lambda e, info: RealtimeAudioInterrupted(
-        info, e.item_id, e.content_index
-    ),
-    RealtimeError: lambda e, info: RealtimeError(e.error, info),
-    RealtimeInputAudioTimeoutTriggered: lambda _, info: RealtimeInputAudioTimeoutTriggered(info),
-    RealtimeRawModelEvent: RealtimeRawModelEvent,
+    cls.repeats: cls for cls in REPEATS if cls is not RealtimeRawModelEvent
 }

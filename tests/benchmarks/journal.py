@@ -304,7 +304,7 @@ def _handling(frames: int) -> tuple[EventBus, asyncio.Event]:
 async def record_sessions(kind: str, effort: Effort) -> Comparison:
     """Compare 200 sessions that are recorded with 200 that aren't."""
     numbers = itertools.count()
-    sessions = min(_SESSIONS, effort.scale)
+    sessions = min(_SESSIONS, effort.scale // 20)
 
     async def run(units: int, *, is_recorded: bool) -> float:
         frames = units // sessions

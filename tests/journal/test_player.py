@@ -12,6 +12,8 @@ from functools import partial
 import anyio
 import attrs
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from eventbus import EventBus, Mailbox, MailboxFull, Overflow
 from eventbus.events import (
@@ -22,10 +24,17 @@ from eventbus.events import (
     RealtimeModelTurnEndedEvent,
     RealtimeModelTurnStartedEvent,
 )
-from eventbus.exceptions import BusClosed, EventBusError, JournalError, ReplayDifference
+from eventbus.exceptions import (
+    BusClosed,
+    EventBusError,
+    JournalEmpty,
+    JournalError,
+    ReplayDifference,
+)
 from eventbus.journal import EventRecord, FrameRecord, Recorder, StatusRecord
 from eventbus.journal.filters import parse_filter
-from eventbus.journal.player import Player, replay
+from eventbus.journal.format import MAGIC
+from eventbus.journal.player import Player, ReplayReport, is_journal, replay
 from eventbus.testing import FakeClock, capture
 from eventbus.wire.openai_realtime import OpenAIRealtimeDecoder
 from tests.journal.stories import Story, spoken_turn
@@ -268,6 +277,64 @@ async def test_strict_stops_at_a_line_that_cannot_be_read(bus, frames_file):
     """
     with pytest.raises(JournalError, match=r"call\.jsonl, line 2: "):
         await replay(frames_file, bus, speed=math.inf, strict=True)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x89EVJ"])
+async def test_empty_journal_is_no_empty_file_of_frames(bus, tmp_path, content):
+    """
+    A file that is named like a journal, or begins like one, and ends there, is an empty journal.
+    """
+    path = tmp_path / ("call.jsonl" if content else "call.journal")
+    path.write_bytes(content)
+
+    with pytest.raises(JournalEmpty, match="is empty"):
+        await replay(path, bus)
+
+
+async def test_empty_file_of_frames_has_no_events(bus, tmp_path):
+    """
+    An empty file of any other name is replayed, and nothing is published.
+    """
+    (tmp_path / "call.jsonl").touch()
+
+    assert await replay(tmp_path / "call.jsonl", bus) == ReplayReport()
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_later_segments_tell_a_journal(tmp_path, is_there):
+    """
+    Where the first segment is empty or gone, one after it says that it was a journal's.
+    """
+    first, later = tmp_path / "call.evj", tmp_path / "call.00002.evj"
+    if is_there:
+        first.touch()
+    later.write_bytes(b"{}\n")
+    (tmp_path / "call.00003.evj").mkdir()
+    assert not (is_there and is_journal(first)), "files of frames have numbers, too"
+
+    later.write_bytes(MAGIC)
+
+    assert is_journal(first)
+
+
+def test_file_that_is_not_there_is_no_journal(tmp_path):
+    """
+    Its name alone tells nothing.
+    """
+    with pytest.raises(FileNotFoundError):
+        is_journal(tmp_path / "call.journal")
+
+
+@given(content=st.binary(min_size=1, max_size=20), name=st.sampled_from(["a.journal", "a.jsonl"]))
+def test_what_does_not_begin_like_a_journal_is_none(tmp_path_factory, content, name):
+    """
+    Where there is a beginning it decides, whatever the name is.
+    """
+    path = tmp_path_factory.getbasetemp() / name
+    for data in (content, MAGIC + content, MAGIC[: len(content)]):
+        path.write_bytes(data)
+        size = min(len(data), len(MAGIC))
+        assert is_journal(path) == (data[:size] == MAGIC[:size])
 
 
 async def test_corpus_is_replayed(bus, corpus):

@@ -5,6 +5,7 @@ A live session with the simulator, recorded: the figures are those that the scen
 from __future__ import annotations
 
 import json
+import math
 
 import anyio
 import pytest
@@ -14,6 +15,7 @@ from eventbus.events import (
     RealtimeModelAudioEvent,
     RealtimeModelInputAudioTranscriptionCompletedEvent,
 )
+from eventbus.exceptions import CodecError
 from eventbus.journal import (
     CallRecord,
     EventRecord,
@@ -23,8 +25,15 @@ from eventbus.journal import (
     open_journal,
 )
 from eventbus.journal.comparing import check_decoder
+from eventbus.journal.player import replay
 from eventbus.journal.stats import measure
-from eventbus.realtime.events import RealtimeAudio, RealtimeModelRawClientEvent
+from eventbus.realtime.events import (
+    RealtimeAudio,
+    RealtimeError,
+    RealtimeEventInfo,
+    RealtimeHistoryUpdated,
+    RealtimeModelRawClientEvent,
+)
 from eventbus.realtime.model import RealtimeModelListener
 from eventbus.realtime.openai import OpenAIRealtimeModel
 from eventbus.realtime.session import RealtimeSession
@@ -95,6 +104,7 @@ async def call(tmp_path_factory):
     model.add_listener(notes)
     bus.subscribe(play, RealtimeModelAudioEvent)
     bus.subscribe(play_again, RealtimeAudio)
+    bus.subscribe(show, RealtimeHistoryUpdated)
 
     async def get_order(number: int) -> str:
         """Return the state of an order."""
@@ -125,6 +135,10 @@ def play(event):
 
 def play_again(event):
     """Do the same."""
+
+
+def show(event):
+    """Show nothing, either."""
 
 
 async def test_latency_and_its_parts_are_those_of_the_scenario(call):
@@ -181,20 +195,69 @@ async def test_what_the_transport_says_by_itself_has_no_frame_as_its_cause(call)
     assert check_decoder(journal) == len(list(journal.read(FrameRecord)))
 
 
-async def test_session_events_that_repeat_a_models_are_not_recorded(call):
+async def test_session_events_that_repeat_a_models_only_name_it(call):
     """
-    The audio is in the journal once as an event; the calls for the repetition name that.
+    The audio is in the journal once as an event; the calls for the repetition name that, too.
     """
     journal, _ = call
     events = {record.seq: record for record in journal.read(EventRecord)}
     calls = list(journal.read(CallRecord))
 
-    assert "session.audio" not in {record.type_name for record in events.values()}
-    assert "session.history_updated" in {record.type_name for record in events.values()}
+    again = [record for record in events.values() if record.type_name == "session.audio"]
+    assert all(record.is_repeat for record in again)
+    assert {events[record.cause].type_name for record in again} == {"audio"}
+    assert len({record.cause for record in again}) == len(again)
+    with pytest.raises(CodecError, match=rf"that is record {again[0].cause}"):
+        _ = again[0].event
     played = [c.cause for c in calls if c.handler.endswith(".play")]
     again = [c.cause for c in calls if c.handler.endswith(".play_again")]
     assert {events[cause].type_name for cause in played} == {"audio"}
     assert again == played
+
+
+async def test_changes_of_the_history_name_the_frame_that_made_them(call):
+    """
+    A change that a frame has made has that as its cause, as the model's event has.
+    """
+    journal, _ = call
+    frames = {record.seq for record in journal.read(FrameRecord)}
+    events = list(journal.read(EventRecord))
+
+    words = [r for r in events if r.type_name == "transcript_delta"]
+    causes = {r.cause for r in events if r.type_name == "session.history_updated"}
+    assert words
+    assert {r.cause for r in words} <= causes & frames
+
+
+@pytest.mark.parametrize("decode", [False, True])
+async def test_handlers_of_session_events_are_called_again(call, decode):
+    """
+    A replay calls them with what they got, after the model's event, though no session is there.
+    """
+    journal, _ = call
+    recorded = [c.handler.rpartition(".")[2] for c in journal.read(CallRecord)]
+    bus, calls, heard, shown = EventBus(strict=True), [], [], []
+
+    @bus.on(RealtimeModelAudioEvent)
+    def play(event):
+        calls.append("play")
+        heard.append(event)
+
+    @bus.on(RealtimeAudio)
+    def play_again(event):
+        calls.append("play_again")
+        assert event == RealtimeAudio(heard[-1], event.item_id, 0, RealtimeEventInfo())
+
+    @bus.on(RealtimeHistoryUpdated)
+    def show(event):
+        calls.append("show")
+        shown.append(event.history)
+
+    async with bus:
+        await replay(str(journal.path), bus, speed=math.inf, decode=decode)
+
+    assert calls == recorded
+    assert shown[-1][-1].content[0].transcript == "It is on its way."
 
 
 async def test_handler_of_a_sessions_event_may_play(call):
@@ -231,6 +294,20 @@ async def test_sent_messages_that_are_published_are_recorded_as_sent(tmp_path):
         ("call-1", "response.cancel"),
         ("call-1", "response.create"),
     ]
+
+
+def test_error_that_repeats_nothing_is_recorded_whole(tmp_path):
+    """
+    A session of an agent framework has errors of its own, of the class that repeats a model's.
+    """
+    path, bus = tmp_path / "call.journal", EventBus()
+    error = RealtimeError("the guardrail failed", RealtimeEventInfo())
+
+    with Recorder(path, fsync="none") as recorder, recorder.attach(bus):
+        bus.publish(error)
+
+    (record,) = open_journal(path).read(EventRecord)
+    assert record.event == error
 
 
 async def test_model_that_awaits_its_listeners_can_be_listened_to(tmp_path):
