@@ -5,6 +5,8 @@ How a command ends: its exit codes, and the one line that says why.
 from __future__ import annotations
 
 import enum
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -14,7 +16,7 @@ from .escaping import printable
 if TYPE_CHECKING:  # else the help would import all that watches a bus
     from .recorder import Summary
 
-__all__ = ["BadInput", "ExitCode", "NoConnection", "exit_code"]
+__all__ = ["BadInput", "ExitCode", "NoConnection", "exit_code", "unreadable", "unwritable"]
 
 
 class ExitCode(enum.IntEnum):
@@ -53,6 +55,37 @@ class NoConnection(_OneLine):
     """The service can't be reached or refuses, the connection broke off, or a port is in use."""
 
     exit_code = ExitCode.CONNECTION
+
+
+def unreadable(path: Path, error: OSError, *, done: str = "read") -> BadInput:
+    """
+    Return what ends a command whose input can't be opened, with what to do instead.
+
+    Args:
+        path: The input.
+        error: Why it can't be.
+        done: What can't be done with it.
+    """
+    reason = error.strerror or str(error)
+    if isinstance(error, FileNotFoundError) and str(path) == "-":
+        msg = "-: there is no such file, and stdin won't do here; name a file."
+    elif isinstance(error, (FileNotFoundError, NotADirectoryError)):
+        msg = f"{path}: there is no such file; check its path."
+    elif os.path.isdir(path):  # noqa: PTH112  # raises nothing; and Windows has another error
+        msg = f"{path} is a folder; name a file in it."
+    elif isinstance(error, PermissionError):
+        msg = f"{path} can't be {done}: {reason}; its owner can change that."
+    else:
+        msg = f"{path} can't be {done}: {reason}; try a copy of it."
+    return BadInput(msg)
+
+
+def unwritable(path: Path, error: OSError) -> click.ClickException:
+    """Return what ends a command whose output can't be written; the exit code is 1."""
+    reason = error.strerror or str(error)
+    return _OneLine(
+        f"{path} can't be written: {reason}. Give a path in a folder that is there and has room."
+    )
 
 
 def exit_code(summary: Summary) -> ExitCode:

@@ -14,8 +14,7 @@ import click
 from ..exceptions import ExportError
 from ..journal.export import FORMATS, Format
 from ..journal.facts import Facts
-from .escaping import printable
-from .exits import BadInput
+from .exits import BadInput, unwritable
 from .journals import (
     FILTER_HELP,
     JournalInput,
@@ -97,8 +96,7 @@ def command(
     except OSError as exc:
         if is_stdout:
             raise
-        msg = f"{target} can't be written: {exc.strerror}."
-        raise click.ClickException(printable(msg)) from exc
+        raise unwritable(target, exc) from exc
     if not is_stdout:
         tell_written(target, counted.count, is_json=is_json, format=to.name)
     ctx.exit(source.exit_code)

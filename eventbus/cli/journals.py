@@ -21,7 +21,7 @@ from ..journal.filters import Filter, parse_filter
 from ..journal.records import Record
 from .console import Bar
 from .escaping import printable
-from .exits import BadInput, ExitCode
+from .exits import BadInput, ExitCode, unreadable
 
 __all__ = [
     "FILTER_HELP",
@@ -124,14 +124,10 @@ class JournalInput:
         self._is_live = is_live
         try:
             self.journal: Journal = open_journal(path, on_damage=self._report)
-        except FileNotFoundError as exc:
-            msg = f"{path}: there is no such file."
-            raise BadInput(msg) from exc
         except JournalError as exc:
             raise BadInput(str(exc)) from exc
         except OSError as exc:
-            msg = f"{path} can't be read: {exc.strerror}."
-            raise BadInput(msg) from exc
+            raise unreadable(path, exc) from exc
         self._bar = Bar(self.journal.size_bytes, is_wanted=label is not None, label=label or "")
 
     @property
@@ -174,8 +170,7 @@ class JournalInput:
     def _report(self, damage: JournalDamaged) -> None:
         self._damages += 1
         if self._damages <= _MAX_DAMAGES:
-            text = damage_text(damage.path, damage.offset, damage.resume_at)
-            click.echo(printable(text), err=True)
+            click.echo(printable(damage_text(damage)), err=True)
 
     def _report_rest(self) -> None:
         more = self._damages - _MAX_DAMAGES
@@ -189,10 +184,13 @@ class JournalInput:
             click.echo(printable(text), err=True)
 
 
-def damage_text(path: str, offset: int, resume_at: int | None) -> str:
+def damage_text(damage: JournalDamaged) -> str:
     """Return what messages say of a damaged place."""
-    rest = "nothing can be read after it" if resume_at is None else f"it goes on at {resume_at}"
-    return f"{path} is damaged at offset {offset}; {rest}."
+    if damage.problem:
+        return damage.problem
+    is_end = damage.resume_at is None
+    rest = "nothing can be read after it" if is_end else f"it goes on at {damage.resume_at}"
+    return f"{damage.path} is damaged at offset {damage.offset}; {rest}."
 
 
 def is_same_file(path: Path, other: Path) -> bool:

@@ -42,15 +42,16 @@ def withholding_options(function: _F) -> _F:
             "fields",
             metavar="FIELD",
             multiple=True,
-            help="Leave out a field, by its name or the end of its path, like phone_number or "
-            "session.instructions. Can be given several times.",
+            help="Leave a field out of the journal, by its name or the end of its path, like "
+            "phone_number or session.instructions. Can be given several times.",
         ),
         click.option(
             "--no-content",
             is_flag=True,
-            help="Leave out what was said and written, and audio; names and ids stay.",
+            help="Leave out of the journal what was said and written, and audio; names and ids "
+            "stay.",
         ),
-        click.option("--no-audio", is_flag=True, help="Leave out audio."),
+        click.option("--no-audio", is_flag=True, help="Leave audio out of the journal."),
     ):
         function = option(function)
     return function

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import anyio
 import attrs
+import click
 
 from ..bus import EventBus
 from ..events import RealtimeModelEvent, RealtimeModelExceptionEvent, RealtimeModelRawServerEvent
@@ -17,10 +18,15 @@ from ..journal.frames import BadLine, FrameFile, FrameLine
 from ..journal.pacing import Pacer
 from ..wire.openai_realtime import TABLE, OpenAIRealtimeDecoder
 from .console import Bar
+from .escaping import printable
 from .recorder import Recorder, Summary
 
 __all__ = ["Player"]
 
+_FOREIGN: Final = (
+    "no line that was read has a type that OpenAI Realtime sends; is this a file of its frames?"
+)
+_NOTHING: Final = "0 events; it has no frame that a service has sent"
 _KNOWN_TYPES: Final = tuple(TABLE)  # what a foreign frame calls its type may have no hash
 
 
@@ -59,6 +65,7 @@ class Player:
     bar: Bar = attrs.field(factory=lambda: Bar(None))
     sender: object = None
     _bad_lines: int = attrs.field(default=0, init=False)
+    _has_lines: bool = attrs.field(default=False, init=False)
     _has_frames: bool = attrs.field(default=False, init=False)
     _has_known_type: bool = attrs.field(default=False, init=False)
 
@@ -76,10 +83,12 @@ class Player:
                 was_interrupted = True
             return self.recorder.summary(bad_lines=self._bad_lines, was_interrupted=was_interrupted)
 
-    @property
-    def is_foreign(self) -> bool:
-        """Whether there were frames, and none of a type that the decoder knows."""
-        return self._has_frames and not self._has_known_type
+    def report_oddity(self, summary: Summary) -> None:
+        """Say on stderr if the file, when it was read, has turned out to be empty or foreign."""
+        if self._has_frames and not self._has_known_type:
+            click.echo(printable(f"{self.file.name}: {_FOREIGN}"), err=True)
+        elif not self._has_lines and not summary.was_interrupted:
+            click.echo(printable(f"{self.file.name}: {_NOTHING}"), err=True)
 
     async def _run(self) -> None:
         is_fed = False
@@ -99,6 +108,7 @@ class Player:
         with_sent = self.on_sent is not None
         async for line in self.file.lines(self.before_wait, with_sent=with_sent):
             self.bar.update(self.file.bytes_read)
+            self._has_lines = True
             if isinstance(line, BadLine):
                 self._note_bad_line(line)
                 if self.is_strict:

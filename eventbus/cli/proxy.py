@@ -25,16 +25,19 @@ from ..exceptions import CodecError, RealtimeConnectionError
 from ..handlers import Context
 from ..realtime.events import RealtimeModelRawClientEvent
 from ..realtime.proxy import RealtimeProxy
+from .addresses import address_json
 from .apps import load_app
 from .console import Output
 from .escaping import printable
 from .exits import NoConnection, exit_code
 from .recorder import Recorder, Summary
-from .recording import record_option, recorded
+from .recording import read_recording, record_options, recorded
 from .show import event_line
 from .summary import report_crash, write_summary
 
 __all__ = ["command"]
+
+EVENT_SCHEMA: Final = "eventbus.event/1"
 
 _APPEND: Final = "input_audio_buffer.append"
 
@@ -76,7 +79,7 @@ Exit codes:
     help="Publish on this EventBus, or to this listener, as eventbus replay does. Without this "
     "option the events are shown.",
 )
-@record_option
+@record_options
 @click.option(
     "--json",
     "is_json",
@@ -93,6 +96,10 @@ def command(
     port: int,
     app_spec: str | None,
     journal: Path | None,
+    *,
+    no_audio: bool,
+    no_content: bool,
+    fields: tuple[str, ...],
     is_json: bool,
 ) -> None:
     """
@@ -104,6 +111,7 @@ def command(
 
     Of audio that comes in a row only the first piece is shown; JSON has it all.
     """
+    recording = read_recording(journal, no_audio=no_audio, no_content=no_content, fields=fields)
     output = Output()
     show = _Show(output, is_json=is_json)
     with contextlib.redirect_stdout(sys.stderr) if is_json else contextlib.nullcontext():
@@ -115,7 +123,7 @@ def command(
             proxy = RealtimeProxy(upstream, bus, host=host, port=port)
         except ValueError as exc:
             raise click.BadParameter(str(exc), param_hint="'--upstream'") from exc
-        with recorded(bus, journal, without=recorder.handlers):
+        with recorded(bus, recording, without=recorder.handlers):
             summary = _run(bus, proxy, recorder, show)
     write_summary(output, summary, is_json=is_json)
     ctx.exit(exit_code(summary))
@@ -179,7 +187,7 @@ class _Show:
     def address(self, proxy: RealtimeProxy) -> None:
         """Say where clients connect."""
         if self._is_json:
-            self._output.json_line(json.dumps({"url": proxy.url, "base_url": proxy.base_url}))
+            self._output.json_line(address_json(proxy.url, proxy.base_url))
             self._output.flush()
         else:
             text = f"Clients connect to {proxy.url}, or with OPENAI_BASE_URL={proxy.base_url}"
@@ -202,7 +210,8 @@ class _Show:
 
     def _write_json(self, event: object, sender: object) -> None:
         with contextlib.suppress(CodecError):  # what the app publishes may be unknown to the codec
-            self._output.json_line(f'{{"sender":{json.dumps(sender)},"event":{dumps(event)}}}')
+            head = f'"schema":"{EVENT_SCHEMA}","sender":{json.dumps(sender)}'
+            self._output.json_line(f'{{{head},"event":{dumps(event)}}}')
 
     def _write_line(self, event: Any, sender: object) -> None:
         if self._is_more_audio(event, sender):

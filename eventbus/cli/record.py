@@ -16,12 +16,12 @@ import click
 import msgspec
 
 from ..bus import EventBus
-from ..journal.frames import FrameFile
 from ..journal.recorder import Recorder
 from .apps import load_app_option
 from .bad_lines import BadLines
 from .console import Bar
-from .exits import exit_code
+from .exits import BadInput, exit_code
+from .inputs import frames_argument, is_stdin, opened_frames, seems_journal
 from .journals import json_option
 from .options import read_speed, withholding_options
 from .outputs import force_option, journal_output, prepare_output, tell_written
@@ -37,14 +37,14 @@ Exit codes:
     0  fine
     1  a journal that can't be written, or not all of it
     2  wrong arguments
-    3  input that can't be read; stderr has the lines and what is wrong with them
+    3  a file or a line that can't be read; stderr says what is wrong
     5  a handler has crashed
   130  interrupted; the journal has what came before
 """
 
 
 @click.command("record", epilog=_EPILOG, short_help="Write frames, and what becomes of them.")
-@click.argument("file", type=click.File("rb"))
+@frames_argument
 @journal_output
 @click.option(
     "--app",
@@ -68,7 +68,7 @@ Exit codes:
 @click.pass_context
 def command(
     ctx: click.Context,
-    file: Any,
+    file: Path,
     *,
     to: Path,
     app_spec: str | None,
@@ -90,13 +90,14 @@ def command(
     A live call is recorded by eventbus run --record, and that of any other client by eventbus
     proxy --record.
     """
-    is_stdin = file is sys.stdin.buffer
-    name = "stdin" if is_stdin else file.name
-    frames = FrameFile(file, name)
+    if seems_journal(file):
+        msg = f"{file} is a journal already; eventbus record takes frames, eventbus trim a journal."
+        raise BadInput(msg)
+    frames = ctx.with_resource(opened_frames(file))
     bus = EventBus() if app_spec is None else load_app_option(app_spec)
-    prepare_output(to, () if is_stdin else (Path(file.name),), is_forced=is_forced)
+    prepare_output(to, () if is_stdin(file) else (file,), is_forced=is_forced)
     clock = _Clock(is_real=frames.size is None or not math.isinf(speed))
-    bad_lines = BadLines(name)
+    bad_lines = BadLines(frames.name)
     recorder = Recorder(
         to,
         audio=not no_audio,
@@ -121,6 +122,7 @@ def command(
     with stdout, recorder, recorder.attach(bus):
         summary = player.run()
     bad_lines.report_rest()
+    player.report_oddity(summary)
     if recorder.failure is not None:
         raise recorder.failure
     tell_written(to, recorder.last_seq, is_json=is_json)

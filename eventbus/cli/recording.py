@@ -9,20 +9,42 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
+import attrs
 import click
 
 from ..bus import EventBus
 from ..journal.recorder import Recorder
 from ..journal.segments import segment_paths
 from .escaping import printable
+from .options import withholding_options
 
-__all__ = ["record_option", "recorded"]
+__all__ = ["Recording", "read_recording", "record_options", "recorded"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
-def record_option(function: _F) -> _F:
-    """Add the option ``--record``, as *journal*."""
+@attrs.frozen
+class Recording:
+    """
+    A journal that is asked for.
+
+    Attributes:
+        path: Where to.
+        audio, content, redact: What is written, as `Recorder` takes it.
+    """
+
+    path: Path
+    audio: bool = True
+    content: bool = True
+    redact: tuple[str, ...] = ()
+
+
+def record_options(function: _F) -> _F:
+    """
+    Add ``--record``, as *journal*, and what the journal is to lack.
+
+    `read_recording` takes what they give.
+    """
     return click.option(
         "--record",
         "journal",
@@ -31,7 +53,7 @@ def record_option(function: _F) -> _F:
         callback=_check_free,
         help="Write everything to a journal, for eventbus stats, show and replay: what was said, "
         "sent and received, and each call of a handler.",
-    )(function)
+    )(withholding_options(function))
 
 
 def _check_free(_ctx: click.Context, _param: click.Parameter, journal: Path | None) -> Path | None:
@@ -41,29 +63,57 @@ def _check_free(_ctx: click.Context, _param: click.Parameter, journal: Path | No
     return journal
 
 
+def read_recording(
+    journal: Path | None, *, no_audio: bool, no_content: bool, fields: tuple[str, ...]
+) -> Recording | None:
+    """
+    Return the journal that the command line asks for.
+
+    Raises:
+        click.UsageError: There is none to leave anything out of.
+    """
+    if journal is not None:
+        return Recording(journal, not no_audio, not no_content, fields)
+    given = {"--no-audio": no_audio, "--no-content": no_content, "--redact": bool(fields)}
+    names = [name for name, is_given in given.items() if is_given]
+    if names:
+        needs = "needs" if len(names) == 1 else "need"
+        msg = f"{' and '.join(names)} {needs} --record JOURNAL, the journal to leave that out of."
+        raise click.UsageError(msg)
+    return None
+
+
 @contextlib.contextmanager
 def recorded(
-    bus: EventBus, journal: Path | None, *, without: Collection[Callable[..., object]] = ()
+    bus: EventBus,
+    recording: Recording | None,
+    *,
+    without: Collection[Callable[..., object]] = (),
 ) -> Iterator[Recorder | None]:
     """
-    Record what happens on *bus*, if a *journal* is asked for; say on stderr how much it was.
+    Record what happens on *bus*, if that is asked for; say on stderr how much it was.
 
     Args:
         bus: The bus.
-        journal: Where to.
+        recording: The journal, and what it is to lack; None for no journal.
         without: Handlers that are the command's own, and left out.
 
     Raises:
         JournalWriteError: The journal can't be created.
     """
-    if journal is None:
+    if recording is None:
         yield None
         return
-    recorder = Recorder(journal)
+    recorder = Recorder(
+        recording.path,
+        audio=recording.audio,
+        content=recording.content,
+        redact=recording.redact,
+    )
     try:
         with recorder, recorder.attach(bus, without=without):
             yield recorder
     finally:
         if recorder.failure is not None:
             click.echo(printable(f"some records were lost: {recorder.failure}"), err=True)
-        click.echo(printable(f"{journal}: {recorder.last_seq} records"), err=True)
+        click.echo(printable(f"{recording.path}: {recorder.last_seq} records"), err=True)

@@ -17,12 +17,12 @@ from ..bus import EventBus
 from ..codec import dumps
 from ..exceptions import CodecError
 from ..journal.frames import FrameFile
-from ..journal.player import is_journal
 from .apps import load_app_option
 from .bad_lines import BadLines
 from .console import Bar, Output
 from .escaping import printable
 from .exits import ExitCode, exit_code
+from .inputs import frames_argument, is_stdin, opened_frames, seems_journal
 from .journal_player import JournalPlayer
 from .journals import FILTER_HELP, JournalInput, filter_argument, read_filter
 from .options import read_speed
@@ -38,20 +38,16 @@ Exit codes:
     0  fine
     1  output that can't be written; with --strict, a decoder that gives something else
     2  wrong arguments
-    3  input that can't be read; stderr has the lines and what is wrong with them
+    3  a file, a line or a filter that can't be read; stderr says what is wrong
     5  a handler has crashed
   130  interrupted
 """
-
-_FOREIGN = (
-    "no line that was read has a type that OpenAI Realtime sends; is this a file of its frames?"
-)
 
 
 @click.command(
     "replay", epilog=f"{_EPILOG}\n{FILTER_HELP}", short_help="Replay a session through handlers."
 )
-@click.argument("file", type=click.File("rb"))
+@frames_argument
 @filter_argument
 @click.option(
     "--app",
@@ -100,7 +96,7 @@ _FOREIGN = (
 @click.pass_context
 def command(
     ctx: click.Context,
-    file: Any,
+    file: Path,
     terms: tuple[str, ...],
     *,
     app_spec: str | None,
@@ -133,7 +129,14 @@ def command(
         if journal is None:
             is_quiet = app_spec is None and output.is_terminal
             code, summary = _play_frames(
-                file, bus, watcher, speed, output, show, is_strict=is_strict, is_quiet=is_quiet
+                ctx.with_resource(opened_frames(file)),
+                bus,
+                watcher,
+                speed,
+                output,
+                show,
+                is_strict=is_strict,
+                is_quiet=is_quiet,
             )
         else:
             player = JournalPlayer(
@@ -155,7 +158,7 @@ def command(
 
 
 def _play_frames(
-    file: Any,
+    frames: FrameFile,
     bus: EventBus,
     watcher: Recorder,
     speed: float,
@@ -166,9 +169,7 @@ def _play_frames(
     is_quiet: bool,
 ) -> tuple[ExitCode, Summary]:
     """Replay a file of frames; return how the command is to end, and what has happened."""
-    name = file.name if file is not sys.stdin.buffer else "stdin"
-    frames = FrameFile(file, name)
-    bad_lines = BadLines(name)
+    bad_lines = BadLines(frames.name)
     player = Player(
         frames,
         bus,
@@ -183,23 +184,20 @@ def _play_frames(
     )
     summary = player.run()
     bad_lines.report_rest()
-    if player.is_foreign:
-        click.echo(f"{name}: {_FOREIGN}", err=True)
+    player.report_oddity(summary)
     return exit_code(summary), summary
 
 
 def _journal_in(
-    file: Any, terms: tuple[str, ...], output: Output, *, decodes: bool
+    file: Path, terms: tuple[str, ...], output: Output, *, decodes: bool
 ) -> JournalInput | None:
     """Return the journal that *file* is; None if it is none."""
-    # No look into a pipe: its first byte may take its time, and a journal can't come through one.
-    is_file = file is not sys.stdin.buffer and Path(file.name).is_file()
-    if is_file and is_journal(file.name):
-        label = None if output.is_terminal else "replaying"
-        return JournalInput(Path(file.name), label=label)
+    if seems_journal(file):
+        return JournalInput(file, label=None if output.is_terminal else "replaying")
     if terms or decodes:
-        what = "--decode" if decodes else "a FILTER"
-        msg = f"{what} is for journals, and {'stdin' if not is_file else file.name} is none."
+        what = "--decode" if decodes else "A FILTER"
+        name = "stdin" if is_stdin(file) else file
+        msg = f"{what} is for journals, and {name} is none; eventbus record makes one of frames."
         raise click.UsageError(printable(msg))
     return None
 

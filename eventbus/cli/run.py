@@ -41,7 +41,7 @@ from .lazy import load
 from .live import CallClock, Ear, LiveCall
 from .playout import PlayoutQueue
 from .recorder import Recorder, Summary
-from .recording import record_option, recorded
+from .recording import Recording, read_recording, record_options, recorded
 from .sound import open_input, open_output, open_reader, open_writer
 from .summary import report_crash, write_summary
 from .wav import WavReader, WavWriter
@@ -83,7 +83,7 @@ class _Options:
     instructions: str | None
     voice: str | None
     max_seconds: float | None
-    journal: Path | None
+    recording: Recording | None
     is_json: bool
 
 
@@ -114,7 +114,7 @@ class _Options:
 )
 @click.option(
     "--wav",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=click.Path(path_type=Path),
     metavar="IN.wav",
     help="What is said, instead of the microphone: 16-bit PCM of any rate. The session is over "
     "when the last answer to it has been heard.",
@@ -134,7 +134,7 @@ class _Options:
     metavar="N",
     help="End the session after so long.",
 )
-@record_option
+@record_options
 @click.option(
     "--json",
     "is_json",
@@ -143,7 +143,16 @@ class _Options:
     '{"summary": …}. What the app prints goes to stderr.',
 )
 @click.pass_context
-def command(ctx: click.Context, /, **given: Any) -> None:
+def command(
+    ctx: click.Context,
+    /,
+    *,
+    journal: Path | None,
+    no_audio: bool,
+    no_content: bool,
+    fields: tuple[str, ...],
+    **given: Any,
+) -> None:
     """
     Talk to a model: the microphone or a WAV file in, the loudspeaker or a WAV file out.
 
@@ -153,7 +162,8 @@ def command(ctx: click.Context, /, **given: Any) -> None:
 
     A session with the microphone lasts until Ctrl-C.
     """
-    options = _Options(**given)
+    recording = read_recording(journal, no_audio=no_audio, no_content=no_content, fields=fields)
+    options = _Options(recording=recording, **given)
     _check(options)
     output = Output()
     key = _key_for(options)
@@ -285,7 +295,7 @@ class _Run:
             reader = files.enter_context(open_reader(wav)) if wav is not None else None
             writer = files.enter_context(open_writer(out)) if out is not None else None
             self._journal = files.enter_context(
-                recorded(self._bus, self._options.journal, without=self._recorder.handlers)
+                recorded(self._bus, self._options.recording, without=self._recorder.handlers)
             )
             with self._recorder.recording(), self._show.shown():
                 try:

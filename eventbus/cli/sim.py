@@ -5,9 +5,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-from typing import Any, Final
+from typing import Final
 
 import click
 
@@ -15,6 +14,7 @@ from ..exceptions import RealtimeConnectionError, ScenarioError
 from ..realtime.simulator import Fault, Simulator
 from ..realtime.simulator.faults import parse_faults
 from ..realtime.simulator.scenario import scenario_names
+from .addresses import address_json
 from .escaping import printable
 from .exits import BadInput, ExitCode, NoConnection
 from .options import read_speed
@@ -133,15 +133,8 @@ def command(
 async def _serve(simulator: Simulator, *, is_json: bool) -> None:
     """Serve until the task is cancelled, as Ctrl-C does."""
     async with simulator:
-        facts: dict[str, Any] = {
-            "scenario": simulator.scenario.name,
-            "url": simulator.url,
-            "base_url": simulator.base_url,
-        }
-        line = (
-            f"The scenario {simulator.scenario.name} is at {simulator.url}: "
-            f"use OPENAI_BASE_URL={simulator.base_url}"
-        )
+        name, url, base_url = simulator.scenario.name, simulator.url, simulator.base_url
+        line = printable(f"The scenario {name} is at {url}: use OPENAI_BASE_URL={base_url}")
         # Whoever has started it through a pipe waits for this line.
-        click.echo(json.dumps(facts) if is_json else printable(line))
+        click.echo(address_json(url, base_url, scenario=name) if is_json else line)
         await asyncio.Event().wait()

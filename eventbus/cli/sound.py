@@ -12,7 +12,8 @@ from types import ModuleType
 import click
 
 from ..exceptions import AudioFormatError
-from .exits import BadInput
+from .escaping import printable
+from .exits import BadInput, unreadable
 from .lazy import load
 from .live import PIECE_MS, LiveCall, Write
 from .wav import WavReader, WavWriter
@@ -32,8 +33,7 @@ def open_reader(path: Path) -> WavReader:
     except AudioFormatError as exc:
         raise BadInput(str(exc)) from exc
     except OSError as exc:
-        msg = f"{path} can't be read: {exc.strerror or exc}."
-        raise BadInput(msg) from exc
+        raise unreadable(path, exc) from exc
 
 
 def open_writer(path: Path) -> WavWriter:
@@ -41,13 +41,14 @@ def open_writer(path: Path) -> WavWriter:
     Open where to write what is heard.
 
     Raises:
-        BadInput: It can't be written, or is no regular file.
+        click.ClickException: It can't be written, or is no regular file.
     """
     try:
         return WavWriter(path)
     except OSError as exc:
-        msg = f"{path} can't be written: {exc.strerror or exc}; --out takes a regular file."
-        raise BadInput(msg) from exc
+        reason = exc.strerror or exc
+        msg = f"{path} can't be written: {reason}; --out takes a file in a folder that is there."
+        raise click.ClickException(printable(msg)) from exc
 
 
 def open_input(

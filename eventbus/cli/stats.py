@@ -27,7 +27,7 @@ from ..journal.stats import measure
 from ..journal.tabular import plain_json
 from .console import Output
 from .escaping import printable
-from .exits import BadInput, ExitCode
+from .exits import BadInput, ExitCode, unwritable
 from .journals import (
     JournalInput,
     epilog,
@@ -134,8 +134,7 @@ def _write_junit(path: Path, document: bytes) -> None:
     try:
         path.write_bytes(document)
     except OSError as exc:
-        msg = f"{path} can't be written: {exc.strerror}."
-        raise click.ClickException(printable(msg)) from exc
+        raise unwritable(path, exc) from exc
 
 
 # --- as data ----------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from ..journal.repair import repair_journal
 from ..journal.tabular import plain_json
 from .console import Bar, Output
 from .escaping import printable
-from .exits import BadInput, ExitCode
+from .exits import BadInput, ExitCode, unreadable
 from .journals import damage_text, journal_argument, json_option
 from .summary import short_time
 
@@ -57,14 +57,10 @@ def command(ctx: click.Context, journal: Path, *, is_repair: bool, is_json: bool
     """
     try:
         data = _validate(journal, is_repair=is_repair)
-    except FileNotFoundError as exc:
-        msg = f"{journal}: there is no such file."
-        raise BadInput(msg) from exc
     except JournalError as exc:
         raise BadInput(str(exc)) from exc
     except OSError as exc:
-        msg = f"{journal} can't be read or repaired: {exc.strerror}."
-        raise BadInput(msg) from exc
+        raise unreadable(journal, exc, done="read or repaired") from exc
     output = Output()
     if is_json:
         output.json_line(plain_json(data))
@@ -88,7 +84,12 @@ def _validate(path: Path, *, is_repair: bool) -> dict[str, Any]:
         "duration_ms": source.duration_ns / 1e6,
         "is_closed": source.is_closed,
         "damages": [
-            {"path": damage.path, "offset": damage.offset, "resume_at": damage.resume_at}
+            {
+                "path": damage.path,
+                "offset": damage.offset,
+                "resume_at": damage.resume_at,
+                "text": damage_text(damage),
+            }
             for damage in source.damages
         ],
         "torn_tails": [
@@ -129,8 +130,7 @@ def _lines(data: dict[str, Any]) -> Iterator[Text]:
         text = f"Records {gap['first_seq']} to {gap['last_seq']} are missing: {gap['reason']}"
         yield Text(printable(text), "yellow")
     for damage in data["damages"]:
-        text = damage_text(damage["path"], damage["offset"], damage["resume_at"])
-        yield Text(printable(text), "bold red")
+        yield Text(printable(damage["text"]), "bold red")
     for tail in data["torn_tails"]:
         done = "; cut off." if data["repaired"] else "; --repair cuts that off."
         text = (

@@ -6,12 +6,27 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 
+import click
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eventbus.cli import diff, export, grep, redact, show_event, stats, tail, trim, validate
+from eventbus.cli import (
+    diff,
+    export,
+    grep,
+    record,
+    redact,
+    replay,
+    show_event,
+    stats,
+    tail,
+    trim,
+    validate,
+)
+from eventbus.cli import main as main_module
 from tests.cli.journals import damaged, new_runner, torn, write_journal
 from tests.journal.stories import Story
 
@@ -27,20 +42,29 @@ COMMANDS = {
     "trim": (trim.command, ["-o", "out.journal"]),
     "validate": (validate.command, []),
 }
+OF_FRAMES = {
+    "record": (record.command, ["-o", "out.journal"]),
+    "replay": (replay.command, []),
+}
 FILTERED = [name for name in COMMANDS if name not in ("show", "validate")]
 
 
 @pytest.fixture
 def invoke(tmp_path, monkeypatch):
     """
-    Run a command by its name on a path, in an empty directory.
+    Run a command by its name on a path, in an empty directory, as a process would.
     """
     monkeypatch.chdir(tmp_path)
 
     def run(name, path, *more):
-        command, args = COMMANDS[name]
+        command, args = {**COMMANDS, **OF_FRAMES}[name]
         filled = [arg.format(path) for arg in args]
-        result = new_runner().invoke(command, [str(path), *filled, *more])
+        # An OSError becomes a line in `main`, which runs the group of commands.
+        monkeypatch.setattr(main_module, "cli", command)
+        monkeypatch.setattr(main_module, "_let_go_of_stdout", lambda: None)
+        whole = click.Command("eventbus", callback=main_module.main)
+        monkeypatch.setattr(sys, "argv", ["eventbus", str(path), *filled, *more])
+        result = new_runner().invoke(whole, [])
         assert result.exception is None or isinstance(result.exception, SystemExit)
         return result
 
@@ -74,14 +98,59 @@ def test_what_is_no_journal_is_one_line(invoke, tmp_path, name, content, words):
     assert result.stdout == ""
 
 
+@pytest.mark.parametrize("name", [*COMMANDS, *OF_FRAMES])
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ("nowhere.journal", "there is no such file; check its path"),
+        ("call.jsonl/x", "there is no such file; check its path"),
+        ("folder", "is a folder; name a file in it"),
+    ],
+)
+def test_what_cannot_be_opened_is_one_line(invoke, tmp_path, name, place, words):
+    """
+    It gives one line with its name and what to do, exit code 3, and no output.
+    """
+    (tmp_path / "call.jsonl").touch()
+    (tmp_path / "folder").mkdir()
+
+    result = invoke(name, place)
+
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert result.stderr.startswith(f"Error: {place}")
+    assert words in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert not (tmp_path / "out.journal").exists()
+
+
 @pytest.mark.parametrize("name", COMMANDS)
-def test_directory_is_one_line(invoke, tmp_path, name):
+def test_stdin_is_no_journal(invoke, name):
     """
-    What can't be opened gives one line, and exit code 3.
+    A journal has to be a file, and the message says so.
     """
-    result = invoke(name, tmp_path)
+    result = invoke(name, "-")
 
     assert result.exit_code == 3
+    assert "stdin won't do here" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [("record", "-o"), ("redact", "-o"), ("trim", "-o"), ("export", "-o"), ("stats", "--junit")],
+)
+@pytest.mark.parametrize("place", ["none/out", "call.journal/out"])
+def test_output_that_cannot_be_written_is_told(invoke, tmp_path, name, option, place):
+    """
+    The exit code is 1, and one line names it with its remedy.
+    """
+    write_journal(tmp_path / "call.journal")
+    (tmp_path / "call.jsonl").write_text("{}\n", encoding="utf-8")
+
+    result = invoke(name, "call.jsonl" if name == "record" else "call.journal", option, place)
+
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"Error: {place} can't be written: ")
+    assert "Give a path in a folder that is there and has room." in result.stderr
     assert result.stderr.count("\n") == 1
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+SCHEMA = r"(eventbus\.[a-z]+/\d+)"
 TURN = {"type": "response.created", "response": {"id": "resp_1"}}
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="signals, pipes and terminals of POSIX")
@@ -56,6 +58,18 @@ def test_version_is_told(run):
 
     assert result.exit_code == 0
     assert result.stdout.startswith("eventbus ")
+
+
+def test_each_schema_is_on_the_page(checkout):
+    """
+    The page on JSON has a section for each schema of the commands, and for nothing else.
+    """
+    page = (checkout / "docs" / "reference" / "journal-json.md").read_text(encoding="utf-8")
+    sources = [path.read_text(encoding="utf-8") for path in (checkout / "eventbus").rglob("*.py")]
+    written = {name for source in sources for name in re.findall(SCHEMA, source)}
+
+    assert written == set(re.findall(f"^## {SCHEMA}$", page, re.MULTILINE))
+    assert written <= set(re.findall(rf"\| `{SCHEMA}` \|", page))
 
 
 def test_usage_error_of_a_process_ends_with_2(start):

@@ -9,6 +9,7 @@ import math
 import click
 import pytest
 
+from eventbus.cli import proxy, record, redact, run
 from eventbus.cli.options import read_speed
 
 
@@ -29,3 +30,16 @@ def test_what_is_no_speed_is_refused(text):
     """
     with pytest.raises(click.BadParameter, match=r"1x or 0\.5x, or max"):
         read_speed(None, None, text)
+
+
+def test_what_a_journal_lacks_is_asked_for_alike():
+    """
+    Each command that writes a journal has the same options for it, with the same help.
+    """
+    names = ["no_audio", "no_content", "fields"]
+
+    def told(module):
+        options = {each.name: each for each in module.command.params}
+        return [(options[name].opts, options[name].help) for name in names]
+
+    assert told(run) == told(proxy) == told(record) == told(redact)

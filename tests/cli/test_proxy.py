@@ -15,6 +15,7 @@ from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve
 
 from eventbus.cli import proxy as proxy_module
+from eventbus.journal import SentRecord, open_journal
 
 KEY = "sk-proxy-test-0123456789"
 
@@ -100,7 +101,11 @@ def test_json_has_all_of_both_directions_with_the_sender(call):
     result = call("--json")
 
     address, *events, summary = map(json.loads, result.stdout.splitlines())
+    assert list(address) == ["schema", "url", "base_url"]
+    assert address["schema"] == "eventbus.address/1"
     assert address["base_url"].startswith("http://127.0.0.1:")
+    assert {tuple(event) for event in events} == {("schema", "sender", "event")}
+    assert {event["schema"] for event in events} == {"eventbus.event/1"}
     assert {event["sender"].partition("-")[0] for event in events} == {"connection"}
     types = [event["event"]["type"] for event in events]
     assert types.count("raw_client_event") == 4
@@ -125,6 +130,20 @@ def test_recorded_call_has_both_directions(call, run):
         next(record["sender"] for record in records if record["kind"] == "status")
     }
     assert KEY.encode() not in Path("calls.journal").read_bytes()
+
+
+def test_recorded_call_lacks_what_is_left_out(call):
+    """
+    With --no-audio the journal has the client's messages without the audio in them.
+    """
+    result = call("--record", "calls.journal", "--no-audio", "--redact", "id")
+
+    assert result.exit_code == 130
+    journal = open_journal("calls.journal")
+    assert (journal.header.has_audio, journal.header.redacted) == (False, ("id",))
+    append, _, turn, _ = (record.message for record in journal.read(SentRecord))
+    assert append == {"type": "input_audio_buffer.append", "audio": ""}
+    assert turn == {"type": "response.created", "response": {"id": ""}}
 
 
 def test_app_gets_both_directions_and_may_crash(call, write_module):
@@ -154,6 +173,7 @@ def test_app_gets_both_directions_and_may_crash(call, write_module):
         ([], "--upstream"),
         (["--upstream", "api.openai.com"], "wss://"),
         (["--upstream", "wss://x", "--app", "nonsense"], "no module nonsense"),
+        (["--upstream", "wss://x", "--no-content"], "--no-content needs --record"),
     ],
 )
 def test_wrong_arguments_are_2(run, args, problem):

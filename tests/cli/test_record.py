@@ -99,6 +99,29 @@ def test_bad_lines_are_named_and_the_rest_is_recorded(invoke, write_frames):
     assert any(isinstance(each, FrameRecord) for each in records_in("call.journal"))
 
 
+def test_foreign_file_is_asked_about(invoke, write_frames):
+    """
+    Where no line has a type that the service sends, stderr asks what the file is.
+    """
+    result = invoke(write_frames({"event": "media"}), "-o", "call.journal")
+
+    assert "is this a file of its frames?" in result.stderr
+
+
+def test_journal_is_refused(invoke, write_frames):
+    """
+    A journal has no lines to record: one line says so, and nothing is written.
+    """
+    invoke(write_frames(CREATED), "-o", "call.journal")
+
+    result = invoke("call.journal", "-o", "other.journal")
+
+    assert result.exit_code == 3
+    assert "call.journal is a journal already" in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert not Path("other.journal").exists()
+
+
 def test_stdin_is_recorded(invoke):
     """
     A file named - is the standard input.

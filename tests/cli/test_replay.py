@@ -10,6 +10,7 @@ import pytest
 
 from eventbus.codec import loads
 from eventbus.events import RealtimeModelTurnStartedEvent
+from tests.cli.journals import write_journal
 
 PING = {"type": "ping"}
 
@@ -89,14 +90,28 @@ def test_summary_counts_frames_and_events(run, write_frames):
     assert (summary["handled"], summary["unhandled"]) == (0, 2)
 
 
-def test_empty_file_is_fine(run, write_frames):
+@pytest.mark.parametrize("lines", [[], ["", " "], [{"direction": "sent", "frame": PING}]])
+def test_file_without_frames_is_fine_and_told(run, write_frames, lines):
     """
-    Without a single frame there is a summary of nothing.
+    Without a single frame there is a summary of nothing, and one line that says so.
     """
-    result = run("replay", str(write_frames()))
+    path = write_frames(*lines)
+
+    result = run("replay", str(path))
 
     assert result.exit_code == 0
     assert "crashes: none" in result.stdout
+    assert result.stderr == f"{path}: 0 events; it has no frame that a service has sent\n"
+
+
+def test_stdin_without_frames_is_told(run):
+    """
+    An empty pipe is fine, too.
+    """
+    result = run("replay", "-", input="")
+
+    assert result.exit_code == 0
+    assert result.stderr.startswith("stdin: 0 events")
 
 
 def test_speed_paces_by_the_times_of_the_lines(run, write_frames):
@@ -324,6 +339,32 @@ def test_unknown_frame_is_no_bad_input(run, write_frames):
     assert run("replay", str(write_frames({"type": "vendor.new"}))).exit_code == 0
 
 
+@pytest.mark.parametrize("args", [[], ["type:audio"], ["--decode"], ["--app", "nobody"]])
+def test_empty_journal_is_no_empty_file_of_frames(run, tmp_path, args):
+    """
+    An empty file that is named like a journal ends with 3, as it does for other commands.
+    """
+    (tmp_path / "call.journal").touch()
+
+    result = run("replay", "call.journal", *args)
+
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert result.stderr == run("stats", "call.journal").stderr
+    assert "call.journal is empty" in result.stderr
+
+
+def test_journal_whose_first_segment_is_gone_is_replayed(run, tmp_path):
+    """
+    As other commands do, it takes the path that the recorder was given.
+    """
+    write_journal(tmp_path / "call.00002.journal")
+
+    result = run("replay", "call.journal")
+
+    assert result.exit_code == run("stats", "call.journal").exit_code == 0
+    assert "turn_ended" in result.stdout
+
+
 def test_stdin_is_named_in_errors(run):
     """
     A bad line of the standard input is named by its number, too.
@@ -380,7 +421,6 @@ def test_file_with_one_known_type_is_not_asked_about(run, write_frames, lines):
 @pytest.mark.parametrize(
     ("args", "named"),
     [
-        (["nowhere.jsonl"], "nowhere.jsonl"),
         ([], "FILE"),
         (["-", "--speed", "fast"], "'fast' is no speed"),
         (["-", "--app"], "--app"),

@@ -17,6 +17,7 @@ import pytest
 
 from eventbus.cli import run as run_module
 from eventbus.cli.wav import RATE
+from eventbus.journal import open_journal
 from eventbus.realtime.simulator import Simulator
 from eventbus.realtime.simulator.speech import silence, speak, spoken_text
 from eventbus.testing import FakeClock
@@ -146,6 +147,21 @@ def test_recorded_call_can_be_measured_and_replayed(call, run, write_wav, write_
     again = call(*args)
     assert again.exit_code == 2
     assert "call.journal is there already" in again.stderr
+
+
+def test_recorded_call_lacks_what_is_left_out(call, write_wav, tmp_path):
+    """
+    With --no-content and --redact neither words nor audio get into the journal's file.
+    """
+    options = ("--record", "call.journal", "--no-content", "--redact", "voice")
+
+    result = call("--sim", "--wav", write_wav("Hello"), "--out", "heard.wav", *options)
+
+    assert result.exit_code == 0, result.stderr
+    assert "You said: Hello" in result.stdout, "it was said all the same"
+    assert b"Hello" not in (tmp_path / "call.journal").read_bytes()
+    header = open_journal(tmp_path / "call.journal").header
+    assert (header.has_audio, header.has_content, header.redacted) == (False, False, ("voice",))
 
 
 def test_interruption_cuts_off_what_is_written(call, write_wav, tmp_path):
@@ -431,13 +447,27 @@ def test_wav_of_the_wrong_format_is_3(call, tmp_path):
     assert "ffmpeg" in only_line(result)
 
 
-def test_output_that_cannot_be_written_is_3(call, write_wav):
+@pytest.mark.parametrize(
+    ("name", "problem"), [("none.wav", "there is no such file"), (".", "is a folder")]
+)
+def test_wav_that_cannot_be_read_is_3(call, name, problem):
+    """
+    A file that isn't there, or is none, is one line that names it.
+    """
+    result = call("--sim", "--wav", name)
+
+    assert result.exit_code == 3
+    assert name in only_line(result)
+    assert problem in only_line(result)
+
+
+def test_output_that_cannot_be_written_is_1(call, write_wav):
     """
     A folder that isn't there is told before anybody is called.
     """
     result = call("--sim", "--wav", write_wav("Hello"), "--out", "none/out.wav")
 
-    assert result.exit_code == 3
+    assert result.exit_code == 1
     assert "none/out.wav can't be written" in only_line(result)
 
 
@@ -447,7 +477,7 @@ def test_output_that_cannot_be_written_is_3(call, write_wav):
         (["--sim", "--url", "ws://x"], "can't both be given"),
         (["--sim", "--max-seconds", "0"], "--max-seconds"),
         (["--sim", "--app", "nonsense"], "no module nonsense"),
-        (["--sim", "--wav", "none.wav"], "none.wav"),
+        (["--sim", "--no-audio"], "--no-audio needs --record"),
     ],
 )
 def test_wrong_arguments_are_2(call, args, problem):

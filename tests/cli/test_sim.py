@@ -41,6 +41,8 @@ def test_clients_connect_where_it_says_until_ctrl_c(start):
         process.send_signal(signal.SIGINT)
         _, stderr = process.communicate(timeout=20)
 
+    assert list(place) == ["schema", "scenario", "url", "base_url"]
+    assert place["schema"] == "eventbus.address/1"
     assert place["scenario"] == "weather"
     assert place["base_url"] == place["url"].replace("ws:", "http:").removesuffix("/realtime")
     assert created["type"] == "session.created"

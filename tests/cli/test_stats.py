@@ -161,13 +161,14 @@ def test_report_is_never_written_over_the_journal(path):
 
 def test_report_that_cant_be_written_is_one_line(path):
     """
-    It is named, and the exit code is 1.
+    It is named with what to do, and the exit code is 1.
     """
     result = run(path, "--junit", "no/such/folder.xml")
 
     assert result.exit_code == 1
     assert result.stderr == (
-        "Error: no/such/folder.xml can't be written: No such file or directory.\n"
+        "Error: no/such/folder.xml can't be written: No such file or directory. "
+        "Give a path in a folder that is there and has room.\n"
     )
 
 

@@ -9,7 +9,7 @@ import json
 import pytest
 
 from eventbus.cli.validate import command
-from eventbus.journal import GapRecord
+from eventbus.journal import FrameRecord, GapRecord, JournalWriter
 from tests.cli.journals import damaged, new_runner, torn, write_journal
 from tests.journal.stories import Story
 
@@ -67,6 +67,44 @@ def test_damage_is_not_repaired(path):
 
     assert run(path, "--repair").exit_code == 3
     assert path.read_bytes() == before
+
+
+def test_segment_of_another_journal_is_named(path, tmp_path):
+    """
+    A file of another journal beside this one is told as that, read by nobody, and left alone.
+    """
+    (tmp_path / "other").mkdir()
+    stale = path.with_name("call.00002.journal")
+    write_journal(tmp_path / "other" / "call.journal").rename(stale)
+    before = torn(stale).read_bytes()
+
+    result = run(path, "--repair")
+    data = json.loads(run(path, "--json").stdout)
+
+    assert result.exit_code == 3
+    assert "call.00002.journal belongs to another journal" in result.stdout
+    assert "120 records" in result.stdout
+    assert (data["files"], data["is_whole"]) == ([str(path)], False)
+    assert [each["path"] for each in data["damages"]] == [str(stale)]
+    assert stale.read_bytes() == before
+
+
+def test_segment_that_is_missing_is_told_with_what_is_lost(tmp_path):
+    """
+    Where a file between two others was deleted, the numbers of the records around it are named.
+    """
+    path = tmp_path / "call.journal"
+    with JournalWriter(path, fsync="none", segment_bytes=300) as writer:
+        for seq in range(1, 10):
+            writer.write(FrameRecord(seq=seq, data=bytes(100)))
+            writer.flush()
+    path.with_name("call.00002.journal").unlink()
+
+    result = run(path)
+
+    assert result.exit_code == 3
+    assert "call.00003.journal begins with record 5, and the one before is 2" in result.stdout
+    assert "A segment was deleted" in result.stdout
 
 
 def test_gaps_are_told(tmp_path):
