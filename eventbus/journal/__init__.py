@@ -28,7 +28,7 @@ Record what happens on a bus, and read it again.
 from __future__ import annotations
 
 from .reader import Journal, open_journal
-from .recorder import Recorder
+from .recorder import Recorder, Recording
 from .records import (
     CallRecord,
     DropRecord,
@@ -59,6 +59,7 @@ __all__ = [
     "JournalWriter",
     "Record",
     "Recorder",
+    "Recording",
     "SentRecord",
     "StatusRecord",
     "TornTail",

@@ -11,8 +11,9 @@ Rules
   with *on_damage* it is reported, and reading goes on with the next record that is whole.
 * A segment says with which number it begins. If that isn't the next one, a segment before it was
   deleted, emptied or cut short, and that is damage, too; but the oldest ones may be gone.
-* A segment says of which journal it is. One that isn't of that of the first is damage as a whole:
-  nothing of it is read, and reading goes on with the next one that belongs.
+* A segment says of which journal it is. One that isn't of that of the first, or is no journal that
+  can be read, is damage as a whole: nothing of it is read, and reading goes on with the next one
+  that belongs.
 * Opening reads the two ends of the journal; seeking bisects it (see `eventbus.journal.format`).
   Neither depends on its size.
 """
@@ -31,7 +32,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 import anyio
 
-from ..exceptions import JournalDamaged, JournalEmpty
+from ..exceptions import JournalDamaged, JournalEmpty, JournalTooNew, NotAJournal
 from ..handlers import ANY
 from .format import FILE_HEADER_BYTES
 from .records import EndRecord, HeaderRecord, Record, decode_record, encode_record
@@ -40,6 +41,7 @@ from .segments import (
     TornTail,
     damage_at,
     hole_before,
+    no_segment,
     segment_of_another,
     segment_paths,
 )
@@ -71,8 +73,8 @@ def open_journal(
     Raises:
         FileNotFoundError: There is no such file, nor a later segment of it.
         JournalEmpty, NotAJournal, JournalTooNew: It can't be read at all.
-        JournalDamaged: Its file header is damaged, or a segment belongs to another journal, and
-            there is no *on_damage*.
+        JournalDamaged: Its file header is damaged, or a later segment belongs to another journal or
+            isn't one, and there is no *on_damage*.
     """
     return Journal(path, on_damage=on_damage)
 
@@ -213,7 +215,7 @@ class Journal:
         selection = Selection.of(classes, sender=sender, item=item, response=response)
         number, offset = self._start
         before = sum(segment.size for segment in self._segments[:number])
-        last = self._last_before(number)
+        last = self._last_before()
         for segment in self._segments[number:]:
             self._check_hole(segment, last)
             for start, payloads in self._payloads(segment, offset):
@@ -312,6 +314,11 @@ class Journal:
             if damage.marker is not None:
                 self._segments.append(Segment(path, damage.marker))
             return
+        except (NotAJournal, JournalTooNew) as error:
+            if is_only or path == self.path:
+                raise
+            self._report_file(path, None, no_segment(path, self.path, error))
+            return
         if is_new and not segment.is_begun:
             return
         mine = next((each.header for each in self._segments if each.header is not None), None)
@@ -337,9 +344,10 @@ class Journal:
 
     # --- reading --------------------------------------------------------------------------
 
-    def _last_before(self, number: int) -> bytes | None:
-        """Return the payload that must come before a segment, as far as that is known."""
-        if number:
+    def _last_before(self) -> bytes | None:
+        """Return the payload that must come before what is read, as far as that is known."""
+        number, offset = self._start
+        if number or offset > FILE_HEADER_BYTES:
             return None
         first = self._segments[0]
         if first.path == self.path:
@@ -375,7 +383,7 @@ class Journal:
     def _follow(self, selection: Selection) -> Iterator[Any]:
         """Yield records, and None wherever there is no other yet."""
         number, offset = self._start
-        last = self._last_before(number)
+        last = self._last_before()
         self._check_hole(self._segments[number], last)
         while True:
             segment, is_last = self._segments[number], number == len(self._segments) - 1

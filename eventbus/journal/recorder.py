@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-__all__ = ["Recorder", "SendingModel"]
+__all__ = ["Recorder", "Recording", "SendingModel"]
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +69,34 @@ class SendingModel(Protocol):
 
     def remove_listener(self, listener: Any, /) -> None:
         """Don't, any more."""
+
+
+class Recording:
+    """
+    What is being recorded; `Recorder.attach` and `Recorder.listen` begin it.
+
+    It ends with `detach`, at the end of a ``with`` block, or when the recorder is closed.
+    """
+
+    __slots__ = ("_stack",)
+
+    def __init__(self, stack: contextlib.ExitStack) -> None:
+        self._stack = stack
+
+    def detach(self) -> None:
+        """Record nothing more of it; again is fine."""
+        self._stack.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.detach()
 
 
 class Recorder:
@@ -136,6 +164,7 @@ class Recorder:
         }
         self._book = Book(withholding, clock_ns, self._sink_of)
         self._buses: list[EventBus] = []
+        self._recordings: list[contextlib.ExitStack] = []
         self._sinks: dict[str | int | None, Sink] = {}
         self._only: Sink | None = None
         self._dirty: list[Sink] = []
@@ -147,38 +176,36 @@ class Recorder:
 
     # --- for users ------------------------------------------------------------------------
 
-    @contextlib.contextmanager
     def attach(
         self, bus: EventBus, *, without: Collection[Callable[..., object]] = ()
-    ) -> Iterator[Self]:
+    ) -> Recording:
         """
-        Record what happens on *bus*, while this is entered.
+        Record what happens on *bus* from now on, until the recorder is closed.
 
-        A handler that is working through its mailbox is seen from when it has run dry; so enter
-        it before the bus is.
+        A handler that is working through its mailbox is seen from when it has run dry; so do it
+        before the bus is entered.
 
         Args:
             bus: The bus.
             without: Handlers whose calls aren't recorded, like those that only look on: the first
                 handler that gets the model's audio is taken for the one that plays it.
 
+        Returns:
+            What ends it, also as a context manager.
+
         Raises:
             JournalWriteError: The recorder is closed.
         """
-        if self._is_closed:
-            msg = f"The recorder of {self.path} is closed; make another one, with another path."
-            raise JournalWriteError(msg, path=str(self.path))
+        stack = self._begin()
+        tap = SelectiveTap(self._book, without) if without else Tap(self._book)
+        stack.enter_context(bus.observe(tap))
         self._buses.append(bus)
-        try:
-            with bus.observe(SelectiveTap(self._book, without) if without else Tap(self._book)):
-                yield self
-        finally:
-            self._buses.remove(bus)
+        stack.callback(self._buses.remove, bus)
+        return Recording(stack)
 
-    @contextlib.contextmanager
-    def listen(self, model: SendingModel, sender: Any = None) -> Iterator[Self]:
+    def listen(self, model: SendingModel, sender: Any = None) -> Recording:
         """
-        Record what is sent through *model*, while this is entered.
+        Record what is sent through *model* from now on, until the recorder is closed.
 
         ::
 
@@ -191,16 +218,21 @@ class Recorder:
         Args:
             model: The model.
             sender: The session that the messages belong to, as its events have it.
+
+        Returns:
+            What ends it, also as a context manager.
+
+        Raises:
+            JournalWriteError: The recorder is closed.
         """
+        stack = self._begin()
         name = self._book.name_of(sender)
-        listener = _SentListener(self, sender)
         self._book.heard.append(name)
+        stack.callback(self._book.heard.remove, name)
+        listener = _SentListener(self, sender)
         model.add_listener(listener)
-        try:
-            yield self
-        finally:
-            model.remove_listener(listener)
-            self._book.heard.remove(name)
+        stack.callback(model.remove_listener, listener)
+        return Recording(stack)
 
     def sent(self, message: Mapping[str, Any] | str | bytes, sender: Any = None) -> None:
         """
@@ -266,6 +298,7 @@ class Recorder:
         if self._is_closed:
             return
         self._is_closed = True
+        self._detach()
         for sink in self._all_sinks():
             sink.flush()
             sink.writer.close()
@@ -273,6 +306,7 @@ class Recorder:
 
     async def aclose(self) -> None:
         """Do what `close` does, without keeping the event loop waiting."""
+        self._detach()  # here, where the bus is
         await anyio.to_thread.run_sync(self.close, abandon_on_cancel=True)
 
     def __enter__(self) -> Self:
@@ -299,6 +333,20 @@ class Recorder:
 
     def __repr__(self) -> str:
         return f"<Recorder {str(self.path)!r}>"
+
+    def _begin(self) -> contextlib.ExitStack:
+        """Return what ends a recording, when it is closed."""
+        if self._is_closed:
+            msg = f"The recorder of {self.path} is closed; make another one, with another path."
+            raise JournalWriteError(msg, path=str(self.path))
+        stack = contextlib.ExitStack()
+        self._recordings.append(stack)
+        stack.callback(self._recordings.remove, stack)
+        return stack
+
+    def _detach(self) -> None:
+        for stack in tuple(self._recordings):
+            stack.close()
 
     # --- journals -------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from ..exceptions import JournalDamaged
+from ..exceptions import JournalDamaged, JournalTooNew, NotAJournal
 from .format import (
     FILE_HEADER_BYTES,
     RECORD_HEADER_BYTES,
@@ -304,3 +304,13 @@ def segment_of_another(path: Path, header: HeaderRecord, journal: Path) -> Journ
     return JournalDamaged(
         msg, path=str(path), offset=0, problem=problem, journal_id=header.journal_id
     )
+
+
+def no_segment(path: Path, journal: Path, error: NotAJournal | JournalTooNew) -> JournalDamaged:
+    """Return the error of a file that lies where a segment of *journal* may, and can't be read."""
+    problem = (
+        f"{path} has the name of a segment of {journal}, and can't be read as one. {error} "
+        f"If it isn't the journal's, move it to another folder."
+    )
+    msg = f"{problem} To read without it, give open_journal an on_damage."
+    return JournalDamaged(msg, path=str(path), offset=0, problem=problem)

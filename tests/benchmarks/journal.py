@@ -10,7 +10,8 @@ speaks: a transcript delta after every ten deltas of 20 ms of audio. The audio g
 handler, the transcript to a sync one. A session is nothing but a decoder, or a live session over
 the SDK. What is compared is the processor time of the process, from when the frames are asked for
 until all are handled, and recorded: all that recording costs is in it, the thread that syncs too,
-and what else the machine does is not.
+and what else the machine does is not. An observer that does nothing shows how much of that is the
+price of being told.
 """
 
 from __future__ import annotations
@@ -25,12 +26,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from struct import Struct
 from time import perf_counter, process_time
 from typing import Final, TypeAlias
 from zlib import crc32
 
+from anyio.lowlevel import checkpoint
 from measuring import Comparison, Effort, Side, compare
 from websockets.asyncio.client import ClientConnection, connect
 
@@ -45,6 +48,7 @@ __all__ = [
     "LARGE",
     "LIMIT",
     "NOT_RECORDED",
+    "OBSERVED",
     "OURS",
     "POLICIES",
     "RECORDED",
@@ -59,6 +63,7 @@ __all__ = [
 OURS: Final = "eventbus"
 LIMIT: Final = "bare loop"
 RECORDED: Final = "recorded"
+OBSERVED: Final = "only observed"
 NOT_RECORDED: Final = "not recorded"
 SMALL: Final = "1 MB"
 LARGE: Final = "1 GB"
@@ -272,7 +277,7 @@ async def _live(url: str, sessions: int, bus: EventBus) -> AsyncIterator[Ask]:
         yield ask
 
 
-SESSIONS: Final = {"a decoder": _decoders, "a live session": _live}
+SESSIONS: Final = {"decoder": _decoders, "live": _live}
 """
 What takes the frames, by name.
 """
@@ -301,37 +306,64 @@ def _handling(frames: int) -> tuple[EventBus, asyncio.Event]:
     return bus, is_done
 
 
+class _Blind:
+    """Observes, and that is all."""
+
+    def event_published(self, event: object, sender: object, sequence: int, /) -> None: ...
+
+    def handler_started(self, call: object, /) -> None: ...
+
+    def handler_finished(self, call: object, /) -> None: ...
+
+    def events_dropped(self, dropped: object, /) -> None: ...
+
+
+Watch: TypeAlias = Callable[
+    [EventBus, Path], AbstractContextManager[Callable[[], Awaitable[object]]]
+]
+"""
+Watches a bus while it is entered; what it gives is awaited when all frames have been handled.
+"""
+
+
+@contextlib.contextmanager
+def _record(bus: EventBus, path: Path) -> Iterator[Callable[[], Awaitable[object]]]:
+    with Recorder(path) as recorder, recorder.attach(bus):
+        yield recorder.flush
+    path.unlink()
+
+
+@contextlib.contextmanager
+def _observe(bus: EventBus, _: Path) -> Iterator[Callable[[], Awaitable[object]]]:
+    with bus.observe(_Blind()):
+        yield checkpoint
+
+
+@contextlib.contextmanager
+def _leave(_bus: EventBus, _: Path) -> Iterator[Callable[[], Awaitable[object]]]:
+    yield checkpoint
+
+
 async def record_sessions(kind: str, effort: Effort) -> Comparison:
-    """Compare 200 sessions that are recorded with 200 that aren't."""
+    """Compare 200 sessions that are recorded with such as are only observed, or neither."""
     numbers = itertools.count()
     sessions = min(_SESSIONS, effort.scale // 20)
 
-    async def run(units: int, *, is_recorded: bool) -> float:
-        frames = units // sessions
-        bus, is_done = _handling(sessions * frames)
-        with contextlib.ExitStack() as stack:
-            if is_recorded:
-                recorder = Recorder(folder / f"{next(numbers)}.journal")
-                stack.enter_context(recorder)
-                stack.enter_context(recorder.attach(bus))
-            async with bus, SESSIONS[kind](url, sessions, bus) as ask:
-                start = process_time()
-                await ask(frames)
-                await is_done.wait()
-                if is_recorded:
-                    await recorder.flush()
-                seconds = process_time() - start
-        if is_recorded:
-            recorder.path.unlink()
-        return seconds
+    def side(name: str, watch: Watch) -> Side:
+        async def measure(units: int) -> float:
+            frames = units // sessions
+            bus, is_done = _handling(sessions * frames)
+            path = folder / f"{next(numbers)}.journal"
+            with watch(bus, path) as finish:
+                async with bus, SESSIONS[kind](url, sessions, bus) as ask:
+                    start = process_time()
+                    await ask(frames)
+                    await is_done.wait()
+                    await finish()
+                    return process_time() - start
 
-    async def recorded(units: int) -> float:
-        return await run(units, is_recorded=True)
-
-    async def not_recorded(units: int) -> float:
-        return await run(units, is_recorded=False)
+        return Side(name, measure, sessions * _FRAMES)
 
     with _folder() as folder, _service(folder) as url:
-        size = sessions * _FRAMES
-        sides = [Side(RECORDED, recorded, size), Side(NOT_RECORDED, not_recorded, size)]
+        sides = [side(RECORDED, _record), side(OBSERVED, _observe), side(NOT_RECORDED, _leave)]
         return await compare(sides, effort)

@@ -566,8 +566,30 @@ def test_nothing_is_recorded_of_a_bus_that_was_left(path, bus):
         bus.publish(Ping())
         assert recorder.last_seq == 1
     assert repr(recorder) == f"<Recorder {str(path)!r}>"
-    with pytest.raises(JournalWriteError, match="closed"), recorder.attach(bus):
-        pass
+    with pytest.raises(JournalWriteError, match="closed"):
+        recorder.attach(bus)
+
+
+def test_bus_is_recorded_until_it_is_detached_or_the_recorder_is_closed(tmp_path):
+    """
+    Attaching records from there on, without a block, too, and closing leaves no bus behind.
+    """
+    one, two = EventBus(), EventBus()
+    recorder = Recorder(tmp_path / "call.journal", fsync="none")
+    recording = recorder.attach(one)
+    recorder.attach(two)
+
+    one.publish(Ping())
+    recording.detach()
+    recording.detach()
+    one.publish(Ping())
+    two.publish(Ping())
+    recorder.close()
+    two.publish(Ping())
+
+    assert len(read(tmp_path / "call.journal", EventRecord)) == 2
+    for bus in (one, two):
+        assert bus._compiler.observers == ()  # there is no other sign of it
 
 
 def test_path_that_cant_be_written_is_an_error_at_once(tmp_path):
