@@ -138,18 +138,18 @@ class _Feed:
         return cast("ours.RealtimeModelEvent | None", converted)
 
     def take_session_event(self, event: Any) -> None:
-        """Publish what *event* is here; what repeats a model event, only where it is wanted."""
+        """Publish what *event* is here; what says again what is known, only where it is wanted."""
         if isinstance(event, their_events.RealtimeRawModelEvent):
             self._last_error = getattr(event.data, "error", None)
             data = self.take_model_event(event.data)
             if data is not None and self._publisher.is_wanted(our_events.RealtimeRawModelEvent):
                 self._publish(our_events.RealtimeRawModelEvent(data, _info(event.info)))
             return
-        kind = _kind_of(event, _MIRRORS)
+        kind = _kind_of(event, _IF_WANTED)
         is_repeated = kind is not None and (
             kind is not their_events.RealtimeError or event.error is self._last_error
         )
-        if kind is not None and is_repeated and not self._publisher.is_wanted(_MIRRORS[kind]):
+        if kind is not None and is_repeated and not self._publisher.is_wanted(_IF_WANTED[kind]):
             return
         converted = self._convert(_session_event, event)
         if converted is not None:
@@ -415,11 +415,15 @@ _SESSION_EVENTS: Final[
     ),
 }
 
-_MIRRORS: Final[Mapping[type[Any], type[Any]]] = {
+_IF_WANTED: Final[Mapping[type[Any], type[Any]]] = {
     their_events.RealtimeAudio: our_events.RealtimeAudio,
     their_events.RealtimeAudioEnd: our_events.RealtimeAudioEnd,
     their_events.RealtimeAudioInterrupted: our_events.RealtimeAudioInterrupted,
     their_events.RealtimeError: our_events.RealtimeError,
+    their_events.RealtimeHistoryUpdated: our_events.RealtimeHistoryUpdated,
     their_events.RealtimeInputAudioTimeoutTriggered: our_events.RealtimeInputAudioTimeoutTriggered,
 }
-"""What only repeats an event of the model, which has been published; some errors don't."""
+"""
+What repeats an event of the model, which has been published (some errors don't), or all of the
+history.
+"""

@@ -392,6 +392,7 @@ async def test_app_with_a_loop_of_its_own_keeps_its_events(running, model):
     """
     seen = []
     running.subscribe(seen.append, our_events.RealtimeAudio | our_events.RealtimeRawModelEvent)
+    before = running.stats.published
     async with await session_of(model) as session:
         await model.emit(audio(), theirs.RealtimeModelEndOfStreamEvent())
         app = [event async for event in published(session, running, model_events=False)]
@@ -403,6 +404,7 @@ async def test_app_with_a_loop_of_its_own_keeps_its_events(running, model):
         "raw_model_event",
     ]
     assert [event.type for event in seen] == ["raw_model_event", "audio", "raw_model_event"]
+    assert running.stats.published == before + 3  # and not the history, which nobody takes
     assert seen[1].audio == ours.RealtimeModelAudioEvent(b"\0\0", "resp_1", "item_1", 0)
 
 

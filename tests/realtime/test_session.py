@@ -202,6 +202,28 @@ async def test_every_change_of_the_history_is_an_event(running, model):
     assert said == ["Good ", "Good day", "Good day"]
 
 
+async def test_whole_history_is_published_where_somebody_gets_it(running, model):
+    """
+    Words that nobody wants to see in it publish no history; that an item was added is told anyway.
+    """
+    item = AssistantMessageItem("item_1", [AssistantAudio()], status="in_progress")
+
+    async with RealtimeSession(model, running) as session:
+        before = running.stats.published
+        await model.emit(
+            RealtimeModelItemUpdatedEvent(item),
+            RealtimeModelTranscriptDeltaEvent("item_1", "Good ", "resp_1"),
+        )
+        assert running.stats.published - before == 3  # the model's two, and the addition
+        assert session.history.snapshot()[0].content[0].transcript == "Good "
+
+        with capture(running, RealtimeHistoryUpdated) as captured:
+            await model.emit(RealtimeModelTranscriptDeltaEvent("item_1", "day", "resp_1"))
+
+    (item,) = captured.events[0].history
+    assert item.content[0].transcript == "Good day"
+
+
 async def test_item_that_others_have_waited_for_is_added_and_the_order_told(running, model):
     """
     Where an addition moves other items, the whole history is published as well.
