@@ -57,6 +57,7 @@ _HEAD: Final = 200
 _parse: Final = msgspec.json.Decoder().decode
 
 _FLAT_TYPES: Final = frozenset({str, int, bool, bytes, types.NoneType})
+_MAY_HAVE_SECRETS: Final = frozenset({"arguments", "message", "output"})  # a text can, too
 
 
 def _is_flat_type(annotation: Any) -> bool:
@@ -69,12 +70,13 @@ def _is_flat_type(annotation: Any) -> bool:
 
 
 def _flat_classes() -> dict[type[Any], tuple[str, str]]:
-    """Return the classes of the vocabulary whose fields are all flat, and what they are called."""
+    """Return the classes of the vocabulary that can be written as they are, and their names."""
     return {
         cls: (class_label(cls), name)
         for name, cls in EVENT_TYPES.items()
         if cls.__module__.partition(".")[0] == __name__.partition(".")[0]
         and all(_is_flat_type(hint) for hint in _field_types(cls))
+        and _MAY_HAVE_SECRETS.isdisjoint(attrs.fields_dict(cls))
     }
 
 

@@ -65,11 +65,18 @@ def _as_tuple(values: Iterable[Any]) -> tuple[Any, ...]:
 
 
 def _as_document(document: Mapping[str, Any] | bytes | None) -> Mapping[str, Any] | None:
-    if not isinstance(document, bytes):
+    if document is None or type(document) is dict:  # which takes less time than to ask what else
         return document
+    if isinstance(document, Mapping):
+        return document
+    if not isinstance(document, bytes):  # a reader gives what has one as UnknownRecord
+        msg = f"A document is a mapping, or bytes, not a {type(document).__qualname__}."
+        raise TypeError(msg)
     try:
         fields = _decode(document)
     except ValueError:
+        return None
+    if not isinstance(fields, dict):
         return None
     fields.pop("$v", None)
     return fields or None

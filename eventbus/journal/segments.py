@@ -308,9 +308,14 @@ def segment_of_another(path: Path, header: HeaderRecord, journal: Path) -> Journ
 
 def no_segment(path: Path, journal: Path, error: NotAJournal | JournalTooNew) -> JournalDamaged:
     """Return the error of a file that lies where a segment of *journal* may, and can't be read."""
+    reason = (
+        f"it has version {error.version} of the journal format, which is too new"
+        if isinstance(error, JournalTooNew)
+        else "it doesn't begin like a journal"
+    )
     problem = (
-        f"{path} has the name of a segment of {journal}, and can't be read as one. {error} "
-        f"If it isn't the journal's, move it to another folder."
+        f"{path} isn't read as a segment of {journal}: {reason}. If it belongs to something else, "
+        f"move it to another folder."
     )
     msg = f"{problem} To read without it, give open_journal an on_damage."
     return JournalDamaged(msg, path=str(path), offset=0, problem=problem)

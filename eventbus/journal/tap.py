@@ -24,6 +24,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
+import weakref
 from array import array
 from collections.abc import Callable, Collection, Mapping
 from contextvars import ContextVar
@@ -104,26 +105,42 @@ class Session:
         sink: Its journal.
         frame: The number of its latest frame; 0 before the first.
         frame_call: The call in which that was published, if that was in one.
-        frame_task: The task.
-        event: The number of the latest of the model's events.
-        event_type: Its class.
+        frame_task: The task, as `_task` has it.
+        event: The latest of the model's events that was published in no call.
+        event_seq: Its number.
     """
 
-    __slots__ = ("event", "event_type", "frame", "frame_call", "frame_task", "name", "sink")
+    __slots__ = ("event", "event_seq", "frame", "frame_call", "frame_task", "name", "sink")
 
     def __init__(self, name: str | int | None, sink: Sink) -> None:
         self.name = name
         self.sink = sink
-        self.frame = self.event = 0
-        self.event_type: type[Any] = object
+        self.frame = self.event_seq = 0
+        self.event: object = None
         self.frame_call: OpenCall | None = None
-        self.frame_task = 0
+        self.frame_task: object = None
 
 
 class OpenCall:
-    """A call that has been started, and what its records will say."""
+    """
+    A call that has been started, and what its records will say.
 
-    __slots__ = ("call", "cause", "outer", "seq", "session", "started_ns")
+    Attributes:
+        event, event_seq: As in `Session`, of what was published in this call.
+        event_session: Of which session that was.
+    """
+
+    __slots__ = (
+        "call",
+        "cause",
+        "event",
+        "event_seq",
+        "event_session",
+        "outer",
+        "seq",
+        "session",
+        "started_ns",
+    )
 
     def __init__(
         self,
@@ -138,7 +155,9 @@ class OpenCall:
         self.cause = cause
         self.started_ns = started_ns
         self.outer = outer
-        self.seq = 0
+        self.seq = self.event_seq = 0
+        self.event: object = None
+        self.event_session: Session | None = None
 
     def begin(self) -> int:
         """Make sure that there is a record of it, and return its number."""
@@ -239,7 +258,7 @@ class Tap:
         self._sessions = book.sessions
         self._numbers = array("Q", bytes(8 * _REMEMBERED))
         self._seqs = array("Q", bytes(8 * _REMEMBERED))
-        self._crashed: dict[tuple[int, str], int] = {}
+        self._crashed: dict[tuple[int, str, int], int] = {}
         self._handlers: dict[int, tuple[Callable[..., object], str]] = {}
         self._last_drop = 0
 
@@ -268,8 +287,14 @@ class Tap:
             seq = session.sink.writer.append(StatusRecord.kind, session.name, caller, event.status)
         else:
             seq = self._add_other(event, cls, session)
-        if cls in _OF_MODEL:
-            session.event, session.event_type = seq, cls
+        if cls in _OF_MODEL and (cls is not RealtimeModelExceptionEvent or event.handler is None):
+            # By call: what a handler of the event publishes itself comes before its repeats.
+            calls = _current.get(_NO_CALLS)
+            call = calls.get(self._book) if calls else None
+            if call is None:
+                session.event, session.event_seq = event, seq
+            else:
+                call.event, call.event_seq, call.event_session = event, seq, session
         place = sequence % _REMEMBERED
         self._seqs[place] = seq
         self._numbers[place] = sequence
@@ -313,18 +338,22 @@ class Tap:
         if form == "sent":
             is_known = session.name in self._book.heard  # the model has told of it
             return 0 if is_known else self._book.add_sent(event.data, session)
-        if form != "repeat" or not issubclass(session.event_type, getattr(cls, "repeats", object)):
+        if form != "repeat":
+            return self._add_event(event, cls, session)
+        call = _current.get(_NO_CALLS).get(self._book)
+        latest = session if call is None or call.event_session is not session else call
+        if not _is_repeat(event, cls, latest.event):
             return self._add_event(event, cls, session)
         names = class_label(cls), type_name_of(cls)
-        session.sink.writer.append_list([_EVENT, 0, 0, 0, session.name, session.event, *names])
-        return session.event
+        session.sink.writer.append_list([_EVENT, 0, 0, 0, session.name, latest.event_seq, *names])
+        return latest.event_seq
 
     def _cause(self, event: Any, cls: type[Any], session: Session) -> int:
         """Return the number of what led to *event*."""
         if cls is RealtimeModelExceptionEvent and event.handler is not None:
             if isinstance(event.exception, MailboxFull):
                 return self._last_drop
-            return self._crashed.pop((id(event.event), self._name(event.handler)), 0)
+            return self._crashed.pop(self._failure_of(event.event, event.handler), 0)
         call = _current.get(_NO_CALLS).get(self._book)
         if (
             call is session.frame_call
@@ -370,7 +399,7 @@ class Tap:
         if call.error is not None and not isinstance(call.event, RealtimeModelExceptionEvent):
             if len(self._crashed) >= _LISTED:  # nor those that were cancelled at its end
                 del self._crashed[next(iter(self._crashed))]
-            self._crashed[id(call.event), self._name(call.handler)] = opened.seq
+            self._crashed[self._failure_of(call.event, call.handler)] = opened.seq
 
     def _leave(self, opened: OpenCall, calls: Mapping[Book, OpenCall]) -> None:
         """Let the code that follows run in the call around *opened*, if there is one."""
@@ -393,6 +422,11 @@ class Tap:
         name = handler_name(handler)
         self._handlers[id(handler)] = handler, name
         return name
+
+    def _failure_of(self, event: Any, handler: Callable[..., object]) -> tuple[int, str, int]:
+        """Return what a failed call and its report have in common; not the exception, always."""
+        # A method of two objects has one name; one that is held weakly is a new object each time.
+        return id(event), self._name(handler), id(getattr(handler, "__self__", handler))
 
     def _error(self, error: BaseException) -> tuple[str, str, str]:
         plain = to_plain(RealtimeModelExceptionEvent(error))["exception"]
@@ -436,13 +470,41 @@ class SelectiveTap(Tap):
             super().handler_finished(call)
 
 
-def _task() -> int:
-    """Return what stands for the task that this is called in: 0 for a plain callback."""
+def _is_repeat(event: Any, cls: Any, latest: object) -> bool:
+    """Whether *event* says of *latest*, an event of the model, no more than that it came."""
     try:
-        task: object = asyncio.current_task()
+        return isinstance(latest, cls.repeats) and bool(cls.repeating(latest, event.info) == event)
+    except Exception:  # noqa: BLE001  # other people's classes, and what they compare
+        return False
+
+
+class _Place:
+    """Somewhere; it is told from others by its identity."""
+
+
+class _Here(threading.local):
+    """Has an object for each thread, which is gone when the thread is."""
+
+    def __init__(self) -> None:
+        self.place = _Place()
+
+
+_here: Final = _Here()
+
+
+def _task() -> object:
+    """
+    Return what stands for the task that this is called in, or the thread if it has no loop.
+
+    Not its id, which may be that of a later one. It is 0 for a plain callback.
+    """
+    place: object
+    try:
+        place = asyncio.current_task()
     except RuntimeError:  # no asyncio in this thread
         trio = sys.modules.get("trio")
         if trio is None or not trio.lowlevel.in_trio_task():
-            return threading.get_ident()
-        task = trio.lowlevel.current_task()
-    return 0 if task is None else id(task)
+            place = _here.place
+        else:
+            place = trio.lowlevel.current_task()
+    return 0 if place is None else weakref.ref(place)

@@ -204,6 +204,20 @@ def test_seeking_reads_little(path, monkeypatch):
     assert next(iter(journal)).seq == 1234
 
 
+def test_time_between_two_segments_is_found_in_the_second(path):
+    """
+    After the last record of a segment and before the first of the next, nothing is missing.
+    """
+    journal = open_journal(write(path, frames(9, size=100), segment_bytes=400))
+    (last, *_) = [r.seq for r in open_journal(journal.paths[1]).read(FrameRecord)]
+
+    got = journal.seek(time=last - 1.5).read(FrameRecord)
+
+    assert seqs(got) == list(range(last - 1, 10))
+    assert seqs(journal.seek(time=last - 0.5).read(FrameRecord)) == list(range(last, 10))
+    assert seqs(journal.seek(time=last - 0.5).follow(FrameRecord)) == list(range(last, 10))
+
+
 def test_time_may_be_a_time_of_day(path):
     """
     A datetime means the clock at the beginning of the journal; it must have a time zone.
@@ -533,6 +547,41 @@ def test_segment_of_another_journal_is_skipped_loudly(path, foreign):
     assert seqs(journal) == [0, 1, 2, 3, 4]
     assert (journal.paths, journal.is_closed, journal.last.seq) == ([path], True, 4)
     assert [damage.path for damage in found] == [str(stale)]
+
+
+def newer(data):
+    """Return the bytes of a journal as one of a newer version."""
+    head = data[:8] + b"\x02" + data[9:20]
+    return head + zlib.crc32(head).to_bytes(4, "little") + data[24:]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda _: b"notes\n", "doesn't begin like a journal"),
+        (lambda _: bytes(500), "doesn't begin like a journal"),
+        (newer, "has version 2 of the journal format"),
+    ],
+    ids=["text", "zeros", "newer"],
+)
+def test_later_file_that_is_no_segment_is_skipped_loudly(path, change, reason):
+    """
+    A file with the name of a segment that can't be one is damage: with *on_damage* the rest is
+    read. By its own name, it is what it is.
+    """
+    write(path, frames(3))
+    stale = path.with_name("call.00002.journal")
+    stale.write_bytes(change(path.read_bytes()))
+
+    with pytest.raises(JournalDamaged, match=reason) as caught:
+        open_journal(path)
+    journal = open_journal(path, on_damage=lambda _: None)
+
+    assert (caught.value.path, caught.value.journal_id) == (str(stale), None)
+    assert seqs(journal) == [0, 1, 2, 3, 4]
+    assert [damage.path for damage in journal.damages] == [str(stale)]
+    with pytest.raises((NotAJournal, JournalTooNew)):
+        open_journal(stale)
 
 
 def test_journal_of_which_only_later_segments_are_left_knows_its_own(path, foreign):

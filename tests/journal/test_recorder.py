@@ -15,12 +15,14 @@ import pytest
 from eventbus import EventBus, Mailbox, Overflow
 from eventbus.events import (
     EVENT_TYPES,
+    RealtimeModelAudioDoneEvent,
     RealtimeModelAudioEvent,
     RealtimeModelAudioInterruptedEvent,
     RealtimeModelConnectionStatusEvent,
     RealtimeModelExceptionEvent,
     RealtimeModelOtherEvent,
     RealtimeModelRawServerEvent,
+    RealtimeModelToolCallEvent,
     RealtimeModelTranscriptDeltaEvent,
     RealtimeModelTurnStartedEvent,
 )
@@ -38,6 +40,11 @@ from eventbus.journal import (
     open_journal,
 )
 from eventbus.journal import writer as writer_module
+from eventbus.realtime.events import (
+    RealtimeAudioEnd,
+    RealtimeAudioInterrupted,
+    RealtimeRawModelEvent,
+)
 from eventbus.wire.frames import Frame
 from eventbus.wire.openai_realtime import OpenAIRealtimeDecoder
 
@@ -280,6 +287,128 @@ def test_crash_is_recorded_with_the_event_that_it_becomes(path, bus):
     assert "raise error" in crash.error.traceback_text
     assert event.cause == crash.seq
     assert report.cause == event.seq
+
+
+def test_crashes_of_a_method_of_two_objects_are_told_apart(path, bus):
+    """
+    Each report of a failure names its own call, though both handlers have one name.
+    """
+
+    class Agent:
+        def hear(self, event):
+            raise ValueError(str(id(self)))
+
+    agents = Agent(), Agent()
+    bus.subscribe(agents[0].hear, Ping)
+    bus.subscribe(agents[1].hear, Ping, weak=True)
+    recorder = record(path, bus)
+    bus.publish(Ping())
+    stop(recorder)
+
+    assert shown(path) == [
+        "1 Ping <- 0",
+        "2 hear crashed #2 <- 1",
+        "3 hear crashed #3 <- 1",
+        "4 exception <- 2",
+        "5 exception <- 3",
+    ]
+
+
+def test_repeat_names_its_event_whatever_handlers_did_in_between(path, bus):
+    """
+    What a handler publishes, or the report of its crash, isn't what a session repeats next.
+    """
+
+    def answer(event):
+        bus.publish(DELTA, sender="s")
+        raise ValueError("boom")
+
+    bus.subscribe(answer, RealtimeModelAudioDoneEvent)
+    recorder = record(path, bus)
+    done = RealtimeModelAudioDoneEvent("i-1", 0)
+    bus.publish(done, sender="s")
+    bus.publish(RealtimeRawModelEvent.repeating(done), sender="s")
+    bus.publish(RealtimeAudioEnd.repeating(done), sender="s")
+    stop(recorder)
+
+    (first, *_) = read(path, EventRecord)
+    assert [(r.type_name, r.cause) for r in read(path, EventRecord) if r.is_repeat] == [
+        ("session.raw_model_event", first.seq),
+        ("session.audio_end", first.seq),
+    ]
+
+
+def test_repeat_in_a_handlers_call_names_the_event_that_came_in_that_call(path, bus):
+    """
+    A model may emit while a handler sends something: that event is repeated, and no earlier one.
+    """
+
+    def interrupt(event):
+        cut = RealtimeModelAudioInterruptedEvent("i-1", 0)
+        bus.publish(cut, sender="s")
+        bus.publish(RealtimeAudioInterrupted.repeating(cut), sender="s")
+
+    bus.subscribe(interrupt, Ping)
+    recorder = record(path, bus)
+    bus.publish(RealtimeModelAudioInterruptedEvent("i-0", 0), sender="s")
+    bus.publish(Ping())
+    stop(recorder)
+
+    assert shown(path)[-2:] == ["4 audio_interrupted <- 3", "5 session.audio_interrupted <- 4"]
+
+
+def test_what_says_something_else_than_the_latest_event_is_no_repeat(path, bus):
+    """
+    A session's event about another item than the model's latest is recorded whole.
+    """
+    recorder = record(path, bus)
+    other = RealtimeAudioEnd.repeating(RealtimeModelAudioDoneEvent("i-0", 0))
+    bus.publish(RealtimeModelAudioDoneEvent("i-1", 0))
+    bus.publish(other)
+    stop(recorder)
+
+    (_, end) = read(path, EventRecord)
+    assert not end.is_repeat
+    assert end.event == other
+
+
+@pytest.mark.parametrize("run", ["tasks", "threads"])
+def test_event_of_a_later_task_isnt_taken_for_what_a_frame_means(path, bus, run):
+    """
+    A task or a thread may get the place in memory, and so the id, of one that is over.
+    """
+
+    def publish(event):
+        async def main():
+            bus.publish(event)
+
+        if run == "tasks":
+            asyncio.run(main())
+            return
+        thread = threading.Thread(target=bus.publish, args=(event,))
+        thread.start()
+        thread.join()
+
+    recorder = record(path, bus)
+    for _ in range(20):
+        publish(RAW)
+        publish(DELTA)
+    stop(recorder)
+
+    assert {each.cause for each in read(path, EventRecord)} == {0}
+
+
+def test_secret_in_the_arguments_of_a_tool_isnt_written(path, bus):
+    """
+    An event of which nothing else is left out is looked into for secrets all the same.
+    """
+    recorder = record(path, bus)
+    bus.publish(RealtimeModelToolCallEvent("login", "c-1", '{"api_key": "0123456789"}'))
+    stop(recorder)
+
+    assert b"0123456789" not in path.read_bytes()
+    (call,) = read(path, EventRecord)
+    assert call.event.arguments == '{"api_key":""}'
 
 
 def test_event_is_seen_before_middleware(path):

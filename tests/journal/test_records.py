@@ -192,6 +192,15 @@ def test_event_that_was_only_named_says_why():
         _ = record.event
 
 
+def test_event_whose_document_is_none_is_unknown():
+    """
+    What no writer of this version writes isn't taken for an event.
+    """
+    payload = msgspec.msgpack.encode([EventRecord.kind, 3, 0, 0, None, 0, "Ping", "ping", "text"])
+
+    assert isinstance(decode_record(payload), UnknownRecord)
+
+
 def test_status_is_an_event():
     """
     A change of the connection is the event that it was published as.

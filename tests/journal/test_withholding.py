@@ -14,6 +14,7 @@ from eventbus.events import (
     RealtimeModelAudioEvent,
     RealtimeModelExceptionEvent,
     RealtimeModelSessionUpdatedEvent,
+    RealtimeModelToolCallDeltaEvent,
     RealtimeModelToolCallEvent,
     RealtimeModelTranscriptDeltaEvent,
 )
@@ -99,6 +100,23 @@ def test_keys_in_errors_are_cut_out():
     for text in (str(error), error.traceback_text, str(frames), str(crash.exception)):
         assert "mnop" not in text
         assert "abc.def" not in text
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["wss://x/ws?key={}&v=1", "https://x/?a=1&api_key={}", "https://x/?access_token={}#top"],
+)
+def test_keys_in_urls_are_cut_out(url):
+    """
+    What a URL has for a key isn't written: neither in an error, nor in a field that has the URL.
+    """
+    url = url.format("0123-secret")
+    error = Withholding().of_error(RemoteException("E", f"{url!r} can't be reached"))
+
+    assert error.message == f"{url!r} can't be reached".replace("0123-secret", "...")
+    assert frame(Withholding(), {"server_url": url}) == {
+        "server_url": url.replace("0123-secret", "...")
+    }
 
 
 def test_text_that_may_have_secrets_is_withheld():
@@ -256,6 +274,91 @@ def test_function_redacts():
     assert both.redacted[0].endswith("digits")
 
 
+@pytest.mark.parametrize("name", ["arguments", "output"])
+def test_what_tools_are_given_and_give_is_looked_into(name):
+    """
+    A field is redacted in the JSON of a tool call as anywhere else; other JSON stays as it came.
+    """
+    withholding = Withholding(redact=["phone", f"{name}.city"])
+    text = '{"phone": "555", "city": "Ulm", "to": [{"phone": "556", "name": "Ada"}]}'
+    other = '{ "name":  "Ada" }'
+
+    got = frame(withholding, {"item": {name: text}, "other": {name: other}})
+
+    assert json.loads(got["item"][name]) == {
+        "phone": "",
+        "city": "",
+        "to": [{"phone": "", "name": "Ada"}],
+    }
+    assert got["other"][name] == other
+
+
+def test_secrets_in_tool_arguments_are_never_written():
+    """
+    By default, too, a secret goes from what a tool is called with, in a frame and in its event.
+    """
+    text = json.dumps({"api_key": SECRET})
+    call = RealtimeModelToolCallEvent("login", "c-1", text)
+
+    assert frame(Withholding(), {"arguments": text}) == {"arguments": '{"api_key":""}'}
+    assert event(Withholding(), call).arguments == '{"api_key":""}'
+
+
+def test_pieces_of_tool_arguments_are_withheld_as_soon_as_a_field_is_redacted():
+    """
+    No name can be found in a piece, nor in arguments that are no JSON; plain output stays.
+    """
+    withholding = Withholding(redact=["phone"])
+    plain = {"type": "response.function_call_arguments.delta", "delta": '": "555'}
+    piece = RealtimeModelToolCallDeltaEvent("c-1", "i-1", '": "555', "r-1")
+
+    assert frame(withholding, plain)["delta"] == ""
+    assert event(withholding, piece).delta == ""
+    assert frame(withholding, {"arguments": '{"phone": "55', "output": "sunny"}) == {
+        "arguments": "",
+        "output": "sunny",
+    }
+    assert frame(Withholding(audio=False), plain) == plain
+
+
+@pytest.mark.parametrize(
+    "returned",
+    [None, "text", [1], {}, {"a": object()}, object()],
+    ids=["nothing", "text", "list", "empty", "no data", "object"],
+)
+def test_function_that_returns_no_mapping_has_failed(returned):
+    """
+    A function that has forgotten to return something hasn't redacted: nothing is written, and the
+    record doesn't look like that of an event which only repeats another one.
+    """
+    withholding = Withholding(redact=lambda _: returned)
+    typed = withholding.apply(EventRecord(document={"type": "other", "data": 1}))
+    raw = withholding.apply(FrameRecord(data=b'{"text": "Bob"}'))
+
+    assert (typed.document, typed.is_repeat) == (None, False)
+    assert "failed" in typed.problem
+    assert raw.data == b"{}" if returned == {} else "failed" in raw.problem
+
+
+def test_failures_of_handlers_are_redacted_like_the_events_that_they_become():
+    """
+    Functions and names see what a handler has raised; if that fails, only its class is told.
+    """
+
+    def digits(data):
+        return json.loads(json.dumps(data).replace("555", "###"))
+
+    error = RemoteException("shop.Lost", "555 hung up", "Traceback 555")
+    failed = Withholding(redact=lambda _: None).of_error(error)
+
+    assert Withholding(redact=digits).of_error(error) == RemoteException(
+        "shop.Lost", "### hung up", "Traceback ###"
+    )
+    assert Withholding(redact=["exception.message"]).of_error(error).message == ""
+    assert failed.type_name == "shop.Lost"
+    assert "555" not in str(failed) + failed.traceback_text
+
+
 def test_function_that_fails_lets_nothing_pass():
     """
     What could not be redacted is withheld as a whole, and the record says so.
@@ -336,9 +439,14 @@ def test_what_users_fill_in_is_content_whatever_it_is_called():
         "metadata": {"name": "Ada", "user_id": "Ada"},
         "prompt": {"id": "p-1", "variables": {"name": {"type": "input_text", "text": "Ada"}}},
         "context": "while Ada spoke",
+        "toolCall": {"functionCalls": [{"name": "greet", "args": {"name": "Ada"}}]},
+        "toolResponse": {"functionResponses": [{"response": {"status": "Ada"}}]},
+        "arguments": {"reason": "Ada"},
+        "output": {"name": "Ada"},
     }
 
     got = Withholding(content=False).of_plain(plain)
 
     assert "Ada" not in str(got)
     assert got["prompt"]["id"] == "p-1"
+    assert got["toolCall"]["functionCalls"][0]["name"] == "greet"
