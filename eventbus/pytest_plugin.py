@@ -85,9 +85,13 @@ def pytest_runtest_makereport(
     report = yield
     tail = item.stash.get(_TAIL, None)
     if tail is not None and report.failed:
-        with_content = bool(item.config.getoption("--eventbus-content"))
+        with_content = _is_content_shown(item.config)
         report.sections.append(tail.section(with_content=with_content))
     return report
+
+
+def _is_content_shown(config: pytest.Config) -> bool:
+    return bool(config.getoption("--eventbus-content"))
 
 
 class _Tail:
@@ -130,18 +134,15 @@ class _Tail:
 
     def _lines(self, *, with_content: bool) -> Iterator[str]:
         from .handlers import handler_name
-        from .middleware import HandlerCall, summarize
+        from .middleware import HandlerCall
+        from .testing import outline
 
         for number, what, sender in self._last:
             if isinstance(what, HandlerCall):
                 error = repr(what.error) if with_content else type(what.error).__qualname__
                 yield _shortened(f"       {handler_name(what.handler)} has raised {error}")
                 continue
-            if with_content:
-                text = repr(what)
-            else:
-                fields = ", ".join(f"{name}={value}" for name, value in summarize(what).items())
-                text = f"{type(what).__qualname__}({fields})"
+            text = repr(what) if with_content else outline(what)
             origin = "" if sender is None else f"  from {sender}"
             yield f"{_shortened(f'{number:>5}  {text}')}{origin}"
 
@@ -174,13 +175,20 @@ def eventbus_bus(request: pytest.FixtureRequest) -> EventBus:
 
 
 @pytest.fixture
-def eventbus_events(eventbus_bus: EventBus) -> Iterator[Capture[Any]]:
+def eventbus_events(
+    request: pytest.FixtureRequest, eventbus_bus: EventBus
+) -> Iterator[Capture[Any]]:
     """
     The events that are published on `eventbus_bus`, as `eventbus.testing.capture` has them.
-    """
-    from .testing import capture
 
-    with capture(eventbus_bus) as captured:
+    What its assertions say of an event has no content, unless ``--eventbus-content`` is given.
+    """
+    from blinker import ANY
+
+    from .testing import Capture
+
+    with_content = _is_content_shown(request.config)
+    with Capture[Any](eventbus_bus, (object,), ANY, with_content=with_content) as captured:
         yield captured
 
 

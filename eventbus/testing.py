@@ -46,6 +46,7 @@ from blinker import ANY
 
 from .exceptions import EventBusError
 from .handlers import event_classes, handler_name
+from .middleware import summarize
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -105,12 +106,24 @@ class Capture(Generic[E]):
     """
     The events that were published while it was entered; `capture` makes it.
 
+    Args:
+        bus, classes, sender: As for `capture`.
+        with_content: Whether messages quote what was said.
+
     Attributes:
         events: The events, in the order of publication.
     """
 
-    def __init__(self, bus: EventBus, classes: tuple[type[Any], ...], sender: Any) -> None:
+    def __init__(
+        self,
+        bus: EventBus,
+        classes: tuple[type[Any], ...],
+        sender: Any,
+        *,
+        with_content: bool = True,
+    ) -> None:
         self.events: list[E] = []
+        self._with_content = with_content
         self._bus = bus
         self._classes = classes
         self._sender = sender
@@ -154,11 +167,11 @@ class Capture(Generic[E]):
         of_class = [event for event in self.events if isinstance(event, event_type)]
         _check_fields(event_type, fields, of_class)
         for event in of_class:
-            if not _differences(event, fields):
+            if _has(event, fields):
                 return event
         msg = f"{_call(event_type, fields)} was not published"
         if of_class:
-            others = list(dict.fromkeys(_differences(event, fields) for event in of_class))
+            others = list(dict.fromkeys(self._differences(event, fields) for event in of_class))
             msg += f"; {len(of_class)} with other fields were, the last ones with\n"
             msg += _listing(others[-_SHOWN_EVENTS:])
         raise AssertionError(self._with_events(msg))
@@ -178,10 +191,10 @@ class Capture(Generic[E]):
         __tracebackhide__ = True
         of_class = [event for event in self.events if isinstance(event, event_type)]
         _check_fields(event_type, fields, of_class)
-        found = [event for event in of_class if not _differences(event, fields)]
+        found = [event for event in of_class if _has(event, fields)]
         if found:
             msg = f"{_call(event_type, fields)} was published {len(found)} times, first as:\n"
-            raise AssertionError(msg + _listing([_shorten(repr(found[0]))]))
+            raise AssertionError(msg + _listing([self._told(found[0])]))
 
     def assert_order(self, *expected: type[Any] | Callable[[Any], object]) -> list[E]:
         """
@@ -201,7 +214,7 @@ class Capture(Generic[E]):
             if event is None:
                 msg = f"{_name(wanted)}, number {number} of {len(expected)}, was not published"
                 if found:
-                    msg += f" after {_shorten(repr(found[-1]))}"
+                    msg += f" after {self._told(found[-1])}"
                 if any(_matches(event, wanted) for event in self.events):
                     msg += ", only before"
                 raise AssertionError(self._with_events(msg))
@@ -264,7 +277,21 @@ class Capture(Generic[E]):
             return f"{msg}\nNothing was captured."
         last = self.events[-_SHOWN_EVENTS:]
         which = f"The last {len(last)} of {count}" if len(last) < count else f"All {count}"
-        return f"{msg}\n{which} captured events:\n{_listing(_shorten(repr(e)) for e in last)}"
+        return f"{msg}\n{which} captured events:\n{_listing(map(self._told, last))}"
+
+    def _told(self, event: object) -> str:
+        return _shorten(repr(event) if self._with_content else outline(event))
+
+    def _differences(self, event: object, fields: dict[str, object]) -> str:
+        """Return which of *fields* are different in *event*, and how."""
+        different = []
+        for name, expected in fields.items():
+            if not hasattr(event, name):
+                different.append(f"no {name}")
+            elif (value := getattr(event, name)) != expected:
+                text = repr(value) if self._with_content else summarize(event).get(name, "withheld")
+                different.append(f"{name}={_shorten(str(text))}")
+        return ", ".join(different)
 
 
 @overload
@@ -325,15 +352,17 @@ def _check_fields(event_type: type[Any], fields: dict[str, object], events: list
             raise TypeError(msg)
 
 
-def _differences(event: object, fields: dict[str, object]) -> str:
-    """Return which of *fields* are different in *event*, and how; nothing if they are equal."""
-    different = []
-    for name, expected in fields.items():
-        if not hasattr(event, name):
-            different.append(f"no {name}")
-        elif (value := getattr(event, name)) != expected:
-            different.append(f"{name}={_shorten(repr(value))}")
-    return ", ".join(different)
+def outline(event: object) -> str:
+    """Return a line that tells of *event* what can be told without its content."""
+    fields = ", ".join(f"{name}={value}" for name, value in summarize(event).items())
+    return f"{type(event).__qualname__}({fields})"
+
+
+def _has(event: object, fields: dict[str, object]) -> bool:
+    return not any(
+        not hasattr(event, name) or getattr(event, name) != expected
+        for name, expected in fields.items()
+    )
 
 
 def _matches(event: object, wanted: type[Any] | Callable[[Any], object]) -> bool:

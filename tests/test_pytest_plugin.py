@@ -241,6 +241,48 @@ def test_what_was_said_is_shown_if_it_is_asked_for(pytester, run):
     result.stdout.fnmatch_lines(["   30  RealtimeModelTranscriptDeltaEvent(*4711*"])
 
 
+ASSERTIONS = """
+@pytest.fixture
+def events(eventbus_bus, eventbus_events):
+    eventbus_bus.publish(RealtimeModelTranscriptDeltaEvent("item_1", f"PIN {47}11", "resp_1"))
+    return eventbus_events
+
+def test_published(events):
+    events.assert_published(RealtimeModelTurnEndedEvent)
+
+def test_published_with_fields(events):
+    events.assert_published(RealtimeModelTranscriptDeltaEvent, delta="", response_id="resp_2")
+
+def test_not_published(events):
+    events.assert_not_published(RealtimeModelTranscriptDeltaEvent)
+
+def test_order(events):
+    events.assert_order(RealtimeModelTranscriptDeltaEvent, RealtimeModelTurnEndedEvent)
+"""
+
+
+def test_assertions_quote_nothing_that_was_said(run):
+    """
+    What an assertion says of events is told as in the report: lengths and ids, and no content.
+    """
+    result = run(ASSERTIONS)
+
+    result.assert_outcomes(failed=4)
+    result.stdout.no_fnmatch_line("*4711*")
+    result.stdout.fnmatch_lines(["E * delta=<8 characters>, response_id=resp_1"])
+
+
+def test_assertions_quote_what_was_said_if_it_is_asked_for(pytester, run):
+    """
+    With --eventbus-content, assertions write events out, as those of capture do.
+    """
+    pytester.makeini("[pytest]\naddopts = --eventbus-content")
+
+    result = run(ASSERTIONS)
+
+    result.stdout.fnmatch_lines(["E * delta='PIN 4711', response_id='resp_1'"])
+
+
 def test_file_that_isnt_there_is_named_with_where_it_was_looked_for(run):
     """
     A recording is looked for beside the test, and in the current directory.

@@ -20,7 +20,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-from .escaping import printable
+from .escaping import printable, printable_json
 
 __all__ = ["Bar", "LiveScreen", "Output", "PlainScreen", "Screen", "console_for"]
 
@@ -79,8 +79,7 @@ class Output:
     def json_line(self, text: str) -> None:
         """Write one line of JSON; always in UTF-8, as JSON is."""
         self._file.flush()
-        # Half a surrogate pair, which UTF-8 can't have, becomes its escape in JSON.
-        self._file.buffer.write(text.encode("utf-8", "backslashreplace") + b"\n")
+        self._file.buffer.write(printable_json(text).encode() + b"\n")
 
     def flush(self) -> None:
         """Hand on what was written: something may take its time now."""

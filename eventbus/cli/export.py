@@ -24,7 +24,7 @@ from .journals import (
     json_option,
     read_filter,
 )
-from .outputs import force_option, prepare_file, tell_written
+from .outputs import force_option, prepare_file, tell_written, written_beside
 
 __all__ = ["command"]
 
@@ -87,10 +87,12 @@ def command(
         prepare_file(target, source.journal.paths, is_forced=is_forced)
     counted = _Counted(source.facts(where))
     try:
-        _write(counted, to, None if is_stdout else target)
+        if is_stdout:
+            _write(counted, to, None)
+        else:
+            with written_beside(target) as part:
+                _write(counted, to, part)
     except ExportError as exc:
-        if target.is_file():
-            target.unlink()
         msg = f"{source.name}: {exc}"
         raise BadInput(msg) from exc
     except OSError as exc:

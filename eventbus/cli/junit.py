@@ -40,12 +40,13 @@ class Verdict:
         if self.value is None:
             return f"{name} has no values in this journal, so that nothing is shown by it"
         relation = "is within" if self.is_kept else "is over"
-        return (
-            f"{name} is {self._told(self.value)}, which {relation} {self._told(self.limit.value)}"
-        )
+        value, limit = self._told(self.value), self._told(self.limit.value)
+        if value == limit and not self.is_kept:  # rounded, 800.4 ms would be over 800 ms
+            value, limit = f"{self.value} ms", f"{self.limit.value} ms"
+        return f"{name} is {value}, which {relation} {limit}"
 
     def _told(self, value: float) -> str:
-        return short_time(value) if self.limit.is_time else f"{value:g}"
+        return short_time(value) if self.limit.is_time else f"{value:.0f}"
 
 
 def judge(totals: Totals, limits: Sequence[Limit]) -> list[Verdict]:

@@ -4,7 +4,9 @@ Files that commands write: never over one that is there, unless that is asked fo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import contextlib
+import os
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -24,6 +26,7 @@ __all__ = [
     "prepare_output",
     "refuse_source",
     "tell_written",
+    "written_beside",
 ]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -68,12 +71,37 @@ def prepare_output(path: Path, sources: Iterable[Path], *, is_forced: bool) -> N
     if path.exists() and not path.is_file():
         msg = f"{path} is no file; a journal needs one. Name another path."
         raise click.BadParameter(printable(msg), param_hint=_HINT)
-    _prepare(there, sources, is_forced=is_forced)
+    _refuse(there, sources, is_forced=is_forced)
+    for old in there:
+        old.unlink()
 
 
 def prepare_file(path: Path, sources: Iterable[Path], *, is_forced: bool) -> None:
-    """Make room for one file, as `prepare_output` does; a device or a pipe has room."""
-    _prepare([path] if path.is_file() else [], sources, is_forced=is_forced)
+    """
+    Refuse what `prepare_output` refuses, for one file; what is there stays until `written_beside`.
+
+    A device or a pipe is never refused.
+    """
+    _refuse([path] if path.is_file() else [], sources, is_forced=is_forced)
+
+
+@contextlib.contextmanager
+def written_beside(path: Path) -> Iterator[Path]:
+    """
+    Give a path to write to, in the same folder; at the end that file takes the place of *path*.
+
+    If it fails or is interrupted, *path* is what it was. A device or a pipe is given as it is.
+    """
+    if path.exists() and not path.is_file():
+        yield path
+        return
+    part = path.with_name(f".eventbus-{os.getpid()}.part")
+    try:
+        yield part
+        part.replace(path)
+    finally:
+        with contextlib.suppress(OSError):  # most likely it has taken its place
+            part.unlink()
 
 
 def refuse_source(path: Path, sources: Iterable[Path], param_hint: str = _HINT) -> None:
@@ -88,15 +116,13 @@ def refuse_source(path: Path, sources: Iterable[Path], param_hint: str = _HINT) 
         raise click.BadParameter(printable(msg), param_hint=param_hint)
 
 
-def _prepare(there: list[Path], sources: Iterable[Path], *, is_forced: bool) -> None:
+def _refuse(there: list[Path], sources: Iterable[Path], *, is_forced: bool) -> None:
     read = tuple(sources)
     for old in there:
         refuse_source(old, read)
     if there and not is_forced:
         msg = f"{there[0]} is there already; name another file, or add --force."
         raise click.BadParameter(printable(msg), param_hint=_HINT)
-    for old in there:
-        old.unlink()
 
 
 def tell_written(path: Path, count: int, *, is_json: bool, **more: object) -> None:

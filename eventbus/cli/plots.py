@@ -30,7 +30,7 @@ _PARTS: Final = (
 )
 _LANES: Final = (("caller", "cyan"), ("model", "green"), ("tool", "magenta"))
 _LABEL: Final = 28
-_MIN_WIDTH: Final = 20
+_MIN_WIDTH: Final = 10
 
 
 def latency_bars(call: CallFigures, width: int, *, has_colours: bool) -> Iterator[Text]:

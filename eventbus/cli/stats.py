@@ -27,7 +27,7 @@ from ..journal.stats import measure
 from ..journal.tabular import plain_json
 from .console import Output
 from .escaping import printable
-from .exits import BadInput, ExitCode, unwritable
+from .exits import ExitCode, unwritable
 from .journals import (
     JournalInput,
     epilog,
@@ -54,7 +54,7 @@ _MAX_CALLS: Final = 10
 _EPILOG: Final = (
     epilog(no="a figure over its limit")
     + "\n\b\nFigures to limit:\n"
-    + "".join(f"    {name}.p50 .p95 .max\n" for name in FIGURES)
+    + "".join(f"    {name}.p50 .p95 .max .count\n" for name in FIGURES)
     + f"    {', '.join(COUNTS)}\n"
 )
 
@@ -65,8 +65,7 @@ def _read_limits(
     try:
         return [parse_limit(text) for text in texts]
     except ValueError as exc:
-        msg = f"--fail-over {exc}"
-        raise BadInput(msg) from exc
+        raise click.BadParameter(printable(str(exc))) from exc
 
 
 @click.command("stats", epilog=_EPILOG, short_help="Measure a journal: latency, and its parts.")

@@ -4,6 +4,7 @@ A call as captions, in the format of SubRip.
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterable, Iterator
 from typing import IO, Final
@@ -18,6 +19,7 @@ _NS_PER_MS: Final = 1_000_000
 
 _LINE_WIDTH: Final = 42  # what is held to be readable: two lines of 42 characters
 _LINES: Final = 2
+_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # no words, and a terminal obeys them
 
 
 def write_srt(facts: Iterable[Facts], file: IO[str]) -> None:
@@ -68,7 +70,7 @@ def _cut(text: str, share: float) -> str:
 
 def _captions(start_ns: int, end_ns: int, text: str) -> Iterator[tuple[int, int, str]]:
     """Yield captions of two lines at most, each with its share of the time."""
-    lines = textwrap.wrap(" ".join(text.split()), _LINE_WIDTH) or [""]
+    lines = textwrap.wrap(_CONTROLS.sub("", " ".join(text.split())), _LINE_WIDTH) or [""]
     parts = ["\n".join(lines[i : i + _LINES]) for i in range(0, len(lines), _LINES)]
     # A caption that is over at once can't be read; and the next speaker's may overlap it.
     duration_ns = max(end_ns - start_ns, len(parts) * _NS_PER_S)

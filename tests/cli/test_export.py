@@ -79,6 +79,19 @@ def test_what_cannot_be_exported_is_one_line(tmp_path):
     assert not (tmp_path / "mute.wav").exists()
 
 
+def test_what_cannot_be_exported_overwrites_nothing(tmp_path):
+    """
+    With --force, a file stays as it is if there is nothing to put in its place.
+    """
+    journal = write_journal(tmp_path / "call.journal", Story())
+    old = tmp_path / "old.wav"
+    old.write_bytes(b"mine")
+
+    assert run(str(journal), "--to", "wav", "-o", str(old), "--force").exit_code == 3
+    assert old.read_bytes() == b"mine"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["call.journal", "old.wav"]
+
+
 def test_filter_picks_a_call(tmp_path):
     """
     Of several calls, the filter picks the one to hear.

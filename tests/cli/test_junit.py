@@ -28,6 +28,26 @@ def test_limit_itself_is_allowed():
     assert (kept.is_kept, over.is_kept) == (True, False)
 
 
+def test_figure_over_its_limit_is_told_as_more():
+    """
+    However close they are, a figure and the limit that it exceeds aren't told as the same time.
+    """
+    (verdict,) = verdicts("turn_latency.p95=899.999ms")
+
+    assert verdict.text == "turn_latency.p95 is 900.0 ms, which is over 899.999 ms"
+
+
+def test_big_number_is_told_in_full():
+    """
+    A count has all of its digits, however many they are.
+    """
+    (verdict,) = judge(
+        Totals({}, {"tokens.total": 1_234_568}), [parse_limit("tokens.total=1234567")]
+    )
+
+    assert verdict.text == "tokens.total is 1234568, which is over 1234567"
+
+
 def test_figure_without_values_keeps_no_limit():
     """
     What was not measured can't be within a limit: a test that shows nothing must not pass.

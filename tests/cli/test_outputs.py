@@ -9,7 +9,7 @@ import os
 import click
 import pytest
 
-from eventbus.cli.outputs import prepare_file, prepare_output
+from eventbus.cli.outputs import prepare_file, prepare_output, written_beside
 
 
 def test_nothing_there_is_no_matter(tmp_path):
@@ -46,16 +46,37 @@ def test_all_files_of_a_journal_make_room(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["call.00002.wav", "other.journal"]
 
 
-def test_one_file_makes_room_alone(tmp_path):
+def test_one_file_is_replaced_alone(tmp_path):
     """
-    What is no journal is one file.
+    What is no journal is one file; it stays until another one can take its place.
     """
     for name in ("call.wav", "call.00002.wav"):
-        (tmp_path / name).touch()
+        (tmp_path / name).write_text("old")
 
     prepare_file(tmp_path / "call.wav", [tmp_path / "call.journal"], is_forced=True)
+    with written_beside(tmp_path / "call.wav") as part:
+        part.write_text("new")
+        assert (tmp_path / "call.wav").read_text() == "old"
 
-    assert [path.name for path in tmp_path.iterdir()] == ["call.00002.wav"]
+    texts = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert texts == {"call.wav": "new", "call.00002.wav": "old"}
+
+
+def test_file_that_was_not_finished_takes_nobody_s_place(tmp_path):
+    """
+    What fails half-way leaves the old file, and nothing of its own.
+    """
+    path = tmp_path / "call.wav"
+    path.write_text("old")
+
+    def fail(part):
+        part.write_text("half")
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError), written_beside(path) as part:
+        fail(part)
+
+    assert [each.read_text() for each in tmp_path.iterdir()] == ["old"]
 
 
 @pytest.mark.parametrize("source", ["call.journal", "call.00002.journal"])

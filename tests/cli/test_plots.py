@@ -42,6 +42,17 @@ def test_colours_take_the_place_of_letters():
     assert set(bars(TURN, has_colours=True)[0][28:].strip()) == {"█"}
 
 
+def test_bars_fit_a_narrow_terminal():
+    """
+    In 40 columns no bar is cut off, so that the longer of two turns has the longer bar.
+    """
+    half = attrs.evolve(TURN, latency_ms=50.0, endpointing_ms=25.0, model_ms=10.0,
+                        first_audio_ms=10.0, dispatch_ms=5.0)  # fmt: skip
+    long, short = bars(TURN, half, width=40)
+
+    assert (len(long), len(short)) == (40, 34)
+
+
 def test_estimates_are_marked():
     """
     A tilde stands before what is an estimate.

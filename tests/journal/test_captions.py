@@ -105,3 +105,12 @@ def test_times_are_in_the_format_of_subrip():
     ((_, times, _),) = captions(story)
 
     assert re.fullmatch(r"\d\d:\d\d:\d\d,\d{3} --> \d\d:\d\d:\d\d,\d{3}", times)
+
+
+def test_control_characters_are_no_words():
+    """
+    What a terminal would obey isn't in a caption.
+    """
+    ((_, _, text),) = captions(spoken("Good\x1b[2J \x9bmorning\x00\x7f"))
+
+    assert text == "Model: Good[2J morning"
