@@ -18,8 +18,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ._core.dispatcher import BusStats
+    from ._core.registry import Registration, Subscription
+    from ._core.waiting import Stream
     from .bus import EventBus, Scope
-    from .dispatch import BusStats
     from .exceptions import (
         AudioFormatError,
         BusClosed,
@@ -55,8 +57,6 @@ if TYPE_CHECKING:
     from .handlers import ANY, Context, on
     from .mailbox import Mailbox, Overflow
     from .middleware import EventObserver, EventsDropped, HandlerCall, LoggingMiddleware, Observer
-    from .registry import Registration, Subscription
-    from .streams import Stream
 
 __all__ = [
     "ANY",
@@ -111,7 +111,7 @@ __all__ = [
 # plugin's sake, and most of them need nothing of it. What isn't named here is an exception.
 _HOMES = {
     "ANY": "handlers",
-    "BusStats": "dispatch",
+    "BusStats": "_core.dispatcher",
     "Context": "handlers",
     "EventBus": "bus",
     "EventObserver": "middleware",
@@ -121,14 +121,14 @@ _HOMES = {
     "Mailbox": "mailbox",
     "Observer": "middleware",
     "Overflow": "mailbox",
-    "Registration": "registry",
+    "Registration": "_core.registry",
     "Scope": "bus",
-    "Stream": "streams",
-    "Subscription": "registry",
+    "Stream": "_core.waiting",
+    "Subscription": "_core.registry",
     "on": "handlers",
 }
 
-_MODULES = {*_HOMES.values(), "events", "exceptions", "items", "plugins", "routing"}
+_MODULES = {"bus", "events", "exceptions", "handlers", "items", "mailbox", "middleware", "plugins"}
 
 
 def __getattr__(name: str) -> Any:

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, Never, NoReturn, TypeVar, overload
 import attrs
 from blinker import ANY
 
-from .dispatch import Dispatcher, raise_together
+from ._core.dispatcher import Dispatcher, raise_together
+from ._core.registry import Registration, Subscription, sender_key
+from ._core.waiting import Stream, expect
 from .events import RealtimeModelExceptionEvent
 from .exceptions import BusNotRunning, EventBusError, HandlerError, OptionError, PluginError
 from .handlers import (
@@ -29,8 +31,6 @@ from .handlers import (
     refuse_unknown,
 )
 from .plugins import find_plugins, load_plugin
-from .registry import Registration, Subscription, sender_key
-from .streams import Stream, expect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -38,11 +38,11 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self, Unpack
 
+    from ._core.waiting import Parked
+    from ._core.workers import Runner
     from .handlers import EventType, Handler, HandlerOf, HandlerOptions, Subscriber
     from .mailbox import Mailbox
     from .middleware import Middleware, Observer
-    from .runner import Runner
-    from .streams import Parked
 
 __all__ = ["EventBus", "Scope"]
 

@@ -23,8 +23,8 @@ from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 
 import attrs
 
-from .construct import constructor
-from .delivery import DropReason, Queued
+from ._core.delivery import DropReason, Queued
+from ._fast_init import constructor
 from .exceptions import HandlerError, is_exit
 from .handlers import Context, handler_name, is_async
 

@@ -54,9 +54,9 @@ if TYPE_CHECKING:
 
     from trio.abc import Clock
 
+    from ._core.registry import Subscription
     from .bus import EventBus
     from .handlers import EventType
-    from .registry import Subscription
 else:
     Clock = object  # trio asks for the three methods only, and is not imported for that
 

@@ -542,7 +542,7 @@ async def test_cancelled_aclose_with_a_stubborn_handler_ends_waiters(bus, monkey
     """
     Waiters are let go even if ``aclose`` is cancelled and a handler ignores its cancellation.
     """
-    monkeypatch.setattr("eventbus.runner.GRACE", 0.01)
+    monkeypatch.setattr("eventbus._core.workers.GRACE", 0.01)
     is_told = anyio.Event()
     stubborn(bus, release)
 

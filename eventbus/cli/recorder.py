@@ -18,8 +18,8 @@ from typing import Any, Final
 
 import attrs
 
+from .._core.dispatcher import BusStats
 from ..bus import EventBus
-from ..dispatch import BusStats
 from ..events import RealtimeModelExceptionEvent, RealtimeModelRawServerEvent
 from ..exceptions import MailboxFull
 from ..handlers import Context, handler_name

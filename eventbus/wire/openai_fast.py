@@ -42,7 +42,7 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 import pybase64
 
-from ..construct import constructor
+from .._fast_init import constructor
 from ..events import (
     RealtimeModelInputTranscriptDeltaEvent,
     RealtimeModelItemUpdatedEvent,

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any, Literal
 
-from ..construct import constructor
+from .._fast_init import constructor
 from ..events import (
     RealtimeError,
     RealtimeModelCachedTokensDetails,

@@ -28,7 +28,7 @@ from typing import Any, Final, TypeAlias
 
 import pybase64
 
-from ..construct import constructor
+from .._fast_init import constructor
 from ..events import (
     RealtimeModelAudioDoneEvent,
     RealtimeModelAudioEvent,

@@ -26,8 +26,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from blinker import ANY, Signal
 
-from .exceptions import DuplicateSubscriptionError
-from .handlers import Handler, Options
+from ..exceptions import DuplicateSubscriptionError
+from ..handlers import Handler, Options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator

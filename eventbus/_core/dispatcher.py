@@ -30,11 +30,8 @@ import anyio.lowlevel
 import attrs
 from blinker import ANY
 
-from .calls import Calls
-from .compiling import DELIVERED, MASK, PUBLISHED, Compiler, Moment, log_exception_event
-from .delivery import Deliveries, DropReason, Item, Tracker, waits_for
-from .events import RealtimeModelExceptionEvent, RealtimeModelRawServerEvent
-from .exceptions import (
+from ..events import RealtimeModelExceptionEvent, RealtimeModelRawServerEvent
+from ..exceptions import (
     BusClosed,
     BusNotRunning,
     EventBusError,
@@ -42,19 +39,22 @@ from .exceptions import (
     MailboxFull,
     is_exit,
 )
-from .handlers import PAYLOAD_TYPES, handler_name
-from .mailbox import MailboxQueue, Overflow
-from .middleware import EventsDropped, chain, check_observer, tell_dropped
+from ..handlers import PAYLOAD_TYPES, handler_name
+from ..mailbox import MailboxQueue, Overflow
+from ..middleware import EventsDropped, chain, check_observer, tell_dropped
+from .calls import Calls
+from .compiler import DELIVERED, MASK, PUBLISHED, Compiler, Moment, log_exception_event
+from .delivery import Deliveries, DropReason, Item, Tracker, waits_for
 from .registry import Registry, Subscription, sender_key
-from .runner import Runner
-from .turns import Published, Turns
+from .turn import Published, Turns
+from .workers import Runner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator
 
-    from .handlers import Handler, Options
-    from .middleware import Middleware, Observer
-    from .streams import Parked
+    from ..handlers import Handler, Options
+    from ..middleware import Middleware, Observer
+    from .waiting import Parked
 
 __all__ = ["BusStats", "Dispatcher", "State"]
 

@@ -23,7 +23,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventbus import BusNotRunning, EventBus, EventTypeError, dispatch, turns
+from eventbus import BusNotRunning, EventBus, EventTypeError
+from eventbus._core import dispatcher as dispatch
+from eventbus._core import turn as turns
 from eventbus.events import (
     RealtimeModelAudioInterruptedEvent,
     RealtimeModelExceptionEvent,

@@ -6,7 +6,7 @@ import attrs
 import pytest
 
 from eventbus import events, items
-from eventbus.construct import constructor
+from eventbus._fast_init import constructor
 
 CLASSES = [
     *events.RealtimeModelEvent.__args__,

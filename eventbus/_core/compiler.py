@@ -13,18 +13,18 @@ import time
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Final
 
-from .calls import Calls
-from .delivery import timeout_error
-from .events import RealtimeModelExceptionEvent, RealtimeModelRawServerEvent
-from .handlers import Context
-from .mailbox import DEFAULT_MAILBOX, MailboxQueue, Overflow
-from .middleware import (
+from ..events import RealtimeModelExceptionEvent, RealtimeModelRawServerEvent
+from ..handlers import Context
+from ..mailbox import DEFAULT_MAILBOX, MailboxQueue, Overflow
+from ..middleware import (
     EventObserver,
     Observer,
     log_failed_observer,
     observe,
     observe_async,
 )
+from .calls import Calls
+from .delivery import timeout_error
 from .routing import find_route
 
 if TYPE_CHECKING:

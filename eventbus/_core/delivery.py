@@ -23,15 +23,15 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 import anyio
 import anyio.lowlevel
 
-from .exceptions import is_exit
-from .mailbox import DEFAULT_MAILBOX, MailboxQueue
+from ..exceptions import is_exit
+from ..mailbox import DEFAULT_MAILBOX, MailboxQueue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator, Hashable, Iterable, Iterator
 
-    from .handlers import Context
+    from ..handlers import Context
     from .registry import Subscription
-    from .runner import Runner
+    from .workers import Runner
 
 __all__ = [
     "Deliveries",

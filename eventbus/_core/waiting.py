@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import anyio
 
-from .exceptions import BusClosed, EventBusError, OptionError
-from .handlers import Handler, Options
-from .mailbox import DEFAULT_MAILBOX, Mailbox, MailboxQueue, Overflow
+from ..exceptions import BusClosed, EventBusError, OptionError
+from ..handlers import Handler, Options
+from ..mailbox import DEFAULT_MAILBOX, Mailbox, MailboxQueue, Overflow
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 import anyio
 import anyio.lowlevel
 
-from .exceptions import BusClosed, is_exit
+from ..exceptions import BusClosed, is_exit
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -20,14 +20,14 @@ from hypothesis.stateful import (
 )
 
 from eventbus import EventBus, EventTypeError
+from eventbus._core.registry import Registry
+from eventbus._core.routing import find_route
 from eventbus.events import (
     RealtimeModelAudioDoneEvent,
     RealtimeModelExceptionEvent,
     RealtimeModelOtherEvent,
     RealtimeModelRawServerEvent,
 )
-from eventbus.registry import Registry
-from eventbus.routing import find_route
 from tests.support import LoudPing, Ping, Pong, crashes, raiser
 
 Other = RealtimeModelOtherEvent
