@@ -11,7 +11,7 @@ from collections import Counter
 from pathlib import Path
 
 from eventbus.events import RealtimeModelEvent
-from eventbus.wire.openai_realtime import OpenAIRealtimeDecoder
+from eventbus.wire.openai import OpenAIRealtimeDecoder
 
 FRAMES = Path(__file__).with_name("recorded_call.jsonl").read_bytes().splitlines()
 

@@ -66,7 +66,7 @@ FOR_TYPES_ONLY = {
 }
 
 # Modules that can't be imported without something that a machine may lack: PortAudio.
-NEEDS_HARDWARE = {"eventbus.cli.devices": "sounddevice"}
+NEEDS_HARDWARE = {"eventbus.audio.devices": "sounddevice"}
 
 CORE_PACKAGES = {"anyio", "attrs", "blinker"}
 

@@ -26,7 +26,7 @@ from typing import Final
 
 import anyio
 
-from ..audio import PCM16
+from ..audio._formats import PCM16
 from ..events import (
     RealtimeModelAudioEvent,
     RealtimeModelAudioInterruptedEvent,
@@ -40,9 +40,9 @@ from ..events import (
 )
 from ..handlers import on
 from ..mailbox import Mailbox
-from ..realtime.config import RealtimeSessionModelSettings
 from ..realtime.events import RealtimeToolEnd, RealtimeToolStart
 from ..realtime.playback import RealtimePlaybackTracker
+from ..realtime.settings import RealtimeSessionModelSettings
 from .console import Screen
 
 __all__ = ["SETTINGS", "PhoneAgent"]

@@ -18,6 +18,8 @@ from typing import Final, TypeAlias
 import anyio
 import attrs
 
+from ..audio._playout import Played, PlayoutQueue
+from ..audio._wav import RATE
 from ..bus import EventBus
 from ..events import (
     RealtimeModelAudioEvent,
@@ -29,8 +31,6 @@ from ..realtime.model import RealtimeModelNowaitListener
 from ..realtime.playback import RealtimePlaybackTracker
 from ..realtime.session import RealtimeSession
 from .activity import Activity
-from .playout import Played, PlayoutQueue
-from .wav import RATE
 
 __all__ = ["PIECE_MS", "CallClock", "Ear", "LiveCall", "Write", "paced", "play_by_clock"]
 

@@ -16,7 +16,7 @@ from ..events import RealtimeModelEvent, RealtimeModelExceptionEvent, RealtimeMo
 from ..exceptions import BusClosed, FrameError, MailboxFull
 from ..journal.frames import BadLine, FrameFile, FrameLine
 from ..journal.pacing import Pacer
-from ..wire.openai_realtime import TABLE, OpenAIRealtimeDecoder
+from ..wire.openai._decoder import TABLE, OpenAIRealtimeDecoder
 from .console import Bar
 from .escaping import printable
 from .recorder import Recorder, Summary

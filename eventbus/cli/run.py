@@ -18,19 +18,21 @@ import anyio
 import attrs
 import click
 
-from ..audio import PCM16
+from ..audio._formats import PCM16
+from ..audio._playout import PlayoutQueue
+from ..audio._wav import WavReader, WavWriter
 from ..bus import EventBus
 from ..codec import dumps
 from ..events import RealtimeModelRawServerEvent
 from ..exceptions import CodecError, RealtimeConnectionError, ScenarioError
 from ..handlers import Context
 from ..journal.recorder import Recorder as JournalRecorder
-from ..realtime.config import RealtimeAudioOutputConfig, RealtimeSessionModelSettings
 from ..realtime.events import REPEATS, RealtimeHistoryUpdated
 from ..realtime.model import RealtimeModelConfig
-from ..realtime.openai import DEFAULT_MODEL, OpenAIRealtimeModel
+from ..realtime.openai._model import DEFAULT_MODEL, OpenAIRealtimeModel
 from ..realtime.playback import RealtimePlaybackTracker
 from ..realtime.session import RealtimeSession
+from ..realtime.settings import RealtimeAudioOutputConfig, RealtimeSessionModelSettings
 from ..realtime.tools import Tool
 from .activity import Activity
 from .apps import load_live_app
@@ -39,12 +41,10 @@ from .console import LiveScreen, Output, PlainScreen
 from .exits import BadInput, ExitCode, NoConnection, exit_code
 from .lazy import load
 from .live import CallClock, Ear, LiveCall
-from .playout import PlayoutQueue
 from .recorder import Recorder, Summary
 from .recording import Recording, read_recording, record_options, recorded
 from .sound import open_input, open_output, open_reader, open_writer
 from .summary import report_crash, write_summary
-from .wav import WavReader, WavWriter
 
 __all__ = ["command"]
 

@@ -11,12 +11,12 @@ from types import ModuleType
 
 import click
 
+from ..audio._wav import WavReader, WavWriter
 from ..exceptions import AudioFormatError
 from .escaping import printable
 from .exits import BadInput, unreadable
 from .lazy import load
 from .live import PIECE_MS, LiveCall, Write
-from .wav import WavReader, WavWriter
 
 __all__ = ["open_input", "open_output", "open_reader", "open_writer"]
 

@@ -24,8 +24,8 @@ from ..codec import to_plain
 from ..events import RealtimeModelEvent, RealtimeModelRawServerEvent
 from ..exceptions import CodecError, ReplayDifference
 from ..wire import Decoder
-from ..wire.frames import shown_type
-from ..wire.openai_realtime import OpenAIRealtimeDecoder
+from ..wire._frames import shown_type
+from ..wire.openai._decoder import OpenAIRealtimeDecoder
 from .documents import DECODED, class_label
 from .records import EndRecord, EventRecord, FrameRecord, HeaderRecord, Record
 from .withholding import Withholding

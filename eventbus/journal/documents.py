@@ -24,8 +24,8 @@ from ..events import (
     RealtimeModelEvent,
 )
 from ..exceptions import CodecError
-from ..wire.frames import Frame
-from ..wire.intake import to_bytes
+from ..wire._frames import Frame
+from ..wire._intake import to_bytes
 from .format import MAX_PAYLOAD_BYTES
 from .records import Form
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from ..events import RealtimeModelConnectionStatusEvent, RealtimeModelRawServerEvent
-from ..wire.frames import shown_type
+from ..wire._frames import shown_type
 from .records import (
     CallRecord,
     DropRecord,

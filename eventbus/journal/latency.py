@@ -29,8 +29,8 @@ from typing import Any, Final, Literal
 
 import attrs
 
-from ..audio import PCM16, AudioFormat
-from .audio import audio_format, duration_ns
+from ..audio._formats import PCM16, AudioFormat
+from ..audio._samples import audio_format, duration_ns
 from .facts import Facts
 from .figures import Interruption, Outcome, Span, Tokens, ToolCall, Turn
 from .hearing import InputClock, Playback, Stretch, part_of

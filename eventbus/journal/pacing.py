@@ -21,7 +21,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..audio import PCM16
+from ..audio._formats import PCM16
+from ..audio._samples import audio_format
 from ..events import (
     RealtimeModelAudioEvent,
     RealtimeModelEvent,
@@ -30,7 +31,6 @@ from ..events import (
     RealtimeModelInputSpeechStoppedEvent,
     RealtimeModelSessionUpdatedEvent,
 )
-from .audio import audio_format
 
 __all__ = ["Pacer", "bytes_per_second"]
 

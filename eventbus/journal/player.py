@@ -33,7 +33,7 @@ from ..bus import EventBus
 from ..events import EVENT_TYPES, RealtimeModelEvent, RealtimeModelExceptionEvent
 from ..exceptions import BusClosed, CodecError, EventBusError, JournalError
 from ..wire import Decoder
-from ..wire.openai_realtime import OpenAIRealtimeDecoder
+from ..wire.openai._decoder import OpenAIRealtimeDecoder
 from .comparing import Comparison, is_decodable, is_report
 from .facts import Facts
 from .format import MAGIC

@@ -30,7 +30,7 @@ from ..events import (
     RealtimeModelRawServerEvent,
 )
 from ..exceptions import CodecError, RemoteException
-from ..wire.frames import frame_of
+from ..wire._frames import frame_of
 
 __all__ = [
     "CallRecord",

@@ -10,9 +10,9 @@ from typing import Final
 
 import attrs
 
-from ..audio import PCM16
+from ..audio._formats import PCM16
+from ..audio._samples import audio_format, duration_ns
 from ..exceptions import ExportError
-from .audio import audio_format, duration_ns
 from .facts import Facts
 from .hearing import Playback, part_of
 from .records import EventRecord, SentRecord

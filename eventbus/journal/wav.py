@@ -10,9 +10,9 @@ from array import array
 from collections.abc import Iterable, Iterator
 from typing import IO, Final
 
-from ..audio import AudioFormat
+from ..audio._formats import AudioFormat
+from ..audio._samples import Samples, resample, samples_of
 from ..exceptions import ExportError
-from .audio import Samples, resample, samples_of
 from .facts import Facts
 from .hearing import Stretch
 from .sound import sound_of

@@ -7,22 +7,14 @@ Live sessions with a realtime model, and a local server to try them against.
            └────────── the bus ──────────┘
 
 What needs no other package can be imported from here. Each of the others is a module
-of its own, with an extra of its own: `eventbus.realtime.openai`, `eventbus.realtime.agents`,
+of its own, with an extra of its own: `eventbus.realtime.openai._model`, `eventbus.realtime.agents`,
 `eventbus.realtime.simulator` and `eventbus.realtime.proxy`.
 """
 
 from __future__ import annotations
 
-from ..audio import AudioFormat
-from .config import RealtimeSessionModelSettings
-from .model import (
-    Attachment,
-    RealtimeModel,
-    RealtimeModelConfig,
-    RealtimeModelListener,
-    RealtimeModelNowaitListener,
-)
-from .model_inputs import (
+from ..audio._formats import AudioFormat
+from .inputs import (
     RealtimeModelSendAudio,
     RealtimeModelSendEvent,
     RealtimeModelSendInterrupt,
@@ -31,10 +23,18 @@ from .model_inputs import (
     RealtimeModelSendToolOutput,
     RealtimeModelSendUserInput,
 )
+from .model import (
+    Attachment,
+    RealtimeModel,
+    RealtimeModelConfig,
+    RealtimeModelListener,
+    RealtimeModelNowaitListener,
+)
 from .playback import RealtimePlaybackTracker
-from .reconnecting import ReconnectPolicy
 from .session import RealtimeSession
+from .settings import RealtimeSessionModelSettings
 from .tools import Tool, ToolContext, tool
+from .transport._reconnecting import ReconnectPolicy
 
 __all__ = [
     "Attachment",

@@ -42,10 +42,10 @@ except ModuleNotFoundError as exc:
 from .. import events as ours
 from .. import items as our_items
 from ..bus import EventBus
-from ..wire.frames import freeze
-from ..wire.openai_parts import error_from
+from ..wire._frames import freeze
+from ..wire.openai._items import error_from
 from . import events as our_events
-from .publishing import SessionPublisher
+from ._publishing import SessionPublisher
 
 __all__ = ["AgentsListener", "published", "pump"]
 

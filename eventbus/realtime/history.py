@@ -75,7 +75,7 @@ from ..items import (
     RealtimeToolCallItem,
     UserMessageItem,
 )
-from .snapshots import HistorySnapshot
+from ._snapshots import HistorySnapshot
 
 __all__ = ["History", "HistoryChange"]
 

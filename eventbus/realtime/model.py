@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 from ..bus import EventBus
 from ..events import RealtimeModelEvent
 from ..exceptions import BusClosed
-from .config import RealtimeSessionModelSettings
-from .model_inputs import (
+from .inputs import (
     RealtimeModelInputImageContent,
     RealtimeModelInputTextContent,
     RealtimeModelRawClientMessage,
@@ -35,6 +34,7 @@ from .model_inputs import (
     RealtimeModelUserInputMessage,
 )
 from .playback import RealtimePlaybackTracker
+from .settings import RealtimeSessionModelSettings
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -18,7 +18,7 @@ import math
 import threading
 from typing import TypedDict
 
-from ..audio import PCM16, AudioFormat, FormatLike
+from ..audio._formats import PCM16, AudioFormat, FormatLike
 
 __all__ = ["RealtimePlaybackState", "RealtimePlaybackTracker"]
 

@@ -43,12 +43,12 @@ from ..events import (
     RealtimeModelExceptionEvent,
 )
 from ..exceptions import RealtimeConnectionError
-from ..wire.frames import Frame
-from ..wire.intake import to_bytes
-from ..wire.openai_realtime import OpenAIRealtimeDecoder
-from ..wire.strict import read_object
-from .discretion import discreet_logger
+from ..wire._frames import Frame
+from ..wire._intake import to_bytes
+from ..wire._strict import read_object
+from ..wire.openai._decoder import OpenAIRealtimeDecoder
 from .events import RealtimeModelRawClientEvent
+from .transport._discretion import discreet_logger
 
 try:
     from websockets.asyncio.client import ClientConnection, connect

@@ -21,7 +21,7 @@ What is published, all of it with the session's sender, in this order for each e
   gets that (`EventBus.has_handlers`);
 * each change of the history: `RealtimeHistoryAdded` always, and `RealtimeHistoryUpdated`, which
   has all of the history, where somebody gets that;
-* what becomes of tool calls, always; see `eventbus.realtime.tool_runs`.
+* what becomes of tool calls, always; see `eventbus.realtime._tool_calls`.
 
 Nothing here waits for a handler, and the model waits for nothing here but sync handlers.
 """
@@ -44,8 +44,9 @@ from ..events import (
     RealtimeModelTurnStartedEvent,
 )
 from ..exceptions import BusNotRunning, EventBusError
-from ..wire.frames import freeze
-from .config import RealtimeSessionModelSettings
+from ..wire._frames import freeze
+from ._publishing import SessionPublisher
+from ._tool_calls import REJECTION, FormatError, ToolRuns, tool_error_text
 from .events import (
     REPEATS,
     RealtimeEventInfo,
@@ -55,16 +56,15 @@ from .events import (
     RealtimeRawModelEvent,
 )
 from .history import History, HistoryChange
-from .model import RealtimeModel, RealtimeModelConfig, RealtimeModelListener
-from .model_inputs import (
+from .inputs import (
     RealtimeModelSendAudio,
     RealtimeModelSendInterrupt,
     RealtimeModelSendSessionUpdate,
     RealtimeModelSendUserInput,
     RealtimeModelUserInput,
 )
-from .publishing import SessionPublisher
-from .tool_runs import REJECTION, FormatError, ToolRuns, tool_error_text
+from .model import RealtimeModel, RealtimeModelConfig, RealtimeModelListener
+from .settings import RealtimeSessionModelSettings
 from .tools import NeedsApproval, Tool, ToolContext
 from .tools import tool as make_tool
 

@@ -36,7 +36,7 @@ from eventbus.events import (
     RealtimeModelItemUpdatedEvent,
     RealtimeModelTranscriptDeltaEvent,
 )
-from eventbus.wire.openai_realtime import OpenAIRealtimeDecoder
+from eventbus.wire.openai import OpenAIRealtimeDecoder
 
 __all__ = ["AGENTS", "LIMIT", "OURS", "OURS_TEXT", "SDK", "TYPED_LIMIT", "decode_and_publish"]
 

@@ -42,7 +42,7 @@ from eventbus.events import RealtimeModelAudioEvent, RealtimeModelTranscriptDelt
 from eventbus.journal import FrameRecord, JournalWriter, Recorder, open_journal
 from eventbus.realtime import RealtimeModelConfig, RealtimeModelSendRawMessage, RealtimeSession
 from eventbus.realtime.openai import OpenAIRealtimeModel
-from eventbus.wire.openai_realtime import OpenAIRealtimeDecoder
+from eventbus.wire.openai import OpenAIRealtimeDecoder
 
 __all__ = [
     "LARGE",

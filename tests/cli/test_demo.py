@@ -95,7 +95,7 @@ def test_missing_extra_is_one_line_with_what_to_install(run, monkeypatch):
     Without a package of its extras, the demo says what to install, and has no traceback.
     """
     monkeypatch.setitem(sys.modules, "openai", None)
-    for name in ("eventbus.cli.demo", "eventbus.realtime.openai"):
+    for name in ("eventbus.cli.demo", "eventbus.realtime.openai._model"):
         monkeypatch.delitem(sys.modules, name, raising=False)
 
     result = run("demo")

@@ -15,8 +15,8 @@ from array import array
 import anyio
 import pytest
 
+from eventbus.audio._wav import RATE
 from eventbus.cli import run as run_module
-from eventbus.cli.wav import RATE
 from eventbus.journal import open_journal
 from eventbus.realtime.simulator import Simulator
 from eventbus.realtime.simulator.speech import silence, speak, spoken_text
@@ -264,7 +264,7 @@ def test_without_a_loudspeaker_a_file_can_be_said_all_the_same(call, write_wav, 
     With --wav and without --out, a missing loudspeaker is told, and the session goes on.
     """
     monkeypatch.setitem(sys.modules, "sounddevice", None)
-    monkeypatch.delitem(sys.modules, "eventbus.cli.devices", raising=False)
+    monkeypatch.delitem(sys.modules, "eventbus.audio.devices", raising=False)
 
     result = call("--sim", "--wav", write_wav("Hello"))
 
@@ -413,10 +413,10 @@ def test_microphone_and_loudspeaker_take_the_places_of_files(call, monkeypatch):
     fake.PortAudioError = type("PortAudioError", (Exception,), {})
     fake.RawInputStream, fake.RawOutputStream = Microphone, Loudspeaker
     monkeypatch.setitem(sys.modules, "sounddevice", fake)
-    monkeypatch.delitem(sys.modules, "eventbus.cli.devices", raising=False)
+    monkeypatch.delitem(sys.modules, "eventbus.audio.devices", raising=False)
 
     result = call("--sim", "--max-seconds", "6")
-    sys.modules.pop("eventbus.cli.devices")
+    sys.modules.pop("eventbus.audio.devices")
 
     assert result.exit_code == 0, result.stderr
     assert "You said: Hello" in result.stdout
@@ -507,7 +507,7 @@ def test_without_a_microphone_is_told(call, monkeypatch):
     Without --wav and without what a microphone needs, one line says what to install.
     """
     monkeypatch.setitem(sys.modules, "sounddevice", None)
-    monkeypatch.delitem(sys.modules, "eventbus.cli.devices", raising=False)
+    monkeypatch.delitem(sys.modules, "eventbus.audio.devices", raising=False)
 
     result = call("--sim")
 

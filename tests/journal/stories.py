@@ -21,7 +21,7 @@ from eventbus.journal import (
     Record,
     SentRecord,
 )
-from eventbus.wire.openai_realtime import OpenAIRealtimeDecoder
+from eventbus.wire.openai import OpenAIRealtimeDecoder
 
 MS = 1_000_000
 BEGINNING = 5_000 * MS

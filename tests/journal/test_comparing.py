@@ -19,7 +19,7 @@ from eventbus.exceptions import ReplayDifference
 from eventbus.journal import EndRecord, EventRecord, HeaderRecord
 from eventbus.journal.comparing import check_decoder, first_difference
 from eventbus.journal.withholding import Withholding
-from eventbus.wire.openai_realtime import OpenAIRealtimeDecoder
+from eventbus.wire.openai import OpenAIRealtimeDecoder
 from tests.journal.stories import Story, spoken_turn
 
 

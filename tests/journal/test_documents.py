@@ -20,7 +20,7 @@ from eventbus.events import (
 )
 from eventbus.journal import documents
 from eventbus.journal.documents import audio_in, bytes_of, class_label, document_of, names_if_flat
-from eventbus.wire.frames import Frame
+from eventbus.wire._frames import Frame
 
 FLAT = sorted(documents._FLAT, key=lambda cls: cls.__name__)  # the classes with the shorter way
 

@@ -36,7 +36,7 @@ from eventbus.journal.filters import parse_filter
 from eventbus.journal.format import MAGIC
 from eventbus.journal.player import Player, ReplayReport, is_journal, replay
 from eventbus.testing import FakeClock, capture
-from eventbus.wire.openai_realtime import OpenAIRealtimeDecoder
+from eventbus.wire.openai import OpenAIRealtimeDecoder
 from tests.journal.stories import Story, spoken_turn
 
 RESPONSE = {"type": "response.created", "response": {"id": "resp_1"}}

@@ -45,8 +45,8 @@ from eventbus.realtime.events import (
     RealtimeAudioInterrupted,
     RealtimeRawModelEvent,
 )
-from eventbus.wire.frames import Frame
-from eventbus.wire.openai_realtime import OpenAIRealtimeDecoder
+from eventbus.wire._frames import Frame
+from eventbus.wire.openai import OpenAIRealtimeDecoder
 
 from ..support import Ping, Pong, raiser
 

@@ -27,7 +27,7 @@ from eventbus.journal import (
     SentRecord,
     Withholding,
 )
-from eventbus.wire.openai_realtime import OpenAIRealtimeDecoder
+from eventbus.wire.openai import OpenAIRealtimeDecoder
 
 SECRET = "sk-abcdefghijklmnop"
 

@@ -17,8 +17,8 @@ from eventbus.events import (
     RealtimeModelTurnStartedEvent,
 )
 from eventbus.exceptions import ModelNotConnected
+from eventbus.realtime.inputs import RealtimeModelSendEvent, RealtimeModelSendToolOutput
 from eventbus.realtime.model import RealtimeModel, RealtimeModelConfig, RealtimeModelListener
-from eventbus.realtime.model_inputs import RealtimeModelSendEvent, RealtimeModelSendToolOutput
 
 
 class ScriptedModel(RealtimeModel):

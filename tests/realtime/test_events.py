@@ -15,6 +15,7 @@ from eventbus.codec import CodecError, RemoteObject, dumps, loads, packs, unpack
 from eventbus.events import EVENT_TYPES, RealtimeModelAudioEvent, RealtimeModelEvent
 from eventbus.items import InputText, UserMessageItem
 from eventbus.realtime import events
+from eventbus.realtime._snapshots import HistorySnapshot
 from eventbus.realtime.events import (
     RealtimeAudio,
     RealtimeAudioEnd,
@@ -28,7 +29,6 @@ from eventbus.realtime.events import (
     RealtimeToolApprovalRequired,
     RealtimeToolEnd,
 )
-from eventbus.realtime.snapshots import HistorySnapshot
 from eventbus.realtime.tools import tool
 
 theirs = pytest.importorskip("agents.realtime.events")

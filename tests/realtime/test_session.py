@@ -51,7 +51,7 @@ from eventbus.realtime.events import (
     RealtimeSessionEvent,
     RealtimeToolStart,
 )
-from eventbus.realtime.model_inputs import (
+from eventbus.realtime.inputs import (
     RealtimeModelSendAudio,
     RealtimeModelSendInterrupt,
     RealtimeModelSendSessionUpdate,

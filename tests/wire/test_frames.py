@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventbus.wire.frames import Frame, ReadOnlyDict, ReadOnlyList, frame_of, freeze
+from eventbus.wire._frames import Frame, ReadOnlyDict, ReadOnlyList, frame_of, freeze
 
 RAW = b'{"type":"ping","list":[1,{"deep":[2]}],"object":{"name":"value"}}'
 

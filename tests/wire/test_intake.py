@@ -7,8 +7,8 @@ from types import MappingProxyType
 
 import pytest
 
-from eventbus.wire.frames import Frame
-from eventbus.wire.intake import as_it_came, to_bytes
+from eventbus.wire._frames import Frame
+from eventbus.wire._intake import as_it_came, to_bytes
 
 RAW = b'{"type":"ping","x":[{"y":1}]}'
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventbus.wire.strict import MAX_DEPTH, peek_type, read_object, salvage
+from eventbus.wire._strict import MAX_DEPTH, peek_type, read_object, salvage
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 # Names and texts that are likely to be the same, and likely to have colons.

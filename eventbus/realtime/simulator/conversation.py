@@ -14,7 +14,7 @@ from typing import Any, Final
 import attrs
 import pybase64
 
-from ...audio import PCM16, AudioFormat
+from ...audio._formats import PCM16, AudioFormat
 from .checks import RequestError
 
 __all__ = ["Conversation", "Item"]

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import pybase64
 
-from ...audio import AudioFormat
+from ...audio._formats import AudioFormat
 from .checks import RequestError
 from .vad import ServerVad, SpeechEvent, VadSettings
 

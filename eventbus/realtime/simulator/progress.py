@@ -20,7 +20,7 @@ from typing import Any, Final
 
 import attrs
 
-from ...audio import PCM16, AudioFormat
+from ...audio._formats import PCM16, AudioFormat
 from .faults import Fault
 from .made_up import made_up
 from .placeholders import fill, fill_all

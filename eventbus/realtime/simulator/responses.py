@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 
 import attrs
 
-from ...audio import AudioFormat
+from ...audio._formats import AudioFormat
 from .agenda import Process
 from .conversation import Item
 from .outputs import CallOutput, Output, SpeechOutput, Stage, TextOutput

@@ -16,7 +16,7 @@ from typing import Any, Final, NotRequired, TypedDict, cast
 
 import attrs
 
-from ...audio import AudioFormat
+from ...audio._formats import AudioFormat
 from .checks import RequestError
 from .vad import VadSettings
 

@@ -39,7 +39,7 @@ from typing import Final
 
 import attrs
 
-from ...audio import PCM16, AudioFormat
+from ...audio._formats import PCM16, AudioFormat
 
 __all__ = ["Speech", "Word", "is_synthetic", "silence", "speak", "spoken_text", "synthesize"]
 

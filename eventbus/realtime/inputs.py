@@ -1,0 +1,160 @@
+"""
+What can be sent to a model; each is a request, and so none of them is an event.
+
+Names and fields are those of the openai-agents SDK (``agents.realtime.model_inputs``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NotRequired, TypeAlias, TypedDict
+
+import attrs
+
+from ..events import RealtimeModelToolCallEvent
+from .settings import RealtimeSessionModelSettings
+
+__all__ = [
+    "RealtimeModelInputImageContent",
+    "RealtimeModelInputTextContent",
+    "RealtimeModelRawClientMessage",
+    "RealtimeModelSendAudio",
+    "RealtimeModelSendEvent",
+    "RealtimeModelSendInterrupt",
+    "RealtimeModelSendRawMessage",
+    "RealtimeModelSendSessionUpdate",
+    "RealtimeModelSendToolOutput",
+    "RealtimeModelSendUserInput",
+    "RealtimeModelUserInput",
+    "RealtimeModelUserInputMessage",
+]
+
+
+class RealtimeModelRawClientMessage(TypedDict):
+    """
+    A message in the service's own words.
+
+    Attributes:
+        other_data: The message's other fields.
+    """
+
+    type: str
+    other_data: NotRequired[Mapping[str, Any]]
+
+
+class RealtimeModelInputTextContent(TypedDict):
+    """Text from the user."""
+
+    type: Literal["input_text"]
+    text: str
+
+
+class RealtimeModelInputImageContent(TypedDict):
+    """
+    A picture from the user.
+
+    Attributes:
+        image_url: A ``data:`` or ``https:`` URL.
+        detail: How closely the model looks: ``auto``, ``low`` or ``high``.
+    """
+
+    type: Literal["input_image"]
+    image_url: str
+    detail: NotRequired[str]
+
+
+class RealtimeModelUserInputMessage(TypedDict):
+    """A message from the user, in several parts."""
+
+    type: Literal["message"]
+    role: Literal["user"]
+    content: Sequence[RealtimeModelInputTextContent | RealtimeModelInputImageContent]
+
+
+RealtimeModelUserInput: TypeAlias = str | RealtimeModelUserInputMessage
+"""What the user has written or shown; a string is a message of that text."""
+
+
+@attrs.frozen
+class RealtimeModelSendRawMessage:
+    """
+    Send *message* as it is.
+
+    A raw ``response.create`` takes its turn like any other.
+    """
+
+    message: RealtimeModelRawClientMessage
+
+
+@attrs.frozen
+class RealtimeModelSendUserInput:
+    """Add *user_input* to the conversation, and ask for a response."""
+
+    user_input: RealtimeModelUserInput = attrs.field(repr=lambda _: "<withheld>")
+
+
+@attrs.frozen
+class RealtimeModelSendAudio:
+    """
+    Append *audio* to what the user says.
+
+    Attributes:
+        audio: In the session's input format, in whole samples.
+        commit: Whether the user's turn ends with it, where the service doesn't find that out.
+    """
+
+    audio: bytes = attrs.field(repr=lambda audio: f"<{len(audio)} bytes>")
+    commit: bool = False
+
+
+@attrs.frozen
+class RealtimeModelSendToolOutput:
+    """
+    Give the model the output of a tool.
+
+    Attributes:
+        tool_call: The call that it is the output of.
+        output: Text; usually JSON.
+        start_response: Whether the model is to go on speaking.
+    """
+
+    tool_call: RealtimeModelToolCallEvent
+    output: str = attrs.field(repr=lambda output: f"<{len(output)} characters>")
+    start_response: bool
+
+
+@attrs.frozen
+class RealtimeModelSendInterrupt:
+    """
+    Stop the model: what is being heard is cut off there, and the response is cancelled.
+
+    Attributes:
+        force_response_cancel:
+            Cancel the response even where the service cancels it by itself when the user speaks.
+        response_id: Only this response. If no audio of it is left to be heard, nothing is cut off.
+        cancel_response_only: Cancel *response_id*, and let what came of it be heard.
+        playback_only: Cut off what is heard of *response_id*, and let the response go on.
+    """
+
+    force_response_cancel: bool = False
+    response_id: str | None = None
+    cancel_response_only: bool = False
+    playback_only: bool = False
+
+
+@attrs.frozen
+class RealtimeModelSendSessionUpdate:
+    """Change the session's settings; what isn't given stays as it is."""
+
+    session_settings: RealtimeSessionModelSettings
+
+
+RealtimeModelSendEvent: TypeAlias = (
+    RealtimeModelSendRawMessage
+    | RealtimeModelSendUserInput
+    | RealtimeModelSendAudio
+    | RealtimeModelSendToolOutput
+    | RealtimeModelSendInterrupt
+    | RealtimeModelSendSessionUpdate
+)
+"""Anything that can be sent to a model."""

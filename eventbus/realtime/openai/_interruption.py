@@ -1,0 +1,247 @@
+"""
+What was received, what of it has been heard, and where an interruption cuts it off.
+
+Rules
+-----
+
+* Parts (an item's content part with audio) play one after another, in the order in which
+  their first audio came.
+* A part is *audible* if it has begun to play, and some of it is unheard or more of it is to
+  come. One that is played out isn't, and neither is one that waits behind another.
+* An interruption cuts off the audible part at what was heard, in whole milliseconds, rounded
+  down, and never at more than was received: the service refuses a truncation past the end.
+  Parts that wait behind it are never named. They were not heard at all, but the service has
+  no word for that; what it is told is where the user stopped listening.
+* What was cut off is over: a player that still reports it changes nothing, and its responses
+  are *fenced*, even if the service has said that they are done.
+* Audio of a fenced response is late, and isn't received any more.
+
+Theory of operation
+-------------------
+
+With a playback tracker, what is heard is what the tracker says. Without one, the audio is taken
+to be heard from its arrival on, as fast as it was spoken: a queue that drains in real time. One
+number describes it, the time when all that has come will be played out. Audio that comes moves
+it on, from now if the queue has run empty; what is unheard at any time is the rest, and belongs
+to the parts that came last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import attrs
+
+from ...audio._formats import PCM16, AudioFormat
+from ...exceptions import AudioFormatError
+from ..playback import RealtimePlaybackTracker
+
+__all__ = ["Hearing", "Interruption", "interrupts_responses", "output_format"]
+
+_MAX_REMEMBERED: Final = 256  # parts and fenced responses, however long the session is
+
+# Loop times are seconds as floats; what is below a microsecond is their rounding.
+_DIGITS_OF_MS: Final = 3
+_SAME_MS: Final = 0.001
+
+
+@attrs.frozen
+class Interruption:
+    """
+    What an interruption has cut off.
+
+    Attributes:
+        response_id: The response that it belongs to.
+        audio_end_ms: What was heard of the part; None if it had not begun, and so isn't to be
+            named to the service.
+    """
+
+    item_id: str
+    content_index: int
+    response_id: str
+    audio_end_ms: int | None
+
+
+@attrs.define(eq=False)
+class _Part:
+    item_id: str
+    content_index: int
+    response_id: str
+    format: AudioFormat
+    received_bytes: int = 0
+    is_complete: bool = False
+
+    @property
+    def received_ms(self) -> float:
+        return self.format.duration_ms(self.received_bytes)
+
+
+class Hearing:
+    """
+    What of the model's audio has been heard; all times are those of one clock, in seconds.
+
+    Args:
+        tracker: Who knows; without one it is estimated.
+    """
+
+    def __init__(self, tracker: RealtimePlaybackTracker | None = None) -> None:
+        self._tracker = tracker
+        self._format = PCM16
+        self._parts: dict[tuple[str, int], _Part] = {}
+        self._played_out_at = 0.0
+        self._fenced: dict[str, None] = {}
+
+    def set_format(self, audio_format: AudioFormat) -> None:
+        """Take what comes from now on to be in *audio_format*."""
+        self._format = audio_format
+        if self._tracker is not None:
+            self._tracker.set_audio_format(audio_format)
+
+    def on_audio(
+        self, response_id: str, item_id: str, content_index: int, byte_count: int, now: float
+    ) -> bool:
+        """Note that audio has come; False if it is late, and nobody should hear it."""
+        if response_id in self._fenced:
+            return False
+        part = self._parts.get((item_id, content_index))
+        if part is None:
+            part = self._begin(_Part(item_id, content_index, response_id, self._format))
+        part.received_bytes += byte_count
+        begins_at = max(now, self._played_out_at)
+        self._played_out_at = begins_at + byte_count / part.format.bytes_per_second
+        return True
+
+    def on_audio_done(self, item_id: str, content_index: int) -> None:
+        """Note that a part is complete."""
+        part = self._parts.get((item_id, content_index))
+        if part is not None:
+            part.is_complete = True
+
+    def on_response_done(self, response_id: str | None) -> None:
+        """Note that the parts of a response are complete; without an id, those of all."""
+        for part in self._parts.values():
+            if response_id is None or part.response_id == response_id:
+                part.is_complete = True
+
+    def fence(self, response_ids: Iterable[str]) -> None:
+        """Receive nothing more of these responses."""
+        for response_id in response_ids:
+            self._fenced[response_id] = None
+        while len(self._fenced) > _MAX_REMEMBERED:
+            del self._fenced[next(iter(self._fenced))]
+
+    def interrupt(self, now: float, response_id: str | None = None) -> Interruption | None:
+        """
+        Cut off what is left to be heard, and return where; None if nothing is.
+
+        The responses that it belongs to are fenced.
+
+        Args:
+            response_id: Cut off only what belongs to this response.
+        """
+        left, heard_ms = self._left(now)
+        cut = [part for part in left if response_id is None or part.response_id == response_id]
+        if not cut:
+            return None
+        first = cut[0]
+        end_ms = None
+        if heard_ms is not None and first is left[0]:
+            end_ms = int(round(heard_ms, _DIGITS_OF_MS))
+            if self._tracker is not None:
+                self._tracker.on_interrupted()
+        self._forget_what_is_before(left[0])
+        self._forget(cut, end_ms or 0, now)
+        self.fence(part.response_id for part in cut)
+        return Interruption(first.item_id, first.content_index, first.response_id, end_ms)
+
+    def reset(self) -> None:
+        """Forget everything: what came belongs to a session that is over."""
+        self._parts.clear()
+        self._fenced.clear()
+        self._played_out_at = 0.0
+        if self._tracker is not None:
+            self._tracker.on_interrupted()
+
+    def _begin(self, part: _Part) -> _Part:
+        if len(self._parts) >= _MAX_REMEMBERED:
+            del self._parts[next(iter(self._parts))]
+        self._parts[part.item_id, part.content_index] = part
+        return part
+
+    def _forget_what_is_before(self, first_left: _Part) -> None:
+        # Once the player has been interrupted, it no longer tells that these were heard.
+        while (part := next(iter(self._parts.values()))) is not first_left:
+            del self._parts[part.item_id, part.content_index]
+
+    def _forget(self, cut: list[_Part], heard_ms: float, now: float) -> None:
+        unheard_ms = sum(part.received_ms for part in cut) - heard_ms
+        for part in cut:
+            del self._parts[part.item_id, part.content_index]
+        if self._parts:
+            self._played_out_at -= unheard_ms / 1000
+        else:
+            self._played_out_at = now
+
+    def _left(self, now: float) -> tuple[list[_Part], float | None]:
+        """Return what is left to be heard, and how much of the first was; None if it waits."""
+        if self._tracker is None:
+            return self._left_by_time(now)
+        state = self._tracker.get_state()
+        parts = list(self._parts.values())
+        playing = self._parts.get(
+            (state["current_item_id"] or "", state["current_item_content_index"] or 0)
+        )
+        if playing is None:
+            return parts, None
+        left = parts[parts.index(playing) :]
+        heard_ms = min(state["elapsed_ms"] or 0.0, playing.received_ms)
+        if playing.is_complete and heard_ms >= playing.received_ms - _SAME_MS:
+            return left[1:], None
+        return left, heard_ms
+
+    def _left_by_time(self, now: float) -> tuple[list[_Part], float | None]:
+        unheard_ms = (self._played_out_at - now) * 1000
+        left: list[_Part] = []
+        heard_ms = None
+        for part in reversed(self._parts.values()):
+            if unheard_ms < _SAME_MS:
+                break
+            left.insert(0, part)
+            heard_ms = max(part.received_ms - unheard_ms, 0.0)
+            unheard_ms -= part.received_ms
+        if not left and self._parts:
+            last = next(reversed(self._parts.values()))
+            if not last.is_complete:  # it is being spoken, and the network is behind
+                return [last], last.received_ms
+        return left, heard_ms
+
+
+def interrupts_responses(session: Mapping[str, Any]) -> bool | None:
+    """
+    Return whether the service says that the user's speech ends responses by itself.
+
+    Only an explicit true counts, as for the decoder and for openai-agents.
+
+    Args:
+        session: A session as the service describes it; None if it says nothing of that.
+    """
+    detection = _audio(session, "input").get("turn_detection", session.get("turn_detection", ...))
+    if detection is ...:
+        return None
+    return isinstance(detection, Mapping) and detection.get("interrupt_response") is True
+
+
+def output_format(session: Mapping[str, Any]) -> AudioFormat | None:
+    """Return the format of the model's audio; None if *session* names none that is known."""
+    named = _audio(session, "output").get("format", session.get("output_audio_format"))
+    try:
+        return AudioFormat.of(named)
+    except AudioFormatError:
+        return None
+
+
+def _audio(session: Mapping[str, Any], direction: str) -> Mapping[str, Any]:
+    audio = session.get("audio")
+    side = audio.get(direction) if isinstance(audio, Mapping) else None
+    return side if isinstance(side, Mapping) else {}

@@ -1,0 +1,205 @@
+"""
+What the model is sent, in the words of the OpenAI Realtime protocol (GA).
+
+Pure: requests and settings in, messages out. Settings can have the names of the beta protocol,
+which openai-agents takes too; each has one place in the GA protocol, and a name of the GA
+protocol in that place goes first. Nothing is added to what was asked for: what isn't set, the
+service decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+import msgspec
+import pybase64
+
+from ...audio._formats import AudioFormat
+from ..inputs import (
+    RealtimeModelSendRawMessage,
+    RealtimeModelSendToolOutput,
+    RealtimeModelUserInput,
+)
+
+__all__ = [
+    "append_frame",
+    "frame_of",
+    "merge_sessions",
+    "outlives_session",
+    "raw_message",
+    "session_of",
+    "session_update",
+    "tool_output_message",
+    "truncate_message",
+    "user_message",
+]
+
+# Setting of the beta protocol -> where it is in a GA session.
+_MOVED: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "modalities": ("output_modalities",),
+        "voice": ("audio", "output", "voice"),
+        "speed": ("audio", "output", "speed"),
+        "input_audio_format": ("audio", "input", "format"),
+        "output_audio_format": ("audio", "output", "format"),
+        "input_audio_transcription": ("audio", "input", "transcription"),
+        "input_audio_noise_reduction": ("audio", "input", "noise_reduction"),
+        "turn_detection": ("audio", "input", "turn_detection"),
+    }
+)
+
+# What is about things of one session, and means nothing in the next.
+_OF_ONE_SESSION: Final = frozenset(
+    {
+        "conversation.item.delete",
+        "conversation.item.retrieve",
+        "conversation.item.truncate",
+        "input_audio_buffer.append",
+        "input_audio_buffer.clear",
+        "input_audio_buffer.commit",
+        "output_audio_buffer.clear",
+        "response.cancel",
+        "session.update",  # the next session begins with all the settings
+    }
+)
+
+
+def session_of(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Return the session that *settings* describe, as ``session.update`` has it.
+
+    Raises:
+        AudioFormatError: A format is none that is known.
+    """
+    # The model is part of the address, and can't be changed by an update.
+    elsewhere = {*_MOVED, "model_name", "audio"}
+    session: dict[str, Any] = {
+        "type": "realtime",
+        **{name: value for name, value in settings.items() if name not in elsewhere},
+    }
+    audio = settings.get("audio") or {}
+    for direction in audio:
+        _put(session, ("audio", direction), dict(audio[direction] or {}))
+    for name, path in _MOVED.items():
+        if name in settings:
+            _put(session, path, settings[name])
+    for direction in session.get("audio", {}).values():
+        if direction.get("format") is not None:
+            direction["format"] = AudioFormat.of(direction["format"]).to_settings()
+        else:
+            direction.pop("format", None)
+    return session
+
+
+def _put(session: dict[str, Any], path: tuple[str, ...], value: object) -> None:
+    """Set what is at *path*, unless something is there already."""
+    for name in path[:-1]:
+        session = session.setdefault(name, {})
+    session.setdefault(path[-1], value)
+
+
+def merge_sessions(before: Mapping[str, Any], update: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the session that *before* is after *update*."""
+    merged = {**before, **update}
+    directions: dict[str, dict[str, Any]] = {}
+    for session in (before, update):  # one of them may be somebody's raw message
+        for direction, settings in _mapping(session.get("audio")).items():
+            directions.setdefault(direction, {}).update(_mapping(settings))
+    if directions:
+        merged["audio"] = directions
+    return merged
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def session_update(session: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the message that changes the session's settings."""
+    return {"type": "session.update", "session": session}
+
+
+def user_message(user_input: RealtimeModelUserInput) -> dict[str, Any]:
+    """Return the message that adds what the user has written or shown to the conversation."""
+    if isinstance(user_input, str):
+        user_input = {
+            "type": "message",
+            "role": "user",
+            "content": [{"type": "input_text", "text": user_input}],
+        }
+    return {"type": "conversation.item.create", "item": user_input}
+
+
+def tool_output_message(event: RealtimeModelSendToolOutput) -> dict[str, Any]:
+    """Return the message that adds a tool's output to the conversation."""
+    return {
+        "type": "conversation.item.create",
+        "item": {
+            "type": "function_call_output",
+            "call_id": event.tool_call.call_id,
+            "output": event.output,
+        },
+    }
+
+
+def truncate_message(item_id: str, content_index: int, audio_end_ms: int) -> dict[str, Any]:
+    """Return the message that forgets what of an item's audio was not heard."""
+    return {
+        "type": "conversation.item.truncate",
+        "item_id": item_id,
+        "content_index": content_index,
+        "audio_end_ms": audio_end_ms,
+    }
+
+
+def raw_message(event: RealtimeModelSendRawMessage) -> dict[str, Any]:
+    """
+    Return the message that was given.
+
+    Raises:
+        ValueError: It has no type.
+    """
+    message_type = event.message.get("type")
+    if not isinstance(message_type, str) or not message_type:
+        msg = "A raw message needs its type, like {'type': 'input_audio_buffer.clear'}."
+        raise ValueError(msg)
+    return {**event.message.get("other_data", {}), "type": message_type}
+
+
+def append_frame(audio: bytes) -> tuple[str, dict[str, Any]]:
+    """Return the message that appends the user's audio, as it is sent and as a mapping."""
+    encoded = pybase64.b64encode_as_string(audio)
+    # Fifty times a second: nothing in base64 needs escaping, so nothing looks for it.
+    frame = f'{{"type":"input_audio_buffer.append","audio":"{encoded}"}}'
+    return frame, {"type": "input_audio_buffer.append", "audio": encoded}
+
+
+def outlives_session(message: Mapping[str, Any]) -> bool:
+    """Whether *message*, which waits unsent, means the same in another session."""
+    if message["type"] == "conversation.item.create":
+        item = message.get("item")
+        # The next session knows nothing of the call.
+        return not (isinstance(item, Mapping) and item.get("type") == "function_call_output")
+    return message["type"] not in _OF_ONE_SESSION
+
+
+def frame_of(message: Mapping[str, Any]) -> str:
+    """
+    Return *message* as it is sent.
+
+    Raises:
+        TypeError: Something in it can't be JSON.
+    """
+    return _encode(message).decode()
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return dict(value)
+    msg = f"A {type(value).__qualname__} can't be sent; give what JSON has: text, numbers, lists."
+    raise TypeError(msg)
+
+
+_encode: Final[Callable[[object], bytes]] = msgspec.json.Encoder(enc_hook=_plain).encode

@@ -1,0 +1,3 @@
+"""
+A connection that lasts: sending, reconnecting, and the listeners of a model; knows no vendor.
+"""

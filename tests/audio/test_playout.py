@@ -1,0 +1,57 @@
+"""
+`eventbus.audio._playout`: what is heard next, and what of which item that was.
+"""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from eventbus.audio._playout import Played, PlayoutQueue
+
+
+def test_pieces_are_heard_in_order_and_silence_after_them():
+    """
+    What is taken goes across pieces, says what it is made of, and ends in silence.
+    """
+    queue = PlayoutQueue()
+    queue.add(Played("a", 0, b"1234"))
+    queue.add(Played("b", 1, b"56"))
+
+    assert queue.take(2) == (b"12", [Played("a", 0, b"12")])
+    assert len(queue) == 4
+    assert queue.take(8) == (b"3456\0\0\0\0", [Played("a", 0, b"34"), Played("b", 1, b"56")])
+    assert queue.take(2) == (b"\0\0", [])
+
+
+def test_nothing_is_heard_after_clear():
+    """
+    What waits is gone at once, the rest of a piece that has begun included.
+    """
+    queue = PlayoutQueue()
+    queue.add(Played("a", 0, b"1234"))
+    queue.take(2)
+
+    queue.clear()
+    queue.add(Played("b", 0, b"56"))
+
+    assert queue.take(2) == (b"56", [Played("b", 0, b"56")])
+    assert len(queue) == 0
+
+
+@given(st.lists(st.binary(max_size=20)), st.lists(st.integers(1, 15)))
+def test_every_byte_is_heard_once(pieces, sizes):
+    """
+    However it comes and is taken, what is heard is what was added, in order, and no more.
+    """
+    queue = PlayoutQueue()
+    for number, data in enumerate(pieces):
+        queue.add(Played(str(number), 0, data))
+
+    taken = [queue.take(size) for size in [*sizes, 400]]
+    whole = b"".join(pieces)
+
+    assert (
+        b"".join(piece.data for _, played in taken for piece in played) == whole[: sum(sizes) + 400]
+    )
+    assert [len(data) for data, _ in taken] == [*sizes, 400]

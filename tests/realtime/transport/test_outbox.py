@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from eventbus.realtime.transport._outbox import Letter, Outbox
+
+
+def audio(number, size=10):
+    """
+    Return a letter that may be dropped.
+    """
+    return Letter("a" * size, {"number": number}, is_audio=True)
+
+
+def control(number, size=10):
+    """
+    Return a letter that is never dropped.
+    """
+    return Letter("c" * size, {"number": number})
+
+
+def numbers(outbox):
+    """
+    Empty the outbox; return what was in it.
+    """
+    return [letter.message["number"] for letter in iter(outbox.take, None)]
+
+
+@pytest.fixture
+def outbox():
+    """
+    An outbox with room for ten of these letters.
+    """
+    return Outbox(100)
+
+
+def test_first_in_is_first_out(outbox):
+    """
+    Audio and the rest keep the order in which they came.
+    """
+    for number in range(10):
+        outbox.put(control(number) if number % 3 else audio(number))
+
+    assert len(outbox) == 10
+    assert numbers(outbox) == list(range(10))
+    assert (len(outbox), outbox.byte_count) == (0, 0)
+
+
+def test_oldest_audio_gives_way(outbox):
+    """
+    Where there is no room the oldest audio is dropped, and what stands between stays.
+    """
+    outbox.put(control(0))
+    for number in range(1, 13):
+        outbox.put(audio(number))
+
+    assert numbers(outbox) == [0, *range(4, 13)]
+
+
+def test_audio_gives_way_to_what_is_never_dropped(outbox):
+    """
+    A message that isn't audio gets its room from the audio.
+    """
+    for number in range(10):
+        outbox.put(audio(number))
+
+    assert outbox.has_room(control(10, size=95))
+    outbox.put(control(10, size=95))
+
+    assert numbers(outbox) == [10]
+
+
+def test_audio_finds_no_room_among_what_is_never_dropped(outbox):
+    """
+    Then it is the newest that is dropped, as it is the only one.
+    """
+    outbox.put(control(0, size=100))
+
+    assert outbox.put(audio(1))
+    assert numbers(outbox) == [0]
+
+
+def test_what_is_never_dropped_has_a_bound_as_well(outbox):
+    """
+    There is room for what doesn't exceed the bound, and for one message of any size.
+    """
+    assert outbox.has_room(control(0, size=1_000))
+    outbox.put(control(0, size=60))
+
+    assert outbox.has_room(control(1, size=40))
+    assert not outbox.has_room(control(1, size=41))
+
+
+def test_burst_of_drops_is_told_once(outbox):
+    """
+    The next burst begins when the outbox has run empty.
+    """
+    told = [outbox.put(audio(number)) for number in range(30)]
+    assert told.count(True) == 1
+    assert told[10]
+
+    numbers(outbox)
+
+    assert [outbox.put(audio(number)) for number in range(30)].count(True) == 1
+
+
+def test_what_is_cleared_is_returned(outbox):
+    """
+    In its order, and there is room for as much again.
+    """
+    outbox.put(audio(0))
+    outbox.put(control(1))
+
+    assert [letter.message["number"] for letter in outbox.clear()] == [0, 1]
+    assert (len(outbox), outbox.byte_count) == (0, 0)
+    assert outbox.take() is None
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(1, 60)) | st.none()))
+def test_order_and_bound_hold_whatever_comes(steps):
+    """
+    What comes out is a part of what went in, in its order, with all that is never dropped.
+    """
+    outbox = Outbox(100)
+    put, taken = [], []
+    for number, step in enumerate(steps):
+        if step is None:
+            letter = outbox.take()
+            taken += [] if letter is None else [letter.message["number"]]
+        else:
+            letter = audio(number, step[1]) if step[0] else control(number, step[1])
+            if letter.is_audio or outbox.has_room(letter):
+                put.append(letter)
+                outbox.put(letter)
+                assert outbox.byte_count <= 100
+    taken += numbers(outbox)
+
+    assert taken == sorted(taken)
+    kept = {letter.message["number"] for letter in put if not letter.is_audio}
+    assert kept <= set(taken) <= {letter.message["number"] for letter in put}
