@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .bus import EventBus
     from .journal.player import ReplayReport
     from .middleware import HandlerCall
-    from .realtime.simulator import Simulator
+    from .simulator import Simulator
     from .testing import Capture, FakeClock
 
 __all__ = [
@@ -242,12 +242,12 @@ def eventbus_simulator(request: pytest.FixtureRequest) -> Callable[..., Simulato
         async with eventbus_simulator("scenario.yaml") as simulator:
             simulator.url
 
-    Its arguments are those of `eventbus.realtime.simulator.Simulator`. Nothing waits, unless the
+    Its arguments are those of `eventbus.simulator.Simulator`. Nothing waits, unless the
     test has `eventbus_clock`: then everything takes its virtual time. asyncio only.
     """
 
     def simulator(scenario: Any = None, **options: Any) -> Simulator:
-        from .realtime.simulator import Simulator
+        from .simulator import Simulator
 
         if isinstance(scenario, (str, Path)) and Path(scenario).suffix:  # no name of a shipped one
             scenario = _found(request, scenario)

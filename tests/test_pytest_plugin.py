@@ -13,7 +13,7 @@ import pytest
 # A run in this process forgets what it was the first to import, and some of it can't be forgotten.
 import eventbus.journal.player
 import eventbus.realtime.openai._model
-import eventbus.realtime.simulator  # noqa: F401
+import eventbus.simulator  # noqa: F401
 
 pytest_plugins = ["pytester"]
 

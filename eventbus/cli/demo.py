@@ -23,9 +23,9 @@ from ..exceptions import RealtimeConnectionError
 from ..handlers import Context
 from ..realtime.openai._model import OpenAIRealtimeModel
 from ..realtime.session import RealtimeSession
-from ..realtime.simulator import Scenario, Simulator
-from ..realtime.simulator.scenario import Call, Pace, Turn, When
-from ..realtime.simulator.speech import silence, speak
+from ..simulator import Scenario, Simulator
+from ..simulator.scenario import Call, Pace, Turn, When
+from ..simulator.speech import silence, speak
 from ..testing import FakeClock
 from . import demo_app
 from .console import LiveScreen, Output, PlainScreen

@@ -11,9 +11,9 @@ from typing import Final
 import click
 
 from ..exceptions import RealtimeConnectionError, ScenarioError
-from ..realtime.simulator import Fault, Simulator
-from ..realtime.simulator.faults import parse_faults
-from ..realtime.simulator.scenario import scenario_names
+from ..simulator import Fault, Simulator
+from ..simulator.faults import parse_faults
+from ..simulator.scenario import scenario_names
 from .addresses import address_json
 from .escaping import printable
 from .exits import BadInput, ExitCode, NoConnection
@@ -21,7 +21,7 @@ from .options import read_speed
 
 __all__ = ["command"]
 
-_SERVER_LOG: Final = "eventbus.realtime.simulator.server"
+_SERVER_LOG: Final = "eventbus.simulator._server.server"
 
 
 class _ConnectionLines(logging.Handler):

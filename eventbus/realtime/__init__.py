@@ -8,7 +8,7 @@ Live sessions with a realtime model, and a local server to try them against.
 
 What needs no other package can be imported from here. Each of the others is a module
 of its own, with an extra of its own: `eventbus.realtime.openai._model`, `eventbus.realtime.agents`,
-`eventbus.realtime.simulator` and `eventbus.realtime.proxy`.
+`eventbus.simulator` and `eventbus.realtime.proxy`.
 """
 
 from __future__ import annotations

@@ -18,8 +18,8 @@ import pytest
 from eventbus.audio._wav import RATE
 from eventbus.cli import run as run_module
 from eventbus.journal import open_journal
-from eventbus.realtime.simulator import Simulator
-from eventbus.realtime.simulator.speech import silence, speak, spoken_text
+from eventbus.simulator import Simulator
+from eventbus.simulator.speech import silence, speak, spoken_text
 from eventbus.testing import FakeClock
 
 KEY = "sk-run-test-0123456789"

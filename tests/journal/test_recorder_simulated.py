@@ -37,9 +37,9 @@ from eventbus.realtime.events import (
 from eventbus.realtime.model import RealtimeModelListener
 from eventbus.realtime.openai import OpenAIRealtimeModel
 from eventbus.realtime.session import RealtimeSession
-from eventbus.realtime.simulator import Scenario, Simulator
-from eventbus.realtime.simulator.scenario import Call, Pace, Turn, When
-from eventbus.realtime.simulator.speech import silence, speak
+from eventbus.simulator import Scenario, Simulator
+from eventbus.simulator.scenario import Call, Pace, Turn, When
+from eventbus.simulator.speech import silence, speak
 from eventbus.testing import FakeClock
 
 from ..realtime.scripted_model import ScriptedModel

@@ -31,8 +31,8 @@ from eventbus.realtime.agents import pump
 from eventbus.realtime.events import RealtimeHistoryUpdated, RealtimeToolEnd
 from eventbus.realtime.openai import OpenAIRealtimeModel
 from eventbus.realtime.session import RealtimeSession
-from eventbus.realtime.simulator import Simulator
-from eventbus.realtime.simulator.speech import silence, speak
+from eventbus.simulator import Simulator
+from eventbus.simulator.speech import silence, speak
 from eventbus.testing import FakeClock, capture
 from tests.support import raiser
 

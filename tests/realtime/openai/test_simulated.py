@@ -41,8 +41,8 @@ from eventbus.realtime.transport._reconnecting import ReconnectPolicy
 from eventbus.testing import FakeClock, capture
 
 pytest.importorskip("yaml")
-simulator = pytest.importorskip("eventbus.realtime.simulator")
-speech = pytest.importorskip("eventbus.realtime.simulator.speech")
+simulator = pytest.importorskip("eventbus.simulator")
+speech = pytest.importorskip("eventbus.simulator.speech")
 
 AT_ONCE = ReconnectPolicy(random=lambda: 0.0)
 STATUS = RealtimeModelConnectionStatusEvent

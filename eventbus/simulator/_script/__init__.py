@@ -1,0 +1,3 @@
+"""
+Scenario files: reading them, and picking the turn that is next.
+"""

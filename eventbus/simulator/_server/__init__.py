@@ -1,0 +1,3 @@
+"""
+The network side of the simulator: sockets, handshakes, and faults on the way.
+"""

@@ -1,0 +1,171 @@
+"""
+What drives a session: a `Service` on one side, a socket and the event loop's clock on the other.
+
+One task does everything: it takes the steps that are due, then waits for the client or for the
+service's next deadline, whichever is first. All waiting is done on the event loop's clock, so
+time can be virtual (`eventbus.testing.FakeClock`).
+
+A stall holds up what goes to the client, and nothing else: the service goes on, and listens. So
+a client that cancels or hangs up meanwhile is heard at once, and sees what came of it later.
+
+With an infinite speed nothing waits: whatever is due next is due now, and the client is looked
+at in between. Silence has no length then, so no idle timeout ever comes, and no session ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from .._service.service import Service
+from .fault_plan import Close, Drop, Send, SendText, Step, Wait
+
+__all__ = ["Driver", "Socket", "Transport"]
+
+
+class Transport(Protocol):
+    """What is under a WebSocket connection, as asyncio has it."""
+
+    def abort(self) -> None:
+        """Cut the connection."""
+
+
+class Socket(Protocol):
+    """What of a WebSocket connection is needed; those of websockets have it."""
+
+    @property
+    def transport(self) -> Transport:
+        """What is under it."""
+        ...
+
+    async def recv(self) -> str | bytes:
+        """Return the next frame; if it is cancelled, nothing is lost."""
+        ...
+
+    async def send(self, message: str, /) -> None:
+        """Send a text frame."""
+
+    async def close(self, code: int, reason: str) -> None:
+        """Close the connection properly."""
+
+    async def wait_closed(self) -> None:
+        """Wait until the connection is no more."""
+
+
+class Driver:
+    """
+    One session and its socket.
+
+    Args:
+        service: The session.
+        socket: Its client.
+        speed: How many times faster than the event loop's time the session's is.
+        on_received: Called with each frame from the client.
+        on_sent: Called with each frame that was sent.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        socket: Socket,
+        speed: float,
+        *,
+        on_received: Callable[[str | bytes], None],
+        on_sent: Callable[[str], None],
+    ) -> None:
+        self._service = service
+        self._socket = socket
+        self._is_timeless = speed == math.inf
+        self._clock = _Clock(speed)
+        self._on_received = on_received
+        self._on_sent = on_sent
+        self._steps: deque[Step] = deque()
+        self._stalled_until: float | None = None  # milliseconds, like the service's times
+
+    async def run(self) -> int | None:
+        """
+        Be the service, until it ends the connection.
+
+        Returns:
+            The code that it was closed with; None if it was cut.
+
+        Raises:
+            ConnectionClosed: It was the client who ended it; websockets' own.
+        """
+        self._steps += self._service.advance(self._clock.now_ms)
+        while True:
+            while self._steps and not self._is_stalled:
+                match self._steps.popleft():
+                    case Send(event):
+                        await self._send(msgspec.json.encode(event).decode())
+                    case SendText(text):
+                        await self._send(text)
+                    case Wait(seconds):
+                        self._stalled_until = self._clock.now_ms + seconds * 1000
+                    case Close(code, reason):
+                        await self._socket.close(code, reason)
+                        return code
+                    case Drop():
+                        self._socket.transport.abort()
+                        await self._socket.wait_closed()
+                        return None
+            await self._hear()
+
+    @property
+    def _is_stalled(self) -> bool:
+        return self._stalled_until is not None and self._clock.now_ms < self._stalled_until
+
+    async def _hear(self) -> None:
+        """Let the service have what the client sends next, or what is due before."""
+        deadlines = [self._service.deadline]
+        if self._is_stalled:
+            deadlines.append(self._stalled_until)
+        if not self._is_timeless:
+            deadlines.append(self._service.idle_deadline)
+        due_ms = min((due for due in deadlines if due is not None), default=None)
+        try:
+            async with asyncio.timeout_at(self._clock.when(due_ms)):
+                frame = await self._socket.recv()
+        except TimeoutError:
+            self._clock.reach(due_ms or 0)
+            self._steps += self._service.advance(self._clock.now_ms)
+        else:
+            self._on_received(frame)
+            self._steps += self._service.receive(frame, self._clock.now_ms)
+
+    async def _send(self, frame: str) -> None:
+        await self._socket.send(frame)
+        self._on_sent(frame)
+
+
+class _Clock:
+    """The time of one connection: that of the event loop, *speed* times as fast."""
+
+    def __init__(self, speed: float) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._start = self._loop.time()
+        self._speed = speed
+        self._reached_ms = 0.0
+
+    @property
+    def now_ms(self) -> float:
+        """Milliseconds of the service's time since the connection was opened."""
+        if self._speed == math.inf:
+            return self._reached_ms
+        elapsed_ms = (self._loop.time() - self._start) * 1000 * self._speed
+        return max(elapsed_ms, self._reached_ms)
+
+    def when(self, due_ms: float | None) -> float | None:
+        """Return when *due_ms* is, in the loop's time; None if it is None."""
+        if due_ms is None:
+            return None
+        return self._start + due_ms / 1000 / self._speed
+
+    def reach(self, due_ms: float) -> None:
+        """Let it be *due_ms* at least; what was waited for isn't early by a rounding error."""
+        self._reached_ms = max(self._reached_ms, due_ms)

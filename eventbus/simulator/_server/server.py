@@ -1,0 +1,330 @@
+"""
+The simulator's server: a WebSocket on loopback, and a session behind each connection.
+
+Whoever comes in is let in or refused (`handshake`), and then a `Driver` has the connection. At
+the end nobody is waited for: who doesn't close in time is cut off, also who never said hello.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import http
+import logging
+import os
+import socket
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from os import PathLike
+from types import TracebackType
+from typing import Any, Final, Self
+from weakref import WeakKeyDictionary
+
+import msgspec
+
+from ...exceptions import RealtimeConnectionError
+from .._service.service import Service
+from ..faults import Fault, parse_faults
+from ..scenario import Scenario, load_scenario
+from .driver import Driver
+from .fault_plan import FaultPlan
+from .handshake import Admission, Refusal, admit
+
+try:
+    from websockets.asyncio.server import Server, ServerConnection, serve
+    from websockets.datastructures import Headers
+    from websockets.exceptions import ConnectionClosed, WebSocketException
+    from websockets.http11 import Request, Response
+except ModuleNotFoundError as exc:
+    if exc.name != "websockets":  # websockets is there, something it needs isn't
+        raise
+    msg = "The simulator needs the websockets package: pip install 'eventbus[sim]'."
+    raise ModuleNotFoundError(msg, name="websockets") from exc
+
+__all__ = ["Simulator"]
+
+_log = logging.getLogger(__name__)
+
+_MAX_FRAME_BYTES: Final = 32 * 1024 * 1024  # 15 MiB of audio in base64, with room to be refused
+_CLOSE_SECONDS: Final = 2  # for a client that doesn't answer a close
+_OF_ALL_INTERFACES: Final[Mapping[str, str]] = {
+    "": "127.0.0.1",
+    "0.0.0.0": "127.0.0.1",
+    "::": "::1",
+}
+_REFUSALS: Final[Mapping[int, str]] = {
+    401: "invalid_api_key",
+    403: "forbidden",
+    429: "rate_limit_exceeded",
+}
+
+
+class _OwnErrorsOnly(logging.LoggerAdapter[logging.Logger]):
+    """
+    For websockets, of whose log only an error of the simulator itself is kept.
+
+    Below ERROR it logs requests with their headers, and so the key. That somebody doesn't get
+    through the handshake it takes for an error, with a traceback; a look at the port is enough.
+    """
+
+    def isEnabledFor(self, level: int) -> bool:  # noqa: N802  # logging's name
+        is_own = not isinstance(sys.exc_info()[1], (WebSocketException, OSError))
+        return level >= logging.ERROR and is_own and super().isEnabledFor(level)
+
+
+class Simulator:
+    """
+    A server that speaks the Realtime protocol, while it is entered.
+
+    ::
+
+        async with Simulator("weather") as sim:
+            client = AsyncOpenAI(base_url=sim.base_url, api_key="none")
+
+    It takes any number of connections; each has a session of its own.
+
+    Args:
+        scenario: What the model does: see `load_scenario`.
+        host: Where it listens; other than loopback only if you say so.
+        port: 0 takes one that is free.
+        speed: How many times faster than real time it is; ``math.inf`` waits for nothing.
+        seed: Replaces the scenario's: for other ids, sounds and waits.
+        faults: What is to go wrong, like ``"drop@2"``.
+        api_key: The only key that it accepts; None accepts any, and none.
+        max_session: After so many seconds a session is over; the service's last an hour.
+        record: Whether `received` and `sent` are filled, which takes memory as long as it runs.
+
+    Attributes:
+        received: The messages of all clients that were JSON objects, in order.
+        sent: The frames to all clients, in order.
+        connections: How many there have been.
+
+    Raises:
+        ScenarioError: The scenario or a fault has a mistake.
+        ValueError: The speed isn't above 0.
+    """
+
+    def __init__(
+        self,
+        scenario: str | PathLike[str] | Mapping[str, Any] | Scenario | None = None,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        speed: float = 1.0,
+        seed: int | None = None,
+        faults: str | Fault | Iterable[str | Fault] = (),
+        api_key: str | None = None,
+        max_session: float | None = None,
+        record: bool = True,
+    ) -> None:
+        if not speed > 0:
+            msg = f"The speed of a simulator is above 0, and {speed!r} isn't; 1 is real time."
+            raise ValueError(msg)
+        self.scenario = load_scenario(scenario)
+        self.received: list[dict[str, Any]] = []
+        self.sent: list[str] = []
+        self.connections = 0
+        self._host = host
+        self._wanted_port = self._port = port
+        self._speed = speed
+        self._seed = seed
+        self._api_key = api_key
+        self._max_session = max_session
+        self._is_recording = record
+        self._plan = FaultPlan([*self.scenario.faults, *parse_faults(faults)])
+        self._server: Server | None = None
+        self._admissions: WeakKeyDictionary[ServerConnection, Admission] = WeakKeyDictionary()
+
+    @property
+    def port(self) -> int:
+        """The port that it listens at; before it is entered, the one that it was given."""
+        return self._port
+
+    @property
+    def url(self) -> str:
+        """Where a WebSocket client connects."""
+        return f"ws://{self._authority}/v1/realtime"
+
+    @property
+    def base_url(self) -> str:
+        """What the openai SDK takes as its *base_url*."""
+        return f"http://{self._authority}/v1"
+
+    @property
+    def _authority(self) -> str:
+        host = _OF_ALL_INTERFACES.get(self._host, self._host)
+        return f"[{host}]:{self._port}" if ":" in host else f"{host}:{self._port}"
+
+    async def __aenter__(self) -> Self:
+        """
+        Listen.
+
+        Raises:
+            RealtimeConnectionError: The port is in use, or the host is none of this machine's.
+            RuntimeError: It listens already, or this is no asyncio.
+        """
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError as exc:
+            msg = (
+                "The simulator runs on asyncio only; from trio, connect to one that runs in "
+                "another process: eventbus sim."
+            )
+            raise RuntimeError(msg) from exc
+        if self._server is not None:
+            msg = "This simulator listens already; make another one for another port."
+            raise RuntimeError(msg)
+        try:
+            self._server = await serve(
+                self._converse,
+                self._host,
+                self._wanted_port,
+                process_request=self._admit,
+                select_subprotocol=self._select_subprotocol,
+                max_size=_MAX_FRAME_BYTES,
+                compression=None,  # costs more than loopback does
+                open_timeout=None,  # in virtual time, a timer would be over at once
+                ping_interval=None,
+                close_timeout=_CLOSE_SECONDS,
+                logger=_OwnErrorsOnly(_log),
+            )
+        except OSError as exc:
+            reason = str(exc.strerror or exc)
+            if exc.errno is not None and not isinstance(exc, socket.gaierror):
+                reason = os.strerror(exc.errno)  # asyncio tells the address once more
+            msg = f"The simulator can't listen at {self._authority}: {reason}. {_remedy(exc)}"
+            raise RealtimeConnectionError(msg, reason=reason) from exc
+        # A name may be several addresses, and then each has a free port of its own.
+        first = min(self._server.sockets, key=lambda each: each.family != socket.AF_INET)
+        self._port = first.getsockname()[1]
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """
+        Close all connections, with code 1001, and stop to listen; doing it again does no harm.
+
+        Clients have two seconds to close, too; then they are cut off. If it is cancelled, they
+        are cut off at once.
+        """
+        server, self._server = self._server, None
+        if server is None:
+            return
+        server.close()
+        _cut_off(client for client in server.handlers if client.request is None)
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_CLOSE_SECONDS):
+                    await server.wait_closed()
+        finally:
+            _cut_off(server.handlers)
+        await server.wait_closed()
+
+    # --- the handshake ------------------------------------------------------------------
+
+    def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
+        headers = {name.lower(): value for name, value in request.headers.raw_items()}
+        offered = ",".join(request.headers.get_all("Sec-WebSocket-Protocol")).split(",")
+        found = admit(request.path, headers, map(str.strip, offered), self._api_key)
+        if isinstance(found, Admission):
+            status = self._plan.refusal()
+            if status is None:
+                self._admissions[connection] = found
+                return None
+            code = _REFUSALS.get(status, "server_error" if status >= 500 else "refused")
+            found = Refusal(status, code, "The simulator was told to refuse this connection.")
+        facts = {"status": found.status, "code": found.code}
+        _log.info("A connection was refused.", extra=facts)
+        body = found.to_json()
+        response_headers = Headers(
+            {
+                "Content-Type": "application/json",
+                "Content-Length": str(len(body)),
+                "Connection": "close",
+            }
+        )
+        return Response(found.status, _phrase(found.status), response_headers, body)
+
+    def _select_subprotocol(self, connection: ServerConnection, _offered: object) -> Any:
+        return self._admissions[connection].subprotocol
+
+    # --- a connection -------------------------------------------------------------------
+
+    async def _converse(self, connection: ServerConnection) -> None:
+        """Open a session for one connection, and close it when that ends."""
+        admission = self._admissions.pop(connection)
+        self.connections = number = self.connections + 1
+        _log.info("A client has connected.", extra={"connection": number, "model": admission.model})
+        service = Service(
+            self.scenario,
+            faults=self._plan.connection(),
+            model=admission.model,
+            seed=self._seed,
+            number=number,
+            wall_time=time.time(),
+            max_seconds=self._max_session,
+        )
+        driver = Driver(
+            service,
+            connection,
+            self._speed,
+            on_received=self._keep_received,
+            on_sent=self._keep_sent,
+        )
+        close_code = None
+        try:
+            close_code = await driver.run()
+        except ConnectionClosed as closed:
+            close = closed.rcvd or closed.sent
+            close_code = close.code if close else None
+        finally:
+            facts = {
+                "connection": number,
+                "close_code": close_code,
+                "responses": service.responses,
+            }
+            _log.info("A connection has ended.", extra=facts)
+
+    def _keep_sent(self, frame: str) -> None:
+        if self._is_recording:
+            self.sent.append(frame)
+
+    def _keep_received(self, frame: str | bytes) -> None:
+        if not self._is_recording:
+            return
+        try:
+            message = msgspec.json.decode(frame)
+        except (ValueError, RecursionError):  # the service answers what is none
+            return
+        if isinstance(message, dict):
+            self.received.append(message)
+
+
+def _cut_off(clients: Iterable[ServerConnection]) -> None:
+    for client in tuple(clients):
+        client.transport.abort()
+
+
+def _remedy(exc: OSError) -> str:
+    # From 3.13 on, asyncio skips addresses that aren't there, and has no number when none is left.
+    if isinstance(exc, socket.gaierror) or exc.errno in {errno.EADDRNOTAVAIL, None}:
+        return "The host is an address of this machine; without it, it is 127.0.0.1."
+    if exc.errno == errno.EACCES:
+        return "Ports below 1024 are the system's; port 0 takes one that is free."
+    return "Is another one running there? Port 0 takes one that is free."
+
+
+def _phrase(status: int) -> str:
+    try:
+        return http.HTTPStatus(status).phrase
+    except ValueError:
+        return "Refused"

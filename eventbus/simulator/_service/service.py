@@ -1,0 +1,228 @@
+"""
+The service, as one session sees it: messages and the time go in, events come out.
+
+There is no I/O and no clock here. Whoever has the socket calls `Service.receive` with what has
+come and `Service.advance` when `Service.deadline` is over, and each time takes the steps that
+are returned, in order: mostly to send an event, and sometimes what a fault makes of it.
+
+::
+
+    receive(message) ── what the client wants ──> Listener ──> Responder ──> Response
+    advance(now_ms) ─── what is due ────────────> Agenda                        │
+                                                     events, through the faults ▼
+                                                                              steps
+
+Rules
+-----
+1. Nothing that a client sends raises. A message that can't be done changes nothing, and is
+   answered with an ``error`` event that has the message's ``event_id``.
+2. Everything that was due is done before a message is looked at, so the order of events is that
+   of the times, whoever is late.
+3. Equal scenario, seed, messages and times give equal events.
+4. ``session.created`` is the first event; there is no ``conversation.created``, as there is none
+   from the GA service.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from .._server.fault_plan import ConnectionFaults, FaultPlan, Step
+from ..scenario import Scenario
+from .checks import RequestError
+from .conversation import Conversation, Item
+from .ids import Ids
+from .input_audio import decode_audio
+from .listener import Listener
+from .responder import Responder
+from .responses import Response
+from .settings import Settings
+from .state import SessionState
+from .timers import Agenda, Process
+from .validation import check_message, parse
+
+__all__ = ["Service"]
+
+_SECONDS_OF_A_SESSION: Final = 3_600
+
+
+class Service:
+    """
+    One session with the simulated model.
+
+    Args:
+        scenario: What the model does.
+        faults: What is to go wrong; by default what the scenario says.
+        model: The model that the client has asked for, if it named one.
+        seed: Replaces the scenario's.
+        number: Which session of this seed it is, from 1: their ids differ.
+        now_ms: The time; all times are from the same beginning, whatever it is.
+        wall_time: The time of day, in seconds since the epoch.
+        max_seconds: When the session is over; None lets it go on.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        *,
+        faults: ConnectionFaults | None = None,
+        model: str | None = None,
+        seed: int | None = None,
+        number: int = 1,
+        now_ms: float = 0,
+        wall_time: float = 0,
+        max_seconds: float | None = None,
+    ) -> None:
+        progress = scenario.begin(seed=seed)
+        ids = Ids(f"{progress.seed}/{number}")
+        expires_at = int(wall_time + (max_seconds or _SECONDS_OF_A_SESSION))
+        self._state = state = SessionState(
+            Settings(ids.new("sess"), model, expires_at, scenario.vad),
+            Conversation(),
+            ids.new("conv"),
+            progress,
+            scenario.pace,
+            faults or FaultPlan(scenario.faults).connection(),
+            ids,
+            now_ms=now_ms,
+        )
+        self._patience = Agenda()
+        self._responder = Responder(state, self._response_done)
+        self._listener = Listener(state, self._responder, self._patience)
+        self._handlers: dict[str, Callable[[dict[str, Any]], None]] = {
+            "session.update": self._update_session,
+            "input_audio_buffer.append": lambda message: self._listener.append(message["audio"]),
+            "input_audio_buffer.commit": lambda _: self._listener.commit(),
+            "input_audio_buffer.clear": lambda _: self._listener.clear(),
+            "conversation.item.create": self._create_item,
+            "conversation.item.retrieve": self._retrieve_item,
+            "conversation.item.truncate": self._truncate_item,
+            "conversation.item.delete": self._delete_item,
+            "response.create": self._create_response,
+            "response.cancel": self._cancel_response,
+            "output_audio_buffer.clear": self._clear_output,
+        }
+        if max_seconds is not None:
+            self._patience.start(self._expire(max_seconds), now_ms)
+        state.emit("session.created", session=state.settings.to_session())
+
+    @property
+    def deadline(self) -> float | None:
+        """When the next thing is due that the service does, in milliseconds; None if nothing is."""
+        return self._state.agenda.deadline
+
+    @property
+    def responses(self) -> int:
+        """How many responses there have been."""
+        return self._responder.count
+
+    @property
+    def idle_deadline(self) -> float | None:
+        """When something is due because time has passed, and no more; None if nothing is."""
+        return self._patience.deadline
+
+    def receive(self, frame: str | bytes, now_ms: float) -> Sequence[Step]:
+        """Return what to do, now that the client has sent *frame*."""
+        self._run(now_ms)
+        event_id = None
+        try:
+            message = parse(frame)
+            if isinstance(message.get("event_id"), str):
+                event_id = message["event_id"]
+            check_message(message)
+            self._handlers[message["type"]](message)
+        except RequestError as error:
+            self._state.emit_error(error, event_id)
+        self._run(now_ms)
+        return self._state.take_steps()
+
+    def advance(self, now_ms: float) -> Sequence[Step]:
+        """Return what to do, now that it is *now_ms*; with the first call, greet the client."""
+        self._run(now_ms)
+        return self._state.take_steps()
+
+    def _run(self, now_ms: float) -> None:
+        state = self._state
+        state.now_ms = now_ms = max(state.now_ms, now_ms)
+        state.agenda.run(now_ms)
+        self._patience.run(now_ms)
+        state.agenda.run(now_ms)
+
+    # --- the session --------------------------------------------------------------------
+
+    def _update_session(self, message: dict[str, Any]) -> None:
+        state = self._state
+        state.settings.update(message["session"], voice_is_fixed=self._responder.has_spoken)
+        self._listener.configure()
+        state.emit("session.updated", session=state.settings.to_session())
+
+    def _expire(self, seconds: float) -> Process:
+        yield seconds * 1000
+        msg = f"Your session hit the maximum duration of {seconds:g} seconds."
+        self._state.emit_error(RequestError(msg, code="session_expired"), None)
+        self._state.close(1001, msg)
+
+    # --- the conversation ---------------------------------------------------------------
+
+    def _create_item(self, message: dict[str, Any]) -> None:
+        state, item = self._state, self._item_of(message["item"])
+        if item.data["type"] == "function_call_output":
+            state.conversation.check_call(item.data["call_id"])
+        state.add_item(item, after=message.get("previous_item_id"))
+        if item.audio and item.data["role"] == "user":
+            said = [part.get("transcript") for part in item.data["content"]]
+            item.words = " ".join(filter(None, said)) or state.progress.hear(
+                bytes(item.audio), audio_format=item.audio_format
+            )
+        self._responder.notice(item)
+
+    def _item_of(self, given: dict[str, Any]) -> Item:
+        """Return what a client describes as an item, with what it may leave out."""
+        state = self._state
+        item_id = given.get("id") or state.new_item_id()
+        data = {"id": item_id, **{k: v for k, v in given.items() if k not in {"id", "object"}}}
+        item = Item(data, audio_format=state.settings.input_format)
+        if data["type"] == "function_call_output":
+            return item  # it has no status, there
+        data.setdefault("status", "completed")
+        if data["type"] == "function_call":
+            data.setdefault("call_id", state.ids.new("call"))
+        elif data["role"] == "assistant":
+            item.audio_format = state.settings.output_format
+        for index, part in enumerate(data.get("content", ())):
+            if "audio" in part:
+                path = f"item.content[{index}].audio"
+                item.audio += decode_audio(part.pop("audio"), item.audio_format, path)
+        return item
+
+    def _retrieve_item(self, message: dict[str, Any]) -> None:
+        item = self._state.conversation.retrieve(message["item_id"])
+        self._state.emit("conversation.item.retrieved", item=item)
+
+    def _truncate_item(self, message: dict[str, Any]) -> None:
+        what = {name: message[name] for name in ("item_id", "content_index", "audio_end_ms")}
+        self._state.conversation.truncate(**what)
+        self._state.emit("conversation.item.truncated", **what)
+
+    def _delete_item(self, message: dict[str, Any]) -> None:
+        self._state.conversation.delete(message["item_id"])
+        self._state.emit("conversation.item.deleted", item_id=message["item_id"])
+
+    # --- responses ----------------------------------------------------------------------
+
+    def _create_response(self, message: dict[str, Any]) -> None:
+        overrides = message.get("response") or {}
+        self._responder.create(overrides)
+        if overrides.get("conversation", "auto") == "auto":
+            self._listener.stop_waiting()
+
+    def _cancel_response(self, message: dict[str, Any]) -> None:
+        self._responder.cancel(message.get("response_id"), "client_cancelled")
+
+    def _response_done(self, response: Response) -> None:
+        self._listener.await_user(response)
+
+    def _clear_output(self, _message: dict[str, Any]) -> None:
+        msg = "output_audio_buffer.clear is for WebRTC and SIP; over a WebSocket the client plays."
+        raise RequestError(msg, code="invalid_event", param="type")

@@ -1,0 +1,103 @@
+"""
+What the parts of one session share: its settings, its conversation, its stream of events.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from .._script.script import Pace
+from .._script.turn_picker import Progress
+from .._server.fault_plan import Close, ConnectionFaults, Step
+from .checks import RequestError
+from .conversation import Conversation, Item
+from .ids import Ids
+from .settings import Settings
+from .timers import Agenda
+
+__all__ = ["SessionState"]
+
+
+@attrs.define(eq=False)
+class SessionState:
+    """
+    One session, as its parts see it.
+
+    Attributes:
+        settings: What the client has set.
+        conversation: The items.
+        conversation_id: Its id.
+        progress: What the model does next.
+        pace: How fast it is, where no turn says otherwise.
+        faults: What is to go wrong.
+        ids: Makes the session's ids.
+        agenda: What the service is doing.
+        now_ms: The session's time.
+    """
+
+    settings: Settings
+    conversation: Conversation
+    conversation_id: str
+    progress: Progress
+    pace: Pace
+    faults: ConnectionFaults
+    ids: Ids
+    agenda: Agenda = attrs.field(factory=Agenda)
+    now_ms: float = 0
+    _steps: list[Step] = attrs.field(factory=list, init=False)
+
+    def emit(self, type_: str, /, **fields: Any) -> None:
+        """
+        Put an event into the stream to the client.
+
+        This is where faults come in: what is done for an event is up to them.
+        """
+        frame = {"type": type_, "event_id": self.ids.new("event"), **fields}
+        self._steps += self.faults.steps(frame)
+
+    def emit_error(self, error: RequestError, event_id: str | None) -> None:
+        """Tell the client that its message, with *event_id* if it had one, can't be done."""
+        self.emit(
+            "error",
+            error={
+                "type": error.type,
+                "code": error.code,
+                "message": error.message,
+                "param": error.param,
+                "event_id": event_id,
+            },
+        )
+
+    def close(self, code: int, reason: str) -> None:
+        """End the connection, after what was emitted."""
+        self._steps.append(Close(code, reason))
+
+    def take_steps(self) -> list[Step]:
+        """Return what is to be done for the events since the last time."""
+        steps, self._steps = self._steps, []
+        return steps
+
+    def add_item(self, item: Item, *, after: str | None = None) -> None:
+        """
+        Put a finished item into the conversation, and tell the client.
+
+        Raises:
+            RequestError: The conversation refuses it, see `Conversation.add`.
+        """
+        self.conversation.add(item, after=after)
+        previous = self.conversation.predecessor(item)
+        for type_ in ("conversation.item.added", "conversation.item.done"):
+            self.emit(type_, previous_item_id=previous, item=item.snapshot())
+
+    def new_item_id(self) -> str:
+        """Return an id for an item."""
+        # A client may have put in items that a session of the same seed has had.
+        while (item_id := self.ids.new("item")) in self.conversation:
+            pass
+        return item_id
+
+    def wait(self, duration_ms: float, pace: Pace | None = None) -> float:
+        """Return how long to wait, in milliseconds: *duration_ms*, more or less, as is the pace."""
+        return self.progress.delay(duration_ms, pace or self.pace) * 1000

@@ -1,0 +1,112 @@
+"""
+Who may connect, and with which key.
+"""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from eventbus.simulator._server.handshake import Admission, Refusal, admit
+
+KEY = "sk-secret"
+
+
+def ask(target="/v1/realtime", headers=None, offered=(), api_key=KEY):
+    return admit(target, headers or {}, offered, api_key)
+
+
+@pytest.mark.parametrize(
+    ("target", "model"),
+    [
+        ("/v1/realtime", None),
+        ("/v1/realtime?model=gpt-realtime", "gpt-realtime"),
+        ("/v1/realtime?call_id=rtc_1", None),
+        ("/openai/v1/realtime?model=mine", "mine"),
+        ("/openai/realtime?api-version=1&deployment=mine", "mine"),
+        ("/v1/realtime?model=%ff\udcff", "\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}"),
+    ],
+)
+def test_model_is_in_the_url(target, model):
+    """
+    OpenAI's parameter names the model, Azure's the deployment; neither has to be there.
+    """
+    assert ask(target, api_key=None) == Admission(model, None)
+
+
+@pytest.mark.parametrize("target", ["/", "/v1/chat", "/v1/realtime/calls", "//[", "?/realtime"])
+def test_other_paths_lead_nowhere(target):
+    """
+    Whatever isn't the realtime endpoint is a 404 that names it.
+    """
+    refusal = ask(target, api_key=None)
+
+    assert refusal.status == 404
+    assert "/v1/realtime" in refusal.message
+
+
+@pytest.mark.parametrize(
+    "client",
+    [
+        {"headers": {"authorization": f"Bearer {KEY}"}},
+        {"headers": {"authorization": f"bearer  {KEY} "}},
+        {"headers": {"api-key": KEY}},
+        {"target": f"/openai/realtime?api-key={KEY}"},
+        {"offered": ["realtime", f"openai-insecure-api-key.{KEY}"]},
+    ],
+)
+def test_key_is_found_where_clients_put_it(client):
+    """
+    Each client's way to send its key opens the door.
+    """
+    assert isinstance(ask(**client), Admission)
+
+
+@pytest.mark.parametrize(
+    ("headers", "code"),
+    [
+        ({}, "missing_api_key"),
+        ({"authorization": "Bearer "}, "missing_api_key"),
+        ({"authorization": f"Basic {KEY}"}, "missing_api_key"),
+        ({"authorization": "Bearer sk-other"}, "invalid_api_key"),
+        ({"authorization": "Bearer \udcff"}, "invalid_api_key"),
+    ],
+)
+def test_wrong_key_is_refused_and_not_repeated(headers, code):
+    """
+    A refusal says what is wrong with the key, and neither key is in it.
+    """
+    refusal = ask(headers=headers)
+
+    assert (refusal.status, refusal.code) == (401, code)
+    assert b"sk-" not in refusal.to_json()
+
+
+def test_without_a_key_of_its_own_everybody_may_come_in():
+    """
+    A simulator that was given no key asks for none.
+    """
+    assert isinstance(ask(headers={"authorization": "Bearer any"}, api_key=None), Admission)
+
+
+def test_subprotocol_is_accepted_if_it_is_offered():
+    """
+    A browser that offers "realtime" gets it; nobody gets what it hasn't offered.
+    """
+    assert ask(offered=["realtime"], api_key=None).subprotocol == "realtime"
+    assert ask(offered=["chat"], api_key=None).subprotocol is None
+
+
+def test_body_of_a_refusal_is_the_services():
+    """
+    Clients read the error of a refusal as they do the service's.
+    """
+    error = json.loads(Refusal(503, "server_error", "Not now.").to_json())["error"]
+
+    assert error == {
+        "message": "Not now.",
+        "type": "server_error",
+        "param": None,
+        "code": "server_error",
+    }

@@ -1,0 +1,254 @@
+"""
+Which responses there are, and what each of them answers to.
+"""
+
+from __future__ import annotations
+
+from tests.realtime.simulator.talk import Talk, error, one, types
+
+from eventbus.simulator import Scenario
+from eventbus.simulator.scenario import Call, Turn, When
+
+ECHO = Scenario(otherwise=Turn(say="{user}"))
+
+
+def answer(talk, **response):
+    """
+    Ask, and return what is answered, in text.
+    """
+    talk.ask(output_modalities=["text"], **response)
+    [item] = one(talk.finish(), "response.done")["response"]["output"]
+    return item["content"][0]["text"]
+
+
+def out_of_band(**response):
+    return {"conversation": "none", "output_modalities": ["text"], **response}
+
+
+def test_one_response_at_a_time():
+    """
+    While a response writes into the conversation, a second one is refused, by its id.
+    """
+    talk = Talk(ECHO)
+    talk.say("Hi")
+    first = talk.ask()
+
+    refused = error(talk.send("response.create", event_id="e2"))
+
+    assert refused["code"] == "conversation_already_has_active_response"
+    assert refused["event_id"] == "e2"
+    assert first in refused["message"]
+    talk.finish()
+    talk.ask()
+
+
+def test_cancelled_response_makes_room():
+    """
+    Once a response was cancelled, the next one may begin at once.
+    """
+    talk = Talk(ECHO)
+    talk.say("Hi")
+    talk.ask()
+    talk.send("response.cancel")
+
+    talk.say("Hello")
+    assert answer(talk) == "Hello"
+
+
+def test_nothing_to_cancel():
+    """
+    Cancelling without a response, or one that is done or unknown, is an error.
+    """
+    talk = Talk(ECHO)
+    talk.say("Hi")
+
+    assert error(talk.send("response.cancel"))["code"] == "response_cancel_not_active"
+
+    done = talk.ask()
+    talk.finish()
+    refused = error(talk.send("response.cancel", response_id=done))
+    assert (refused["code"], refused["param"]) == ("response_cancel_not_active", "response_id")
+
+
+def test_response_answers_what_is_new():
+    """
+    A response is about what was said since the last one, all of it.
+    """
+    talk = Talk(ECHO)
+    talk.say("Good")
+    talk.say("morning")
+    assert answer(talk) == "Good morning"
+
+    talk.say("Bye")
+    assert answer(talk) == "Bye"
+
+
+def test_deleted_words_are_not_answered():
+    """
+    What a client has deleted before it asks was never said.
+    """
+    talk = Talk(ECHO)
+    talk.say("No!", id="item_no")
+    talk.say("Yes.")
+    talk.send("conversation.item.delete", item_id="item_no")
+
+    assert answer(talk) == "Yes."
+
+
+def test_spoken_words_and_written_ones_are_words():
+    """
+    Audio that a client puts into the conversation says what its transcript says.
+    """
+    talk = Talk(ECHO)
+    part = {"type": "input_audio", "audio": "AAA=", "transcript": "Good"}
+    talk.send(
+        "conversation.item.create", item={"type": "message", "role": "user", "content": [part]}
+    )
+    talk.say("night")
+
+    assert answer(talk) == "Good night"
+
+
+def test_output_of_a_tool_is_answered():
+    """
+    What a tool has returned is known by the name of the tool that was called.
+    """
+    scenario = Scenario(
+        turns=[
+            Turn(call=Call("weather", {})),
+            Turn(when=When(tool="weather"), say="It is {output}."),
+        ]
+    )
+    talk = Talk(scenario)
+    talk.say("How is it outside?")
+    talk.ask()
+    call_id = talk.until("response.function_call_arguments.done")["call_id"]
+    talk.finish()
+    output = {"type": "function_call_output", "call_id": call_id, "output": "cold"}
+    talk.send("conversation.item.create", item=output)
+
+    assert answer(talk) == "It is cold."
+
+
+def test_tools_are_not_offered_if_none_may_be_called():
+    """
+    With the tool choice "none" the model doesn't know of any tool.
+    """
+    talk = Talk(Scenario(turns=[Turn(when=When(mentions_tool=True), call=Call("{tool}"))]))
+    talk.update(tools=[{"type": "function", "name": "get_weather"}])
+    talk.say("How is the weather?")
+
+    talk.ask(tool_choice="none")
+    assert "response.function_call_arguments.done" not in types(talk.finish())
+
+    talk.say("How is the weather?")
+    talk.ask()
+    assert "response.function_call_arguments.done" in types(talk.finish())
+
+
+def test_out_of_band_response_leaves_no_trace():
+    """
+    It comes beside the other one, its items are in no conversation, and it uses up no words.
+    """
+    talk = Talk(ECHO)
+    talk.say("Hi")
+    first = talk.ask(output_modalities=["text"])
+    aside = talk.ask(**out_of_band(metadata={"topic": "aside"}))
+
+    frames = talk.finish()
+
+    done = {f["response"]["id"]: f["response"] for f in frames if f["type"] == "response.done"}
+    assert done.keys() == {first, aside}
+    assert done[aside]["conversation_id"] is None
+    assert done[aside]["metadata"] == {"topic": "aside"}
+    item_id = done[aside]["output"][0]["id"]
+    assert item_id not in [f["item"]["id"] for f in frames if f["type"].startswith("conversation")]
+    gone = error(talk.send("conversation.item.retrieve", item_id=item_id))
+    assert gone["code"] == "item_retrieve_invalid_item_id"
+
+
+def test_out_of_band_response_can_be_cancelled_by_its_id():
+    """
+    A cancel without an id is for the conversation's response, one with an id for that one.
+    """
+    talk = Talk(ECHO)
+    aside = talk.ask(**out_of_band())
+    first = talk.ask()
+
+    assert talk.send("response.cancel")[-1]["response"]["id"] == first
+    assert error(talk.send("response.cancel"))["code"] == "response_cancel_not_active"
+    assert talk.send("response.cancel", response_id=aside)[-1]["response"]["id"] == aside
+    assert talk.finish() == []
+
+
+def test_input_replaces_the_conversation():
+    """
+    With an input of its own, a response answers that, and reads nothing else.
+    """
+    talk = Talk(ECHO)
+    item = one(talk.say("Good"), "conversation.item.done")["item"]
+    talk.say("long " * 1_000)
+    written = {
+        "type": "message",
+        "role": "user",
+        "content": [{"type": "input_text", "text": "day"}],
+    }
+    reference = {"type": "item_reference", "id": item["id"]}
+
+    assert answer(talk, conversation="none", input=[reference, written]) == "Good day"
+
+    assert talk.frames[-1]["response"]["usage"]["input_tokens"] < 100
+
+
+def test_input_refers_to_what_is_there():
+    """
+    A reference to an item that isn't there is refused, with its place, and nothing begins.
+    """
+    talk = Talk(ECHO)
+
+    refused = error(
+        talk.send("response.create", response={"input": [{"type": "item_reference", "id": "x"}]})
+    )
+
+    assert refused["param"] == "response.input[0].id"
+    assert talk.finish() == []
+
+
+def test_modalities_of_a_response():
+    """
+    A response has one modality, like the session.
+    """
+    refused = error(Talk().send("response.create", response={"output_modalities": []}))
+
+    assert refused["param"] == "response.output_modalities"
+
+
+def test_limits_are_told_with_each_response():
+    """
+    Rate limits come at the beginning of a response, after response.created.
+    """
+    talk = Talk(ECHO)
+    talk.say("Hi")
+
+    created, limits = talk.send("response.create")
+
+    assert created["type"] == "response.created"
+    assert [limit["name"] for limit in limits["rate_limits"]] == ["requests", "tokens"]
+    assert limits["rate_limits"][0]["remaining"] == 999
+
+
+def test_voice_is_fixed_by_the_first_sound():
+    """
+    As soon as the assistant is heard, also in the middle of the response, its voice can't change.
+    """
+    talk = Talk(ECHO)
+    ash, echo = ({"output": {"voice": voice}} for voice in ("ash", "echo"))
+    talk.say("Hi")
+    talk.ask()
+    assert types(talk.update(audio=ash)) == ["session.updated"]
+
+    talk.until("response.output_audio.delta")
+    assert error(talk.update(audio=echo))["code"] == "cannot_update_voice"
+    talk.finish()
+    assert error(talk.update(audio=echo))["code"] == "cannot_update_voice"
+    assert types(talk.update(audio=ash)) == ["session.updated"]
