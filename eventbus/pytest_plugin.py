@@ -28,8 +28,8 @@ import pytest
 
 if TYPE_CHECKING:
     from .bus import EventBus
-    from .journal.player import ReplayReport
     from .middleware import HandlerCall
+    from .replay._player import ReplayReport
     from .simulator import Simulator
     from .testing import Capture, FakeClock
 
@@ -221,11 +221,11 @@ def eventbus_replay(request: pytest.FixtureRequest, eventbus_bus: EventBus) -> C
 
     A relative path is looked for beside the test's own file, and then in the current directory.
     By default it plays as fast as the handlers allow; all options are those of
-    `eventbus.journal.player.replay`.
+    `eventbus.replay.replay`.
     """
 
     async def replay(source: Any, *, speed: float = math.inf, **options: Any) -> ReplayReport:
-        from .journal.player import replay
+        from .replay._player import replay
 
         return await replay(_found(request, source), eventbus_bus, speed=speed, **options)
 

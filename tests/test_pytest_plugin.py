@@ -10,9 +10,10 @@ import sys
 
 import pytest
 
-# A run in this process forgets what it was the first to import, and some of it can't be forgotten.
-import eventbus.journal.player
 import eventbus.realtime.openai._model
+
+# A run in this process forgets what it was the first to import, and some of it can't be forgotten.
+import eventbus.replay._player
 import eventbus.simulator  # noqa: F401
 
 pytest_plugins = ["pytester"]

@@ -10,7 +10,7 @@ from typing import Final
 
 import click
 
-from ..journal.frames import BadLine
+from ..replay._frame_file import BadLine
 from .escaping import printable
 
 __all__ = ["BadLines"]

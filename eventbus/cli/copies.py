@@ -13,8 +13,8 @@ import attrs
 import click
 
 from ..exceptions import JournalWriteError
-from ..journal.copying import write_copy
-from ..journal.withholding import Withholding
+from ..journal._copying import write_copy
+from ..journal._redaction import Withholding
 from .escaping import printable
 from .exits import ExitCode
 from .journals import JournalInput, filter_argument, journal_argument, json_option, read_filter

@@ -12,9 +12,9 @@ from typing import Any, Final
 import click
 from rich.text import Text
 
-from ..journal.differences import MAX_ALIGNED, Difference, differences
-from ..journal.facts import Facts
-from ..journal.tabular import plain_json
+from ..analysis._record_view import Facts
+from ..export._rows import plain_json
+from ..replay._diff import MAX_ALIGNED, Difference, differences
 from .console import Output
 from .exits import ExitCode
 from .journals import (

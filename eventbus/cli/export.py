@@ -11,9 +11,9 @@ from pathlib import Path
 
 import click
 
+from ..analysis._record_view import Facts
 from ..exceptions import ExportError
-from ..journal.export import FORMATS, Format
-from ..journal.facts import Facts
+from ..export._formats import FORMATS, Format
 from .exits import BadInput, unwritable
 from .journals import (
     FILTER_HELP,

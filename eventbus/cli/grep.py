@@ -9,7 +9,7 @@ from typing import Final
 
 import click
 
-from ..journal.tabular import plain_json, record_json
+from ..export._rows import plain_json, record_json
 from .console import Output
 from .exits import ExitCode
 from .journals import (

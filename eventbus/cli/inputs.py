@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 
 import click
 
-from ..journal.frames import FrameFile
-from ..journal.player import is_journal
+from ..replay._frame_file import FrameFile
+from ..replay._player import is_journal
 from .exits import unreadable
 
 __all__ = ["frames_argument", "is_stdin", "opened_frames", "seems_journal"]

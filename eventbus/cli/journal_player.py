@@ -11,12 +11,12 @@ from typing import Any
 import anyio
 import attrs
 
+from ..analysis._filters import Filter
 from ..bus import EventBus
 from ..events import RealtimeModelRawServerEvent
 from ..exceptions import BusClosed, MailboxFull, ReplayDifference
-from ..journal.filters import Filter
-from ..journal.player import Player
-from ..journal.records import Record
+from ..journal._records import Record
+from ..replay._player import Player
 from .journals import JournalInput
 from .recorder import Recorder, Summary
 

@@ -14,11 +14,11 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from ..analysis._filters import Filter, parse_filter
+from ..analysis._record_view import Facts
 from ..exceptions import FilterError, JournalDamaged, JournalError
 from ..journal import Journal, open_journal
-from ..journal.facts import Facts
-from ..journal.filters import Filter, parse_filter
-from ..journal.records import Record
+from ..journal._records import Record
 from .console import Bar
 from .escaping import printable
 from .exits import BadInput, ExitCode, unreadable

@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 
 import attrs
 
-from ..journal.figures import Limit, Totals
+from ..analysis._figures import Limit, Totals
 from .summary import short_time
 
 __all__ = ["Verdict", "judge", "junit_xml"]

@@ -12,8 +12,8 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from ..journal.segments import segment_paths
-from ..journal.tabular import plain_json
+from ..export._rows import plain_json
+from ..journal._segments import segment_paths
 from .console import Output
 from .escaping import printable
 from .journals import is_same_file

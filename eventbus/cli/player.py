@@ -14,8 +14,8 @@ import click
 from ..bus import EventBus
 from ..events import RealtimeModelEvent, RealtimeModelExceptionEvent, RealtimeModelRawServerEvent
 from ..exceptions import BusClosed, FrameError, MailboxFull
-from ..journal.frames import BadLine, FrameFile, FrameLine
-from ..journal.pacing import Pacer
+from ..replay._frame_file import BadLine, FrameFile, FrameLine
+from ..replay._pacing import Pacer
 from ..wire.openai._decoder import TABLE, OpenAIRealtimeDecoder
 from .console import Bar
 from .escaping import printable

@@ -11,7 +11,7 @@ from typing import Final
 
 from rich.text import Text
 
-from ..journal.figures import CallFigures, Span, Turn
+from ..analysis._figures import CallFigures, Span, Turn
 from .escaping import printable
 from .summary import short_time
 

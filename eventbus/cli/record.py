@@ -16,7 +16,7 @@ import click
 import msgspec
 
 from ..bus import EventBus
-from ..journal.recorder import Recorder
+from ..journal._recorder import Recorder
 from .apps import load_app_option
 from .bad_lines import BadLines
 from .console import Bar

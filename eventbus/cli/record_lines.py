@@ -8,9 +8,9 @@ from typing import Final
 
 from rich.text import Text
 
+from ..analysis._record_view import Facts
 from ..exceptions import CodecError
-from ..journal.facts import Facts
-from ..journal.records import (
+from ..journal._records import (
     CallRecord,
     DropRecord,
     EventRecord,

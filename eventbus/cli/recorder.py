@@ -19,11 +19,11 @@ from typing import Any, Final
 import attrs
 
 from .._core.dispatcher import BusStats
+from ..analysis._figures import percentile
 from ..bus import EventBus
 from ..events import RealtimeModelExceptionEvent, RealtimeModelRawServerEvent
 from ..exceptions import MailboxFull
 from ..handlers import Context, handler_name
-from ..journal.figures import percentile
 from ..middleware import HandlerCall
 from ..realtime.events import REPEATS
 from .places import where_raised

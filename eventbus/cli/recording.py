@@ -13,8 +13,8 @@ import attrs
 import click
 
 from ..bus import EventBus
-from ..journal.recorder import Recorder
-from ..journal.segments import segment_paths
+from ..journal._recorder import Recorder
+from ..journal._segments import segment_paths
 from .escaping import printable
 from .options import withholding_options
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ..journal.withholding import Withholding
+from ..journal._redaction import Withholding
 from .copies import copy_journal, copying_options
 from .journals import epilog
 from .options import withholding_options

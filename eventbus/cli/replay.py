@@ -16,7 +16,7 @@ import click
 from ..bus import EventBus
 from ..codec import dumps
 from ..exceptions import CodecError
-from ..journal.frames import FrameFile
+from ..replay._frame_file import FrameFile
 from .apps import load_app_option
 from .bad_lines import BadLines
 from .console import Bar, Output

@@ -26,7 +26,7 @@ from ..codec import dumps
 from ..events import RealtimeModelRawServerEvent
 from ..exceptions import CodecError, RealtimeConnectionError, ScenarioError
 from ..handlers import Context
-from ..journal.recorder import Recorder as JournalRecorder
+from ..journal._recorder import Recorder as JournalRecorder
 from ..realtime.events import REPEATS, RealtimeHistoryUpdated
 from ..realtime.model import RealtimeModelConfig
 from ..realtime.openai._model import DEFAULT_MODEL, OpenAIRealtimeModel

@@ -12,9 +12,9 @@ import click
 import msgspec
 from rich.text import Text
 
-from ..journal.facts import Facts
-from ..journal.records import CallRecord, EventRecord, FrameRecord, Record, SentRecord
-from ..journal.tabular import plain_json, record_data
+from ..analysis._record_view import Facts
+from ..export._rows import plain_json, record_data
+from ..journal._records import CallRecord, EventRecord, FrameRecord, Record, SentRecord
 from .console import Output
 from .escaping import printable
 from .exits import BadInput

@@ -12,7 +12,7 @@ import attrs
 import click
 from rich.text import Text
 
-from ..journal.figures import (
+from ..analysis._figures import (
     COUNTS,
     FIGURES,
     CallFigures,
@@ -23,8 +23,8 @@ from ..journal.figures import (
     Totals,
     parse_limit,
 )
-from ..journal.stats import measure
-from ..journal.tabular import plain_json
+from ..analysis._stats import measure
+from ..export._rows import plain_json
 from .console import Output
 from .escaping import printable
 from .exits import ExitCode, unwritable

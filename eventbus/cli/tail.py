@@ -10,10 +10,10 @@ from pathlib import Path
 
 import click
 
+from ..analysis._filters import Filter
+from ..analysis._record_view import Facts
 from ..exceptions import JournalError
-from ..journal.facts import Facts
-from ..journal.filters import Filter
-from ..journal.tabular import record_json
+from ..export._rows import record_json
 from .console import Output
 from .exits import BadInput
 from .journals import (

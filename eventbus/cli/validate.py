@@ -12,12 +12,12 @@ from typing import Any, Final
 import click
 from rich.text import Text
 
+from ..analysis._record_view import kind_name
 from ..exceptions import JournalError
+from ..export._rows import plain_json
 from ..journal import Journal, open_journal
-from ..journal.facts import kind_name
-from ..journal.records import GapRecord
-from ..journal.repair import repair_journal
-from ..journal.tabular import plain_json
+from ..journal._records import GapRecord
+from ..journal._repair import repair_journal
 from .console import Bar, Output
 from .escaping import printable
 from .exits import BadInput, ExitCode, unreadable

@@ -27,9 +27,9 @@ Record what happens on a bus, and read it again.
 
 from __future__ import annotations
 
-from .reader import Journal, open_journal
-from .recorder import Recorder, Recording
-from .records import (
+from ._reader import Journal, open_journal
+from ._recorder import Recorder, Recording
+from ._records import (
     CallRecord,
     DropRecord,
     EndRecord,
@@ -42,10 +42,10 @@ from .records import (
     StatusRecord,
     UnknownRecord,
 )
-from .repair import repair_journal
-from .segments import TornTail
-from .withholding import Withholding
-from .writer import JournalWriter
+from ._redaction import Withholding
+from ._repair import repair_journal
+from ._segments import TornTail
+from ._writer import JournalWriter
 
 __all__ = [
     "CallRecord",

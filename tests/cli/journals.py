@@ -9,7 +9,7 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
-from eventbus.journal.copying import write_copy
+from eventbus.journal._copying import write_copy
 from tests.journal.stories import Story, spoken_turn
 
 __all__ = ["damaged", "new_runner", "torn", "write_journal"]

@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 
 from eventbus.cli.bad_lines import BadLines
-from eventbus.journal.frames import BadLine
+from eventbus.replay._frame_file import BadLine
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ import os
 import pytest
 
 from eventbus.cli import redact, trim
-from eventbus.journal import open_journal, writer
+from eventbus.journal import _writer as writer
+from eventbus.journal import open_journal
 from tests.cli.journals import new_runner, write_journal
 
 COMMANDS = pytest.mark.parametrize(

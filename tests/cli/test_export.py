@@ -10,7 +10,7 @@ import wave
 import pytest
 
 from eventbus.cli.export import command
-from eventbus.journal.export import FORMATS
+from eventbus.export import FORMATS
 from tests.cli.journals import new_runner, write_journal
 from tests.journal.stories import Story
 

@@ -14,7 +14,7 @@ import pytest
 from eventbus.cli.replay import command
 from eventbus.codec import loads
 from eventbus.events import RealtimeModelAudioEvent
-from eventbus.journal.copying import write_copy
+from eventbus.journal._copying import write_copy
 from tests.cli.journals import damaged, new_runner, write_journal
 from tests.journal.stories import spoken_turn
 

@@ -9,8 +9,8 @@ from xml.etree import ElementTree as ET
 from hypothesis import given
 from hypothesis import strategies as st
 
+from eventbus.analysis import Distribution, Totals, parse_limit
 from eventbus.cli.junit import judge, junit_xml
-from eventbus.journal.figures import Distribution, Totals, parse_limit
 
 TOTALS = Totals({"turn_latency": Distribution(3, 500.0, 900.0, 1_000.0)}, {"crashes": 2})
 

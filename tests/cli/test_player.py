@@ -12,7 +12,7 @@ from eventbus import EventBus
 from eventbus.cli.player import Player
 from eventbus.cli.recorder import Recorder
 from eventbus.events import RealtimeModelRawServerEvent, RealtimeModelTurnStartedEvent
-from eventbus.journal.frames import FrameFile
+from eventbus.replay._frame_file import FrameFile
 
 
 def file_of(*lines):

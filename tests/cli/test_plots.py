@@ -8,8 +8,8 @@ import attrs
 from hypothesis import given
 from hypothesis import strategies as st
 
+from eventbus.analysis import CallFigures, Span, Totals, Turn
 from eventbus.cli.plots import MAX_TURNS, latency_bars, timeline
-from eventbus.journal.figures import CallFigures, Span, Totals, Turn
 
 TURN = Turn(1, "speech", 0.0, "answered", 100.0, 50.0, 20.0, 0.0, 20.0, 10.0)
 

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from eventbus import JournalWriteError
+from eventbus.analysis._record_view import Facts
 from eventbus.cli import record, replay, stats
+from eventbus.export import FORMATS
 from eventbus.journal import CallRecord, FrameRecord, SentRecord, open_journal
-from eventbus.journal import writer as writer_module
-from eventbus.journal.export import FORMATS
-from eventbus.journal.facts import Facts
+from eventbus.journal import _writer as writer_module
 from tests.cli.journals import new_runner
 
 CREATED = {"type": "response.created", "response": {"id": "resp_1"}}

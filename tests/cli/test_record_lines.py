@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import pytest
 
+from eventbus.analysis._record_view import Facts
 from eventbus.cli.record_lines import record_line
 from eventbus.exceptions import RemoteException
 from eventbus.journal import (
@@ -20,7 +21,6 @@ from eventbus.journal import (
     StatusRecord,
     UnknownRecord,
 )
-from eventbus.journal.facts import Facts
 from tests.journal.stories import spoken_turn
 
 ERROR = RemoteException("builtins.ValueError", "no\x1b[31m")

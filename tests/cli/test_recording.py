@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from eventbus import EventBus
 from eventbus.cli.recording import Recording, read_recording, recorded
 from eventbus.journal import CallRecord, EventRecord, open_journal
-from eventbus.journal import writer as writer_module
+from eventbus.journal import _writer as writer_module
 
 from ..support import Ping
 

@@ -1,5 +1,5 @@
 """
-`eventbus.journal.copying`: copies of journals.
+`eventbus.journal._copying`: copies of journals.
 """
 
 from __future__ import annotations
@@ -10,12 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from eventbus.analysis import measure
 from eventbus.exceptions import JournalWriteError
-from eventbus.journal import EventRecord, open_journal
-from eventbus.journal import writer as writer_module
-from eventbus.journal.copying import write_copy
-from eventbus.journal.stats import measure
-from eventbus.journal.withholding import Withholding
+from eventbus.journal import EventRecord, Withholding, open_journal
+from eventbus.journal import _writer as writer_module
+from eventbus.journal._copying import write_copy
 from tests.journal.stories import spoken_turn
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventbus.exceptions import JournalDamaged, JournalEmpty, JournalTooNew, NotAJournal
-from eventbus.journal.format import (
+from eventbus.journal._format import (
     FILE_HEADER_BYTES,
     MAGIC,
     MAX_PAYLOAD_BYTES,

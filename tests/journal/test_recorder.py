@@ -39,7 +39,7 @@ from eventbus.journal import (
     StatusRecord,
     open_journal,
 )
-from eventbus.journal import writer as writer_module
+from eventbus.journal import _writer as writer_module
 from eventbus.realtime.events import (
     RealtimeAudioEnd,
     RealtimeAudioInterrupted,
@@ -222,7 +222,7 @@ def test_event_that_is_too_long_is_recorded_by_name(path, bus, monkeypatch):
     What no record can hold is named, and so is the reason.
     """
     monkeypatch.setattr(writer_module, "MAX_PAYLOAD_BYTES", 1000)
-    monkeypatch.setattr("eventbus.journal.recorder.MAX_DATA_BYTES", 800)
+    monkeypatch.setattr("eventbus.journal._recorder.MAX_DATA_BYTES", 800)
     recorder = record(path, bus)
     bus.publish(RealtimeModelTranscriptDeltaEvent("i-1", "x" * 1000, "r-1"))
     bus.publish(DELTA)

@@ -11,6 +11,7 @@ import anyio
 import pytest
 
 from eventbus import EventBus
+from eventbus.analysis import measure
 from eventbus.events import (
     RealtimeModelAudioEvent,
     RealtimeModelInputAudioTranscriptionCompletedEvent,
@@ -24,9 +25,6 @@ from eventbus.journal import (
     SentRecord,
     open_journal,
 )
-from eventbus.journal.comparing import check_decoder
-from eventbus.journal.player import replay
-from eventbus.journal.stats import measure
 from eventbus.realtime.events import (
     RealtimeAudio,
     RealtimeError,
@@ -37,6 +35,8 @@ from eventbus.realtime.events import (
 from eventbus.realtime.model import RealtimeModelListener
 from eventbus.realtime.openai import OpenAIRealtimeModel
 from eventbus.realtime.session import RealtimeSession
+from eventbus.replay import replay
+from eventbus.replay._strict import check_decoder
 from eventbus.simulator import Scenario, Simulator
 from eventbus.simulator.scenario import Call, Pace, Turn, When
 from eventbus.simulator.speech import silence, speak

@@ -17,7 +17,7 @@ from eventbus.events import (
     RealtimeModelRawServerEvent,
 )
 from eventbus.exceptions import CodecError, RemoteException
-from eventbus.journal.records import (
+from eventbus.journal import (
     CallRecord,
     DropRecord,
     EndRecord,
@@ -29,9 +29,8 @@ from eventbus.journal.records import (
     SentRecord,
     StatusRecord,
     UnknownRecord,
-    decode_record,
-    encode_record,
 )
+from eventbus.journal._records import decode_record, encode_record
 
 COMMON = {"seq": 7, "mono_ns": 1 << 62, "wall_ns": 1 << 60, "sender": "call-42", "cause": 6}
 ERROR = RemoteException("shop.OutOfStock", "no more soup", "Traceback ...")

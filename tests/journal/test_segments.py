@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from eventbus.journal import EndRecord, FrameRecord, JournalWriter
-from eventbus.journal.format import FILE_HEADER_BYTES
-from eventbus.journal.segments import Segment, SegmentFile, segment_path, segment_paths
+from eventbus.journal._format import FILE_HEADER_BYTES
+from eventbus.journal._segments import Segment, SegmentFile, segment_path, segment_paths
 
 
 @pytest.fixture

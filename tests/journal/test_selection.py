@@ -8,15 +8,9 @@ import pytest
 
 from eventbus.events import RealtimeModelAudioEvent
 from eventbus.handlers import ANY
-from eventbus.journal.records import (
-    CallRecord,
-    EventRecord,
-    FrameRecord,
-    Record,
-    UnknownRecord,
-    encode_record,
-)
-from eventbus.journal.selection import Selection, ids_in
+from eventbus.journal import CallRecord, EventRecord, FrameRecord, Record, UnknownRecord
+from eventbus.journal._records import encode_record
+from eventbus.journal._selection import Selection, ids_in
 
 
 def select(*classes, sender=ANY, item=None, response=None):
@@ -37,7 +31,7 @@ def test_kind_is_seen_before_a_record_is_decoded(monkeypatch):
     """
     Records of other kinds aren't decoded.
     """
-    from eventbus.journal import selection
+    from eventbus.journal import _selection as selection
 
     decoded = []
     decode = selection.decode_record

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import gc
 
-from eventbus.journal.senders import SenderNames
+from eventbus.journal._senders import SenderNames
 
 
 class Session:

@@ -23,7 +23,7 @@ from eventbus.journal import (
     JournalWriter,
     open_journal,
 )
-from eventbus.journal import writer as module
+from eventbus.journal import _writer as module
 
 SECOND = 1_000_000_000
 

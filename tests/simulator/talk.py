@@ -9,7 +9,7 @@ import json
 import math
 from typing import Any
 
-from tests.realtime.simulator.strict import frames_of
+from tests.simulator.strict import frames_of
 
 from eventbus.simulator import Scenario
 from eventbus.simulator._service.service import Service

@@ -1,7 +1,7 @@
 """
 Whatever a client sends, in whatever order: the service keeps to the protocol.
 
-`tests.realtime.simulator.talk.Talk` has the SDK check each event; here a model of the session,
+`tests.simulator.talk.Talk` has the SDK check each event; here a model of the session,
 made of the events alone, checks that they fit together.
 """
 
@@ -14,7 +14,7 @@ import msgspec
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from tests.realtime.simulator.talk import Talk, silence, tone
+from tests.simulator.talk import Talk, silence, tone
 
 from eventbus.simulator import Scenario
 from eventbus.simulator._service.validation import CLIENT_MESSAGES

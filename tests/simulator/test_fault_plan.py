@@ -5,7 +5,7 @@ Faults happen at their time, once or every time, and make of frames what their n
 from __future__ import annotations
 
 import pytest
-from tests.realtime.simulator.strict import strict_server_event
+from tests.simulator.strict import strict_server_event
 
 from eventbus.simulator import Fault
 from eventbus.simulator._server.fault_plan import (

@@ -9,7 +9,7 @@ import base64
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.realtime.simulator.talk import silence, tone
+from tests.simulator.talk import silence, tone
 
 from eventbus.audio import G711_ULAW, PCM16
 from eventbus.simulator._service import input_audio

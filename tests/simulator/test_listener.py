@@ -5,7 +5,7 @@ The user's turns: found, committed, transcribed, waited for.
 from __future__ import annotations
 
 import pytest
-from tests.realtime.simulator.talk import Talk, one, silence, tone, types
+from tests.simulator.talk import Talk, one, silence, tone, types
 
 from eventbus.audio import AudioFormat
 from eventbus.simulator import Scenario

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from openai import AsyncOpenAI
 from openai.resources.realtime.realtime import AsyncRealtimeConnection
-from tests.realtime.simulator.strict import strict_server_event
+from tests.simulator.strict import strict_server_event
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 
 from eventbus.simulator import Simulator

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from tests.realtime.simulator.talk import Talk, silence, tone, types
+from tests.simulator.talk import Talk, silence, tone, types
 
 from eventbus.simulator import Scenario
 from eventbus.simulator.scenario import Call, Turn

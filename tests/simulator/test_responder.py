@@ -4,7 +4,7 @@ Which responses there are, and what each of them answers to.
 
 from __future__ import annotations
 
-from tests.realtime.simulator.talk import Talk, error, one, types
+from tests.simulator.talk import Talk, error, one, types
 
 from eventbus.simulator import Scenario
 from eventbus.simulator.scenario import Call, Turn, When

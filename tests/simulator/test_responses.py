@@ -7,7 +7,7 @@ from __future__ import annotations
 import base64
 
 import pytest
-from tests.realtime.simulator.talk import Talk, error, one, types
+from tests.simulator.talk import Talk, error, one, types
 
 from eventbus.audio import AudioFormat
 from eventbus.simulator import Scenario

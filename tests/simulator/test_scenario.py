@@ -12,7 +12,7 @@ from textwrap import dedent
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.realtime.simulator.talk import Talk, one
+from tests.simulator.talk import Talk, one
 
 from eventbus.exceptions import ScenarioError
 from eventbus.simulator import Scenario, load_scenario

@@ -12,7 +12,7 @@ import math
 
 import pytest
 import websockets
-from tests.realtime.simulator.strict import strict_server_event
+from tests.simulator.strict import strict_server_event
 from websockets.asyncio.client import connect
 
 from eventbus.exceptions import RealtimeConnectionError, ScenarioError

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from tests.realtime.simulator.talk import Talk, error, one, types
+from tests.simulator.talk import Talk, error, one, types
 
 from eventbus.simulator import Scenario
 from eventbus.simulator._server.fault_plan import Close

@@ -1,0 +1,445 @@
+"""
+One call, record by record: what it was that took so long.
+
+Theory of operation
+-------------------
+
+A turn begins where the caller has finished and ends with the first audio of the answer. At any
+moment in between, one party is waited for, and the records say when that changes:
+
+1. *endpointing*, from the last voiced sample on, until the service says that speech has stopped
+   (`input_speech_stopped`), or until the application has committed the audio;
+2. *model*, until a response begins (`turn_started`);
+3. *first audio*, until its first audio has come. If it calls a tool instead, this was *model* too;
+4. *tool*, from `function_call` until its output is sent; then it is the *model* again;
+5. *dispatch*, until a handler is called with that audio.
+
+So the parts add up to the whole, whatever happens in which order.
+
+The last voiced sample is found in the caller's audio, which the service counts in milliseconds:
+``audio_end_ms`` less the silence that ended the turn, looked up in the `InputClock`. If no audio
+that was sent is in the journal, it is reckoned from the arrival of that message, and the turn is
+marked as estimated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Literal
+
+import attrs
+
+from ..audio._formats import PCM16, AudioFormat
+from ..audio._samples import audio_format, duration_ns
+from ..journal._records import CallRecord, EventRecord, FrameRecord, SentRecord
+from ._figures import Interruption, Outcome, Span, Tokens, ToolCall, Turn
+from ._record_view import Facts
+from ._timeline import InputClock, Playback, Stretch, part_of
+
+__all__ = ["CallMeasure"]
+
+_NS_PER_MS: Final = 1_000_000
+
+# What the service takes where the session's settings are silent.
+_SILENCE_MS: Final = 500
+_PADDING_MS: Final = 300
+
+
+def _ms(ns: int) -> float:
+    return ns / _NS_PER_MS
+
+
+@attrs.define(eq=False)
+class _Asked:
+    """A turn that is under way; the time up to *since_ns* is accounted for."""
+
+    kind: Literal["speech", "text"]
+    began_ns: int
+    since_ns: int
+    is_estimated: bool
+    waits_for: Literal["model", "audio", "tool", "output"] = "model"
+    endpointing_ns: int = 0
+    model_ns: int = 0
+    tool_ns: int = 0
+    first_audio_ns: int = 0
+    answered_ns: int | None = None
+    played_ns: int | None = None
+    outcome: Outcome = "open"
+    has_called: bool = False
+
+    def pass_to(self, part: Literal["model", "audio", "tool", "output"], now_ns: int) -> None:
+        """Account for the time until now, and wait for another party from now on."""
+        passed_ns = now_ns - self.since_ns
+        # "output" is the model's turn after a tool's output; one more output, and it was a tool's.
+        if self.waits_for == "tool" or (self.waits_for == part == "output"):
+            self.tool_ns += passed_ns
+        elif self.waits_for == "audio" and part == "audio":
+            self.first_audio_ns += passed_ns
+        else:
+            self.model_ns += passed_ns
+        self.since_ns, self.waits_for = now_ns, part
+
+
+@attrs.define(eq=False)
+class _Cut:
+    """An interruption, while more may become known of it."""
+
+    at_ns: int
+    voice_ns: int | None
+    silent_ns: int
+    is_voice_exact: bool
+    is_heard_exact: bool = False
+    is_handled: bool = False
+    cut: list[Stretch] = attrs.field(factory=list)
+
+
+@attrs.frozen
+class _Detection:
+    """How the service finds the caller's speech."""
+
+    silence_ms: int = _SILENCE_MS
+    padding_ms: int = _PADDING_MS
+
+    @classmethod
+    def of(cls, session: Mapping[str, Any]) -> _Detection:
+        """Return what a session's settings say."""
+        audio = session.get("audio")
+        nested = audio.get("input") if isinstance(audio, Mapping) else None
+        settings = (nested if isinstance(nested, Mapping) else session).get("turn_detection")
+        if not isinstance(settings, Mapping):
+            return cls()
+        if settings.get("type") == "semantic_vad":  # by what is said: no silence is waited for
+            return cls(0, 0)
+        silence, padding = settings.get("silence_duration_ms"), settings.get("prefix_padding_ms")
+        return cls(
+            silence if type(silence) is int else _SILENCE_MS,
+            padding if type(padding) is int else _PADDING_MS,
+        )
+
+
+class CallMeasure:
+    """
+    Measures one call.
+
+    Args:
+        origin_ns: The ``mono_ns`` of the journal's beginning.
+        is_player: Says by a handler's name whether that plays the audio.
+
+    Attributes:
+        failures: Responses that failed, and errors of the service.
+        tokens: What was used.
+    """
+
+    def __init__(self, origin_ns: int, is_player: Callable[[str], bool]) -> None:
+        self._origin_ns = origin_ns
+        self._is_player = is_player
+        self.failures = 0
+        self.tokens = Tokens()
+        self.transcription_ms: list[float] = []
+        self._input = InputClock()
+        self._playback = Playback()
+        self._formats: dict[str, AudioFormat] = {"input": PCM16, "output": PCM16}
+        self._detection = _Detection()
+        self._frame = (0, 0)  # the latest one: its seq, and when it came
+        self._turns: list[_Asked] = []
+        self._open: _Asked | None = None
+        self._voice: tuple[int, int, bool] | None = None  # began: cause, when, if that is exact
+        self._speaking_ns: int | None = None
+        self._stopped_items: dict[str, int] = {}
+        self._cuts: list[_Cut] = []
+        self._tools: dict[str, tuple[str, int, int | None]] = {}
+        self._texts: int | None = None
+        # Of each response, the turn that it answers, if one: an old one may end late.
+        self._owners: dict[str, _Asked | None] = {}
+        self._spans: list[Span] = []
+        # What the call of a handler will tell of: by the seq of the event.
+        self._played_by_call: dict[int, _Asked] = {}
+        self._silenced_by_call: dict[int, _Cut] = {}
+
+    def take(self, facts: Facts) -> None:
+        """Take the next record of the call."""
+        match facts.record:
+            case FrameRecord(seq=seq, mono_ns=now_ns):
+                self._frame = seq, now_ns
+            case EventRecord(type_name=str(type_name)) as record:
+                handle = _ON_EVENT.get(type_name)
+                if handle is not None:
+                    handle(self, facts, self._arrival(record))
+            case SentRecord() as record:
+                self._sent(record, facts)
+            case CallRecord() as record:
+                self._called(record)
+            case _:
+                pass
+
+    def _arrival(self, record: EventRecord) -> int:
+        """Return when the frame came that *record* was decoded from."""
+        seq, now_ns = self._frame
+        return now_ns if record.cause == seq and seq else record.mono_ns
+
+    # --- what the service says --------------------------------------------------------------
+
+    def _session(self, facts: Facts, _now_ns: int) -> None:
+        session = facts.data.get("session")
+        if isinstance(session, Mapping):
+            self._detection = _Detection.of(session)
+            self._formats["input"] = audio_format(session, "input")
+            self._formats["output"] = audio_format(session, "output")
+
+    def _speech_started(self, facts: Facts, now_ns: int) -> None:
+        self._close("abandoned")
+        start_ms = facts.data.get("audio_start_ms")
+        padding_ms = self._detection.padding_ms
+        voice_ns = self._input.at(start_ms + padding_ms) if isinstance(start_ms, int) else None
+        self._speaking_ns = now_ns if voice_ns is None else voice_ns
+        self._voice = facts.record.cause, self._speaking_ns, voice_ns is not None
+
+    def _speech_stopped(self, facts: Facts, now_ns: int) -> None:
+        end_ms, silence_ms = facts.data.get("audio_end_ms"), self._detection.silence_ms
+        voice_ns = self._input.at(end_ms - silence_ms) if isinstance(end_ms, int) else None
+        began_ns = now_ns - silence_ms * _NS_PER_MS if voice_ns is None else voice_ns
+        self._ask("speech", min(began_ns, now_ns), now_ns, is_estimated=voice_ns is None)
+        self._heard_caller(min(began_ns, now_ns))
+        for item_id in facts.items:
+            self._stopped_items[item_id] = now_ns
+
+    def _committed(self, facts: Facts, now_ns: int) -> None:
+        if facts.items <= self._stopped_items.keys():
+            return  # the turn detection has committed it
+        # By the application: it knows best that the caller has finished.
+        began_ns = self._input.last_ns
+        self._ask("speech", min(began_ns or now_ns, now_ns), now_ns, is_estimated=True)
+        for item_id in facts.items:
+            self._stopped_items[item_id] = now_ns
+
+    def _transcribed(self, facts: Facts, now_ns: int) -> None:
+        for item_id in facts.items:
+            stopped_ns = self._stopped_items.get(item_id)
+            if stopped_ns is not None:
+                self.transcription_ms.append(_ms(now_ns - stopped_ns))
+
+    def _turn_started(self, facts: Facts, now_ns: int) -> None:
+        self._owners.update(dict.fromkeys(facts.responses, self._open))
+        if self._open is not None and self._open.waits_for != "audio":
+            self._open.pass_to("audio", now_ns)
+
+    def _audio(self, facts: Facts, now_ns: int) -> None:
+        assert isinstance(facts.record, EventRecord)
+        length_ns = duration_ns(self._formats["output"], facts.record.audio_bytes or 0)
+        self._playback.play(now_ns, part_of(facts.data), length_ns)
+        turn = self._open
+        if turn is not None and self._is_for(turn, facts):
+            turn.pass_to("audio", now_ns)
+            turn.answered_ns = now_ns
+            self._played_by_call[facts.seq] = turn
+            self._close("answered")
+
+    def _interrupted(self, facts: Facts, now_ns: int) -> None:
+        if not self._playback.is_audible(now_ns):
+            return  # it was heard to its end: this is simply the caller's next turn
+        cause, voice_ns, is_exact = self._voice or (0, 0, False)
+        is_by_voice = self._voice is not None and cause == facts.record.cause
+        cut = _Cut(
+            now_ns,
+            voice_ns if is_by_voice else None,
+            now_ns,
+            is_exact,
+            cut=self._playback.stop(now_ns),
+        )
+        self._cuts.append(cut)
+        self._silenced_by_call[facts.seq] = cut
+
+    def _truncated(self, facts: Facts, _now_ns: int) -> None:
+        self._truncate(facts.data)
+
+    def _tool_called(self, facts: Facts, now_ns: int) -> None:
+        call_id, name = facts.data.get("call_id"), facts.data.get("name")
+        if isinstance(call_id, str) and call_id not in self._tools:
+            self._tools[call_id] = str(name), now_ns, None
+        if self._open is not None:
+            self._open.has_called = True
+            if self._open.waits_for != "tool":
+                self._open.pass_to("tool", now_ns)
+
+    def _turn_ended(self, facts: Facts, _now_ns: int) -> None:
+        status, turn = facts.data.get("status"), self._open
+        self.failures += status == "failed"
+        if turn is None or not self._is_for(turn, facts):
+            return
+        if status in ("failed", "cancelled"):
+            self._close("failed" if status == "failed" else "abandoned")
+        elif turn.waits_for == "audio" and not turn.has_called:
+            self._close("silent")
+        turn.has_called = False
+
+    def _failed(self, _facts: Facts, _now_ns: int) -> None:
+        self.failures += 1
+
+    def _used(self, facts: Facts, _now_ns: int) -> None:
+        usage = facts.data.get("usage")
+        if not isinstance(usage, Mapping):
+            return
+        cached = usage.get("input_tokens_details")
+        cached = cached.get("cached_tokens") if isinstance(cached, Mapping) else None
+        self.tokens = Tokens(
+            self.tokens.input + _count(usage.get("input_tokens")),
+            self.tokens.output + _count(usage.get("output_tokens")),
+            self.tokens.total + _count(usage.get("total_tokens")),
+            self.tokens.cached + _count(cached),
+        )
+
+    # --- what is sent, and what handlers do -------------------------------------------------
+
+    def _sent(self, record: SentRecord, facts: Facts) -> None:
+        # Fifty times a second; parsed only as far as it must be.
+        now_ns, size = record.mono_ns, record.audio_bytes
+        if size is not None:
+            self._input.append(now_ns, duration_ns(self._formats["input"], size))
+            return
+        match facts.data:
+            case {"type": "conversation.item.create", "item": Mapping() as item}:
+                self._item_sent(item, now_ns)
+            case {"type": "response.create"} if self._texts is not None and self._open is None:
+                self._ask("text", self._texts, now_ns, is_estimated=False)
+            case {"type": "conversation.item.truncate"}:
+                self._truncate(facts.data)
+            case _:
+                pass
+
+    def _item_sent(self, item: Mapping[str, Any], now_ns: int) -> None:
+        if item.get("type") == "message" and item.get("role") == "user":
+            self._texts = now_ns
+        call_id = item.get("call_id")
+        if item.get("type") != "function_call_output" or not isinstance(call_id, str):
+            return
+        known = self._tools.get(call_id)
+        if known is not None and known[2] is None:
+            self._tools[call_id] = *known[:2], now_ns
+            self._spans.append(self._span("tool", known[1], now_ns))
+        if self._open is not None and self._open.waits_for in ("tool", "output"):
+            self._open.pass_to("output", now_ns)
+
+    def _called(self, record: CallRecord) -> None:
+        turn = self._played_by_call.get(record.cause)
+        if turn is not None and self._is_player(record.handler):
+            played_ns = turn.played_ns
+            turn.played_ns = min(played_ns or record.started_ns, record.started_ns)
+        cut = self._silenced_by_call.get(record.cause)
+        if cut is not None and record.run_ns is not None and not cut.is_handled:
+            cut.silent_ns, cut.is_handled = record.started_ns + record.run_ns, True
+
+    # --- turns ------------------------------------------------------------------------------
+
+    def _ask(
+        self, kind: Literal["speech", "text"], began_ns: int, now_ns: int, *, is_estimated: bool
+    ) -> None:
+        self._close("abandoned")
+        self._texts = None
+        turn = _Asked(kind, began_ns, now_ns, is_estimated, endpointing_ns=now_ns - began_ns)
+        self._open = turn
+        self._turns.append(turn)
+
+    def _close(self, outcome: Outcome) -> None:
+        if self._open is not None:
+            self._open.outcome, self._open = outcome, None
+
+    def _is_for(self, turn: _Asked, facts: Facts) -> bool:
+        """Whether an event is of a response that answers *turn*, as far as is known."""
+        return all(self._owners.get(response, turn) is turn for response in facts.responses)
+
+    def _heard_caller(self, end_ns: int) -> None:
+        if self._speaking_ns is not None:
+            self._spans.append(self._span("caller", self._speaking_ns, end_ns))
+        self._speaking_ns = None
+
+    def _truncate(self, data: Mapping[str, Any]) -> None:
+        end_ms = data.get("audio_end_ms")
+        if not isinstance(end_ms, int):
+            return
+        part = part_of(data)
+        self._playback.truncate(part, end_ms * _NS_PER_MS)
+        for cut in self._cuts[-1:]:
+            cut.is_heard_exact |= any(part == (s.item_id, s.content_index) for s in cut.cut)
+
+    # --- results ----------------------------------------------------------------------------
+
+    def turns(self) -> tuple[Turn, ...]:
+        """Return the turns, in their order."""
+        return tuple(self._turn(number, turn) for number, turn in enumerate(self._turns, 1))
+
+    def _turn(self, number: int, turn: _Asked) -> Turn:
+        at_ms = _ms(turn.began_ns - self._origin_ns)
+        if turn.answered_ns is None:
+            return Turn(number, turn.kind, at_ms, turn.outcome, is_estimated=turn.is_estimated)
+        end_ns = turn.answered_ns if turn.played_ns is None else turn.played_ns
+        return Turn(
+            number,
+            turn.kind,
+            at_ms,
+            turn.outcome,
+            _ms(max(end_ns, turn.answered_ns) - turn.began_ns),
+            _ms(turn.endpointing_ns),
+            _ms(turn.model_ns),
+            _ms(turn.tool_ns),
+            _ms(turn.first_audio_ns),
+            None if turn.played_ns is None else _ms(max(0, turn.played_ns - turn.answered_ns)),
+            turn.is_estimated,
+        )
+
+    def interruptions(self) -> tuple[Interruption, ...]:
+        """Return the interruptions, in their order."""
+        return tuple(
+            Interruption(
+                _ms(cut.at_ns - self._origin_ns),
+                None if cut.voice_ns is None else _ms(max(0, cut.silent_ns - cut.voice_ns)),
+                _ms(sum(stretch.unheard_ns for stretch in cut.cut)),
+                not (cut.is_heard_exact and cut.is_voice_exact),
+            )
+            for cut in self._cuts
+        )
+
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        """Return the calls of tools, in their order."""
+        return tuple(
+            ToolCall(
+                name,
+                call_id,
+                _ms(called_ns - self._origin_ns),
+                None if sent_ns is None else _ms(sent_ns - called_ns),
+            )
+            for call_id, (name, called_ns, sent_ns) in self._tools.items()
+        )
+
+    def spans(self) -> tuple[Span, ...]:
+        """Return what took time, in the order of its beginning."""
+        heard = [
+            self._span("model", stretch.start_ns, stretch.start_ns + stretch.heard_ns)
+            for stretch in self._playback.stretches
+            if stretch.heard_ns
+        ]
+        return tuple(sorted([*self._spans, *heard], key=lambda span: span.start_ms))
+
+    def _span(self, lane: Literal["caller", "model", "tool"], start_ns: int, end_ns: int) -> Span:
+        start_ms = _ms(start_ns - self._origin_ns)
+        return Span(lane, start_ms, max(start_ms, _ms(end_ns - self._origin_ns)))
+
+
+def _count(value: object) -> int:
+    return value if type(value) is int else 0
+
+
+_ON_EVENT: Final[Mapping[str, Callable[[CallMeasure, Facts, int], None]]] = {
+    "session_updated": CallMeasure._session,  # noqa: SLF001  # a table of its own methods
+    "input_speech_started": CallMeasure._speech_started,  # noqa: SLF001
+    "input_speech_stopped": CallMeasure._speech_stopped,  # noqa: SLF001
+    "input_audio_committed": CallMeasure._committed,  # noqa: SLF001
+    "input_audio_transcription_completed": CallMeasure._transcribed,  # noqa: SLF001
+    "turn_started": CallMeasure._turn_started,  # noqa: SLF001
+    "audio": CallMeasure._audio,  # noqa: SLF001
+    "audio_interrupted": CallMeasure._interrupted,  # noqa: SLF001
+    "item_truncated": CallMeasure._truncated,  # noqa: SLF001
+    "function_call": CallMeasure._tool_called,  # noqa: SLF001
+    "turn_ended": CallMeasure._turn_ended,  # noqa: SLF001
+    "error": CallMeasure._failed,  # noqa: SLF001
+    "usage": CallMeasure._used,  # noqa: SLF001
+}

@@ -1,0 +1,226 @@
+"""
+What can be asked of a record, whatever kind it is of.
+
+Filters, listings and exports ask these questions of every record. So each answer is made when
+it is first wanted: most records are passed over for their type alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
+from typing import Any, Final
+
+import msgspec
+
+from ..events import RealtimeModelConnectionStatusEvent, RealtimeModelRawServerEvent
+from ..journal._records import (
+    CallRecord,
+    DropRecord,
+    EndRecord,
+    EventRecord,
+    FrameRecord,
+    GapRecord,
+    HeaderRecord,
+    Record,
+    SentRecord,
+    StatusRecord,
+)
+from ..journal._selection import ids_in
+from ..wire._frames import shown_type
+
+__all__ = ["Facts", "kind_name"]
+
+_KINDS: Final[Mapping[type[Record], str]] = {
+    HeaderRecord: "header",
+    FrameRecord: "frame",
+    EventRecord: "event",
+    SentRecord: "sent",
+    CallRecord: "call",
+    DropRecord: "drop",
+    StatusRecord: "status",
+    GapRecord: "gap",
+    EndRecord: "end",
+}
+
+_FAILED_EVENTS: Final = frozenset(
+    {"error", "exception", "input_audio_transcription_failed", "session.error"}
+)
+_AUDIO_DELTAS: Final = frozenset({"response.output_audio.delta", "response.audio.delta"})
+_AUDIO: Final = frozenset({"audio"})  # base64 has any short word somewhere
+_parse: Final = msgspec.json.Decoder().decode
+_MAX_DEPTH: Final = 64  # of what is searched; deeper than anything that is said
+_RAW: Final = ("raw_server_event", RealtimeModelRawServerEvent.__name__)
+_STATUS: Final = ("connection_status", RealtimeModelConnectionStatusEvent.__name__)
+
+
+def kind_name(record: Record) -> str:
+    """Return what the kind of *record* is called: for example ``event``."""
+    return _KINDS.get(type(record), "unknown")
+
+
+class Facts:
+    """
+    A record, and what can be asked of it.
+
+    Args:
+        record: The record.
+        origin_ns: The ``mono_ns`` of the journal's beginning.
+    """
+
+    def __init__(self, record: Record, origin_ns: int = 0) -> None:
+        self.record = record
+        self.seq = record.seq
+        self.since_ns = record.mono_ns - origin_ns
+        self.kind = kind_name(record)
+
+    @property
+    def sender(self) -> str | None:
+        """The session's name, as text."""
+        sender = self.record.sender
+        return None if sender is None else str(sender)
+
+    @cached_property
+    def types(self) -> tuple[str, ...]:
+        """What it is called: the event's type and class, or the vendor's name of a frame."""
+        match self.record:
+            case EventRecord(type_name=type_name, class_name=class_name):
+                # Of a class with a module, its own name will do as well.
+                names = (type_name, class_name, class_name.rpartition(".")[2])
+                return tuple(dict.fromkeys(filter(None, names)))
+            case FrameRecord() | SentRecord():
+                name = self.data.get("type")
+                raw = () if self.kind == "sent" else _RAW
+                return (*raw, name) if isinstance(name, str) else raw
+            case StatusRecord():
+                return _STATUS
+            case _:
+                return ()
+
+    @property
+    def type(self) -> str | None:
+        """The name to show: of an event its type or class, of a frame the vendor's."""
+        match self.record:
+            case EventRecord(type_name=type_name, class_name=class_name):
+                return type_name or class_name
+            case FrameRecord() | SentRecord():
+                return shown_type(self.data.get("type"))
+            case StatusRecord():
+                return _STATUS[0]
+            case _:
+                return None
+
+    @cached_property
+    def data(self) -> Mapping[str, Any]:
+        """An event's fields, or a message's; empty if it has none, or they can't be read."""
+        match self.record:
+            case EventRecord() as record:
+                return _mapping(lambda: record.fields)
+            case FrameRecord(data=data, form="json") | SentRecord(data=data, form="json"):
+                return _mapping(lambda: _parse(data))
+            case StatusRecord(status=status):
+                return {"status": status}
+            case _:
+                return {}
+
+    @cached_property
+    def items(self) -> frozenset[str]:
+        """The ids of the conversation items that it is about."""
+        found = ids_in(self.data, "item")
+        own = self.data.get("id") if "call_id" in self.data else None
+        # A tool call is an item itself.
+        return frozenset(found | {own} if isinstance(own, str) else found)
+
+    @cached_property
+    def responses(self) -> frozenset[str]:
+        """The ids of the responses that it is about."""
+        return frozenset(ids_in(self.data, "response"))
+
+    @property
+    def handler(self) -> str | None:
+        """The name of the handler, of a call or a drop."""
+        match self.record:
+            case CallRecord(handler=handler) | DropRecord(handler=handler):
+                return handler
+            case _:
+                return None
+
+    @property
+    def run_ns(self) -> int | None:
+        """How long the handler ran, of a call that has ended."""
+        return self.record.run_ns if isinstance(self.record, CallRecord) else None
+
+    @property
+    def queued_ns(self) -> int | None:
+        """How long the event waited for the handler, of a call."""
+        return self.record.queued_ns if isinstance(self.record, CallRecord) else None
+
+    @cached_property
+    def states(self) -> frozenset[str]:
+        """What ``is:`` can ask for, and it is; see `eventbus.analysis._filters.STATES`."""
+        states = {self.kind}
+        match self.record:
+            case CallRecord(state="crashed"):
+                states |= {"crash", "error"}
+            case CallRecord(state="started"):
+                states.add("started")
+            case DropRecord() | GapRecord():
+                states.add("error")
+            case EventRecord(type_name=type_name) if type_name in _FAILED_EVENTS:
+                states.add("error")
+            case EventRecord(type_name="turn_ended") if self.data.get("status") == "failed":
+                states.add("error")
+            case FrameRecord(form=form) if form != "json" or self.data.get("type") == "error":
+                states.add("error")
+            case _:
+                pass
+        return frozenset(states)
+
+    @property
+    def error(self) -> str | None:
+        """What went wrong, of a call that crashed or an exception: the class, and the message."""
+        match self.record:
+            case CallRecord(error=error) if error is not None:
+                return str(error)
+            case EventRecord(type_name="exception"):
+                exception = self.data.get("exception")
+                if isinstance(exception, Mapping):
+                    message = exception.get("message")
+                    name = str(exception.get("type", "")).rpartition(".")[2]
+                    return f"{name}: {message}" if message else name
+            case GapRecord(reason=reason):
+                return reason
+            case _:
+                pass
+        return None
+
+    def texts(self) -> Iterator[str]:
+        """Yield every text in it: names, ids, and what was said."""
+        yield from filter(None, (self.sender, self.handler, self.error))
+        yield from self.types
+        is_audio = self.kind == "frame" and self.type in _AUDIO_DELTAS
+        hidden = _AUDIO | {"delta"} if is_audio else _AUDIO
+        for name, value in self.data.items():
+            if name not in hidden:
+                yield from _strings(value, _MAX_DEPTH)
+
+
+def _mapping(read: Callable[[], Any]) -> Mapping[str, Any]:
+    """Return what is read, if that is a mapping and can be read; else an empty one."""
+    try:
+        data = read()
+    except (ValueError, RecursionError):  # no JSON, or not the codec's
+        return {}
+    return data if isinstance(data, Mapping) else {}
+
+
+def _strings(value: object, depth: int) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif depth and isinstance(value, Mapping):
+        for name, each in value.items():
+            if name not in _AUDIO:
+                yield from _strings(each, depth - 1)
+    elif depth and isinstance(value, (list, tuple)):
+        for each in value:
+            yield from _strings(each, depth - 1)

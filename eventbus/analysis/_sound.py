@@ -1,0 +1,194 @@
+"""
+How one call sounded: the speech of both sides where it was heard, and what was said.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+import attrs
+
+from ..audio._formats import PCM16
+from ..audio._samples import audio_format, duration_ns
+from ..exceptions import ExportError
+from ..journal._records import EventRecord, SentRecord
+from ._record_view import Facts
+from ._timeline import Playback, part_of
+
+__all__ = ["CallSound", "Line", "Piece", "sound_of"]
+
+_NS_PER_MS: Final = 1_000_000
+
+
+@attrs.define(eq=False)
+class Piece:
+    """Some of the caller's audio."""
+
+    start_ns: int
+    data: bytes
+
+
+@attrs.define(eq=False)
+class Line:
+    """What somebody has said, and when; *end_ns* is None while it isn't known."""
+
+    start_ns: int
+    end_ns: int | None = None
+    text: str = ""
+
+
+class CallSound:
+    """
+    One call, as it sounded.
+
+    Args:
+        keeps_audio: Whether the audio itself is wanted.
+    """
+
+    def __init__(self, *, keeps_audio: bool) -> None:
+        self.output, self.input = PCM16, PCM16
+        self.playback = Playback()
+        self.pieces: list[Piece] = []
+        self.caller: dict[str, Line] = {}
+        self.model: dict[str, str] = {}
+        self._is_whole: set[str] = set()
+        self._keeps_audio = keeps_audio
+        self._input_end_ns = 0
+
+    def take(self, facts: Facts) -> None:
+        """Take the next record."""
+        match facts.record:
+            case EventRecord(type_name=str(name)):
+                handle = _HEARD.get(name)
+                if handle is not None:
+                    handle(self, facts)
+            case SentRecord() as record:
+                self._sent(record, facts)
+            case _:
+                pass
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether there is nothing to be heard in it."""
+        return not (self.playback.stretches or self.pieces)
+
+    def _session(self, facts: Facts) -> None:
+        session = facts.data.get("session")
+        if isinstance(session, Mapping):
+            self.input = audio_format(session, "input")
+            self.output = audio_format(session, "output")
+
+    def _audio(self, facts: Facts) -> None:
+        record = facts.record
+        assert isinstance(record, EventRecord)
+        size = record.audio_bytes or 0
+        length_ns = duration_ns(self.output, size)
+        data = facts.data.get("data") if self._keeps_audio else None
+        if self._keeps_audio and (not isinstance(data, bytes) or len(data) != size):
+            data = bytes(size)  # it was withheld
+        self.playback.play(facts.since_ns, part_of(facts.data), length_ns, data)
+
+    def _interrupted(self, facts: Facts) -> None:
+        self.playback.stop(facts.since_ns)
+
+    def _truncated(self, facts: Facts) -> None:
+        end_ms = facts.data.get("audio_end_ms")
+        if isinstance(end_ms, int):
+            self.playback.truncate(part_of(facts.data), end_ms * _NS_PER_MS)
+
+    def _speech_started(self, facts: Facts) -> None:
+        for item_id in facts.items:
+            self.caller[item_id] = Line(facts.since_ns)
+
+    def _speech_stopped(self, facts: Facts) -> None:
+        for item_id in facts.items:
+            line = self.caller.get(item_id)
+            if line is not None and line.end_ns is None:
+                line.end_ns = facts.since_ns
+
+    def _transcribed(self, facts: Facts) -> None:
+        text = facts.data.get("transcript")
+        for item_id in facts.items:
+            line = self.caller.setdefault(item_id, Line(facts.since_ns, facts.since_ns))
+            line.text = text.strip() if isinstance(text, str) else ""
+
+    def _speaking(self, facts: Facts) -> None:
+        delta = facts.data.get("delta")
+        for item_id in facts.items - self._is_whole:
+            self.model[item_id] = self.model.get(item_id, "") + str(delta or "")
+
+    def _spoken(self, facts: Facts) -> None:
+        text = facts.data.get("transcript")
+        if isinstance(text, str):
+            self.model.update(dict.fromkeys(facts.items, text))
+            self._is_whole |= facts.items
+
+    def _sent(self, record: SentRecord, facts: Facts) -> None:
+        if record.audio_bytes is not None:
+            self._said(record.audio_bytes, facts)
+        elif facts.data.get("type") == "conversation.item.truncate":
+            self._truncated(facts)
+
+    def _said(self, size: int, facts: Facts) -> None:
+        length_ns = duration_ns(self.input, size)
+        # It was recorded before it was sent; and nobody says two things at once.
+        start_ns = max(facts.since_ns - length_ns, self._input_end_ns)
+        self._input_end_ns = start_ns + length_ns
+        if self._keeps_audio:
+            audio = facts.data.get("audio")
+            data = _from_base64(audio) if isinstance(audio, str) else b""
+            self.pieces.append(Piece(start_ns, data if len(data) == size else bytes(size)))
+        else:
+            self.pieces.append(Piece(start_ns, b""))
+
+
+def _from_base64(text: str) -> bytes:
+    try:
+        return base64.b64decode(text)
+    except ValueError:
+        return b""
+
+
+_HEARD: Final[Mapping[str, Callable[[CallSound, Facts], None]]] = {
+    "session_updated": CallSound._session,  # noqa: SLF001  # a table of its own methods
+    "audio": CallSound._audio,  # noqa: SLF001
+    "audio_interrupted": CallSound._interrupted,  # noqa: SLF001
+    "item_truncated": CallSound._truncated,  # noqa: SLF001
+    "input_speech_started": CallSound._speech_started,  # noqa: SLF001
+    "input_speech_stopped": CallSound._speech_stopped,  # noqa: SLF001
+    "input_audio_transcription_completed": CallSound._transcribed,  # noqa: SLF001
+    "transcript_delta": CallSound._speaking,  # noqa: SLF001
+    "transcript_done": CallSound._spoken,  # noqa: SLF001
+}
+
+
+def sound_of(facts: Iterable[Facts], what: str, *, keeps_audio: bool) -> CallSound:
+    """
+    Return the only call that has sound or words.
+
+    Args:
+        facts: The records.
+        what: What is to be made of it, for the message of an error.
+        keeps_audio: Whether the audio itself is wanted.
+
+    Raises:
+        ExportError: There are several.
+    """
+    calls: dict[str | None, CallSound] = {}
+    for each in facts:
+        sound = calls.get(each.sender)
+        if sound is None:
+            sound = calls[each.sender] = CallSound(keeps_audio=keeps_audio)
+        sound.take(each)
+    heard = {
+        sender: sound
+        for sender, sound in calls.items()
+        if not sound.is_silent or sound.model or sound.caller
+    }
+    if len(heard) > 1:
+        names = ", ".join(str(sender) for sender in [*heard][:3])
+        msg = f"{len(heard)} calls are in it, and {what} has one; pick it: sender:NAME ({names}…)."
+        raise ExportError(msg)
+    return next(iter(heard.values()), CallSound(keeps_audio=keeps_audio))

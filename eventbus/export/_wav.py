@@ -1,0 +1,85 @@
+"""
+A call as a WAV file: what could be heard, when it could be heard.
+"""
+
+from __future__ import annotations
+
+import sys
+import wave
+from array import array
+from collections.abc import Iterable, Iterator
+from typing import IO, Final
+
+from ..analysis._record_view import Facts
+from ..analysis._sound import sound_of
+from ..analysis._timeline import Stretch
+from ..audio._formats import AudioFormat
+from ..audio._samples import Samples, resample, samples_of
+from ..exceptions import ExportError
+
+__all__ = ["write_wav"]
+
+_NS_PER_S: Final = 1_000_000_000
+_MAX_HOURS: Final = 6  # of 24 kHz stereo, about half of what a WAV file can hold
+
+
+def write_wav(facts: Iterable[Facts], file: IO[bytes]) -> None:
+    """
+    Write the call as a WAV file with 16 bits a sample.
+
+    If the journal has what was sent, it has two channels: the caller on the left and the model on
+    the right; else one, the model. What was withheld is silence.
+
+    Args:
+        facts: The records of one call.
+        file: Open for writing; it need not be seekable.
+
+    Raises:
+        ExportError: There is more than one call in it, or none with audio, or it is too long.
+    """
+    sound = sound_of(facts, "a WAV file", keeps_audio=True)
+    if sound.is_silent:
+        msg = "There is no audio in it, so there is nothing to hear; was it withheld?"
+        raise ExportError(msg)
+    rate = max(sound.output.rate, sound.input.rate if sound.pieces else 0)
+    channels = [_track(_heard(sound.playback.stretches, sound.output), sound.output, rate)]
+    if sound.pieces:
+        said = ((piece.start_ns, piece.data) for piece in sound.pieces)
+        channels.insert(0, _track(said, sound.input, rate))
+    length = max(map(len, channels))
+    samples = array("h", bytes(2 * length * len(channels)))
+    for number, channel in enumerate(channels):
+        channel.extend(array("h", bytes(2 * (length - len(channel)))))
+        samples[number :: len(channels)] = channel
+    if sys.byteorder == "big":
+        samples.byteswap()
+    with wave.open(file, "wb") as out:
+        out.setnchannels(len(channels))
+        out.setsampwidth(2)
+        out.setframerate(rate)
+        out.setnframes(length)  # so that the header is right at once
+        out.writeframesraw(samples.tobytes())
+
+
+def _heard(stretches: Iterable[Stretch], form: AudioFormat) -> Iterator[tuple[int, bytes]]:
+    """Yield what was heard of the model's speech, and when."""
+    for stretch in stretches:
+        size = round(stretch.heard_ns * form.rate / _NS_PER_S) * form.sample_bytes
+        yield stretch.start_ns, b"".join(stretch.pieces)[:size]
+
+
+def _track(parts: Iterable[tuple[int, bytes]], form: AudioFormat, rate: int) -> Samples:
+    """Return one channel, with silence where there is nothing."""
+    track: Samples = array("h")
+    for start_ns, data in parts:
+        if start_ns > _MAX_HOURS * 3600 * _NS_PER_S:
+            msg = (
+                f"The call lasts longer than {_MAX_HOURS} hours; trim the journal to a part of it."
+            )
+            raise ExportError(msg)
+        start = round(start_ns * rate / _NS_PER_S)
+        samples = resample(samples_of(data, form), form.rate, rate)
+        if start > len(track):
+            track.extend(array("h", bytes(2 * (start - len(track)))))
+        track[start : start + len(samples)] = samples
+    return track

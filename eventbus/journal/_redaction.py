@@ -1,0 +1,313 @@
+"""
+What is not to be written: secrets, and audio, content and fields that the user keeps out.
+
+Rules
+-----
+
+* Secrets are never written: the values of fields that are named like ``authorization``,
+  ``api_key`` or ``client_secret``, and what looks like a key in a URL or the text of an error.
+* Without audio, its bytes are left out wherever they are. Without content, so is every text that
+  isn't a name that a program gave: an id, a type, a status.
+* A redacted field is one of that name, at any depth, or at the end of that path
+  (``session.instructions``), in frames, messages and events alike.
+* What is withheld leaves an empty value of its type behind, so that what was a frame is still one.
+* A tool's arguments and its output are text that may be JSON: so they are looked into as well.
+* What can't be looked into, as it is no JSON, is withheld as a whole, as soon as anything is; of
+  tools' arguments, which come in pieces, as soon as a field is redacted. A tool's output may be
+  plain text, and is left then.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, TypeAlias
+
+import attrs
+import msgspec
+
+from ..exceptions import RemoteException
+from ._records import CallRecord, EventRecord, Form, FrameRecord, Record, SentRecord
+
+__all__ = ["Redact", "Withholding"]
+
+Redact: TypeAlias = "Iterable[str | Callable[[Any], Any]] | Callable[[Any], Any]"
+"""
+What to redact: names and paths of fields; or functions, which get the plain data of a frame, a
+message or an event, may change it, and return what is to be written of it: a mapping again. The
+failure of a handler is shown to them like the event that it becomes.
+"""
+
+_NOT_JSON: Final = "withheld: it isn't JSON, so that nothing in it can be left out by its name"
+_FAILED: Final = "withheld: the function that was to redact it failed"
+
+# Parts of the names of secrets: what has none of them needn't be taken apart.
+_HINTS: Final = (
+    b"authorization",
+    b"api_key",
+    b"api-key",
+    b"apikey",
+    b"client_secret",
+    b"key=",
+    b"token=",
+)
+_SECRET: Final = re.compile(r"authorization$|api_?key$|client_secret$")
+_URL_KEY: Final = re.compile(
+    r"(?i)([?&](?:[\w-]*key|[\w-]*token|client_secret|authorization)=)[^\s&#\"'<>]+"
+)
+_KEY: Final = re.compile(r"(?i)\b(bearer\s+|basic\s+|sk-|ek_|AIza)[\w\-.+/=]{6,}")
+_KEY_BYTES: Final = re.compile(_KEY.pattern.encode())
+_MESSAGE: Final = b'"message"'
+
+# Frames of these types are audio and nothing else, and there are fifty of them a second.
+_AUDIO_DELTA: Final = b'audio.delta"'
+_AUDIO_APPEND: Final = b'"input_audio_buffer.append"'
+_HEAD: Final = 200
+
+# In these, names are whoever's who has filled them in.
+_FREE: Final = frozenset(
+    {
+        "args",
+        "arguments",
+        "context",
+        "functionResponses",
+        "function_responses",
+        "metadata",
+        "variables",
+    }
+)
+
+# Texts that are JSON, if all is well.
+_JSON_TEXTS: Final = frozenset({"arguments", "output"})
+
+# Fields whose text is a name given by a program, not something that a person said.
+_NAMES: Final = frozenset(
+    {
+        "code",
+        "format",
+        "handler",
+        "id",
+        "input_audio_format",
+        "modalities",
+        "model",
+        "name",
+        "object",
+        "output_audio_format",
+        "output_modalities",
+        "param",
+        "reason",
+        "role",
+        "status",
+        "type",
+        "voice",
+    }
+)
+_TEXT_TAGS: Final = frozenset({"$str", "$int", "$float", "$datetime", "$date", "$decimal", "$uuid"})
+
+_parse: Final = msgspec.json.Decoder().decode
+_write_json: Final = msgspec.json.Encoder().encode
+_write_document: Final = msgspec.msgpack.Encoder().encode
+
+
+class Withholding:
+    """
+    Leaves out what is not to be written.
+
+    Args:
+        audio: Whether audio is written.
+        content: Whether what was said and written is; without it, no audio is, either.
+        redact: What else is left out.
+
+    Attributes:
+        has_audio, has_content: As given.
+        redacted: The names and paths that are redacted; of functions, their names.
+        is_idle: Whether nothing is left out but secrets.
+    """
+
+    def __init__(self, *, audio: bool = True, content: bool = True, redact: Redact = ()) -> None:
+        if isinstance(redact, str):
+            msg = f"redact= takes several names, like redact=[{redact!r}], not one string."
+            raise TypeError(msg)
+        parts: list[Any] = [redact] if callable(redact) else list(redact)
+        self.has_audio = audio and content
+        self.has_content = content
+        self._functions = [part for part in parts if callable(part)]
+        self._paths = [tuple(part.split(".")) for part in parts if not callable(part)]
+        self._last_names = frozenset(path[-1] for path in self._paths)
+        self.redacted: tuple[str, ...] = tuple(
+            getattr(part, "__qualname__", type(part).__qualname__) if callable(part) else part
+            for part in parts
+        )
+        self.is_idle = self.has_audio and content and not parts
+
+    # --- what is left -----------------------------------------------------------------------
+
+    def of_frame(self, data: bytes, form: Form) -> tuple[bytes, str | None]:
+        """Return what is to be written of a frame or a message; and why, if that is nothing."""
+        if self.is_idle:
+            head = data[:_HEAD]
+            is_audio = _AUDIO_DELTA in head or _AUDIO_APPEND in head
+            if is_audio or not _may_have_secrets(data):
+                return data, None
+        if form != "json":
+            return b"", _NOT_JSON
+        try:
+            plain = _parse(data)
+        except (ValueError, RecursionError):
+            return b"", _NOT_JSON
+        try:
+            left = self.of_plain(plain)
+            if isinstance(plain, Mapping) and not isinstance(left, Mapping):
+                return b"", _FAILED
+            return _write_json(left), None
+        except Exception:  # noqa: BLE001  # the user's function, or what it has returned
+            return b"", _FAILED
+
+    def of_document(self, document: Any) -> tuple[Any, str | None]:
+        """Return what is to be written of an event's plain data; and why, if that is nothing."""
+        try:
+            left = self.of_plain(document)
+            if self._functions:
+                _write_document(left)
+        except Exception:  # noqa: BLE001  # as above
+            return None, _FAILED
+        # A record that has neither a document nor a problem is a repeat.
+        return (left, None) if isinstance(left, Mapping) and left else (None, _FAILED)
+
+    def of_plain(self, plain: Any) -> Any:
+        """
+        Return plain data without what is withheld.
+
+        Raises:
+            Exception: What a function that redacts has raised.
+        """
+        for function in self._functions:
+            plain = function(plain)
+        return self._walk(plain, (), "")
+
+    def of_error(self, error: RemoteException) -> RemoteException:
+        """Return an exception without what is withheld; its class is always told."""
+        if not self.has_content:
+            return RemoteException(error.type_name, "")
+        if self._functions or self._paths:
+            return self._redact_error(error)
+        message, traceback = _without_keys(error.message), _without_keys(error.traceback_text)
+        if message is error.message and traceback is error.traceback_text:
+            return error
+        return RemoteException(error.type_name, message, traceback)
+
+    def apply(self, record: Record) -> Record:
+        """Return *record* without what is withheld."""
+        if isinstance(record, (FrameRecord, SentRecord)):
+            data, problem = self.of_frame(record.data, record.form)
+            return attrs.evolve(record, data=data, problem=problem or record.problem)
+        if isinstance(record, EventRecord) and record.document is not None:
+            document, problem = self.of_document(record.document)
+            return attrs.evolve(record, document=document, problem=problem or record.problem)
+        if isinstance(record, CallRecord) and record.error is not None:
+            return attrs.evolve(record, error=self.of_error(record.error))
+        return record
+
+    # --- how it is found --------------------------------------------------------------------
+
+    def _redact_error(self, error: RemoteException) -> RemoteException:
+        """Return what is left of an exception in the event that it becomes."""
+        plain = {
+            "type": error.type_name,
+            "message": error.message,
+            "traceback": error.traceback_text,
+        }
+        document, problem = self.of_document({"type": "exception", "exception": plain})
+        told = None if document is None else document.get("exception")
+        if not isinstance(told, Mapping):
+            return RemoteException(error.type_name, problem or "")
+        message, traceback = told.get("message"), told.get("traceback")
+        return RemoteException(error.type_name, str(message or ""), str(traceback or ""))
+
+    def _walk(self, value: Any, path: tuple[str, ...], frame_type: str) -> Any:
+        """Return *value*, which is at *path*, without what is withheld."""
+        if isinstance(value, Mapping):
+            if not self.has_content and len(value) == 1 and not _TEXT_TAGS.isdisjoint(value):
+                return ""
+            kind = value.get("type", value.get("mimeType", value.get("mime_type")))
+            frame_type = kind if isinstance(kind, str) else frame_type
+            return {
+                name: self._field(each, (*path, name), frame_type) for name, each in value.items()
+            }
+        if isinstance(value, list):
+            return [self._walk(each, path, frame_type) for each in value]
+        name = path[-1] if path else ""
+        if isinstance(value, bytes):
+            return value if self.has_audio else b""
+        if isinstance(value, str) and not self.has_content and not _is_name(path):
+            return ""
+        if isinstance(value, str) and not self.has_audio and _is_audio(path, frame_type):
+            return ""
+        if isinstance(value, str) and name in _JSON_TEXTS:
+            value = self._json_text(value, path, frame_type)
+        elif self._paths and name == "delta" and _is_part_of_arguments(path, frame_type):
+            return ""
+        return _without_keys(value, in_error=name in ("message", "traceback"))
+
+    def _json_text(self, text: str, path: tuple[str, ...], frame_type: str) -> str:
+        """Return the JSON in *text* without what is withheld; as it is, if that is nothing."""
+        try:
+            plain = _parse(text)
+            left = self._walk(plain, path, frame_type)
+        except (ValueError, RecursionError):
+            return "" if self._paths and path[-1] == "arguments" else text
+        return text if left == plain else _write_json(left).decode()
+
+    def _field(self, value: Any, path: tuple[str, ...], frame_type: str) -> Any:
+        name = path[-1]
+        if _SECRET.search(name.lower().replace("-", "_")) or self._is_redacted(path):
+            return _blank(value)
+        return self._walk(value, path, frame_type)
+
+    def _is_redacted(self, path: tuple[str, ...]) -> bool:
+        return path[-1] in self._last_names and any(
+            path[-len(wanted) :] == wanted for wanted in self._paths
+        )
+
+
+def _may_have_secrets(data: bytes) -> bool:
+    lower = data.lower()
+    return any(hint in lower for hint in _HINTS) or (
+        _MESSAGE in data and _KEY_BYTES.search(data) is not None
+    )
+
+
+def _without_keys(text: Any, *, in_error: bool = True) -> Any:
+    if not isinstance(text, str):
+        return text
+    if "=" in text:
+        text = _URL_KEY.sub(r"\1...", text)
+    return _KEY.sub(r"\1...", text) if in_error else text
+
+
+def _is_name(path: tuple[str, ...]) -> bool:
+    name = path[-1] if path else ""
+    if name == "$class":
+        return True
+    is_free = not _FREE.isdisjoint(path) or path[:1] == ("output",)
+    return (name in _NAMES or name.endswith("_id")) and not is_free
+
+
+def _is_audio(path: tuple[str, ...], frame_type: str) -> bool:
+    """Whether the text at *path*, in an object of that type, is audio in base64."""
+    name = path[-1] if path else ""
+    if name == "data":
+        return frame_type.startswith("audio/") or path[-2:-1] in (("audio",), ("input_audio",))
+    return name == "audio" or (name == "delta" and frame_type.endswith("audio.delta"))
+
+
+def _is_part_of_arguments(path: tuple[str, ...], frame_type: str) -> bool:
+    """Whether the ``delta`` at *path* is a piece of what a tool is called with."""
+    return len(path) == 1 and (
+        frame_type.endswith("_arguments.delta") or frame_type == "tool_call_delta"
+    )
+
+
+def _blank(value: Any) -> Any:
+    """Return an empty value of the same type."""
+    return None if value is None else type(value)()

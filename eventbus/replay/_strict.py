@@ -1,0 +1,310 @@
+"""
+Whether a decoder still makes of recorded frames what was recorded.
+
+Rules
+-----
+
+* Every frame is decoded again, by one decoder for each session, and each event of it is compared
+  with the recorded event of the vocabulary that names the frame as its cause, in their order.
+* Events are compared as `eventbus.codec` writes them. Of an exception, the class and the message
+  count, and not the traceback.
+* What was not recorded can't differ: what was withheld or redacted, and events that only their
+  class is known of. A journal that was not closed may lack the last events of its last frame.
+* A difference is told without what anybody said, unless that is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import attrs
+
+from ..codec import to_plain
+from ..events import RealtimeModelEvent, RealtimeModelRawServerEvent
+from ..exceptions import CodecError, ReplayDifference
+from ..journal._encoding import DECODED, class_label
+from ..journal._records import EndRecord, EventRecord, FrameRecord, HeaderRecord, Record
+from ..journal._redaction import Withholding
+from ..wire import Decoder
+from ..wire._frames import shown_type
+from ..wire.openai._decoder import OpenAIRealtimeDecoder
+
+__all__ = [
+    "Comparison",
+    "check_decoder",
+    "first_difference",
+    "is_decodable",
+    "is_report",
+    "without_content",
+]
+
+
+def check_decoder(
+    records: Iterable[Record],
+    decoder: Callable[[], Decoder] = OpenAIRealtimeDecoder,
+    *,
+    with_content: bool = False,
+) -> int:
+    """
+    Decode all frames of a journal, compare with what was recorded, and return how many there were.
+
+    Args:
+        records: A `Journal`, or records in their order.
+        decoder: Makes a decoder for a session.
+        with_content: Whether a difference may quote what was said.
+
+    Raises:
+        ReplayDifference: At the first difference.
+    """
+    comparison = Comparison(decoder, with_content=with_content)
+    for record in records:
+        comparison.take(record)
+    return comparison.frames
+
+
+@attrs.define
+class _Session:
+    """The frame of a session that is being compared."""
+
+    decoder: Decoder
+    frame: FrameRecord | None = None
+    frame_type: str | None = None
+    expected: list[RealtimeModelEvent] = attrs.field(factory=list)
+
+
+class Comparison:
+    """
+    Compares record by record.
+
+    Args:
+        decoder: Makes a decoder for a session.
+        with_content: Whether a difference may quote what was said.
+        is_strict: Whether to compare at all; without, frames are only decoded.
+
+    Attributes:
+        frames: How many were decoded.
+    """
+
+    def __init__(
+        self,
+        decoder: Callable[[], Decoder] = OpenAIRealtimeDecoder,
+        *,
+        with_content: bool = False,
+        is_strict: bool = True,
+    ) -> None:
+        self._is_strict = is_strict
+        self.frames = 0
+        self._make_decoder = decoder
+        self._with_content = with_content
+        self._sessions: dict[str | int | None, _Session] = {}
+        self._withholding = Withholding()
+
+    def take(self, record: Record) -> Sequence[RealtimeModelEvent]:
+        """
+        Take the next record, and return what a frame means now, the raw event first.
+
+        Raises:
+            ReplayDifference: Something is different.
+        """
+        match record:
+            case HeaderRecord():
+                self._withholding = Withholding(
+                    audio=record.has_audio, content=record.has_content, redact=record.redacted
+                )
+            case FrameRecord():
+                return self._decode(record)
+            case EventRecord():
+                self._compare(record)
+            case EndRecord():
+                for session in self._sessions.values():
+                    self._check_complete(session)
+            case _:
+                pass
+        return ()
+
+    def _decode(self, record: FrameRecord) -> Sequence[RealtimeModelEvent]:
+        session = self._sessions.get(record.sender)
+        if session is None:
+            session = self._sessions[record.sender] = _Session(self._make_decoder())
+        self._check_complete(session)
+        self.frames += 1
+        events = session.decoder.decode(record.data)
+        session.frame = record
+        session.frame_type = _frame_type(events)
+        session.expected = [e for e in events if not isinstance(e, RealtimeModelRawServerEvent)]
+        if record.problem is not None or not self._is_strict:  # it isn't the frame that came
+            session.frame = None
+        return events
+
+    def _check_complete(self, session: _Session) -> None:
+        """Check, at the next frame or the end, that nothing more comes of the one before."""
+        if session.frame is not None and session.expected:
+            kind = type(session.expected[0]).__qualname__
+            raise self._difference(session, session.frame, "count", "no event", kind)
+
+    def _compare(self, record: EventRecord) -> None:
+        session = self._sessions.get(record.sender)
+        frame = None if session is None else session.frame
+        if session is None or frame is None or record.cause != frame.seq:
+            return
+        if is_report(record) or not is_decodable(record):
+            return
+        if not session.expected:
+            name = record.class_name
+            raise self._difference(session, frame, "count", name, "no event")
+        event = session.expected.pop(0)
+        kind = type(event).__qualname__
+        if record.class_name != kind:
+            raise self._difference(session, frame, "class", record.class_name, kind)
+        if record.problem is None:
+            self._compare_fields(record, event, session, frame)
+
+    def _compare_fields(
+        self, record: EventRecord, event: RealtimeModelEvent, session: _Session, frame: FrameRecord
+    ) -> None:
+        try:
+            got = to_plain(event)
+            del got["$v"]  # records do without
+        except CodecError:  # and yet it could be written once
+            raise self._difference(
+                session, frame, "class", record.class_name, "an event that can't be written"
+            ) from None
+        found = first_difference(record.fields, self._withholding.of_plain(got), self._is_ignored)
+        if found is not None:
+            raise self._difference(session, frame, found[0], *self._told(*found))
+
+    def _is_ignored(self, path: str, recorded: object, got: object) -> bool:
+        """Whether a difference doesn't count: see the rules."""
+        # A frame that lacks a field gives an event that lacks it, too.
+        is_withheld = bool(self._withholding.redacted) and not (recorded and got)
+        return is_withheld or path.rpartition(".")[2] == "traceback"
+
+    def _told(self, path: str, expected: object, got: object) -> tuple[str, str]:
+        if self._with_content:
+            return _shortened(expected), _shortened(got)
+        told = without_content(path, expected), without_content(path, got)
+        if told[0] == told[1] and isinstance(expected, (str, bytes)):
+            place = _first_place(expected, got)
+            return f"{told[0]}", f"{told[1]}, other ones from number {place + 1} on"
+        return told
+
+    def _difference(
+        self, session: _Session, frame: FrameRecord, field: str, expected: str, got: str
+    ) -> ReplayDifference:
+        name = "a frame" if session.frame_type is None else session.frame_type
+        msg = (
+            f"Record {frame.seq}, {name}: the decoder gives something else than was recorded; "
+            f"{field}: {got}, and it was {expected}."
+        )
+        return ReplayDifference(
+            msg,
+            seq=frame.seq,
+            frame_type=session.frame_type,
+            field=field,
+            expected=expected,
+            got=got,
+        )
+
+
+_DECODED: Final = frozenset(map(class_label, DECODED))
+_NAMES: Final = frozenset({"type", "$class", "name", "role", "status", "code"})
+_MAX_SHOWN: Final = 200
+
+
+def first_difference(
+    expected: object,
+    got: object,
+    is_ignored: Callable[[str, object, object], bool] = lambda _path, _expected, _got: False,
+) -> tuple[str, object, object] | None:
+    """
+    Return where two documents differ, and the two values; None if they don't.
+
+    Args:
+        expected: Plain data.
+        got: Plain data.
+        is_ignored: Whether what is at a path doesn't count; asked with both values, too.
+    """
+    to_do: list[tuple[str, object, object]] = [("", expected, got)]
+    while to_do:
+        path, left, right = to_do.pop()
+        if path and is_ignored(path, left, right):
+            continue
+        if isinstance(left, Mapping) and isinstance(right, Mapping):
+            names = [*dict.fromkeys([*left, *right])]
+            parts = [
+                (f"{path}.{name}".lstrip("."), left.get(name, _NOTHING), right.get(name, _NOTHING))
+                for name in names
+            ]
+            to_do.extend(reversed(parts))
+        elif isinstance(left, list) and isinstance(right, list) and len(left) == len(right):
+            both = zip(left, right, strict=True)
+            parts = [(f"{path}[{i}]", *values) for i, values in enumerate(both)]
+            to_do.extend(reversed(parts))
+        elif not _is_equal(left, right):
+            return path, left, right
+    return None
+
+
+def _is_equal(left: object, right: object) -> bool:
+    """Whether two values are the same, NaN and NaN included, and true and 1 not."""
+    if type(left) is not type(right):
+        return False
+    return left == right or (isinstance(left, float) and str(left) == str(right))
+
+
+class _Nothing:
+    """Stands for a field that isn't there."""
+
+    def __repr__(self) -> str:
+        return "nothing"
+
+
+_NOTHING: Final = _Nothing()
+
+
+def _frame_type(events: Sequence[RealtimeModelEvent]) -> str | None:
+    data = events[0].data if isinstance(events[0], RealtimeModelRawServerEvent) else None
+    try:
+        return shown_type(data.get("type")) if isinstance(data, Mapping) else None
+    except ValueError:  # no JSON
+        return None
+
+
+def is_report(record: EventRecord) -> bool:
+    """Whether it is the bus's report of a handler's or a middleware's failure."""
+    return record.type_name == "exception" and record.fields.get("handler") is not None
+
+
+def is_decodable(record: EventRecord) -> bool:
+    """Whether a decoder may have made it of the frame that is its cause."""
+    return record.class_name in _DECODED
+
+
+def without_content(path: str, value: object) -> str:
+    """Return what can be told of the value at *path* without what anybody said."""
+    name = path.rpartition(".")[2]
+    match value:
+        case None | bool() | int() | float() | _Nothing():
+            return repr(value)
+        case str() if name in _NAMES or name == "id" or name.endswith("_id"):
+            return repr(value)
+        case str():
+            return f"<{len(value)} characters>"
+        case bytes():
+            return f"<{len(value)} bytes>"
+        case list():
+            return f"<{len(value)} values>"
+        case _:
+            return f"<{type(value).__qualname__}>"
+
+
+def _shortened(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN - 1]}…"
+
+
+def _first_place(left: str | bytes, right: Any) -> int:
+    """Return the index of the first character or byte in which they differ."""
+    shorter = min(len(left), len(right))
+    return next((i for i in range(shorter) if left[i] != right[i]), shorter)

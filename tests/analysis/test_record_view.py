@@ -1,0 +1,115 @@
+"""
+`eventbus.analysis._record_view`: what can be asked of a record.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from eventbus.analysis._record_view import Facts, kind_name
+from eventbus.events import RealtimeModelExceptionEvent, RealtimeModelOtherEvent
+from eventbus.journal import (
+    CallRecord,
+    EndRecord,
+    EventRecord,
+    FrameRecord,
+    GapRecord,
+    HeaderRecord,
+    Record,
+    SentRecord,
+    StatusRecord,
+    UnknownRecord,
+)
+from tests.journal.stories import Story
+
+ANYTHING = [
+    HeaderRecord(),
+    FrameRecord(data=b"{"),
+    FrameRecord(data=b"[1]"),
+    FrameRecord(data=b"\xff", form="bytes"),
+    FrameRecord(data=b"hello", form="str"),
+    FrameRecord(data=b'{"type": ["no"], "item": 3, "response": null}'),
+    SentRecord(data=b"null"),
+    EventRecord(class_name="shop.Order", problem="can't be written"),
+    EventRecord(class_name="X", type_name="audio", document=b"\xc1"),
+    EventRecord(class_name="X", type_name="exception", document=b"\x80"),
+    CallRecord(state="crashed"),
+    StatusRecord(),
+    GapRecord(),
+    EndRecord(),
+    UnknownRecord(number=99),
+]
+
+
+@pytest.mark.parametrize("record", ANYTHING, ids=lambda record: type(record).__name__)
+def test_everything_can_be_asked_of_anything(record):
+    """
+    No record is so strange that a question about it fails.
+    """
+    facts = Facts(record)
+
+    for name in ("types", "type", "items", "responses", "handler", "run_ns", "queued_ns", "states"):
+        getattr(facts, name)
+    assert facts.error is None or isinstance(facts.error, str)
+    assert all(isinstance(text, str) for text in facts.texts())
+    assert facts.kind in facts.states
+
+
+def test_every_kind_has_a_name():
+    """
+    Each class of records has a name of its own.
+    """
+    classes = [cls for cls in Record.__subclasses__() if cls is not UnknownRecord]
+
+    assert len({kind_name(cls()) for cls in classes}) == len(classes)
+    assert kind_name(UnknownRecord()) == "unknown"
+
+
+def test_time_counts_from_the_beginning():
+    """
+    since_ns is the time since the journal's beginning, sender a text.
+    """
+    facts = Facts(EndRecord(mono_ns=1_500, sender=7), 1_000)
+
+    assert (facts.since_ns, facts.sender) == (500, "7")
+
+
+def test_class_with_a_module_is_found_by_its_own_name():
+    """
+    An event that isn't the vocabulary's has its class as a type, with the module and without.
+    """
+    assert Facts(EventRecord(class_name="shop.events.Order")).types == (
+        "shop.events.Order",
+        "Order",
+    )
+
+
+def test_ids_are_found_wherever_services_put_them():
+    """
+    Items and responses are named directly, or in an object of their own; a call is an item.
+    """
+    story = Story()
+    story.frame("x", item={"id": "item_1"}, response={"id": "resp_1"})
+    story.send({"type": "x", "item_id": "item_2"})
+    story.send({"type": "x", "call_id": "c", "id": "item_3"})
+
+    sent = [Facts(record) for record in story.records if isinstance(record, SentRecord)]
+    assert [facts.items for facts in sent] == [{"item_2"}, {"item_3"}]
+    assert Facts(story.records[1]).items == {"item_1"}
+    assert Facts(story.records[1]).responses == {"resp_1"}
+
+
+def test_error_says_what_was_raised():
+    """
+    An exception's error is its class and message.
+    """
+    story = Story()
+    story.event(RealtimeModelExceptionEvent(ValueError("no")))
+    story.event(RealtimeModelExceptionEvent(ValueError()))
+    story.event(RealtimeModelOtherEvent("fine"))
+
+    assert [Facts(record).error for record in story.records[1:]] == [
+        "ValueError: no",
+        "ValueError",
+        None,
+    ]

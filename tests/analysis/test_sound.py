@@ -1,0 +1,64 @@
+"""
+`eventbus.analysis._sound`: how one call sounded.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from eventbus.analysis._record_view import Facts
+from eventbus.analysis._sound import sound_of
+from eventbus.exceptions import ExportError
+from tests.journal.stories import BEGINNING, Story, spoken_turn
+
+
+def sound(*stories, keeps_audio=True):
+    records = [record for story in stories for record in story.records]
+    facts = [Facts(record, BEGINNING) for record in records]
+    return sound_of(facts, "a file", keeps_audio=keeps_audio)
+
+
+def test_audio_of_both_sides_is_kept():
+    """
+    What was sent and what was heard are there, as bytes.
+    """
+    call = sound(spoken_turn())
+
+    assert sum(len(piece.data) for piece in call.pieces) == 2_000 * 48
+    assert sum(len(piece) for piece in call.playback.stretches[0].pieces) == 1_000 * 48
+
+
+def test_audio_need_not_be_kept():
+    """
+    Where only the times are wanted, no audio is kept.
+    """
+    call = sound(spoken_turn(), keeps_audio=False)
+
+    assert {piece.data for piece in call.pieces} == {b""}
+    assert call.playback.stretches[0].pieces == []
+    assert not call.is_silent
+
+
+def test_caller_never_says_two_things_at_once():
+    """
+    Audio that was sent faster than it was recorded follows what was sent before.
+    """
+    story = Story()
+    for _ in range(3):
+        story.send({"type": "input_audio_buffer.append", "audio": ""}, audio_bytes=4_800)
+    starts = [piece.start_ns // 1_000_000 for piece in sound(story).pieces]
+
+    assert starts == [0, 100, 200]
+
+
+def test_calls_without_sound_are_passed_over():
+    """
+    Only calls with audio or words count; two of them are refused by name.
+    """
+    silent = Story("call-2")
+    silent.frame("response.created", response={"id": "r"})
+    assert not sound(spoken_turn(), silent).is_silent
+
+    silent.audio(20)
+    with pytest.raises(ExportError, match="call-1, call-2"):
+        sound(spoken_turn(), silent)

@@ -1,0 +1,116 @@
+"""
+`eventbus.export._srt`: what was said, to read.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+
+from eventbus.analysis._record_view import Facts
+from eventbus.export import write_srt
+from tests.journal.stories import BEGINNING, Story, spoken_turn
+
+WORDS = "one two three four five six seven eight nine ten"
+
+
+def captions(story):
+    """
+    Return the captions: number, times, and text.
+    """
+    file = io.StringIO()
+    write_srt([Facts(record, BEGINNING) for record in story.records], file)
+    blocks = file.getvalue().removesuffix("\n\n").split("\n\n") if file.getvalue() else []
+    return [block.split("\n", 2) for block in blocks]
+
+
+def spoken(text, *, ms=5_000):
+    """
+    Return a call in which the model says something.
+    """
+    story = Story()
+    story.frame("response.created", response={"id": "resp_1"})
+    story.audio(ms)
+    done = {"item_id": "item_a", "response_id": "resp_1", "content_index": 0}
+    story.frame("response.output_audio_transcript.done", **done, transcript=text)
+    return story
+
+
+def test_both_sides_have_captions():
+    """
+    What was said is there with its speaker, at the time when it was heard.
+    """
+    story = spoken_turn()
+    done = {"item_id": "item_a", "response_id": "resp_1", "content_index": 0}
+    story.frame("response.output_audio_transcript.done", **done, transcript="Good morning")
+
+    assert captions(story) == [
+        ["1", "00:00:00,600 --> 00:00:02,150", "Caller: Hello there"],
+        ["2", "00:00:02,500 --> 00:00:03,500", "Model: Good morning"],
+    ]
+
+
+def test_long_speech_is_several_captions():
+    """
+    A caption has two lines of 42 characters at most; each gets its share of the time.
+    """
+    found = captions(spoken(" ".join([WORDS] * 6), ms=30_000))
+
+    assert len(found) == 4
+    assert found[0][1].startswith("00:00:00,000")
+    assert found[-1][1].endswith("00:00:30,000")
+    lines = [line for _, _, text in found for line in text.split("\n")]
+    assert max(map(len, lines)) <= 42
+    assert [len(text.split("\n")) for _, _, text in found] == [2, 2, 2, 2]
+
+
+def test_interrupted_speech_has_the_words_that_were_heard():
+    """
+    Of what was cut off, the caption ends with the last whole word, by its share of the time.
+    """
+    story = spoken(WORDS)
+    story.at(2_500).frame("input_audio_buffer.speech_started", item_id="u", audio_start_ms=0)
+    ((_, times, text),) = captions(story)
+
+    assert times == "00:00:00,000 --> 00:00:02,500"
+    assert text == "Model: one two three four five…"
+
+
+def test_transcript_without_an_end_is_made_of_its_pieces():
+    """
+    Where the transcript was never completed, its deltas are.
+    """
+    story = Story()
+    story.audio(1_000)
+    delta = {"item_id": "item_a", "response_id": "resp_1", "content_index": 0}
+    for piece in ("Good ", "morning"):
+        story.frame("response.output_audio_transcript.delta", **delta, delta=piece)
+
+    assert [text for _, _, text in captions(story)] == ["Model: Good morning"]
+
+
+def test_what_nobody_heard_has_no_caption():
+    """
+    Without words, or without audio, there is no caption.
+    """
+    assert captions(Story()) == []
+    assert captions(spoken("")) == []
+
+
+def test_times_are_in_the_format_of_subrip():
+    """
+    Hours, minutes and seconds have two digits, milliseconds three, after a comma.
+    """
+    story = spoken("Hello")
+    ((_, times, _),) = captions(story)
+
+    assert re.fullmatch(r"\d\d:\d\d:\d\d,\d{3} --> \d\d:\d\d:\d\d,\d{3}", times)
+
+
+def test_control_characters_are_no_words():
+    """
+    What a terminal would obey isn't in a caption.
+    """
+    ((_, _, text),) = captions(spoken("Good\x1b[2J \x9bmorning\x00\x7f"))
+
+    assert text == "Model: Good[2J morning"
