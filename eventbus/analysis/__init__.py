@@ -27,9 +27,9 @@ from ._stats import measure
 
 __all__ = [
     "COUNTS",
+    "FIGURES",
     "CallFigures",
     "Distribution",
-    "FIGURES",
     "Figures",
     "Filter",
     "HandlerFigures",

@@ -7,10 +7,10 @@ from __future__ import annotations
 from ._formats import G711_ALAW, G711_ULAW, PCM16, AudioFormat, Encoding, FormatLike
 
 __all__ = [
-    "AudioFormat",
-    "Encoding",
-    "FormatLike",
     "G711_ALAW",
     "G711_ULAW",
     "PCM16",
+    "AudioFormat",
+    "Encoding",
+    "FormatLike",
 ]

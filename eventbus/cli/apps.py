@@ -19,7 +19,7 @@ from ..bus import EventBus
 from ..exceptions import RegistrationError
 from ..handlers import marks_in
 from ..realtime.tools import Tool
-from .places import short_path, where_raised
+from ..telemetry._places import short_path, where_raised
 
 __all__ = ["load_app", "load_app_option", "load_live_app"]
 

@@ -43,7 +43,7 @@ from ..mailbox import Mailbox
 from ..realtime.events import RealtimeToolEnd, RealtimeToolStart
 from ..realtime.playback import RealtimePlaybackTracker
 from ..realtime.settings import RealtimeSessionModelSettings
-from .console import Screen
+from .terminal.console import Screen
 
 __all__ = ["SETTINGS", "PhoneAgent"]
 

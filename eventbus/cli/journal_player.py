@@ -17,8 +17,8 @@ from ..events import RealtimeModelRawServerEvent
 from ..exceptions import BusClosed, MailboxFull, ReplayDifference
 from ..journal._records import Record
 from ..replay._player import Player
-from .journals import JournalInput
-from .recorder import Recorder, Summary
+from ..telemetry.summary import Recorder, Summary
+from .terminal.journals import JournalInput
 
 __all__ = ["JournalPlayer"]
 

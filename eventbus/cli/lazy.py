@@ -14,7 +14,7 @@ import click
 
 __all__ = ["LazyCommand", "LazyGroup", "load"]
 
-_PACKAGE = __package__
+_PACKAGE = f"{__package__}.commands"
 
 
 @attrs.frozen
@@ -25,17 +25,15 @@ class LazyCommand:
     Attributes:
         short_help: The line that stands for it in the help of its group.
         extras: What has to be installed for it, beside ``cli``.
-        module: The module's name, if it isn't the command's.
     """
 
     short_help: str
     extras: tuple[str, ...] = ()
-    module: str = ""
 
 
 class LazyGroup(click.Group):
     """
-    A group whose commands are modules beside this one, each with a ``command``.
+    A group whose commands are modules of `eventbus.cli.commands`, each with a ``command``.
 
     Args:
         lazy_commands: By name.
@@ -56,7 +54,7 @@ class LazyGroup(click.Group):
         if lazy is None:
             return super().get_command(ctx, cmd_name)
         command: click.Command = load(
-            f"{_PACKAGE}.{lazy.module or cmd_name}", f"eventbus {cmd_name}", lazy.extras
+            f"{_PACKAGE}.{cmd_name}", f"eventbus {cmd_name}", lazy.extras
         ).command
         return command
 

@@ -13,8 +13,8 @@ from typing import Final
 
 import click
 
-from .exits import ExitCode
 from .lazy import LazyCommand, LazyGroup
+from .terminal.exits import ExitCode
 
 __all__ = ["cli", "main"]
 
@@ -27,7 +27,7 @@ _COMMANDS: Final = {
     "replay": LazyCommand("Replay a session through handlers."),
     "tail": LazyCommand("Follow a journal that is being written."),
     "grep": LazyCommand("Find records of a journal."),
-    "show": LazyCommand("Show an event, its frame and its handler calls.", module="show_event"),
+    "show": LazyCommand("Show an event, its frame and its handler calls."),
     "stats": LazyCommand("Measure a journal: latency, and its parts."),
     "diff": LazyCommand("Compare the events of two journals."),
     "export": LazyCommand("Write a journal as audio, text, table."),

@@ -16,10 +16,10 @@ from ..events import RealtimeModelEvent, RealtimeModelExceptionEvent, RealtimeMo
 from ..exceptions import BusClosed, FrameError, MailboxFull
 from ..replay._frame_file import BadLine, FrameFile, FrameLine
 from ..replay._pacing import Pacer
+from ..telemetry.summary import Recorder, Summary
 from ..wire.openai._decoder import TABLE, OpenAIRealtimeDecoder
-from .console import Bar
-from .escaping import printable
-from .recorder import Recorder, Summary
+from .terminal.console import Bar
+from .terminal.escaping import printable
 
 __all__ = ["Player"]
 

@@ -13,10 +13,10 @@ import click
 
 from ..audio._wav import WavReader, WavWriter
 from ..exceptions import AudioFormatError
-from .escaping import printable
-from .exits import BadInput, unreadable
 from .lazy import load
 from .live import PIECE_MS, LiveCall, Write
+from .terminal.escaping import printable
+from .terminal.exits import BadInput, unreadable
 
 __all__ = ["open_input", "open_output", "open_reader", "open_writer"]
 
@@ -111,7 +111,7 @@ def _open_speaker(call: LiveCall, stack: contextlib.ExitStack) -> None:
 
 def _devices(what: str) -> ModuleType:
     try:
-        return load(f"{__package__}.devices", what, ("openai", "audio"))
+        return load("eventbus.audio.devices", what, ("openai", "audio"))
     except OSError as exc:
         raise BadInput(str(exc)) from exc
 

@@ -1,5 +1,5 @@
 """
-`eventbus.audio.devices`, with a stand-in for PortAudio: no machine that runs tests has a sound card.
+`eventbus.audio.devices`, with a stand-in for PortAudio: test machines have no sound card.
 """
 
 from __future__ import annotations

@@ -10,9 +10,9 @@ import math
 
 from eventbus import EventBus
 from eventbus.cli.player import Player
-from eventbus.cli.recorder import Recorder
 from eventbus.events import RealtimeModelRawServerEvent, RealtimeModelTurnStartedEvent
 from eventbus.replay._frame_file import FrameFile
+from eventbus.telemetry.summary import Recorder
 
 
 def file_of(*lines):

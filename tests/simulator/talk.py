@@ -9,10 +9,9 @@ import json
 import math
 from typing import Any
 
-from tests.simulator.strict import frames_of
-
 from eventbus.simulator import Scenario
 from eventbus.simulator._service.service import Service
+from tests.simulator.strict import frames_of
 
 
 class Talk:

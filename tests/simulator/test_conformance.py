@@ -14,11 +14,11 @@ import msgspec
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from tests.simulator.talk import Talk, silence, tone
 
 from eventbus.simulator import Scenario
 from eventbus.simulator._service.validation import CLIENT_MESSAGES
 from eventbus.simulator.scenario import Call, Turn
+from tests.simulator.talk import Talk, silence, tone
 
 SCENARIO = Scenario(
     turns=[

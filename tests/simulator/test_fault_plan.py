@@ -5,7 +5,6 @@ Faults happen at their time, once or every time, and make of frames what their n
 from __future__ import annotations
 
 import pytest
-from tests.simulator.strict import strict_server_event
 
 from eventbus.simulator import Fault
 from eventbus.simulator._server.fault_plan import (
@@ -18,6 +17,7 @@ from eventbus.simulator._server.fault_plan import (
     Wait,
 )
 from eventbus.simulator.faults import parse_faults
+from tests.simulator.strict import strict_server_event
 
 SESSION = {"type": "session.created", "event_id": "event_1", "session": {}}
 

@@ -5,11 +5,11 @@ The user's turns: found, committed, transcribed, waited for.
 from __future__ import annotations
 
 import pytest
-from tests.simulator.talk import Talk, one, silence, tone, types
 
 from eventbus.audio import AudioFormat
 from eventbus.simulator import Scenario
 from eventbus.simulator.scenario import Pace, Turn
+from tests.simulator.talk import Talk, one, silence, tone, types
 
 SCENARIO = Scenario(
     turns=[

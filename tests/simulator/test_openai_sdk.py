@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 from openai import AsyncOpenAI
 from openai.resources.realtime.realtime import AsyncRealtimeConnection
-from tests.simulator.strict import strict_server_event
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 
 from eventbus.simulator import Simulator
 from eventbus.simulator.speech import is_synthetic, silence, speak, spoken_text
 from eventbus.testing import FakeClock
+from tests.simulator.strict import strict_server_event
 
 # One for all: each one made from nothing reads all certificates of the system.
 CLIENT = AsyncOpenAI(api_key="none")

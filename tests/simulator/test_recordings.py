@@ -7,10 +7,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from tests.simulator.talk import Talk, silence, tone, types
 
 from eventbus.simulator import Scenario
 from eventbus.simulator.scenario import Call, Turn
+from tests.simulator.talk import Talk, silence, tone, types
 
 # In each delta of the service, a random text that hides the delta's length from the network.
 NOT_SENT = {"obfuscation"}

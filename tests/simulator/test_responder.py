@@ -4,10 +4,9 @@ Which responses there are, and what each of them answers to.
 
 from __future__ import annotations
 
-from tests.simulator.talk import Talk, error, one, types
-
 from eventbus.simulator import Scenario
 from eventbus.simulator.scenario import Call, Turn, When
+from tests.simulator.talk import Talk, error, one, types
 
 ECHO = Scenario(otherwise=Turn(say="{user}"))
 

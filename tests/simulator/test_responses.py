@@ -7,12 +7,12 @@ from __future__ import annotations
 import base64
 
 import pytest
-from tests.simulator.talk import Talk, error, one, types
 
 from eventbus.audio import AudioFormat
 from eventbus.simulator import Scenario
 from eventbus.simulator.scenario import Call, Pace, Turn, Usage
 from eventbus.simulator.speech import is_synthetic
+from tests.simulator.talk import Talk, error, one, types
 
 SAY = "Hello, and welcome to the place where nobody ever speaks, not even the echo."
 CALLS = [Call("weather", {"city": "Oslo"}), Call("time", {})]

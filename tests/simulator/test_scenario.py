@@ -12,7 +12,6 @@ from textwrap import dedent
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.simulator.talk import Talk, one
 
 from eventbus.exceptions import ScenarioError
 from eventbus.simulator import Scenario, load_scenario
@@ -20,6 +19,7 @@ from eventbus.simulator import scenario as module
 from eventbus.simulator._script.turn_picker import Prompt, ToolOutput
 from eventbus.simulator._service.vad import VadSettings
 from eventbus.simulator.scenario import Call, Pace, Turn, When, scenario_names
+from tests.simulator.talk import Talk, one
 
 WEATHER = {"type": "function", "name": "get_weather", "parameters": {"type": "object"}}
 

@@ -12,13 +12,13 @@ import math
 
 import pytest
 import websockets
-from tests.simulator.strict import strict_server_event
 from websockets.asyncio.client import connect
 
 from eventbus.exceptions import RealtimeConnectionError, ScenarioError
 from eventbus.simulator import Fault, Scenario, Simulator
 from eventbus.simulator.scenario import Pace, Turn
 from eventbus.testing import FakeClock
+from tests.simulator.strict import strict_server_event
 
 SCENARIO = Scenario(otherwise=Turn(say="You said: {user}"), pace=Pace(first_output_ms=400))
 ASK = [

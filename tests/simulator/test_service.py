@@ -7,12 +7,12 @@ from __future__ import annotations
 import json
 
 import pytest
-from tests.simulator.talk import Talk, error, one, types
 
 from eventbus.simulator import Scenario
 from eventbus.simulator._server.fault_plan import Close
 from eventbus.simulator._service.service import Service
 from eventbus.simulator.scenario import Turn
+from tests.simulator.talk import Talk, error, one, types
 
 SCENARIO = Scenario(turns=[Turn(say="Hello there."), Turn(say="Goodbye.")])
 

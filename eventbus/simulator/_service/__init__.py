@@ -1,3 +1,3 @@
 """
-One session at the simulated service, as a state machine: messages and the time go in, events come out.
+A session at the simulated service, as a state machine: messages and time in, events out.
 """

@@ -1,0 +1,192 @@
+"""
+``eventbus demo``: a call to the simulator, through an application that the package ships.
+
+Everything is as in a call to a real service, the socket included, but for who speaks: the model is
+the simulator, and the caller a script, both with the simulator's synthetic voice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import itertools
+import math
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import anyio
+import click
+
+from ...bus import EventBus
+from ...events import RealtimeModelTranscriptDoneEvent
+from ...exceptions import RealtimeConnectionError
+from ...handlers import Context
+from ...realtime.openai._model import OpenAIRealtimeModel
+from ...realtime.session import RealtimeSession
+from ...simulator import Scenario, Simulator
+from ...simulator.scenario import Call, Pace, Turn, When
+from ...simulator.speech import silence, speak
+from ...telemetry.summary import Recorder
+from ...testing import FakeClock
+from .. import demo_app
+from ..live import PIECE_MS, CallClock, paced
+from ..terminal.console import LiveScreen, Output, PlainScreen
+from ..terminal.exits import ExitCode, NoConnection
+from ..terminal.options import read_speed
+from ..terminal.summary import write_summary
+
+__all__ = ["command"]
+
+_BEFORE: Final = """\
+A synthetic call: both voices are made by eventbus, and nobody listens. What you see is what the
+handlers of a small example app do with it:
+{app}
+"""
+
+_AFTER: Final = """
+One handler has crashed on purpose, and the caller has not noticed.
+Your own:  eventbus run --sim --app my_agent:bus
+"""
+
+_QUESTIONS: Final = ("Where is order 1042?", "Can I still send it back?", "Good, thank you!")
+_INTERRUPT_AFTER_MS: Final = 1_200
+
+_SCENARIO: Final = Scenario(
+    name="demo",
+    description="A shop's telephone; synthetic.",
+    pace=Pace(first_output_ms=150, transcription_ms=100),
+    turns=[
+        Turn(
+            when=When(matches=r"order (?P<order>\d+)"),
+            call=Call("look_up_order", '{"order": 1042}'),
+            then=Turn(say="It left this morning."),
+        ),
+        Turn(
+            when=When(text="send it back"),
+            say="Yes, of course. You have thirty days, counted from the day that it arrives. Put "
+            "everything back into its box, print the label that you find in your account, and",
+        ),
+    ],
+    otherwise=Turn(say="Goodbye!"),
+)
+
+
+class _Caller:
+    """
+    Who calls the shop: speaks when it is time to, as a microphone hears it.
+
+    Args:
+        agent: What the caller hears comes from there.
+    """
+
+    def __init__(self, agent: demo_app.PhoneAgent) -> None:
+        self._agent = agent
+        self._answers: list[str] = []
+
+    def note(self, event: object, _context: Context) -> None:
+        """Take note of an event: an answer that is complete can be heard to its end."""
+        if isinstance(event, RealtimeModelTranscriptDoneEvent):
+            self._answers.append(event.item_id)
+
+    def pieces(self) -> Iterator[bytes]:
+        """Yield what the microphone hears."""
+        first, second, third = _QUESTIONS
+        yield from _said(first)
+        yield from _silence_until(lambda: self._has_heard(1))
+        yield from _said(second)
+        yield from _silence_until(self._has_heard_enough)
+        yield from _said(third)
+        yield from _silence_until(lambda: self._has_heard(3))
+
+    def _has_heard(self, count: int) -> bool:
+        return len(self._answers) >= count and not self._agent.unplayed
+
+    def _has_heard_enough(self) -> bool:
+        playing = self._agent.tracker.get_state()
+        return (
+            playing["elapsed_ms"] is not None
+            and playing["current_item_id"] != self._answers[0]
+            and playing["elapsed_ms"] >= _INTERRUPT_AFTER_MS
+        )
+
+
+def _said(text: str) -> Iterator[bytes]:
+    sound = speak(text)
+    size = len(silence(PIECE_MS))
+    for start in range(0, len(sound), size):
+        yield sound[start : start + size]
+
+
+def _silence_until(is_over: Callable[[], bool]) -> Iterator[bytes]:
+    return itertools.takewhile(lambda _: not is_over(), itertools.repeat(silence(PIECE_MS)))
+
+
+@click.command("demo", short_help="Watch a synthetic call through an example app.")
+@click.option(
+    "--speed",
+    default="1x",
+    metavar="1x|max|…",
+    show_default=True,
+    callback=read_speed,
+    help="How fast the call goes by.",
+)
+@click.pass_context
+def command(ctx: click.Context, speed: float) -> None:
+    """
+    Watch a short call: two turns, a tool call, an interruption, a crash.
+
+    It takes about ten seconds, and neither a key nor a network: the service is the simulator, in
+    this process, behind a real socket. No audio is played.
+
+    At the speed max nothing waits: the time is virtual, as in tests.
+    """
+    # Without waiting, all would be said at once and nobody interrupted: the time is virtual then.
+    time = FakeClock(autojump=True) if speed == math.inf else contextlib.nullcontext()
+    speed = 1.0 if speed == math.inf else speed
+    clock, output, bus = CallClock(speed), Output(), EventBus()
+    click.echo(_BEFORE.format(app=inspect.getfile(demo_app)), err=True)
+    was_interrupted = False
+    with (LiveScreen if output.is_terminal else PlainScreen)(output, clock) as screen:
+        agent = demo_app.PhoneAgent(screen, speed)
+        bus.register(agent)
+        caller = _Caller(agent)
+        recorder = Recorder(bus, on_event=caller.note)
+
+        async def talk() -> None:
+            with time:
+                async with (
+                    Simulator(_SCENARIO, speed=speed, record=False) as service,
+                    bus,
+                    _session_with(service, bus, agent) as session,
+                ):
+                    clock.start()
+                    async for piece in paced(caller.pieces(), speed):
+                        await session.send_audio(piece)
+                        output.flush()
+
+        with recorder.recording():
+            try:
+                anyio.run(talk)
+            except KeyboardInterrupt:
+                was_interrupted = True
+            except RealtimeConnectionError as exc:
+                raise NoConnection(str(exc)) from exc
+        summary = recorder.summary(was_interrupted=was_interrupted)
+    write_summary(output, summary, is_json=False)
+    if was_interrupted:
+        ctx.exit(ExitCode.INTERRUPTED)
+    click.echo(_AFTER, err=True)
+
+
+def _session_with(service: Simulator, bus: EventBus, agent: demo_app.PhoneAgent) -> RealtimeSession:
+    return RealtimeSession(
+        OpenAIRealtimeModel(),
+        bus,
+        tools=[agent.look_up_order],
+        config={
+            "url": service.url,
+            "api_key": "none",  # the simulator asks for no other
+            "initial_model_settings": demo_app.SETTINGS,
+            "playback_tracker": agent.tracker,
+        },
+    )

@@ -1,0 +1,119 @@
+"""
+``eventbus diff``: how two journals differ.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import click
+from rich.text import Text
+
+from ...analysis._record_view import Facts
+from ...export._rows import plain_json
+from ...replay._diff import MAX_ALIGNED, Difference, differences
+from ..terminal.console import Output
+from ..terminal.exits import ExitCode
+from ..terminal.journals import (
+    JournalInput,
+    epilog,
+    filter_argument,
+    journal_argument,
+    json_option,
+    read_filter,
+)
+from ..terminal.record_lines import record_line
+
+__all__ = ["command"]
+
+SCHEMA: Final = "eventbus.diff/1"
+
+_EPILOG: Final = epilog(ok="the same", no="different")
+
+
+@click.command("diff", epilog=_EPILOG, short_help="Compare the events of two journals.")
+@journal_argument("a")
+@journal_argument("b")
+@filter_argument
+@click.option("--calls", is_flag=True, help="Compare the calls of handlers, too.")
+@click.option(
+    "--ids", is_flag=True, help="Ids count. Else two runs have other ones, and are equal."
+)
+@click.option(
+    "-n",
+    "--max",
+    "max_count",
+    type=click.IntRange(min=1),
+    metavar="N",
+    default=20,
+    show_default=True,
+    help="How many differences to write.",
+)
+@json_option("Write JSON, one difference a line.")
+@click.pass_context
+def command(
+    ctx: click.Context,
+    a: Path,
+    b: Path,
+    terms: tuple[str, ...],
+    *,
+    calls: bool,
+    ids: bool,
+    max_count: int,
+    is_json: bool,
+) -> None:
+    """
+    Compare the events of the journals A and B, in their order; times don't count.
+    """
+    where = read_filter(terms)
+    left, right = JournalInput(a), JournalInput(b)
+    found = differences(left.facts(where), right.facts(where), ids=ids, calls=calls)
+    output = Output()
+    count = 0
+    for difference in itertools.islice(found, max_count + 1):
+        count += 1
+        if count > max_count:
+            click.echo(f"and more than these {max_count}; -n writes more", err=True)
+            break
+        if is_json:
+            output.json_line(plain_json(_data(difference)))
+        else:
+            for text in _lines(difference):
+                output.line(text)
+        if difference.is_last:
+            click.echo(
+                f"more than {MAX_ALIGNED} events are different; a filter may tell more", err=True
+            )
+    output.flush()
+    bad = left.exit_code or right.exit_code
+    ctx.exit(bad or (ExitCode.NO if count else ExitCode.OK))
+
+
+def _data(difference: Difference) -> dict[str, Any]:
+    return {
+        "schema": SCHEMA,
+        "kind": difference.kind,
+        "left": _side(difference.left),
+        "right": _side(difference.right),
+        "field": difference.field or None,
+        "values": list(difference.detail) if difference.field else None,
+    }
+
+
+def _side(facts: Facts | None) -> dict[str, Any] | None:
+    if facts is None:
+        return None
+    return {"seq": facts.seq, "t_ms": facts.since_ns / 1e6, "type": facts.type or facts.kind}
+
+
+def _lines(difference: Difference) -> Iterator[Text]:
+    if difference.left is not None:
+        yield Text.assemble(("- ", "red"), record_line(difference.left))
+    if difference.right is not None:
+        yield Text.assemble(("+ ", "green"), record_line(difference.right))
+    if difference.field:
+        before, after = difference.detail
+        yield Text(f"    {difference.field}: {before}, then {after}", "bold")

@@ -1,0 +1,137 @@
+"""
+``eventbus export``: a journal for other programs.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from ...analysis._record_view import Facts
+from ...exceptions import ExportError
+from ...export._formats import FORMATS, Format
+from ..terminal.exits import BadInput, unwritable
+from ..terminal.journals import (
+    FILTER_HELP,
+    JournalInput,
+    epilog,
+    filter_argument,
+    journal_argument,
+    json_option,
+    read_filter,
+)
+from ..terminal.outputs import force_option, prepare_file, tell_written, written_beside
+
+__all__ = ["command"]
+
+_HELP = """\b
+Formats:
+    wav           what could be heard; the caller left, the model right
+    srt           captions for it
+    jsonl         a record a line
+    csv           a record a row, without content
+    chrome-trace  handler calls, for Perfetto and chrome://tracing
+"""
+
+
+@click.command(
+    "export",
+    epilog=epilog(about=f"{_HELP}\n{FILTER_HELP}"),
+    short_help="Write a journal as audio, text, table.",
+)
+@journal_argument()
+@filter_argument
+@click.option(
+    "--to",
+    "format_name",
+    type=click.Choice([*FORMATS]),
+    required=True,
+    help="The format.",
+)
+@click.option(
+    "-o",
+    "--output",
+    "path",
+    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    help="The file to write; - is stdout. By default it is named as the journal is.",
+)
+@force_option
+@json_option("Write what was written as a JSON object.")
+@click.pass_context
+def command(
+    ctx: click.Context,
+    journal: Path,
+    terms: tuple[str, ...],
+    *,
+    format_name: str,
+    path: Path | None,
+    is_forced: bool,
+    is_json: bool,
+) -> None:
+    """
+    Write JOURNAL in another format. Times count from its beginning.
+
+    Sound is placed where it was heard: speech from its arrival on, until it was interrupted. A WAV
+    file and captions are of one call; FILTER picks it, like sender:call-42.
+    """
+    where = read_filter(terms)
+    source = JournalInput(journal)
+    to = FORMATS[format_name]
+    target = journal.with_suffix(to.suffix) if path is None else path
+    is_stdout = str(target) == "-"
+    if not is_stdout:
+        prepare_file(target, source.journal.paths, is_forced=is_forced)
+    counted = _Counted(source.facts(where))
+    try:
+        if is_stdout:
+            _write(counted, to, None)
+        else:
+            with written_beside(target) as part:
+                _write(counted, to, part)
+    except ExportError as exc:
+        msg = f"{source.name}: {exc}"
+        raise BadInput(msg) from exc
+    except OSError as exc:
+        if is_stdout:
+            raise
+        raise unwritable(target, exc) from exc
+    if not is_stdout:
+        tell_written(target, counted.count, is_json=is_json, format=to.name)
+    ctx.exit(source.exit_code)
+
+
+class _Counted(Iterator[Facts]):
+    """Counts what is taken from another iterator."""
+
+    def __init__(self, facts: Iterator[Facts]) -> None:
+        self.count = 0
+        self._facts = facts
+
+    def __next__(self) -> Facts:
+        facts = next(self._facts)
+        self.count += 1
+        return facts
+
+
+def _write(facts: Iterator[Facts], to: Format, path: Path | None) -> None:
+    """Write to a file; to stdout if there is none."""
+    if path is None and to.is_binary:
+        to.write(facts, sys.stdout.buffer)
+        sys.stdout.buffer.flush()
+    elif path is None:
+        # As in a file: UTF-8, and lines end as the format says.
+        text = io.TextIOWrapper(
+            sys.stdout.buffer, "utf-8", "backslashreplace", newline="", write_through=True
+        )
+        to.write(facts, text)
+        text.detach()
+    elif to.is_binary:
+        with path.open("wb") as file:
+            to.write(facts, file)
+    else:
+        with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+            to.write(facts, file)

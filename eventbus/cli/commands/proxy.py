@@ -1,0 +1,236 @@
+"""
+``eventbus proxy``: between any client and the service, with the user's handlers looking on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import anyio
+import click
+
+from ...bus import EventBus
+from ...codec import dumps
+from ...events import (
+    RealtimeModelAudioEvent,
+    RealtimeModelEndOfStreamEvent,
+    RealtimeModelRawServerEvent,
+)
+from ...exceptions import CodecError, RealtimeConnectionError
+from ...handlers import Context
+from ...realtime.events import RealtimeModelRawClientEvent
+from ...realtime.proxy import RealtimeProxy
+from ...telemetry.summary import Recorder, Summary
+from ..apps import load_app
+from ..terminal.addresses import address_json
+from ..terminal.console import Output
+from ..terminal.escaping import printable
+from ..terminal.event_lines import event_line
+from ..terminal.exits import NoConnection, exit_code
+from ..terminal.record_options import read_recording, record_options, recorded
+from ..terminal.summary import report_crash, write_summary
+
+__all__ = ["command"]
+
+EVENT_SCHEMA: Final = "eventbus.event/1"
+
+_APPEND: Final = "input_audio_buffer.append"
+
+_EPILOG = """\b
+Exit codes:
+    1  output that can't be written
+    2  wrong arguments
+    4  the port is in use
+  130  interrupted, which is the only good end
+"""
+
+
+@click.command(
+    "proxy", epilog=_EPILOG, short_help="Stand between a client and the service, and watch."
+)
+@click.option(
+    "--upstream",
+    required=True,
+    metavar="URL",
+    help="The service: wss://…, or https://…. Without a path, the client's counts.",
+)
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Where to listen; any other than this one may let others in.",
+)
+@click.option(
+    "--port",
+    default=8766,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    help="0 takes one that is free.",
+)
+@click.option(
+    "--app",
+    "app_spec",
+    metavar="MODULE:NAME",
+    help="Publish on this EventBus, or to this listener, as eventbus replay does. Without this "
+    "option the events are shown.",
+)
+@record_options
+@click.option(
+    "--json",
+    "is_json",
+    is_flag=True,
+    help='Write JSON, one object a line: first {"url": …, "base_url": …}; without --app each '
+    'event, {"sender": …, "event": …}, as eventbus.codec writes it; at the end {"summary": …}. '
+    "What the app prints goes to stderr.",
+)
+@click.pass_context
+def command(
+    ctx: click.Context,
+    upstream: str,
+    host: str,
+    port: int,
+    app_spec: str | None,
+    journal: Path | None,
+    *,
+    no_audio: bool,
+    no_content: bool,
+    fields: tuple[str, ...],
+    is_json: bool,
+) -> None:
+    """
+    Hand every connection on to the service, unchanged, and publish both directions; until Ctrl-C.
+
+    The key is the client's: it goes to the service and nowhere else. The events of a connection
+    have its id as their sender: connection-1, and so on. Handlers delay nobody, and one that
+    crashes doesn't touch the call.
+
+    Of audio that comes in a row only the first piece is shown; JSON has it all.
+    """
+    recording = read_recording(journal, no_audio=no_audio, no_content=no_content, fields=fields)
+    output = Output()
+    show = _Show(output, is_json=is_json)
+    with contextlib.redirect_stdout(sys.stderr) if is_json else contextlib.nullcontext():
+        bus = EventBus() if app_spec is None else _load(app_spec)
+        recorder = Recorder(
+            bus, on_crash=report_crash, on_event=show.show if app_spec is None else None
+        )
+        try:
+            proxy = RealtimeProxy(upstream, bus, host=host, port=port)
+        except ValueError as exc:
+            raise click.BadParameter(str(exc), param_hint="'--upstream'") from exc
+        with recorded(bus, recording, without=recorder.handlers):
+            summary = _run(bus, proxy, recorder, show)
+    write_summary(output, summary, is_json=is_json)
+    ctx.exit(exit_code(summary))
+
+
+def _load(spec: str) -> EventBus:
+    try:
+        return load_app(spec)
+    except click.BadParameter as exc:
+        exc.param_hint = "'--app'"
+        raise
+
+
+def _run(bus: EventBus, proxy: RealtimeProxy, recorder: Recorder, show: _Show) -> Summary:
+    """Serve until Ctrl-C, and return what has happened."""
+
+    async def serve() -> None:
+        async with bus, proxy:
+            show.address(proxy)
+            with anyio.CancelScope() as show.scope:
+                await anyio.sleep_forever()
+
+    was_interrupted = False
+    with recorder.recording():
+        try:
+            anyio.run(serve)
+        except KeyboardInterrupt:
+            was_interrupted = True
+        except RealtimeConnectionError as exc:
+            raise NoConnection(str(exc)) from exc
+        except ExceptionGroup:
+            # A strict bus raises at its end what its handlers have raised: that is recorded.
+            if not recorder.crashed:
+                raise
+    if show.error is not None:
+        raise show.error
+    return recorder.summary(was_interrupted=was_interrupted)
+
+
+class _Show:
+    """
+    Shows what goes through the proxy.
+
+    Args:
+        output: Where it goes.
+        is_json: Whether as JSON.
+
+    Attributes:
+        scope: Cancelled when nothing can be shown any more.
+        error: Why that is.
+    """
+
+    def __init__(self, output: Output, *, is_json: bool) -> None:
+        self._output = output
+        self._is_json = is_json
+        # By connection and side: the item of its last audio, or the type of its last message.
+        self._last: dict[tuple[object, str], str] = {}
+        self.scope: anyio.CancelScope | None = None
+        self.error: OSError | None = None
+
+    def address(self, proxy: RealtimeProxy) -> None:
+        """Say where clients connect."""
+        if self._is_json:
+            self._output.json_line(address_json(proxy.url, proxy.base_url))
+            self._output.flush()
+        else:
+            text = f"Clients connect to {proxy.url}, or with OPENAI_BASE_URL={proxy.base_url}"
+            click.echo(printable(text), err=True)
+
+    def show(self, event: Any, context: Context) -> None:
+        """Show *event*; its frame is left out, as the event says the same."""
+        if isinstance(event, RealtimeModelRawServerEvent) or self.error is not None:
+            return
+        try:
+            if self._is_json:
+                self._write_json(event, context.sender)
+            else:
+                self._write_line(event, context.sender)
+            self._output.flush()
+        except OSError as exc:  # nobody reads it any more, or the disk is full
+            self.error = exc
+            if self.scope is not None:
+                self.scope.cancel()
+
+    def _write_json(self, event: object, sender: object) -> None:
+        with contextlib.suppress(CodecError):  # what the app publishes may be unknown to the codec
+            head = f'"schema":"{EVENT_SCHEMA}","sender":{json.dumps(sender)}'
+            self._output.json_line(f'{{{head},"event":{dumps(event)}}}')
+
+    def _write_line(self, event: Any, sender: object) -> None:
+        if self._is_more_audio(event, sender):
+            return
+        number = int(str(sender).rpartition("-")[2])
+        self._output.line(event_line(number, event))
+
+    def _is_more_audio(self, event: object, sender: object) -> bool:
+        """Whether audio like this was shown, and nothing else from that side since."""
+        match event:
+            case RealtimeModelAudioEvent(item_id=item_id):
+                side, what = "service", item_id
+            case RealtimeModelRawClientEvent(data=Mapping() as message):
+                side, what = "client", str(message.get("type"))
+            case RealtimeModelEndOfStreamEvent():
+                self._last.pop((sender, "service"), None)
+                self._last.pop((sender, "client"), None)
+                return False
+            case _:
+                return False
+        before, self._last[sender, side] = self._last.get((sender, side)), what
+        return before == what and (side == "service" or what == _APPEND)

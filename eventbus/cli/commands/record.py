@@ -1,0 +1,164 @@
+"""
+``eventbus record``: frames into a journal, with what handlers make of them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import click
+import msgspec
+
+from ...bus import EventBus
+from ...journal._recorder import Recorder
+from ...telemetry.summary import Recorder as Watcher
+from ..apps import load_app_option
+from ..player import Player
+from ..terminal.bad_lines import BadLines
+from ..terminal.console import Bar
+from ..terminal.exits import BadInput, exit_code
+from ..terminal.inputs import frames_argument, is_stdin, opened_frames, seems_journal
+from ..terminal.journals import json_option
+from ..terminal.options import read_speed, withholding_options
+from ..terminal.outputs import force_option, journal_output, prepare_output, tell_written
+
+__all__ = ["command"]
+
+_NS_PER_S: Final = 1_000_000_000
+
+_EPILOG = """\b
+Exit codes:
+    0  fine
+    1  a journal that can't be written, or not all of it
+    2  wrong arguments
+    3  a file or a line that can't be read; stderr says what is wrong
+    5  a handler has crashed
+  130  interrupted; the journal has what came before
+"""
+
+
+@click.command("record", epilog=_EPILOG, short_help="Write frames, and what becomes of them.")
+@frames_argument
+@journal_output
+@click.option(
+    "--app",
+    "app_spec",
+    metavar="MODULE:NAME",
+    help="Let the handlers of this EventBus or listener run, and record their calls; as for "
+    "replay.",
+)
+@click.option(
+    "--speed",
+    default="max",
+    metavar="1x|max|…",
+    show_default=True,
+    callback=read_speed,
+    help="How fast, as for replay.",
+)
+@click.option("--sender", metavar="NAME", help="What the session is called in the journal.")
+@withholding_options
+@force_option
+@json_option("Write what was written as a JSON object.")
+@click.pass_context
+def command(
+    ctx: click.Context,
+    file: Path,
+    *,
+    to: Path,
+    app_spec: str | None,
+    speed: float,
+    sender: str | None,
+    no_audio: bool,
+    no_content: bool,
+    fields: tuple[str, ...],
+    is_forced: bool,
+    is_json: bool,
+) -> None:
+    """
+    Write the frames in FILE to a journal, and what becomes of them.
+
+    FILE has a frame a line, as for replay; - is stdin. Envelopes of what was sent are recorded as
+    such. At the speed max, a file's own times are recorded, as if it happened then; what comes
+    through a pipe is recorded when it comes.
+
+    A live call is recorded by eventbus run --record, and that of any other client by eventbus
+    proxy --record.
+    """
+    if seems_journal(file):
+        msg = f"{file} is a journal already; eventbus record takes frames, eventbus trim a journal."
+        raise BadInput(msg)
+    frames = ctx.with_resource(opened_frames(file))
+    bus = EventBus() if app_spec is None else load_app_option(app_spec)
+    prepare_output(to, () if is_stdin(file) else (file,), is_forced=is_forced)
+    clock = _Clock(is_real=frames.size is None or not math.isinf(speed))
+    bad_lines = BadLines(frames.name)
+    recorder = Recorder(
+        to,
+        audio=not no_audio,
+        content=not no_content,
+        redact=fields,
+        clock_ns=clock.mono_ns,
+        wall_ns=clock.wall_ns,
+    )
+    player = Player(
+        frames,
+        bus,
+        Watcher(bus, counts_events=False),
+        speed,
+        on_bad_line=bad_lines.report,
+        on_sent=lambda line: recorder.sent(_message(line.frame), sender),
+        on_due=clock.set,
+        bar=Bar(frames.size, label="recording"),
+        sender=sender,
+    )
+    # What the app prints is its own, and no JSON.
+    stdout = contextlib.redirect_stdout(sys.stderr) if is_json else contextlib.nullcontext()
+    with stdout, recorder, recorder.attach(bus):
+        summary = player.run()
+    bad_lines.report_rest()
+    player.report_oddity(summary)
+    if recorder.failure is not None:
+        raise recorder.failure
+    tell_written(to, recorder.last_seq, is_json=is_json)
+    ctx.exit(exit_code(summary))
+
+
+def _message(frame: bytes) -> Mapping[str, Any] | bytes:
+    """Return what was sent as a mapping, as whoever has sent it had it; or else as it is."""
+    try:
+        message = msgspec.json.decode(frame)
+    except ValueError:
+        return frame
+    return message if isinstance(message, dict) else frame
+
+
+class _Clock:
+    """
+    The time that records get.
+
+    Args:
+        is_real: Whether time passes by itself; else it is what the frames say.
+    """
+
+    def __init__(self, *, is_real: bool) -> None:
+        self._is_real = is_real
+        self._mono_ns, self._wall_ns = time.monotonic_ns(), time.time_ns()
+        self._passed_ns = 0
+
+    def mono_ns(self) -> int:
+        """Return the monotonic time."""
+        return time.monotonic_ns() if self._is_real else self._mono_ns + self._passed_ns
+
+    def wall_ns(self) -> int:
+        """Return the time of day."""
+        return time.time_ns() if self._is_real else self._wall_ns + self._passed_ns
+
+    def set(self, seconds: float) -> None:
+        """Let it be so many seconds since the beginning, unless it is real."""
+        self._passed_ns = max(self._passed_ns, round(seconds * _NS_PER_S))

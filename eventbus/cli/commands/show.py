@@ -1,0 +1,135 @@
+"""
+``eventbus show``: one record of a journal, what led to it, and what it led to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import click
+import msgspec
+from rich.text import Text
+
+from ...analysis._record_view import Facts
+from ...export._rows import plain_json, record_data
+from ...journal._records import CallRecord, EventRecord, FrameRecord, Record, SentRecord
+from ..terminal.console import Output
+from ..terminal.escaping import printable
+from ..terminal.exits import BadInput
+from ..terminal.journals import JournalInput, epilog, journal_argument, json_option
+from ..terminal.record_lines import record_line
+
+__all__ = ["command"]
+
+SCHEMA: Final = "eventbus.show/1"
+
+_MAX_EFFECTS: Final = 1_000
+_MAX_CAUSES: Final = 100
+_MAX_TEXT: Final = 200
+
+
+@click.command(
+    "show", epilog=epilog(about=""), short_help="Show an event, its frame and its handler calls."
+)
+@journal_argument()
+@click.argument("seq", type=click.IntRange(min=1))
+@json_option('Write one JSON object: "record", "causes" and "effects".')
+@click.pass_context
+def command(ctx: click.Context, journal: Path, seq: int, *, is_json: bool) -> None:
+    """
+    Show the record number SEQ of JOURNAL.
+
+    Before it comes what led to it, like the frame that an event was decoded from; after it, what it
+    led to, like the calls of its handlers, and what those have published.
+    """
+    source = JournalInput(journal)
+    facts = source.find(seq)
+    if facts is None:
+        last = source.journal.last.seq if source.journal.last is not None else 0
+        msg = f"{journal} has no record {seq}; its last one is {last}."
+        raise BadInput(msg)
+    causes = list(_causes(source, facts))[::-1]
+    effects = list(_effects(source, facts))
+    output = Output()
+    if is_json:
+        data = {
+            "schema": SCHEMA,
+            "record": record_data(facts),
+            "causes": [record_data(cause) for cause in causes],
+            "effects": [record_data(effect) for effect in effects],
+        }
+        output.json_line(plain_json(data))
+    else:
+        for text in _lines(facts, causes, effects):
+            output.line(text, is_cut=False)
+    output.flush()
+    ctx.exit(source.exit_code)
+
+
+def _causes(source: JournalInput, facts: Facts) -> Iterator[Facts]:
+    """Yield what led to a record, the nearest first."""
+    seq = facts.record.cause
+    for _ in range(_MAX_CAUSES):
+        cause = source.find(seq) if seq else None
+        if cause is None:
+            return
+        yield cause
+        # A cause comes before what it causes; else it is no journal of ours.
+        seq = cause.record.cause if cause.record.cause < cause.seq else 0
+
+
+def _effects(source: JournalInput, facts: Facts) -> Iterator[Facts]:
+    """Yield what a record has led to, directly or not, in the order of the journal."""
+    known = {facts.seq, *_calls_of(facts.record)}
+    count = 0
+    source.journal.seek(seq=facts.seq + 1)
+    for each in source.facts():
+        if each.record.cause in known and count < _MAX_EFFECTS:
+            count += 1
+            known |= {each.seq, *_calls_of(each.record)}
+            yield each
+
+
+def _calls_of(record: Record) -> set[int]:
+    """Return the number that what a call leads to names as its cause."""
+    return {record.call} if isinstance(record, CallRecord) else set()
+
+
+def _lines(facts: Facts, causes: list[Facts], effects: list[Facts]) -> Iterator[Text]:
+    for cause in causes:
+        yield record_line(cause)
+    yield Text.assemble((f"{record_line(facts)}", "bold"))
+    for line in _content(facts):
+        yield Text(f"{'':>9}{line}")
+    for effect in effects:
+        yield record_line(effect)
+
+
+def _content(facts: Facts) -> Iterator[str]:
+    """Yield what is in a record, line by line."""
+    match facts.record:
+        case EventRecord() | FrameRecord() | SentRecord():
+            encoded = plain_json(_shortened(dict(facts.data)))
+            text = msgspec.json.format(encoded, indent=2)
+            yield from (printable(line) for line in text.splitlines())
+        case CallRecord(error=error) if error is not None:
+            yield from (printable(line) for line in error.traceback_text.splitlines())
+        case _:
+            pass
+
+
+def _shortened(value: Any) -> Any:
+    """Return *value* with what nobody can read by its length only: audio, mostly."""
+    match value:
+        case dict():
+            return {name: _shortened(each) for name, each in value.items()}
+        case list():
+            return [_shortened(each) for each in value]
+        case bytes():
+            return f"<{len(value)} bytes>"
+        case str() if len(value) > _MAX_TEXT and " " not in value:
+            return f"<{len(value)} characters>"
+        case _:
+            return value

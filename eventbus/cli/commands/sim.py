@@ -1,0 +1,140 @@
+"""
+``eventbus sim``: the simulator, for clients in any language.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Final
+
+import click
+
+from ...exceptions import RealtimeConnectionError, ScenarioError
+from ...simulator import Fault, Simulator
+from ...simulator.faults import parse_faults
+from ...simulator.scenario import scenario_names
+from ..terminal.addresses import address_json
+from ..terminal.escaping import printable
+from ..terminal.exits import BadInput, ExitCode, NoConnection
+from ..terminal.options import read_speed
+
+__all__ = ["command"]
+
+_SERVER_LOG: Final = "eventbus.simulator._server.server"
+
+
+class _ConnectionLines(logging.Handler):
+    """Writes a line on stderr for whatever the server tells of its connections."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        facts = vars(record)
+        line = record.getMessage()
+        if "connection" in facts:
+            line = f"#{facts['connection']} {line}"
+        known = ("model", "status", "code", "close_code", "responses")
+        told = [f"{name}={facts[name]}" for name in known if facts.get(name) is not None]
+        click.echo(printable(f"{line} {' '.join(told)}".rstrip()), err=True)
+
+
+def _read_faults(
+    _ctx: click.Context, _param: click.Parameter, texts: tuple[str, ...]
+) -> tuple[Fault, ...]:
+    try:
+        return parse_faults(texts)
+    except ScenarioError as exc:
+        raise click.BadParameter(str(exc)) from exc
+
+
+@click.command(
+    "sim",
+    short_help="Be a realtime service, for clients to try.",
+    epilog=f"Scenarios that ship: {', '.join(scenario_names())}.",
+)
+@click.argument("scenario", default="default")
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Where to listen; any other than this one may let others in.",
+)
+@click.option(
+    "--port",
+    default=8765,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    help="0 takes one that is free.",
+)
+@click.option(
+    "--speed",
+    default="1x",
+    metavar="1x|max|…",
+    show_default=True,
+    callback=read_speed,
+    help="How fast its time goes by.",
+)
+@click.option("--seed", type=int, help="For other ids, sounds and waits than the scenario's.")
+@click.option(
+    "--faults",
+    multiple=True,
+    metavar="FAULT@WHEN,…",
+    callback=_read_faults,
+    help="What is to go wrong, like drop@2 or stall=3s@every.",
+)
+@click.option("--api-key", metavar="KEY", help="The only key to accept; without it, any.")
+@click.option("--json", "is_json", is_flag=True, help="Print where it is as a JSON object.")
+@click.pass_context
+def command(
+    ctx: click.Context,
+    scenario: str,
+    host: str,
+    port: int,
+    speed: float,
+    seed: int | None,
+    faults: tuple[Fault, ...],
+    api_key: str | None,
+    is_json: bool,
+) -> None:
+    """
+    Speak the Realtime protocol to any client, on this machine, until Ctrl-C.
+
+    What the model says comes from SCENARIO: the name of one that ships, a YAML or Python file,
+    or module:attribute. Its speech is synthetic. Set OPENAI_BASE_URL to what it prints.
+    """
+    try:
+        simulator = Simulator(
+            scenario,
+            host=host,
+            port=port,
+            speed=speed,
+            seed=seed,
+            faults=faults,
+            api_key=api_key,
+            record=False,
+        )
+    except ScenarioError as exc:
+        raise BadInput(str(exc)) from exc
+    logger = logging.getLogger(_SERVER_LOG)
+    lines = _ConnectionLines()
+    before = logger.level
+    logger.addHandler(lines)
+    logger.setLevel(logging.INFO)
+    try:
+        asyncio.run(_serve(simulator, is_json=is_json))
+    except RealtimeConnectionError as exc:
+        raise NoConnection(str(exc)) from exc
+    except KeyboardInterrupt:
+        ctx.exit(ExitCode.INTERRUPTED)
+    finally:
+        logger.removeHandler(lines)
+        logger.setLevel(before)
+
+
+async def _serve(simulator: Simulator, *, is_json: bool) -> None:
+    """Serve until the task is cancelled, as Ctrl-C does."""
+    async with simulator:
+        name, url, base_url = simulator.scenario.name, simulator.url, simulator.base_url
+        line = printable(f"The scenario {name} is at {url}: use OPENAI_BASE_URL={base_url}")
+        # Whoever has started it through a pipe waits for this line.
+        click.echo(address_json(url, base_url, scenario=name) if is_json else line)
+        await asyncio.Event().wait()

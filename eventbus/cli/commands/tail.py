@@ -1,0 +1,103 @@
+"""
+``eventbus tail``: the end of a journal, and what is being added to it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from ...analysis._filters import Filter
+from ...analysis._record_view import Facts
+from ...exceptions import JournalError
+from ...export._rows import record_json
+from ..terminal.console import Output
+from ..terminal.exits import BadInput
+from ..terminal.journals import (
+    JournalInput,
+    epilog,
+    filter_argument,
+    journal_argument,
+    json_option,
+    read_filter,
+)
+from ..terminal.record_lines import record_line
+
+__all__ = ["command"]
+
+
+@click.command("tail", epilog=epilog(), short_help="Follow a journal that is being written.")
+@journal_argument()
+@filter_argument
+@click.option(
+    "-n",
+    "--lines",
+    "count",
+    type=click.IntRange(min=0),
+    metavar="N",
+    default=10,
+    show_default=True,
+    help="How many records that are there already.",
+)
+@click.option("--no-follow", "is_over", is_flag=True, help="End there, and don't wait for more.")
+@json_option("Write JSON, one record a line.")
+@click.pass_context
+def command(
+    ctx: click.Context,
+    journal: Path,
+    terms: tuple[str, ...],
+    *,
+    count: int,
+    is_over: bool,
+    is_json: bool,
+) -> None:
+    """
+    Write the last records of JOURNAL that match FILTER, and then each new one when it comes.
+
+    It ends when the journal is closed, or with Ctrl-C.
+    """
+    where = read_filter(terms)
+    output = Output()
+    source = JournalInput(journal, is_live=not is_over)
+
+    def write(facts: Facts) -> None:
+        if is_json:
+            output.json_line(record_json(facts))
+        else:
+            output.line(record_line(facts))
+
+    last = source.journal.last
+    end = 0 if last is None else last.seq
+    for facts in _last(source, where, count, end):
+        write(facts)
+    output.flush()
+    if not is_over and not source.journal.is_closed:
+        for facts in _new(source, where, end):
+            write(facts)
+            output.flush()
+    ctx.exit(source.exit_code)
+
+
+def _last(source: JournalInput, where: Filter, count: int, end: int) -> list[Facts]:
+    """Return the last *count* records, up to number *end*, that match."""
+    if not count:
+        return []
+    if not where.text:  # a few to read then, and else all
+        source.journal.seek(seq=max(1, end - count + 1))
+    found = deque(source.facts(where), maxlen=count)
+    return [facts for facts in found if facts.seq <= end]
+
+
+def _new(source: JournalInput, where: Filter, end: int) -> Iterator[Facts]:
+    """Yield what is added after record number *end*, and matches."""
+    origin_ns = source.journal.header.mono_ns
+    try:
+        for record in source.journal.seek(seq=end + 1).follow():
+            facts = Facts(record, origin_ns)
+            if facts.kind != "header" and where.matches(facts):
+                yield facts
+    except JournalError as exc:
+        raise BadInput(str(exc)) from exc

@@ -1,0 +1,3 @@
+"""
+Input and output of the commands: options, files, lines of text, exit codes.
+"""

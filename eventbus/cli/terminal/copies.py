@@ -1,0 +1,78 @@
+"""
+What the commands that write a journal from another one have in common.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import attrs
+import click
+
+from ...exceptions import JournalWriteError
+from ...journal._copying import write_copy
+from ...journal._redaction import Withholding
+from .escaping import printable
+from .exits import ExitCode
+from .journals import JournalInput, filter_argument, journal_argument, json_option, read_filter
+from .outputs import force_option, journal_output, prepare_output, tell_written
+
+__all__ = ["copy_journal", "copying_options"]
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def copying_options(function: _F) -> _F:
+    """Add the arguments and options of a copy; `copy_journal` takes them by their names."""
+    for option in (
+        json_option("Write what was written as a JSON object."),
+        force_option,
+        journal_output,
+        filter_argument,
+        journal_argument(),
+    ):
+        function = option(function)
+    return function
+
+
+def copy_journal(
+    journal: Path,
+    terms: tuple[str, ...],
+    *,
+    to: Path,
+    is_forced: bool,
+    is_json: bool,
+    withholding: Withholding | None = None,
+    is_part: bool = False,
+) -> ExitCode:
+    """
+    Write what the filter lets through to a journal of its own, and say so.
+
+    Args:
+        journal, terms, to, is_forced, is_json: What the command line has.
+        withholding: What to leave out of each record.
+        is_part: Whether the new journal begins with the first of its records, not with the
+            beginning of the call.
+
+    Returns:
+        How the command ends.
+
+    Raises:
+        BadInput, click.ClickException: The journal can't be read, or the copy can't be written.
+    """
+    where = read_filter(terms)
+    source = JournalInput(journal)
+    prepare_output(to, source.journal.paths, is_forced=is_forced)
+    records, header = source.records(where), source.journal.header
+    if is_part and (first := next(records, None)) is not None:
+        records = itertools.chain([first], records)
+        header = attrs.evolve(header, mono_ns=first.mono_ns, wall_ns=first.wall_ns)
+    try:
+        count = write_copy(records, to, header=header, withholding=withholding)
+    except JournalWriteError as exc:
+        raise click.ClickException(printable(str(exc))) from exc
+    tell_written(to, count, is_json=is_json)
+    return source.exit_code

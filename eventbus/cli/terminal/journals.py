@@ -1,0 +1,201 @@
+"""
+What the commands that read a journal have in common: opening it, its filter, its end.
+
+Whatever is wrong with the input is one line on stderr, and exit code 3. Reading goes on after
+damage: each place is named, and the exit code is 3 all the same. A record that a crash has cut
+short is named, too, and is no error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import click
+
+from ...analysis._filters import Filter, parse_filter
+from ...analysis._record_view import Facts
+from ...exceptions import FilterError, JournalDamaged, JournalError
+from ...journal import Journal, open_journal
+from ...journal._records import Record
+from .console import Bar
+from .escaping import printable
+from .exits import BadInput, ExitCode, unreadable
+
+__all__ = [
+    "FILTER_HELP",
+    "JournalInput",
+    "damage_text",
+    "epilog",
+    "filter_argument",
+    "is_same_file",
+    "journal_argument",
+    "json_option",
+    "read_filter",
+]
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+_MAX_DAMAGES: Final = 10
+"""How many places of damage are named; the rest are counted."""
+
+FILTER_HELP: Final = """\b
+A filter is terms; a record must match all of them:
+    type:audio          event type or class, or a frame's type; * and , work
+    sender:call-42      session;  item:…  response:…  handler:…  likewise
+    is:error            or crash, event, frame, sent, call, drop, status, gap
+    dur:>50ms           how long a handler ran;  queued:…  how long it waited
+    t:3s..5s            since the beginning;  seq:…  sequence number
+    weather  /f.*e/     text, or a regular expression;  '"see you"'  with blanks
+    !type:audio         not
+"""
+
+
+def epilog(*, ok: str = "fine", no: str = "", about: str = FILTER_HELP) -> str:
+    """
+    Return what the help of a command ends with: its exit codes, and then more.
+
+    Args:
+        ok: What exit code 0 means.
+        no: What 1 means, besides output that can't be written.
+        about: What else is told.
+    """
+    no = f"{no}, or output that can't be written" if no else "output that can't be written"
+    codes = f"""\b
+Exit codes:
+    0  {ok}
+    1  {no}
+    2  wrong arguments
+    3  a journal or a filter that can't be read
+  130  interrupted
+"""
+    return f"{codes}\n{about}"
+
+
+def journal_argument(name: str = "journal") -> Callable[[_F], _F]:
+    """Return the argument that names a journal."""
+    return click.argument(name, type=click.Path(path_type=Path), metavar=name.upper())
+
+
+def filter_argument(function: _F) -> _F:
+    """Add the argument that has the terms of a filter, as *terms*."""
+    return click.argument("terms", nargs=-1, metavar="[FILTER]…")(function)
+
+
+def json_option(help_text: str) -> Callable[[_F], _F]:
+    """Return the option ``--json``, as *is_json*."""
+    return click.option("--json", "is_json", is_flag=True, help=help_text)
+
+
+def read_filter(terms: tuple[str, ...]) -> Filter:
+    """
+    Return the filter that the command line has.
+
+    Raises:
+        BadInput: It is none.
+    """
+    try:
+        return parse_filter(" ".join(terms))
+    except FilterError as exc:
+        raise BadInput(str(exc)) from exc
+
+
+class JournalInput:
+    """
+    A journal that a command reads.
+
+    Args:
+        path: Where it is.
+        label: What a progress bar says; None for no bar.
+        is_live: Whether it is being written, so that its end may well be incomplete.
+
+    Attributes:
+        journal: The journal.
+        name: What messages call it.
+
+    Raises:
+        BadInput: It can't be read at all.
+    """
+
+    def __init__(self, path: Path, *, label: str | None = "reading", is_live: bool = False) -> None:
+        self.name = str(path)
+        self._damages = 0
+        self._is_live = is_live
+        try:
+            self.journal: Journal = open_journal(path, on_damage=self._report)
+        except JournalError as exc:
+            raise BadInput(str(exc)) from exc
+        except OSError as exc:
+            raise unreadable(path, exc) from exc
+        self._bar = Bar(self.journal.size_bytes, is_wanted=label is not None, label=label or "")
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """How the command ends, as far as its input goes."""
+        return ExitCode.BAD_INPUT if self._damages else ExitCode.OK
+
+    def facts(self, where: Filter | None = None) -> Iterator[Facts]:
+        """
+        Yield what the filter lets through, and show how far it is.
+
+        Args:
+            where: The filter; None for all, headers included.
+        """
+        origin_ns = self.journal.header.mono_ns
+        last_ns = None if where is None else where.last_ns
+        if where is not None and where.first_ns:
+            self.journal.seek(time=where.first_ns / 1e9)
+        with self._bar.shown():
+            for record in self.journal:
+                self._bar.update(self.journal.position_bytes)
+                facts = Facts(record, origin_ns)
+                if last_ns is not None and facts.since_ns > last_ns:
+                    break
+                if where is None or (facts.kind != "header" and where.matches(facts)):
+                    yield facts
+        self._report_rest()
+
+    def records(self, where: Filter | None = None) -> Iterator[Record]:
+        """Yield the records themselves, as `facts` does."""
+        return (facts.record for facts in self.facts(where))
+
+    def find(self, seq: int) -> Facts | None:
+        """Return the record of that number; None if there is none."""
+        record = next(iter(self.journal.seek(seq=seq)), None)
+        if record is None or record.seq != seq:
+            return None
+        return Facts(record, self.journal.header.mono_ns)
+
+    def _report(self, damage: JournalDamaged) -> None:
+        self._damages += 1
+        if self._damages <= _MAX_DAMAGES:
+            click.echo(printable(damage_text(damage)), err=True)
+
+    def _report_rest(self) -> None:
+        more = self._damages - _MAX_DAMAGES
+        if more > 0:
+            click.echo(printable(f"{self.name}: and {more} more damaged places"), err=True)
+        for tail in () if self._is_live else self.journal.torn_tails:
+            text = (
+                f"{tail.path}: ends in a record that is cut short, {tail.size} bytes at offset "
+                f"{tail.offset}; all before it was read. eventbus validate --repair cuts it off."
+            )
+            click.echo(printable(text), err=True)
+
+
+def damage_text(damage: JournalDamaged) -> str:
+    """Return what messages say of a damaged place."""
+    if damage.problem:
+        return damage.problem
+    is_end = damage.resume_at is None
+    rest = "nothing can be read after it" if is_end else f"it goes on at {damage.resume_at}"
+    return f"{damage.path} is damaged at offset {damage.offset}; {rest}."
+
+
+def is_same_file(path: Path, other: Path) -> bool:
+    """Whether two paths are of one file."""
+    try:
+        return path.samefile(other)
+    except OSError:  # one of them isn't there
+        return False

@@ -1,0 +1,3 @@
+"""
+Observers that count.
+"""

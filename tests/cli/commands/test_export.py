@@ -1,0 +1,122 @@
+"""
+``eventbus export``.
+"""
+
+from __future__ import annotations
+
+import json
+import wave
+
+import pytest
+
+from eventbus.cli.commands.export import command
+from eventbus.export import FORMATS
+from tests.cli.journals import new_runner, write_journal
+from tests.journal.stories import Story
+
+
+@pytest.fixture
+def path(tmp_path):
+    return write_journal(tmp_path / "call.journal")
+
+
+def run(*args):
+    return new_runner().invoke(command, [*map(str, args)])
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_file_is_named_as_the_journal_is(path, name):
+    """
+    Without -o, the file is beside the journal, with the format's suffix.
+    """
+    result = run(path, "--to", name)
+    file = path.with_suffix(FORMATS[name].suffix)
+
+    assert result.exit_code == 0
+    assert result.stdout == f"{file}: 119 records\n"
+    assert file.stat().st_size > 50
+
+
+def test_dash_is_stdout(path):
+    """
+    To - the format is written to stdout, and nothing else is.
+    """
+    assert run(path, "--to", "srt", "-o", "-").stdout.startswith("1\n00:00:00,600 --> ")
+    assert run(path, "--to", "wav", "-o", "-").stdout_bytes.startswith(b"RIFF")
+
+
+def test_what_is_there_is_overwritten_with_force_only(path, tmp_path):
+    """
+    A file that is there stays, unless --force is given.
+    """
+    file = tmp_path / "mine.csv"
+    file.write_text("mine")
+
+    assert run(path, "--to", "csv", "-o", file).exit_code == 2
+    assert file.read_text() == "mine"
+    assert run(path, "--to", "csv", "-o", file, "--force").exit_code == 0
+    assert file.read_text().startswith("seq,")
+
+
+def test_journal_is_never_overwritten_by_its_export(path):
+    """
+    Not even --force lets an export overwrite what is being read.
+    """
+    before = path.read_bytes()
+
+    assert run(path, "--to", "csv", "-o", path, "--force").exit_code == 2
+    assert path.read_bytes() == before
+
+
+def test_what_cannot_be_exported_is_one_line(tmp_path):
+    """
+    A journal without audio gives no WAV file, but one line, and exit code 3.
+    """
+    result = run(write_journal(tmp_path / "mute.journal", Story()), "--to", "wav")
+
+    assert result.exit_code == 3
+    assert result.stderr.count("\n") == 1
+    assert not (tmp_path / "mute.wav").exists()
+
+
+def test_what_cannot_be_exported_overwrites_nothing(tmp_path):
+    """
+    With --force, a file stays as it is if there is nothing to put in its place.
+    """
+    journal = write_journal(tmp_path / "call.journal", Story())
+    old = tmp_path / "old.wav"
+    old.write_bytes(b"mine")
+
+    assert run(str(journal), "--to", "wav", "-o", str(old), "--force").exit_code == 3
+    assert old.read_bytes() == b"mine"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["call.journal", "old.wav"]
+
+
+def test_filter_picks_a_call(tmp_path):
+    """
+    Of several calls, the filter picks the one to hear.
+    """
+    story = Story()
+    story.audio(100)
+    story.sender = "call-2"
+    story.audio(200)
+    path = write_journal(tmp_path / "calls.journal", story)
+
+    assert run(path, "--to", "wav").exit_code == 3
+    assert run(path, "--to", "wav", "sender:call-2").exit_code == 0
+    with wave.open(str(tmp_path / "calls.wav")) as wav:
+        assert wav.getnframes() == 200 * 24
+
+
+def test_json_says_what_was_written(path):
+    """
+    With --json the file, its format and the number of records are an object.
+    """
+    data = json.loads(run(path, "--to", "csv", "--json").stdout)
+
+    assert data == {
+        "schema": "eventbus.written/1",
+        "path": str(path.with_suffix(".csv")),
+        "records": 119,
+        "format": "csv",
+    }

@@ -1,0 +1,70 @@
+"""
+``eventbus grep``.
+"""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from eventbus.cli.commands.grep import command
+from tests.cli.journals import new_runner, write_journal
+
+
+@pytest.fixture
+def path(tmp_path):
+    return str(write_journal(tmp_path / "call.journal"))
+
+
+def test_matching_records_are_lines(path):
+    """
+    Each record that matches all the terms is a line with its number, time, session and kind.
+    """
+    result = new_runner().invoke(command, [path, "is:event", "hello"])
+
+    (line,) = result.stdout.splitlines()
+    assert line.split()[1:6] == [
+        "2.600",
+        "s",
+        "call-1",
+        "event",
+        "input_audio_transcription_completed",
+    ]
+    assert result.exit_code == 0
+
+
+def test_nothing_found_is_exit_code_1(path):
+    """
+    As with grep, the exit code tells whether there is a match.
+    """
+    result = new_runner().invoke(command, [path, "is:crash"])
+
+    assert (result.exit_code, result.stdout) == (1, "")
+
+
+def test_count_is_a_number(path):
+    """
+    With --count only the number of matches is written; as JSON, with its schema.
+    """
+    assert new_runner().invoke(command, [path, "is:sent", "--count"]).stdout == "100\n"
+    result = new_runner().invoke(command, [path, "is:crash", "-c", "--json"])
+    assert json.loads(result.stdout) == {"schema": "eventbus.count/1", "records": 0}
+
+
+def test_json_is_a_record_a_line(path):
+    """
+    With --json each match is an object with the record's data.
+    """
+    result = new_runner().invoke(command, [path, "handler:app.*", "--json"])
+
+    assert [json.loads(line)["handler"] for line in result.stdout.splitlines()] == ["app.play"]
+
+
+def test_time_is_counted_from_the_beginning(path):
+    """
+    A journal is read only where a filter by time can match, and its times stay the same.
+    """
+    result = new_runner().invoke(command, [path, "t:2.5s..2.55s"])
+
+    assert [line.split()[1] for line in result.stdout.splitlines()] == ["2.500", "2.500", "2.530"]

@@ -1,0 +1,65 @@
+"""
+`eventbus.cli.terminal.copies`: rules for every command that copies a journal.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+import pytest
+
+from eventbus.cli.commands import redact, trim
+from eventbus.journal import _writer as writer
+from eventbus.journal import open_journal
+from tests.cli.journals import new_runner, write_journal
+
+COMMANDS = pytest.mark.parametrize(
+    ("command", "options"),
+    [(trim.command, []), (redact.command, ["--redact", "usage"])],
+    ids=["trim", "redact"],
+)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return write_journal(tmp_path / "call.journal")
+
+
+@COMMANDS
+def test_copy_that_finds_no_room_is_one_line_and_no_file(path, monkeypatch, command, options):
+    """
+    A disk that is full half-way leaves nothing of the copy; stderr says why, and the exit code is
+    1.
+    """
+    copy, write = path.with_name("part.journal"), os.write
+    begun = []
+
+    def write_once(fd, data):
+        if begun:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        begun.append(fd)
+        return write(fd, data)
+
+    monkeypatch.setattr(writer.os, "write", write_once)
+    result = new_runner().invoke(command, [str(path), *options, "-o", str(copy)])
+
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
+    assert f"{copy} can't be written: No space left on device" in line
+    assert not copy.exists()
+
+
+@COMMANDS
+def test_only_a_part_begins_later_than_the_original(path, command, options):
+    """
+    What is trimmed begins with its first record; in what is redacted, times count as before.
+    """
+    copy = path.with_name("part.journal")
+    new_runner().invoke(command, [str(path), *options, "t:2.2s..2.5s", "-o", str(copy)])
+    header, first, *_ = open_journal(copy)
+    original = open_journal(path).header
+
+    begins = first if command is trim.command else original
+    assert (header.mono_ns, header.wall_ns) == (begins.mono_ns, begins.wall_ns)
+    assert original.mono_ns < first.mono_ns

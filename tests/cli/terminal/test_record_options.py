@@ -1,0 +1,137 @@
+"""
+`eventbus.cli.terminal.record_options`: a journal beside what a command does.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import click
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from eventbus import EventBus
+from eventbus.cli.terminal.record_options import Recording, read_recording, recorded
+from eventbus.journal import CallRecord, EventRecord, open_journal
+from eventbus.journal import _writer as writer_module
+
+from ...support import Ping
+
+
+def test_journal_is_written_while_it_is_entered(tmp_path, capsys):
+    """
+    What is published before and after isn't in it; at the end it is told how much there is.
+    """
+    path, bus = tmp_path / "call.journal", EventBus()
+
+    bus.publish(Ping("before"))
+    with recorded(bus, Recording(path)) as recorder:
+        bus.publish(Ping("p1"))
+        assert recorder.path == path
+    bus.publish(Ping("after"))
+
+    assert len(list(open_journal(path).read(EventRecord))) == 1
+    assert capsys.readouterr() == ("", f"{path}: 2 records\n")
+
+
+def test_nothing_is_written_unless_it_is_asked_for(tmp_path, capsys):
+    """
+    Without a path there is no recorder, and nothing to tell.
+    """
+    with recorded(EventBus(), None) as recorder:
+        assert recorder is None
+
+    assert list(tmp_path.iterdir()) == []
+    assert capsys.readouterr() == ("", "")
+
+
+def test_lost_records_are_told(tmp_path, capsys, monkeypatch):
+    """
+    What could not be written is named on stderr, once, however the session ends.
+    """
+    path, bus = tmp_path / "call.journal", EventBus()
+
+    def write(fd, data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def fill_the_disk(patch):
+        with recorded(bus, Recording(path)):
+            patch.setattr(writer_module.os, "write", write)
+            bus.publish(Ping("p1"))
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        fill_the_disk(patch)
+
+    out, err = capsys.readouterr()
+    assert out == ""
+    first, second = err.splitlines()
+    assert "records were lost" in first
+    assert "No space left on device" in first
+    assert "records" in second
+
+
+def test_handlers_of_the_command_are_left_out(tmp_path):
+    """
+    A call isn't recorded of what only looks on; others are, and what they publish names them.
+    """
+    path, bus = tmp_path / "call.journal", EventBus()
+    looker_on: list[object] = []
+
+    def answer(event):
+        if event.name == "p1":
+            bus.publish(Ping("p2"))
+
+    look = looker_on.append
+    bus.subscribe(look, Ping, priority=1)
+    bus.subscribe(answer, Ping)
+    with recorded(bus, Recording(path), without=[look]):
+        bus.publish(Ping("p1"))
+
+    calls = list(open_journal(path).read(CallRecord))
+    assert len(looker_on) == 2
+    assert {call.handler.rpartition(".")[2] for call in calls} == {"answer"}
+    first, second = open_journal(path).read(EventRecord)
+    assert (first.cause, second.cause) == (0, next(c.call or c.seq for c in calls))
+
+
+def test_what_is_left_out_is_not_written(tmp_path):
+    """
+    The journal has a redacted field's name, and no byte of its value.
+    """
+    path, bus = tmp_path / "call.journal", EventBus()
+
+    with recorded(bus, Recording(path, redact=("name",))):
+        bus.publish(Ping("secret words"))
+
+    assert open_journal(path).header.redacted == ("name",)
+    assert b"secret words" not in path.read_bytes()
+
+
+@given(
+    no_audio=st.booleans(),
+    no_content=st.booleans(),
+    fields=st.lists(st.text()).map(tuple),
+    has_journal=st.booleans(),
+)
+def test_options_need_a_journal(no_audio, no_content, fields, has_journal):
+    """
+    Without a journal, the error names what was given and --record, and nothing that wasn't.
+    """
+    given_options = {"--no-audio": no_audio, "--no-content": no_content, "--redact": bool(fields)}
+    options = {"no_audio": no_audio, "no_content": no_content, "fields": fields}
+    path = Path("call.journal")
+
+    if has_journal:
+        wanted = Recording(path, not no_audio, not no_content, fields)
+        assert read_recording(path, **options) == wanted
+    elif any(given_options.values()):
+        with pytest.raises(click.UsageError, match="--record JOURNAL") as caught:
+            read_recording(None, **options)
+        for name, is_given in given_options.items():
+            assert (name in caught.value.message) == is_given
+    else:
+        assert read_recording(None, **options) is None

@@ -1,0 +1,293 @@
+"""
+`eventbus.telemetry.summary`: what a replay does to a bus, seen from outside.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import anyio
+import pytest
+
+from eventbus import EventBus, Mailbox
+from eventbus.events import (
+    RealtimeModelExceptionEvent,
+    RealtimeModelOtherEvent,
+    RealtimeModelToolCallEvent,
+)
+from eventbus.realtime.events import (
+    RealtimeAudioEnd,
+    RealtimeAudioInterrupted,
+    RealtimeEventInfo,
+)
+from eventbus.telemetry.summary import EventSummary, Recorder
+
+
+class Ping:
+    pass
+
+
+class Pong:
+    pass
+
+
+def events_of(summary):
+    return {event.event: (event.handled, event.unhandled) for event in summary.events}
+
+
+def test_events_are_counted_by_class_handled_and_not():
+    """
+    Each event is counted once, as handled if somebody else than the recorder takes it.
+    """
+    bus = EventBus()
+    bus.subscribe(lambda event: None, Ping)
+    recorder = Recorder(bus)
+
+    with recorder.recording():
+        for event in (Ping(), Pong(), Ping(), Pong(), Pong()):
+            bus.publish(event)
+
+    assert events_of(recorder.summary()) == {"Ping": (2, 0), "Pong": (0, 3)}
+    assert recorder.summary().events[0] == EventSummary("Pong", 3, 3), "the most frequent first"
+
+
+def test_event_that_a_fallback_takes_counts_as_handled():
+    """
+    An event that handlers of Other take, wrapped, is counted by its own class, as handled.
+    """
+    bus = EventBus()
+    bus.subscribe(lambda event: None, RealtimeModelOtherEvent)
+    recorder = Recorder(bus)
+
+    with recorder.recording():
+        bus.publish(Ping())
+
+    assert events_of(recorder.summary()) == {"Ping": (1, 0)}
+
+
+def test_what_was_before_and_comes_after_is_not_counted():
+    """
+    Only what happens while recording is in the summary, and nothing stays behind on the bus.
+    """
+    bus = EventBus()
+    bus.subscribe(lambda event: None, Ping)
+    bus.publish(Ping())
+    recorder = Recorder(bus)
+
+    with recorder.recording():
+        bus.publish(Ping())
+    bus.publish(Ping())
+
+    assert recorder.summary().count == 1
+    assert [call.count for call in recorder.summary().calls] == [1]
+
+
+def test_handler_calls_have_run_times():
+    """
+    Each handler has its number of calls, and p50 <= p95 <= max; the recorder isn't among them.
+    """
+    bus = EventBus()
+    bus.subscribe(functools.partial(print, end=""), Ping)
+    recorder = Recorder(bus)
+
+    with recorder.recording():
+        for _ in range(10):
+            bus.publish(Ping())
+
+    (call,) = recorder.summary().calls
+    assert (call.handler, call.count) == ("builtins.print", 10)
+    assert 0 <= call.p50_ms <= call.p95_ms <= call.max_ms
+
+
+def boom(event):
+    raise ValueError("boom\nand more")
+
+
+def test_crash_has_handler_event_message_and_line():
+    """
+    A crash names the handler, the event's class, the error's first line, and where it was raised.
+    """
+    bus = EventBus()
+    bus.subscribe(boom, Ping)
+    seen = []
+    recorder = Recorder(bus, on_crash=lambda crash, error: seen.append((crash.count, type(error))))
+
+    with recorder.recording():
+        bus.publish(Ping())
+        bus.publish(Ping())
+
+    (crash,) = recorder.summary().crashes
+    assert (crash.handler, crash.event, crash.error) == (
+        f"{__name__}.boom",
+        "Ping",
+        "ValueError: boom",
+    )
+    assert crash.where.endswith(f"test_recorder.py:{boom.__code__.co_firstlineno + 1}")
+    assert seen == [(1, ValueError), (2, ValueError)]
+
+
+def test_crash_while_handling_a_crash_is_recorded():
+    """
+    The failure of a handler of Exception events, which the bus only logs, is in the summary.
+    """
+    bus = EventBus()
+    bus.subscribe(boom, RealtimeModelExceptionEvent)
+    recorder = Recorder(bus)
+
+    with recorder.recording():
+        bus.publish(RealtimeModelExceptionEvent(ValueError("before")))
+
+    assert recorder.crashed == 1
+    assert [crash.event for crash in recorder.summary().crashes] == ["RealtimeModelExceptionEvent"]
+
+
+def test_crash_of_middleware_is_recorded():
+    """
+    A middleware that fails is named like a handler.
+    """
+
+    def fail(event, call_next):
+        if isinstance(event, Ping):
+            raise LookupError
+        call_next(event)
+
+    bus = EventBus(middleware=[fail])
+    recorder = Recorder(bus)
+
+    with recorder.recording():
+        bus.publish(Ping())
+
+    assert [crash.error for crash in recorder.summary().crashes] == ["LookupError"]
+
+
+def test_event_that_middleware_keeps_back_is_published_and_not_counted():
+    """
+    What middleware doesn't pass on is among the published events, and reached no handler.
+    """
+    bus = EventBus(middleware=[lambda event, call_next: None])
+    recorder = Recorder(bus)
+
+    with recorder.recording():
+        bus.publish(Ping())
+
+    assert (recorder.summary().published, recorder.summary().count) == (1, 0)
+
+
+async def test_drops_name_the_handler():
+    """
+    What a full mailbox drops is counted, with its handler, and is no crash.
+    """
+
+    async def slow(event):
+        await anyio.sleep_forever()
+
+    bus = EventBus()
+    bus.subscribe(slow, Ping, mailbox=Mailbox(capacity=1))
+    recorder = Recorder(bus)
+
+    with recorder.recording():
+        async with bus:
+            for _ in range(4):
+                bus.publish(Ping())
+            await bus.aclose(drain=False)
+
+    summary = recorder.summary()
+    assert summary.dropped >= 3
+    assert [name.rpartition(".")[2] for name in summary.dropped_by] == ["slow"]
+    assert summary.crashed == 0
+
+
+async def test_purged_events_are_counted():
+    """
+    Events that a later one did away with are in the summary, and are no drops.
+    """
+
+    async def play(event):
+        pass
+
+    bus = EventBus()
+    bus.subscribe(play, Ping, mailbox=Mailbox(purged_by=(Pong,)))
+    recorder = Recorder(bus)
+
+    with recorder.recording():
+        async with bus:
+            bus.publish(Ping())
+            bus.publish(Ping())
+            bus.publish(Pong())
+
+    assert (recorder.summary().purged, recorder.summary().dropped) == (2, 0)
+
+
+async def test_timeout_is_a_crash_without_a_line():
+    """
+    A handler that was cancelled by its timeout has crashed, nowhere in particular.
+    """
+
+    async def slow(event):
+        await anyio.sleep_forever()
+
+    bus = EventBus()
+    bus.subscribe(slow, Ping, timeout=0.001)
+    recorder = Recorder(bus)
+
+    with recorder.recording():
+        async with bus:
+            bus.publish(Ping())
+
+    (crash,) = recorder.summary().crashes
+    assert crash.error.startswith("TimeoutError: ")
+    assert crash.where is None
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_summary_can_be_asked_for_at_any_time(count):
+    """
+    A summary tells what has happened by then.
+    """
+    bus = EventBus()
+    recorder = Recorder(bus)
+
+    with recorder.recording():
+        for _ in range(count):
+            bus.publish(Ping())
+        assert recorder.summary(was_interrupted=True).count == count
+
+
+def test_tool_that_fails_is_a_crash():
+    """
+    A failure that was published with its tool counts, though no handler of the bus has failed.
+    """
+
+    def look_up():
+        """Fail."""
+
+    bus = EventBus()
+    recorder = Recorder(bus)
+    with recorder.recording():
+        error = ValueError("no such order")
+        call = RealtimeModelToolCallEvent("look_up", "call_1", "{}")
+        bus.publish(RealtimeModelExceptionEvent(error, event=call, handler=look_up))
+
+    summary = recorder.summary()
+
+    assert summary.crashed == 1
+    assert summary.crashes[0].error == "ValueError: no such order"
+
+
+def test_what_only_the_recorder_gets_is_left_out():
+    """
+    A session repeats its model's events where somebody gets that; the recorder is nobody, and what
+    is left out was kept back by no middleware.
+    """
+    info = RealtimeEventInfo()
+    bus = EventBus()
+    bus.subscribe(lambda event: None, RealtimeAudioEnd)
+    recorder = Recorder(bus)
+
+    with recorder.recording():
+        bus.publish(RealtimeAudioEnd(info, "item_1", 0))
+        bus.publish(RealtimeAudioInterrupted(info, "item_1", 0))
+
+    summary = recorder.summary()
+    assert events_of(summary) == {"RealtimeAudioEnd": (1, 0)}
+    assert summary.published == summary.count
