@@ -1,8 +1,8 @@
 """
-The picture in `eventbus.__init__` is true: who may import whom, and whom nobody imports.
+The architecture: who may import whom, within the package and within each of its folders.
 
-The imports are read from the syntax trees, so those inside functions and under
-``TYPE_CHECKING`` count too.
+The table below is the whole of it. The imports are read from the syntax trees, so those inside
+functions and under ``TYPE_CHECKING`` count too.
 """
 
 from __future__ import annotations
@@ -15,85 +15,110 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import attrs
-import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "eventbus"
 
-# The core, from what knows nothing to what knows it all: a module imports from its left only.
-CORE = (
-    "construct",
-    "exceptions",
-    "items",
-    "audio",
-    "events",
-    "mailbox",
-    "handlers",
-    "registry",
-    "routing",
-    "runner",
-    "delivery",
-    "middleware",
-    "streams",
-    "calls",
-    "compiling",
-    "turns",
-    "dispatch",
-    "plugins",
-    "bus",
-    "testing",
-)
+# --- the table -------------------------------------------------------------------------------
 
-# Not for the bus itself: whoever wants it imports it.
-LEAVES = {"audio", "testing"}
+# The core, from the bottom up: each imports only what comes before it.
+CORE = [
+    *("_fast_init", "exceptions", "items", "events", "mailbox", "handlers", "middleware"),
+    *("_core", "plugins", "bus", "testing"),
+]
 
-# What the codec is made of, in the same order: nobody else imports one of these.
-CODEC = ("faults", "remote", "plain", "rules", "declared", "documents")
-
-# What a folder may import of the core. Formats are about events; they have never heard of a bus.
+# Each folder around the core, and what it may import beside itself. The names of the core stand
+# for themselves; "bus" stands for all of it.
 FOLDERS = {
-    "codec": {"exceptions", "items", "events"},
-    "cli": {*CORE, "codec", "wire", "realtime", "journal"},
-    "journal": {*CORE, "codec", "wire"},
-    "pytest_plugin": {*CORE, "journal", "realtime"},
-    "realtime": {*CORE, "codec", "wire"},
-    "wire": {"construct", "exceptions", "items", "events"},
+    "audio": "exceptions",
+    "codec": "exceptions items events",
+    "wire": "_fast_init exceptions items events",
+    "simulator": "exceptions audio",
+    "realtime": "bus codec wire audio",
+    "journal": "bus codec wire",
+    "analysis": "exceptions events journal codec wire audio",
+    "replay": "bus codec wire audio journal analysis",
+    "export": "exceptions events codec audio journal analysis",
+    "telemetry": "bus realtime analysis",
+    "pytest_plugin": "bus testing simulator replay",
+    "cli": "bus testing codec wire audio simulator realtime journal analysis replay export"
+    " telemetry",
 }
 
-# Imports against the direction, for annotations only, each with its reason.
-FOR_TYPES_ONLY = {
-    ("handlers", "bus"): "a Context hands its handler the bus, so that it can publish",
+# Within a folder, from the bottom up: each module imports only those of its folder that come
+# before it. A folder in a folder is one name, and has a row of its own; its ``__init__``, which
+# only collects names, comes last by itself.
+INSIDE = {
+    "_core": "registry routing calls workers delivery turn waiting compiler dispatcher",
+    "analysis": "_record_view _timeline _filters _figures _sound _latency _stats",
+    "audio": "_formats _samples _resampling _wav _playout devices",
+    "cli": "terminal lazy apps activity live sound player journal_player demo_app commands main",
+    "cli.commands": "demo diff events export grep proxy record redact replay run show sim stats"
+    " tail trim validate",
+    "cli.terminal": "options escaping addresses console exits event_lines captions inputs"
+    " bad_lines journals outputs copies record_options summary junit plots record_lines",
+    "codec": "_remote _faults _plain _rules _declared _documents",
+    "export": "_rows _chrome_trace _srt _wav _formats",
+    "journal": "_senders _fsync _format _records _encoding _segments _selection _redaction"
+    " _reader _repair _writer _copying _tap _recorder",
+    "realtime": "_snapshots _publishing settings inputs playback model events history tools"
+    " _tool_calls session agents transport openai proxy",
+    "realtime.openai": "_addresses _messages _responses _interruption _dialogue _model",
+    "realtime.transport": "_discretion _reconnecting _outbox _listeners _sender _connection",
+    "replay": "_frame_file _pacing _strict _diff _player",
+    "simulator": "faults speech _script _vad scenario _service _server",
+    "simulator._script": "config_reader placeholders example_values script turn_picker",
+    "simulator._server": "handshake driver server",
+    "simulator._service": "ids timers checks settings conversation input_audio usage"
+    " fault_plan state validation outputs responses responder listener service",
+    "telemetry": "_places _summary",
+    "wire": "_frames _fields _strict _intake openai",
+    "wire.openai": "_items _shortcuts _decoder",
 }
+
+# Imports against the table, each with its reason. Empty is best.
+EXCEPTIONS = {
+    ("handlers", "bus"): "a Context hands its handler the bus, so that it can publish",
+    ("middleware", "_core.delivery"): "HandlerCall and DropReason are to move",
+    ("realtime.tools", "realtime.session"): "a ToolContext has the session",
+    ("realtime.transport._connection", "realtime.openai._dialogue"): "to be handed in",
+    ("realtime.transport._sender", "realtime.openai._messages"): "to be handed in",
+}
+
+# Packages that any module of the core may import, and the places of every other one.
+CORE_PACKAGES = {"anyio", "attrs", "blinker"}
+OTHER_PACKAGES = {
+    "agents": "realtime.agents",
+    "click": "cli",
+    "msgspec": "codec wire cli realtime journal analysis replay export simulator",
+    "openai": "realtime.openai",
+    "pybase64": "wire realtime simulator",
+    "pytest": "pytest_plugin",
+    "rich": "cli",
+    "sounddevice": "audio.devices",
+    "trio": "testing",  # for annotations only
+    "websockets": "realtime.openai realtime.proxy simulator._server",
+    "yaml": "simulator.scenario",
+}
+
+# Modules that are no API, though their path has no underscore: the commands are documented, and
+# not the functions behind them.
+COMMAND_LINE = "cli"
 
 # Modules that can't be imported without something that a machine may lack: PortAudio.
 NEEDS_HARDWARE = {"eventbus.audio.devices": "sounddevice"}
 
-CORE_PACKAGES = {"anyio", "attrs", "blinker"}
 
-# Every other package, and the only places where it may be imported: parts, or single modules.
-OTHER_PACKAGES = {
-    "agents": {"realtime.agents"},
-    "click": {"cli"},
-    "msgspec": {"codec", "wire", "cli", "realtime", "journal"},
-    "openai": {"realtime.openai"},
-    "pybase64": {"wire", "realtime"},
-    "rich": {"cli"},
-    "pytest": {"pytest_plugin"},
-    "sounddevice": {"cli.devices"},
-    "trio": {"testing"},  # for annotations only
-    "websockets": {"realtime.openai", "realtime.proxy", "realtime.simulator.server"},
-    "yaml": {"realtime.simulator.scenario"},
-}
+# --- reading the imports ---------------------------------------------------------------------
 
 
 @attrs.frozen
 class Import:
-    """One import: in which module, of which module, and where that is written."""
+    """One import: the module that imports, the imported one, and the line."""
 
     importer: str
     imported: str
     line: int
-    types_only: bool
 
     def __str__(self) -> str:
         return f"{self.importer}, line {self.line}: imports {self.imported}"
@@ -104,22 +129,13 @@ def module_name(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def part(module: str) -> str:
-    """Return what stands for *module* in the picture: ``events``, ``wire``; '' for the root."""
-    return module.partition(".")[2].partition(".")[0]
-
-
-def is_type_checking(node: ast.AST) -> bool:
-    return isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
-
-
 def imported_modules(node: ast.AST, package: str) -> Iterator[str]:
     if isinstance(node, ast.Import):
         yield from (alias.name for alias in node.names)
     elif isinstance(node, ast.ImportFrom):
         base = package.rsplit(".", node.level - 1)[0] if node.level else ""
         source = ".".join(filter(None, (base, node.module)))
-        # `from . import events` names a module; `from .events import X` names what is in one.
+        # `from . import events` names a module; `from .events import X` names a part of one.
         for alias in node.names:
             folder = ROOT.joinpath(*source.split("."))
             is_module = (folder / f"{alias.name}.py").exists() or (folder / alias.name).is_dir()
@@ -129,17 +145,9 @@ def imported_modules(node: ast.AST, package: str) -> Iterator[str]:
 def imports_of(path: Path) -> Iterator[Import]:
     module = module_name(path)
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-
-    def visit(node: ast.AST, types_only: bool) -> Iterator[Import]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         for name in imported_modules(node, package):
-            yield Import(module, name, node.lineno, types_only)
-        for field, children in ast.iter_fields(node):
-            inside = types_only or (field == "body" and is_type_checking(node))
-            for child in children if isinstance(children, list) else [children]:
-                if isinstance(child, ast.AST):
-                    yield from visit(child, inside)
-
-    yield from visit(ast.parse(path.read_text(encoding="utf-8")), False)
+            yield Import(module, name, getattr(node, "lineno", 0))
 
 
 PATHS = sorted(PACKAGE.rglob("*.py"))
@@ -153,6 +161,57 @@ EXTERNAL = [
 ]
 
 
+def inner(module: str) -> str:
+    """Return the name of a module as the table has it: without the package."""
+    return module.partition(".")[2]
+
+
+def part(module: str) -> str:
+    """Return the file or folder of the package that *module* belongs to; '' for the root."""
+    return inner(module).partition(".")[0]
+
+
+def is_within(module: str, places: str) -> bool:
+    return any(module == place or module.startswith(f"{place}.") for place in places.split())
+
+
+def may_import(importer: str, imported: str) -> bool:
+    """Return whether the table lets one part of the package import another one."""
+    if importer in CORE and imported in CORE:
+        return CORE.index(imported) < CORE.index(importer)
+    if importer in CORE:
+        return False
+    granted = FOLDERS[importer].split()
+    return imported in granted or ("bus" in granted and imported in CORE[: CORE.index("bus")])
+
+
+def is_in_order(importer: str, imported: str) -> bool:
+    """Return whether the rows of `INSIDE` let one module of a folder import another one."""
+    one, other = importer.split("."), imported.split(".")
+    depth = next(
+        (i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b),
+        min(len(one), len(other)),
+    )
+    if depth == len(one):  # a folder's __init__ collects names of its modules
+        return True
+    if depth == len(other):  # a module that imports the __init__ of its own folder
+        return False
+    row = INSIDE[".".join(one[:depth])].split()
+    return row.index(other[depth]) < row.index(one[depth])
+
+
+def offence(found: Import) -> bool:
+    importer, imported = inner(found.importer), inner(found.imported)
+    if (importer, imported) in EXCEPTIONS or found.importer == "eventbus.__main__":
+        return False
+    one, other = part(found.importer), part(found.imported)
+    if not one:
+        return other not in CORE
+    if one != other:
+        return not may_import(one, other)
+    return not is_in_order(importer, imported)
+
+
 def report(offenders: list[Import]) -> str:
     return "\n" + "\n".join(map(str, offenders))
 
@@ -160,13 +219,41 @@ def report(offenders: list[Import]) -> str:
 # --- imports ---------------------------------------------------------------------------------
 
 
-def test_every_module_is_in_the_picture():
+def test_every_module_is_in_the_table():
     """
-    Each file and folder of the package has a place in the order that the other tests check.
+    Each file and folder of the package is in `CORE` or `FOLDERS`, each module in a row of `INSIDE`.
     """
     parts = {part(module) for module in MODULES} - {"", "__main__"}
+    rows = {
+        folder: sorted(
+            path.stem
+            for path in PACKAGE.joinpath(*folder.split(".")).iterdir()
+            if (path.suffix == ".py" and path.stem != "__init__") or (path / "__init__.py").exists()
+        )
+        for folder in (inner(module_name(path)) for path in PATHS if path.name == "__init__.py")
+        if folder
+    }
 
-    assert parts <= {*CORE, *FOLDERS}, "give it a place in CORE or FOLDERS, and in the design"
+    assert parts == {*CORE, *FOLDERS}
+    assert rows == {folder: sorted(row.split()) for folder, row in INSIDE.items()}
+
+
+def test_imports_point_one_way():
+    """
+    No module imports a part or a module that the table puts beside or above it.
+    """
+    offenders = [found for found in INTERNAL if found.imported != "eventbus" and offence(found)]
+
+    assert not offenders, report(offenders)
+
+
+def test_each_exception_to_the_table_is_needed():
+    """
+    Each import that `EXCEPTIONS` permits is really there.
+    """
+    there = {(inner(found.importer), inner(found.imported)) for found in INTERNAL}
+
+    assert EXCEPTIONS.keys() <= there
 
 
 def test_nothing_imports_the_package_root():
@@ -178,98 +265,24 @@ def test_nothing_imports_the_package_root():
     assert not offenders, report(offenders)
 
 
-def test_core_imports_point_one_way():
+def test_no_folder_is_crowded():
     """
-    A core module imports only core modules that come before it in `CORE`.
+    No folder has more than twenty modules beside its ``__init__``.
     """
-    offenders = [
-        found
-        for found in INTERNAL
-        if (importer := part(found.importer)) in CORE
-        and part(found.imported) not in CORE[: CORE.index(importer)]
-        and not (found.types_only and (importer, part(found.imported)) in FOR_TYPES_ONLY)
-    ]
+    crowded = {folder: len(row.split()) for folder, row in INSIDE.items() if len(row.split()) > 20}
 
-    assert not offenders, report(offenders)
-
-
-def test_each_exception_to_the_direction_is_needed():
-    """
-    Whatever `FOR_TYPES_ONLY` permits is really there.
-    """
-    there = {(part(f.importer), part(f.imported)) for f in INTERNAL if f.types_only}
-
-    assert FOR_TYPES_ONLY.keys() <= there
-
-
-def test_core_imports_no_leaf():
-    """
-    The bus can be used without the helpers for tests.
-    """
-    offenders = [
-        found
-        for found in INTERNAL
-        if part(found.importer) in {"", *CORE} and part(found.imported) in LEAVES
-    ]
-
-    assert not offenders, report(offenders)
-
-
-def test_parts_of_the_codec_are_its_own():
-    """
-    Whoever wants a name of the codec imports `eventbus.codec`; its parts import one way.
-    """
-
-    def place(module: str) -> int:
-        name = module.removeprefix("eventbus.codec").removeprefix(".")
-        return CODEC.index(name) if name else len(CODEC)
-
-    offenders = [
-        found
-        for found in INTERNAL
-        if part(found.imported) == "codec"
-        and found.imported != "eventbus.codec"
-        and (part(found.importer) != "codec" or place(found.imported) >= place(found.importer))
-    ]
-
-    assert not offenders, report(offenders)
-
-
-def test_folders_import_only_what_they_may():
-    """
-    A folder imports itself and what `FOLDERS` grants it, so decoders know no bus.
-    """
-    offenders = [
-        found
-        for found in INTERNAL
-        if (importer := part(found.importer)) in FOLDERS
-        and part(found.imported) not in {importer, *FOLDERS[importer]}
-    ]
-
-    assert not offenders, report(offenders)
-
-
-def test_package_root_imports_only_the_core():
-    """
-    `import eventbus` loads no folder: no wire format and no command line.
-    """
-    offenders = [
-        found for found in INTERNAL if not part(found.importer) and part(found.imported) not in CORE
-    ]
-
-    assert not offenders, report(offenders)
+    assert crowded == {}
 
 
 def test_other_packages_are_imported_in_their_places_only():
     """
-    The core needs anyio, attrs and blinker; any other package belongs to the parts that name it.
+    The core needs anyio, attrs and blinker; any other package belongs to the places that name it.
     """
     offenders = [
         found
         for found in EXTERNAL
         if (package := found.imported.partition(".")[0]) not in CORE_PACKAGES
-        and not {part(found.importer), found.importer.partition(".")[2]}
-        & OTHER_PACKAGES.get(package, set())
+        and not is_within(inner(found.importer), OTHER_PACKAGES.get(package, ""))
     ]
 
     assert not offenders, report(offenders)
@@ -335,25 +348,43 @@ def test_root_has_the_names_and_modules_that_it_had_imported():
 # --- what a module tells ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", PATHS, ids=module_name)
-def test_module_opens_with_a_docstring(path):
+def test_each_module_opens_with_a_docstring():
     """
-    The first thing in each module says what its subject is.
+    The first statement of each module is a docstring that names its subject.
     """
-    assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    silent = [
+        module_name(path)
+        for path in PATHS
+        if not ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    ]
+
+    assert silent == []
 
 
-@pytest.mark.parametrize("module", [name for name in MODULES if not name.endswith("__main__")])
-def test_dunder_all_names_what_the_module_has(module):
-    """
-    Each module has an ``__all__``: names that exist, each once.
-    """
-    if module in NEEDS_HARDWARE:
-        pytest.importorskip(NEEDS_HARDWARE[module], exc_type=(ImportError, OSError))
-    loaded = importlib.import_module(module)
+def is_private(module: str) -> bool:
+    return any(name.startswith("_") for name in module.split("."))
 
-    assert [name for name in loaded.__all__ if not hasattr(loaded, name)] == []
-    assert len(loaded.__all__) == len(set(loaded.__all__))
+
+def test_public_modules_list_their_names():
+    """
+    The ``__all__`` of each public module has names that exist, each of them once.
+    """
+    wrong = {}
+    for module in MODULES:
+        if is_private(module) or part(module) == COMMAND_LINE:
+            continue
+        try:
+            loaded = importlib.import_module(module)
+        except (ImportError, OSError):
+            if module not in NEEDS_HARDWARE:
+                raise
+            continue
+        names = list(getattr(loaded, "__all__", ()))
+        missing = [name for name in names if not hasattr(loaded, name)]
+        if missing or len(names) != len(set(names)) or not names:
+            wrong[module] = missing or "empty, or a name twice"
+
+    assert wrong == {}
 
 
 # --- what a test tells -----------------------------------------------------------------------

@@ -17,7 +17,7 @@ from ..events import RealtimeModelRawServerEvent
 from ..exceptions import BusClosed, MailboxFull, ReplayDifference
 from ..journal._records import Record
 from ..replay._player import Player
-from ..telemetry.summary import Recorder, Summary
+from ..telemetry._summary import Recorder, Summary
 from .terminal.journals import JournalInput
 
 __all__ = ["JournalPlayer"]

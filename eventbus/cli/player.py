@@ -16,7 +16,7 @@ from ..events import RealtimeModelEvent, RealtimeModelExceptionEvent, RealtimeMo
 from ..exceptions import BusClosed, FrameError, MailboxFull
 from ..replay._frame_file import BadLine, FrameFile, FrameLine
 from ..replay._pacing import Pacer
-from ..telemetry.summary import Recorder, Summary
+from ..telemetry._summary import Recorder, Summary
 from ..wire.openai._decoder import TABLE, OpenAIRealtimeDecoder
 from .terminal.console import Bar
 from .terminal.escaping import printable

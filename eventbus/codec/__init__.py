@@ -37,10 +37,10 @@ from typing import Any, TypeVar
 import msgspec
 
 from ..exceptions import CodecError
-from .declared import OR_NAME
-from .documents import Documents, UnknownObject
-from .faults import Fault
-from .remote import RemoteObject
+from ._declared import OR_NAME
+from ._documents import Documents, UnknownObject
+from ._faults import Fault
+from ._remote import RemoteObject
 
 __all__ = [
     "FORMAT_VERSION",

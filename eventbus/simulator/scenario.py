@@ -40,7 +40,7 @@ from ..exceptions import ScenarioError
 from ._script.config_reader import TEXT, Many, Number, Struct, read, within
 from ._script.script import FAULTS, Call, Pace, Turn, Usage, When
 from ._script.turn_picker import Answer, AnswerCall, Progress, Prompt, ToolOutput
-from ._service.vad import VadSettings
+from ._vad import VadSettings
 from .faults import Fault, parse_faults
 
 try:

@@ -12,7 +12,7 @@ from eventbus import EventBus
 from eventbus.cli.player import Player
 from eventbus.events import RealtimeModelRawServerEvent, RealtimeModelTurnStartedEvent
 from eventbus.replay._frame_file import FrameFile
-from eventbus.telemetry.summary import Recorder
+from eventbus.telemetry._summary import Recorder
 
 
 def file_of(*lines):

@@ -28,7 +28,7 @@ from eventbus.codec import (
     to_plain,
     unpacks,
 )
-from eventbus.codec.plain import Plain
+from eventbus.codec._plain import Plain
 from eventbus.events import (
     EVENT_TYPES,
     RealtimeModelAudioEvent,

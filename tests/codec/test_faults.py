@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventbus.codec.faults import Fault, each, each_value, part, shown, unexpected
+from eventbus.codec._faults import Fault, each, each_value, part, shown, unexpected
 
 
 def refuse_three(value):

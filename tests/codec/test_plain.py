@@ -16,7 +16,7 @@ import pytest
 from hypothesis import example, given
 
 from eventbus.codec import dumps, from_plain
-from eventbus.codec.plain import Plain
+from eventbus.codec._plain import Plain
 from eventbus.exceptions import CodecError, RemoteException
 from tests.codec.journeys import FORMATS, Shade, every_format, other, plain
 

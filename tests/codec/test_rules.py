@@ -12,9 +12,9 @@ from typing import Literal
 import attrs
 import pytest
 
-from eventbus.codec.declared import Declared
-from eventbus.codec.faults import Fault
-from eventbus.codec.plain import Plain
+from eventbus.codec._declared import Declared
+from eventbus.codec._faults import Fault
+from eventbus.codec._plain import Plain
 
 
 def no_object(value):

@@ -16,7 +16,7 @@ from openai.types.realtime import RealtimeServerEvent
 from openai.types.realtime.realtime_session_create_response import RealtimeSessionCreateResponse
 from pydantic import BaseModel, TypeAdapter
 
-from eventbus.simulator._server.fault_plan import Send, Step
+from eventbus.simulator._service.fault_plan import Send, Step
 
 _EVENTS: TypeAdapter[Any] = TypeAdapter(RealtimeServerEvent)
 

@@ -12,7 +12,7 @@ import pytest
 
 from eventbus.simulator import Scenario
 from eventbus.simulator._server.driver import Driver
-from eventbus.simulator._server.fault_plan import FaultPlan
+from eventbus.simulator._service.fault_plan import FaultPlan
 from eventbus.simulator._service.service import Service
 from eventbus.simulator.faults import parse_faults
 from eventbus.simulator.scenario import Pace, Turn

@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 
 from eventbus.simulator import Fault
-from eventbus.simulator._server.fault_plan import (
+from eventbus.simulator._service.fault_plan import (
     Close,
     Drop,
     Ending,

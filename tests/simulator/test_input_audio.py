@@ -14,7 +14,7 @@ from eventbus.audio import G711_ULAW, PCM16
 from eventbus.simulator._service import input_audio
 from eventbus.simulator._service.checks import RequestError
 from eventbus.simulator._service.input_audio import InputAudio, decode_audio
-from eventbus.simulator._service.vad import SpeechStarted, SpeechStopped
+from eventbus.simulator._vad import SpeechStarted, SpeechStopped
 from tests.simulator.talk import silence, tone
 
 VAD = {"type": "server_vad", "prefix_padding_ms": 100, "silence_duration_ms": 200}

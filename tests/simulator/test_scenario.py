@@ -17,7 +17,7 @@ from eventbus.exceptions import ScenarioError
 from eventbus.simulator import Scenario, load_scenario
 from eventbus.simulator import scenario as module
 from eventbus.simulator._script.turn_picker import Prompt, ToolOutput
-from eventbus.simulator._service.vad import VadSettings
+from eventbus.simulator._vad import VadSettings
 from eventbus.simulator.scenario import Call, Pace, Turn, When, scenario_names
 from tests.simulator.talk import Talk, one
 

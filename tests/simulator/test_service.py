@@ -9,7 +9,7 @@ import json
 import pytest
 
 from eventbus.simulator import Scenario
-from eventbus.simulator._server.fault_plan import Close
+from eventbus.simulator._service.fault_plan import Close
 from eventbus.simulator._service.service import Service
 from eventbus.simulator.scenario import Turn
 from tests.simulator.talk import Talk, error, one, types

@@ -9,7 +9,7 @@ import pytest
 from eventbus.audio import G711_ULAW, PCM16
 from eventbus.simulator._service.checks import RequestError
 from eventbus.simulator._service.settings import Settings
-from eventbus.simulator._service.vad import VadSettings
+from eventbus.simulator._vad import VadSettings
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from eventbus.audio import AudioFormat
 from eventbus.exceptions import ScenarioError
-from eventbus.simulator._service.vad import (
+from eventbus.simulator._vad import (
     ServerVad,
     SpeechStarted,
     SpeechStopped,

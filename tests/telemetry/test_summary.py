@@ -1,5 +1,5 @@
 """
-`eventbus.telemetry.summary`: what a replay does to a bus, seen from outside.
+`eventbus.telemetry._summary`: what a replay does to a bus, seen from outside.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from eventbus.realtime.events import (
     RealtimeAudioInterrupted,
     RealtimeEventInfo,
 )
-from eventbus.telemetry.summary import EventSummary, Recorder
+from eventbus.telemetry._summary import EventSummary, Recorder
 
 
 class Ping:
@@ -122,7 +122,7 @@ def test_crash_has_handler_event_message_and_line():
         "Ping",
         "ValueError: boom",
     )
-    assert crash.where.endswith(f"test_recorder.py:{boom.__code__.co_firstlineno + 1}")
+    assert crash.where.endswith(f"test_summary.py:{boom.__code__.co_firstlineno + 1}")
     assert seen == [(1, ValueError), (2, ValueError)]
 
 

@@ -26,7 +26,7 @@ from ...realtime.session import RealtimeSession
 from ...simulator import Scenario, Simulator
 from ...simulator.scenario import Call, Pace, Turn, When
 from ...simulator.speech import silence, speak
-from ...telemetry.summary import Recorder
+from ...telemetry._summary import Recorder
 from ...testing import FakeClock
 from .. import demo_app
 from ..live import PIECE_MS, CallClock, paced

@@ -25,7 +25,7 @@ from ...exceptions import CodecError, RealtimeConnectionError
 from ...handlers import Context
 from ...realtime.events import RealtimeModelRawClientEvent
 from ...realtime.proxy import RealtimeProxy
-from ...telemetry.summary import Recorder, Summary
+from ...telemetry._summary import Recorder, Summary
 from ..apps import load_app
 from ..terminal.addresses import address_json
 from ..terminal.console import Output

@@ -17,7 +17,7 @@ import msgspec
 
 from ...bus import EventBus
 from ...journal._recorder import Recorder
-from ...telemetry.summary import Recorder as Watcher
+from ...telemetry._summary import Recorder as Watcher
 from ..apps import load_app_option
 from ..player import Player
 from ..terminal.bad_lines import BadLines

@@ -17,7 +17,7 @@ from ...bus import EventBus
 from ...codec import dumps
 from ...exceptions import CodecError
 from ...replay._frame_file import FrameFile
-from ...telemetry.summary import Recorder, Summary
+from ...telemetry._summary import Recorder, Summary
 from ..apps import load_app_option
 from ..journal_player import JournalPlayer
 from ..player import Player

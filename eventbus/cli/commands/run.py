@@ -34,7 +34,7 @@ from ...realtime.playback import RealtimePlaybackTracker
 from ...realtime.session import RealtimeSession
 from ...realtime.settings import RealtimeAudioOutputConfig, RealtimeSessionModelSettings
 from ...realtime.tools import Tool
-from ...telemetry.summary import Recorder, Summary
+from ...telemetry._summary import Recorder, Summary
 from ..activity import Activity
 from ..apps import load_live_app
 from ..lazy import load

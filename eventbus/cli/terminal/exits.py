@@ -14,7 +14,7 @@ import click
 from .escaping import printable
 
 if TYPE_CHECKING:  # else the help would import all that watches a bus
-    from ...telemetry.summary import Summary
+    from ...telemetry._summary import Summary
 
 __all__ = ["BadInput", "ExitCode", "NoConnection", "exit_code", "unreadable", "unwritable"]
 

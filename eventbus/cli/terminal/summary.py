@@ -12,7 +12,7 @@ import attrs
 import click
 from rich.text import Text
 
-from ...telemetry.summary import CrashSummary, Summary
+from ...telemetry._summary import CrashSummary, Summary
 from .console import Output
 from .escaping import printable
 

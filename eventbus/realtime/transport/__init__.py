@@ -1,3 +1,9 @@
 """
-A connection that lasts: sending, reconnecting, and the listeners of a model; knows no vendor.
+The part of a live session that is the same for every vendor: connection, sending, reconnecting.
 """
+
+from __future__ import annotations
+
+from ._reconnecting import ReconnectPolicy
+
+__all__ = ["ReconnectPolicy"]

@@ -22,8 +22,8 @@ from typing import Protocol
 
 import msgspec
 
+from .._service.fault_plan import Close, Drop, Send, SendText, Step, Wait
 from .._service.service import Service
-from .fault_plan import Close, Drop, Send, SendText, Step, Wait
 
 __all__ = ["Driver", "Socket", "Transport"]
 

@@ -25,11 +25,11 @@ from weakref import WeakKeyDictionary
 import msgspec
 
 from ...exceptions import RealtimeConnectionError
+from .._service.fault_plan import FaultPlan
 from .._service.service import Service
 from ..faults import Fault, parse_faults
 from ..scenario import Scenario, load_scenario
 from .driver import Driver
-from .fault_plan import FaultPlan
 from .handshake import Admission, Refusal, admit
 
 try:

@@ -16,8 +16,8 @@ from typing import Any, Final
 import pybase64
 
 from ...audio._formats import AudioFormat
+from .._vad import ServerVad, SpeechEvent, VadSettings
 from .checks import RequestError
-from .vad import ServerVad, SpeechEvent, VadSettings
 
 __all__ = ["InputAudio", "decode_audio"]
 

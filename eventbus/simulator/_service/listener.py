@@ -11,13 +11,13 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
+from .._vad import SpeechStarted
 from .conversation import Item
 from .input_audio import InputAudio, decode_audio
 from .responder import Responder
 from .responses import Response
 from .state import SessionState
 from .timers import Agenda, Process
-from .vad import SpeechStarted
 
 __all__ = ["Listener"]
 

@@ -28,10 +28,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from .._server.fault_plan import ConnectionFaults, FaultPlan, Step
 from ..scenario import Scenario
 from .checks import RequestError
 from .conversation import Conversation, Item
+from .fault_plan import ConnectionFaults, FaultPlan, Step
 from .ids import Ids
 from .input_audio import decode_audio
 from .listener import Listener

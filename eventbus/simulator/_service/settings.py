@@ -17,8 +17,8 @@ from typing import Any, Final, NotRequired, TypedDict, cast
 import attrs
 
 from ...audio._formats import AudioFormat
+from .._vad import VadSettings
 from .checks import RequestError
-from .vad import VadSettings
 
 __all__ = ["Settings", "check_modalities"]
 

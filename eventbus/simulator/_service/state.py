@@ -10,9 +10,9 @@ import attrs
 
 from .._script.script import Pace
 from .._script.turn_picker import Progress
-from .._server.fault_plan import Close, ConnectionFaults, Step
 from .checks import RequestError
 from .conversation import Conversation, Item
+from .fault_plan import Close, ConnectionFaults, Step
 from .ids import Ids
 from .settings import Settings
 from .timers import Agenda

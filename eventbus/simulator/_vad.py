@@ -23,7 +23,7 @@ from typing import Any, Final, TypeAlias
 
 import attrs
 
-from .._script.config_reader import Number
+from ._script.config_reader import Number
 
 __all__ = ["ServerVad", "SpeechEvent", "SpeechStarted", "SpeechStopped", "VadSettings"]
 

@@ -29,9 +29,9 @@ from typing import Any, Literal, TypeAlias, Union, get_args, get_origin, get_typ
 
 import attrs
 
-from .faults import Fault, shown, unexpected
-from .plain import Dump, Load, Plain
-from .rules import (
+from ._faults import Fault, shown, unexpected
+from ._plain import Dump, Load, Plain
+from ._rules import (
     ARRAYS,
     LEAVES,
     Rule,

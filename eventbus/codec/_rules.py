@@ -20,8 +20,8 @@ from uuid import UUID
 import attrs
 
 from ..exceptions import RemoteException
-from .faults import Fault, each, shown, unexpected
-from .plain import Dump, Load, Plain, dump_mapping, load_array, load_map
+from ._faults import Fault, each, shown, unexpected
+from ._plain import Dump, Load, Plain, dump_mapping, load_array, load_map
 
 __all__ = [
     "ARRAYS",

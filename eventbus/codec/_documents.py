@@ -28,11 +28,11 @@ import attrs
 
 from .. import events, items
 from ..events import EVENT_TYPES, RealtimeModelExceptionEvent, RealtimeModelOtherEvent
-from .declared import Declared
-from .faults import Fault, each_value, part, shown, unexpected
-from .plain import Plain
-from .remote import RemoteObject, class_name, object_name
-from .rules import Rule, described_rule
+from ._declared import Declared
+from ._faults import Fault, each_value, part, shown, unexpected
+from ._plain import Plain
+from ._remote import RemoteObject, class_name, object_name
+from ._rules import Rule, described_rule
 
 __all__ = ["Documents", "UnknownObject"]
 

@@ -30,8 +30,8 @@ from uuid import UUID
 import attrs
 
 from ..exceptions import RemoteException
-from .faults import Fault, each, each_value, part, shown, unexpected
-from .remote import RemoteObject, as_remote_exception, class_name
+from ._faults import Fault, each, each_value, part, shown, unexpected
+from ._remote import RemoteObject, as_remote_exception, class_name
 
 __all__ = ["Dump", "Load", "Plain", "dump_mapping", "load_array", "load_map"]
 
