@@ -52,8 +52,9 @@ DECODED: Final = frozenset(RealtimeModelEvent.__args__) - frozenset(
 )
 """What a decoder may make of a frame; the others are the transport's."""
 
-_APPENDS: Final = b'"input_audio_buffer.append"'
-_HEAD: Final = 200
+_APPEND: Final = "input_audio_buffer.append"
+_APPENDS: Final = f'"{_APPEND}"'.encode()
+_EDGE: Final = 200  # bytes at the beginning and at the end that are searched for it
 _parse: Final = msgspec.json.Decoder().decode
 
 _FLAT_TYPES: Final = frozenset({str, int, bool, bytes, types.NoneType})
@@ -159,14 +160,17 @@ def bytes_of(data: Any) -> tuple[bytes | None, Form, str | None]:
 
 def audio_in(message: Any, data: bytes) -> int | None:
     """Return how many bytes of audio a message to the service has; None if it is no audio."""
-    if _APPENDS not in data[:_HEAD]:
+    # Clients differ in the order of the names: the type may come before the audio or after it.
+    if _APPENDS not in data[:_EDGE] and _APPENDS not in data[-_EDGE:]:
         return None
     if not isinstance(message, Mapping):
         try:
             message = _parse(data)
         except ValueError:
             return None
-    audio = message.get("audio") if isinstance(message, Mapping) else None
+    if not isinstance(message, Mapping) or message.get("type") != _APPEND:
+        return None
+    audio = message.get("audio")
     if not isinstance(audio, str):
         return None
     return len(audio) * 3 // 4 - audio.count("=", -2)

@@ -62,7 +62,7 @@ _MESSAGE: Final = b'"message"'
 # Frames of these types are audio and nothing else, and there are fifty of them a second.
 _AUDIO_DELTA: Final = b'audio.delta"'
 _AUDIO_APPEND: Final = b'"input_audio_buffer.append"'
-_HEAD: Final = 200
+_EDGE: Final = 200
 
 # In these, names are whoever's who has filled them in.
 _FREE: Final = frozenset(
@@ -145,8 +145,10 @@ class Withholding:
     def of_frame(self, data: bytes, form: Form) -> tuple[bytes, str | None]:
         """Return what is to be written of a frame or a message; and why, if that is nothing."""
         if self.is_idle:
-            head = data[:_HEAD]
+            head = data[:_EDGE]
             is_audio = _AUDIO_DELTA in head or _AUDIO_APPEND in head
+            # Some clients write the audio before the type.
+            is_audio = is_audio or _AUDIO_APPEND in data[-_EDGE:]
             if is_audio or not _may_have_secrets(data):
                 return data, None
         if form != "json":
