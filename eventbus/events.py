@@ -31,6 +31,7 @@ __all__ = [
     "RealtimeModelAudioInterruptedEvent",
     "RealtimeModelCachedTokensDetails",
     "RealtimeModelConnectionStatusEvent",
+    "RealtimeModelDelegationEvent",
     "RealtimeModelEndOfStreamEvent",
     "RealtimeModelErrorEvent",
     "RealtimeModelEvent",
@@ -43,6 +44,7 @@ __all__ = [
     "RealtimeModelInputSpeechStoppedEvent",
     "RealtimeModelInputTokensDetails",
     "RealtimeModelInputTranscriptDeltaEvent",
+    "RealtimeModelInputTranscriptUpdatedEvent",
     "RealtimeModelItemDeletedEvent",
     "RealtimeModelItemTruncatedEvent",
     "RealtimeModelItemUpdatedEvent",
@@ -52,7 +54,9 @@ __all__ = [
     "RealtimeModelOutputTokensDetails",
     "RealtimeModelRateLimitsEvent",
     "RealtimeModelRawServerEvent",
+    "RealtimeModelSessionExpiringEvent",
     "RealtimeModelSessionUpdatedEvent",
+    "RealtimeModelToolCallCancelledEvent",
     "RealtimeModelToolCallDeltaEvent",
     "RealtimeModelToolCallEvent",
     "RealtimeModelTranscriptDeltaEvent",
@@ -460,32 +464,46 @@ class RealtimeModelTurnEndedEvent(_Weakrefable):
             ``completed``, ``cancelled``, ``incomplete`` or ``failed``; None if
             the service didn't say.
         error: Why it failed, usually a `RealtimeError`; None if it didn't.
+        inferred:
+            True if the protocol has no turns, and the decoder concluded the end
+            from the stream.
+        more_expected:
+            True if the service says that it goes on by itself, as after a tool
+            call that it does not wait for.
 
     Source:
-        OpenAI ``response.done``.
+        OpenAI ``response.done``; Gemini ``turnComplete``, whose
+        ``turnCompleteReason`` may say that more is expected.
     """
 
     response_id: str | None = None
     status: str | None = None
     error: Any = None
+    inferred: bool = attrs.field(default=False, kw_only=True)
+    more_expected: bool = attrs.field(default=False, kw_only=True)
     type: Literal["turn_ended"] = "turn_ended"
 
 
 @attrs.frozen
 class RealtimeModelOtherEvent(_Weakrefable):
     """
-    Something that has no class of its own, or an event that nobody took.
+    Something that has no class of its own, or an event that no handler took.
 
     Attributes:
         data:
             From a decoder, the frame as a read-only mapping. From the bus, the
             event that no handler is registered for.
+        from_decoder:
+            True if a decoder made it: its frame has been published as a
+            `RealtimeModelRawServerEvent` already, so the bus does not pass it on
+            as one. Not compared.
 
     Source:
         Any frame whose ``type`` the decoder has no class for.
     """
 
     data: Any
+    from_decoder: bool = attrs.field(default=False, kw_only=True, eq=False, repr=False)
     type: Literal["other"] = "other"
 
 
@@ -744,6 +762,82 @@ class RealtimeModelRateLimitsEvent(_Weakrefable):
     type: Literal["rate_limits"] = "rate_limits"
 
 
+# --- events that other services have in common ------------------------------------------------
+
+
+@attrs.frozen
+class RealtimeModelInputTranscriptUpdatedEvent(_Weakrefable):
+    """
+    The transcript of the user's speech so far, while the user is still speaking.
+
+    Attributes:
+        transcript: The whole transcript so far; it replaces the one before.
+
+    Source:
+        xAI ``conversation.item.input_audio_transcription.updated``, Gemini
+        ``interimInputTranscription``, ElevenLabs ``tentative_user_transcript``.
+    """
+
+    item_id: str
+    transcript: str
+    type: Literal["input_transcript_updated"] = "input_transcript_updated"
+
+
+@attrs.frozen
+class RealtimeModelToolCallCancelledEvent(_Weakrefable):
+    """
+    Tool calls whose output is no longer wanted.
+
+    Attributes:
+        call_ids: The ids of the calls, as in `RealtimeModelToolCallEvent.call_id`.
+
+    Source:
+        Gemini ``toolCallCancellation``, Deepgram ``FunctionCallCancelled``; the transport,
+        when it gives a call up.
+    """
+
+    call_ids: tuple[str, ...] = attrs.field(converter=tuple)
+    type: Literal["tool_call_cancelled"] = "tool_call_cancelled"
+
+
+@attrs.frozen
+class RealtimeModelSessionExpiringEvent(_Weakrefable):
+    """
+    The service will end the session soon.
+
+    Attributes:
+        seconds_left: Seconds until it does, as the service estimates.
+
+    Source:
+        Gemini ``goAway``; the transport, when OpenAI's ``expires_at`` comes near.
+    """
+
+    seconds_left: float
+    type: Literal["session_expiring"] = "session_expiring"
+
+
+@attrs.frozen
+class RealtimeModelDelegationEvent(_Weakrefable):
+    """
+    The model has handed a task to another model or to the client.
+
+    Attributes:
+        delegation_id: The id that further messages about the task carry.
+        target: The receiver of the task: ``client``, ``responses`` or ``decisions``.
+        offset_ms: Milliseconds from the start of the session.
+        response_id: The response that works on the task, if the service said so.
+
+    Source:
+        GPT-Live ``session.delegation.created``.
+    """
+
+    delegation_id: str
+    target: str
+    offset_ms: int
+    response_id: str | None = None
+    type: Literal["delegation"] = "delegation"
+
+
 RealtimeModelEvent: TypeAlias = (
     RealtimeModelErrorEvent
     | RealtimeModelToolCallEvent
@@ -775,6 +869,10 @@ RealtimeModelEvent: TypeAlias = (
     | RealtimeModelToolCallDeltaEvent
     | RealtimeModelItemTruncatedEvent
     | RealtimeModelRateLimitsEvent
+    | RealtimeModelInputTranscriptUpdatedEvent
+    | RealtimeModelToolCallCancelledEvent
+    | RealtimeModelSessionExpiringEvent
+    | RealtimeModelDelegationEvent
 )
 """Every event of the vocabulary."""
 
@@ -816,8 +914,11 @@ def register_event(
     """
     if event_type is None:
         return lambda cls: register_event(cls, name=name, replace=replace)
+    if isinstance(event_type, str):
+        msg = f"register_event takes a class; give the name as name=: name={event_type!r}."
+        raise EventTypeError(msg, event_type=event_type)
     if not (isinstance(event_type, type) and hasattr(event_type, "__attrs_attrs__")):
-        msg = f"{event_type!r} is no attrs class; put @attrs.frozen below @register_event."
+        msg = f"{event_type!r} is not an attrs class; put @attrs.frozen below @register_event."
         raise EventTypeError(msg, event_type=event_type)
     if name is None:
         field = attrs.fields_dict(event_type).get("type")

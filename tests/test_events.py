@@ -24,6 +24,7 @@ from eventbus.events import (
     RealtimeModelAudioEvent,
     RealtimeModelAudioInterruptedEvent,
     RealtimeModelConnectionStatusEvent,
+    RealtimeModelDelegationEvent,
     RealtimeModelEndOfStreamEvent,
     RealtimeModelErrorEvent,
     RealtimeModelEvent,
@@ -36,6 +37,7 @@ from eventbus.events import (
     RealtimeModelInputSpeechStoppedEvent,
     RealtimeModelInputTokensDetails,
     RealtimeModelInputTranscriptDeltaEvent,
+    RealtimeModelInputTranscriptUpdatedEvent,
     RealtimeModelItemDeletedEvent,
     RealtimeModelItemTruncatedEvent,
     RealtimeModelItemUpdatedEvent,
@@ -44,7 +46,9 @@ from eventbus.events import (
     RealtimeModelOutputTextDoneEvent,
     RealtimeModelRateLimitsEvent,
     RealtimeModelRawServerEvent,
+    RealtimeModelSessionExpiringEvent,
     RealtimeModelSessionUpdatedEvent,
+    RealtimeModelToolCallCancelledEvent,
     RealtimeModelToolCallDeltaEvent,
     RealtimeModelToolCallEvent,
     RealtimeModelTranscriptDeltaEvent,
@@ -97,6 +101,10 @@ LISTED = {
     "ToolCallDelta": ("call_id item_id delta response_id", "tool_call_delta"),
     "ItemTruncated": ("item_id content_index audio_end_ms", "item_truncated"),
     "RateLimits": ("limits", "rate_limits"),
+    "InputTranscriptUpdated": ("item_id transcript", "input_transcript_updated"),
+    "ToolCallCancelled": ("call_ids", "tool_call_cancelled"),
+    "SessionExpiring": ("seconds_left", "session_expiring"),
+    "Delegation": ("delegation_id target offset_ms response_id", "delegation"),
 }
 
 DEFAULTS_TO_NONE = {
@@ -105,7 +113,10 @@ DEFAULTS_TO_NONE = {
     "Usage": {"input_tokens_details", "output_tokens_details"},
     "TurnEnded": {"response_id", "status", "error"},
     "Exception": {"context", "event", "handler", "sender"},
+    "Delegation": {"response_id"},
 }
+
+DEFAULTS_TO_FALSE = {"TurnEnded": {"inferred", "more_expected"}, "Other": {"from_decoder"}}
 
 EXAMPLES = [
     RealtimeModelErrorEvent(RealtimeError("no such voice", "invalid_request_error")),
@@ -138,6 +149,10 @@ EXAMPLES = [
     RealtimeModelToolCallDeltaEvent("call_1", "item_3", '{"peo', "resp_1"),
     RealtimeModelItemTruncatedEvent("item_1", 0, 640),
     RealtimeModelRateLimitsEvent([{"name": "tokens", "remaining": 10}]),
+    RealtimeModelInputTranscriptUpdatedEvent("item_2", "a table"),
+    RealtimeModelToolCallCancelledEvent(("call_1", "call_2")),
+    RealtimeModelSessionExpiringEvent(50.0),
+    RealtimeModelDelegationEvent("del_1", "client", 1_200),
 ]
 
 
@@ -193,24 +208,44 @@ def test_fields_are_those_listed_in_positional_order_and_type_last(cls):
 @each_class
 def test_fields_default_as_listed(cls):
     """
-    Fields that the design gives the default None have it, and no others have one.
+    Fields that the design gives a default have it, and no others have one.
     """
-    optional = DEFAULTS_TO_NONE.get(short_name(cls), set())
+    name = short_name(cls)
+    defaults = dict.fromkeys(DEFAULTS_TO_NONE.get(name, ()), None)
+    defaults |= dict.fromkeys(DEFAULTS_TO_FALSE.get(name, ()), False)
 
     for field in attrs.fields(cls):
         if field.name != "type":
-            assert field.default is (None if field.name in optional else attrs.NOTHING), field.name
+            assert field.default is defaults.get(field.name, attrs.NOTHING), field.name
 
 
-def test_circumstances_of_an_exception_are_keyword_only():
+@pytest.mark.parametrize(
+    ("cls", "names"),
+    [
+        (RealtimeModelExceptionEvent, {"event", "handler", "sender"}),
+        (RealtimeModelTurnEndedEvent, {"inferred", "more_expected"}),
+        (RealtimeModelOtherEvent, {"from_decoder"}),
+    ],
+)
+def test_circumstances_are_keyword_only(cls, names):
     """
-    ``event``, ``handler`` and ``sender`` of an Exception event can't be given by position.
+    The circumstances of an event can't be given by position.
     """
-    parameters = inspect.signature(RealtimeModelExceptionEvent).parameters.values()
+    parameters = inspect.signature(cls).parameters.values()
 
     keyword_only = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
 
-    assert keyword_only == {"event", "handler", "sender"}
+    assert keyword_only == names
+
+
+def test_cancelled_calls_are_kept_as_a_tuple():
+    """
+    A list of call ids becomes a tuple, so that events with the same ids are equal.
+    """
+    event = RealtimeModelToolCallCancelledEvent(["call_1"])
+
+    assert event.call_ids == ("call_1",)
+    assert event == RealtimeModelToolCallCancelledEvent(("call_1",))
 
 
 @each_class
@@ -287,6 +322,16 @@ def test_event_can_be_copied_and_evolved(event):
     """
     assert copy.copy(event) == event
     assert attrs.evolve(event) == event
+
+
+def test_other_events_are_equal_whoever_made_them():
+    """
+    ``from_decoder`` is not part of the value: a test can compare with a plain Other event.
+    """
+    made = RealtimeModelOtherEvent({"type": "weather.changed"}, from_decoder=True)
+
+    assert made == RealtimeModelOtherEvent({"type": "weather.changed"})
+    assert "from_decoder" not in repr(made)
 
 
 def test_events_are_equal_by_value_within_their_class():
@@ -489,13 +534,22 @@ def test_taken_name_can_be_taken_over():
 
 
 @pytest.mark.usefixtures("_registry")
-@pytest.mark.parametrize("given", [dict, "audio", 5, typing.Any])
-def test_what_is_no_attrs_class_is_refused(given):
+@pytest.mark.parametrize("given", [dict, 5, typing.Any])
+def test_registry_takes_attrs_classes_only(given):
     """
-    The registry takes attrs classes only.
+    Anything but an attrs class is refused.
     """
-    with pytest.raises(EventTypeError, match="no attrs class"):
+    with pytest.raises(EventTypeError, match="not an attrs class"):
         register_event(given)
+
+
+@pytest.mark.usefixtures("_registry")
+def test_name_by_position_is_refused_with_the_remedy():
+    """
+    ``@register_event("shop.order_placed")`` is refused, and the error says to give it as ``name=``.
+    """
+    with pytest.raises(EventTypeError, match=r"give the name as name=: name='shop\.order_placed'"):
+        register_event("shop.order_placed")
 
 
 @pytest.mark.usefixtures("_registry")

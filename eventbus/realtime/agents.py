@@ -281,7 +281,9 @@ _MODEL_EVENTS: Final[Mapping[type[Any], Callable[[Any], object]]] = {
     ),
     theirs.RealtimeModelUsageEvent: _usage,
     theirs.RealtimeModelTurnEndedEvent: lambda e: ours.RealtimeModelTurnEndedEvent(e.response_id),
-    theirs.RealtimeModelOtherEvent: lambda e: ours.RealtimeModelOtherEvent(freeze(e.data)),
+    theirs.RealtimeModelOtherEvent: lambda e: ours.RealtimeModelOtherEvent(
+        freeze(e.data), from_decoder=True
+    ),
     theirs.RealtimeModelExceptionEvent: lambda e: ours.RealtimeModelExceptionEvent(
         e.exception, e.context
     ),

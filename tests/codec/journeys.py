@@ -157,7 +157,13 @@ exceptions = st.builds(RemoteException, texts.filter(bool), texts, texts)
 def values_of(hint):  # noqa: C901 - one line for each kind of type
     """Return values of a declared type of the vocabulary; a new kind of type fails here."""
     origin, arguments = get_origin(hint), get_args(hint)
-    leaves = {str: texts, int: st.integers(), bool: st.booleans(), bytes: st.binary()}
+    leaves = {
+        str: texts,
+        int: st.integers(),
+        bool: st.booleans(),
+        bytes: st.binary(),
+        float: st.floats(allow_nan=False, allow_infinity=False),
+    }
     if hint in (Any, object):
         return plain
     if hint is NoneType:

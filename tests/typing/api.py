@@ -687,7 +687,12 @@ def exhaust_the_vocabulary(event: RealtimeModelEvent) -> str:
             | vocabulary.RealtimeModelInputAudioTranscriptionCompletedEvent()
         ):
             return "user"
-        case vocabulary.RealtimeModelToolCallEvent() | vocabulary.RealtimeModelToolCallDeltaEvent():
+        case (
+            vocabulary.RealtimeModelToolCallEvent()
+            | vocabulary.RealtimeModelToolCallDeltaEvent()
+            | vocabulary.RealtimeModelToolCallCancelledEvent()
+            | vocabulary.RealtimeModelDelegationEvent()
+        ):
             return "tool"
         case (
             vocabulary.RealtimeModelItemUpdatedEvent()
@@ -705,6 +710,7 @@ def exhaust_the_vocabulary(event: RealtimeModelEvent) -> str:
             vocabulary.RealtimeModelConnectionStatusEvent()
             | vocabulary.RealtimeModelSessionUpdatedEvent()
             | vocabulary.RealtimeModelRateLimitsEvent()
+            | vocabulary.RealtimeModelSessionExpiringEvent()
             | vocabulary.RealtimeModelEndOfStreamEvent()
         ):
             return "session"

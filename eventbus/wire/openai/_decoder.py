@@ -369,7 +369,7 @@ def _conversation_item(_session: _Session, message: Message) -> _Events:
     if item.data.get("type") == "message":
         updated = message_item(item, previous_item_id=message.text_if_any("previous_item_id"))
     if updated is None:
-        yield RealtimeModelOtherEvent(message.frame)
+        yield RealtimeModelOtherEvent(message.frame, from_decoder=True)
     else:
         yield _new_item_updated(updated)
 
@@ -470,7 +470,7 @@ def _output_item(session: _Session, message: Message) -> _Events:
             default_status="completed" if is_done else "in_progress",
         )
     if updated is None:
-        yield RealtimeModelOtherEvent(message.frame)
+        yield RealtimeModelOtherEvent(message.frame, from_decoder=True)
     else:
         yield _new_item_updated(updated)
 
@@ -538,7 +538,7 @@ def _tool_call_delta(_session: _Session, message: Message) -> _Events:
 
 
 def _other(_session: _Session, message: Message) -> _Events:
-    yield RealtimeModelOtherEvent(message.frame)
+    yield RealtimeModelOtherEvent(message.frame, from_decoder=True)
 
 
 # --- the table -------------------------------------------------------------------------------
