@@ -57,7 +57,7 @@ INSIDE = {
     " tail trim validate",
     "cli.terminal": "options escaping addresses console exits event_lines captions inputs"
     " bad_lines journals outputs copies record_options summary junit plots record_lines",
-    "codec": "_remote _faults _plain _rules _declared _documents",
+    "codec": "_remote _faults _plain _rules _declared _documents _utf8",
     "export": "_rows _chrome_trace _srt _wav _formats",
     "journal": "_senders _fsync _format _records _encoding _segments _selection _redaction"
     " _reader _repair _writer _copying _tap _recorder",

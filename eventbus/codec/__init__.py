@@ -23,6 +23,7 @@ document may come from either.
     plain       values whose type nothing declares: the tags
     remote      exceptions and handlers, as text
     faults      where something is wrong
+    utf8        where text isn't UTF-8
 
 The format is specified, for readers in other languages, in
 ``docs/reference/format.md``.
@@ -41,6 +42,7 @@ from ._declared import OR_NAME
 from ._documents import Documents, UnknownObject
 from ._faults import Fault
 from ._remote import RemoteObject
+from ._utf8 import utf8_error_in_json, utf8_error_in_msgpack
 
 __all__ = [
     "FORMAT_VERSION",
@@ -200,7 +202,7 @@ def _read(data: Any, decode: Callable[[Any], Any], encoding: str) -> Any:
     try:
         document = decode(data)
     except ValueError as exc:  # msgspec.DecodeError and UnicodeError are
-        reason = _reason(exc, data)
+        reason = _reason(exc, data, encoding)
         msg = f"The data can't be read: {reason}; pass all of the {encoding} of one event."
         raise CodecError(msg) from exc
     except RecursionError as exc:
@@ -209,11 +211,14 @@ def _read(data: Any, decode: Callable[[Any], Any], encoding: str) -> Any:
     return from_plain(document)
 
 
-def _reason(error: ValueError, data: str | bytes | bytearray | memoryview) -> str:
+def _reason(error: ValueError, data: str | bytes | bytearray | memoryview, encoding: str) -> str:
     """Return what is wrong with *data*, and at which byte."""
     if isinstance(error, UnicodeEncodeError):
         return f"{error.reason} (byte {len(error.object[: error.start].encode())})"
     raw = data.encode() if isinstance(data, str) else bytes(data)
-    if isinstance(error, UnicodeDecodeError):  # counts from the start of the string
-        return f"{error.reason} of UTF-8 (byte {raw.find(error.object) + error.start})"
+    find = utf8_error_in_json if encoding == "JSON" else utf8_error_in_msgpack
+    utf8_error = find(raw)
+    if utf8_error is not None:
+        reason, offset = utf8_error
+        return f"{reason} of UTF-8 (byte {offset})"
     return str(error) if "(byte " in str(error) else f"{error} (byte {len(raw)})"

@@ -86,10 +86,10 @@ def read_object(
         data = _decode(frame)
     except RecursionError:
         problem = _TOO_DEEP
-    except UnicodeDecodeError:
-        problem = "is not valid UTF-8"
-    except ValueError as exc:  # msgspec says what and where, and quotes nothing
-        problem = f"is not valid JSON ({exc})"
+    except ValueError as exc:
+        # Found here, as msgspec's own error for it is another one in each version.
+        # Of JSON, it tells what is wrong and where, and quotes nothing.
+        problem = f"is not valid JSON ({exc})" if _is_utf8(frame) else "is not valid UTF-8"
     else:
         if not isinstance(data, dict):
             problem = "is no JSON object"
@@ -103,6 +103,14 @@ def read_object(
             problem = "has a name twice in one object"
             return data, refusal(frame, problem, field=name if name in known_names else "")
     return data, None
+
+
+def _is_utf8(frame: bytes) -> bool:
+    try:
+        frame.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 _TOO_DEEP = f"is nested deeper than {MAX_DEPTH} levels"

@@ -327,11 +327,13 @@ def test_data_that_is_no_event_is_refused_with_its_place(text, path, message):
         (loads, '{"$v":1,', 8),
         (loads, b"", 0),
         (loads, b'{"a":"\xff"}', 6),
+        (loads, b'{"a\xff":1}', 3),
         (loads, '{"\u00e9":"\ud800"}', 7),
         (unpacks, b"", 0),
         (unpacks, b"\x82\xa2$v\x01", 5),
         (unpacks, b"\x81\xc1\x01", 1),
         (unpacks, b"\x81\xa2$v\xa3ab\xff", 7),
+        (unpacks, b"\x82\xa1a\xc4\x01\xff\xa1b\xd9\x02\xc3\xff", 10),
     ],
 )
 def test_broken_encoding_is_refused_with_its_offset(read, broken, offset):
