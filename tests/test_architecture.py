@@ -30,7 +30,7 @@ CORE = [
 # Each folder around the core, and what it may import beside itself. The names of the core stand
 # for themselves; "bus" stands for all of it.
 FOLDERS = {
-    "audio": "exceptions",
+    "audio": "exceptions events",
     "codec": "exceptions items events",
     "wire": "_fast_init exceptions items events",
     "simulator": "exceptions audio",
@@ -51,7 +51,7 @@ FOLDERS = {
 INSIDE = {
     "_core": "registry routing calls workers delivery turn waiting compiler dispatcher",
     "analysis": "_record_view _timeline _filters _figures _sound _latency _stats",
-    "audio": "_formats _samples _resampling _wav _playout devices",
+    "audio": "_samples _formats _resampling _wav _playout devices",
     "cli": "terminal lazy apps activity live sound player journal_player demo_app commands main",
     "cli.commands": "demo diff events export grep proxy record redact replay run show sim stats"
     " tail trim validate",

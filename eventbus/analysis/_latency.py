@@ -29,8 +29,7 @@ from typing import Any, Final, Literal
 
 import attrs
 
-from ..audio._formats import PCM16, AudioFormat
-from ..audio._samples import audio_format, duration_ns
+from ..audio._formats import PCM16, AudioFormat, session_format
 from ..journal._records import CallRecord, EventRecord, FrameRecord, SentRecord
 from ._figures import Interruption, Outcome, Span, Tokens, ToolCall, Turn
 from ._record_view import Facts
@@ -183,8 +182,8 @@ class CallMeasure:
         session = facts.data.get("session")
         if isinstance(session, Mapping):
             self._detection = _Detection.of(session)
-            self._formats["input"] = audio_format(session, "input")
-            self._formats["output"] = audio_format(session, "output")
+            self._formats["input"] = session_format(session, "input")
+            self._formats["output"] = session_format(session, "output")
 
     def _speech_started(self, facts: Facts, now_ns: int) -> None:
         self._close("abandoned")
@@ -225,7 +224,7 @@ class CallMeasure:
 
     def _audio(self, facts: Facts, now_ns: int) -> None:
         assert isinstance(facts.record, EventRecord)
-        length_ns = duration_ns(self._formats["output"], facts.record.audio_bytes or 0)
+        length_ns = self._formats["output"].duration_ns(facts.record.audio_bytes or 0)
         self._playback.play(now_ns, part_of(facts.data), length_ns)
         turn = self._open
         if turn is not None and self._is_for(turn, facts):
@@ -294,7 +293,7 @@ class CallMeasure:
         # Fifty times a second; parsed only as far as it must be.
         now_ns, size = record.mono_ns, record.audio_bytes
         if size is not None:
-            self._input.append(now_ns, duration_ns(self._formats["input"], size))
+            self._input.append(now_ns, self._formats["input"].duration_ns(size))
             return
         match facts.data:
             case {"type": "conversation.item.create", "item": Mapping() as item}:

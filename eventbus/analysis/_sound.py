@@ -10,8 +10,7 @@ from typing import Final
 
 import attrs
 
-from ..audio._formats import PCM16
-from ..audio._samples import audio_format, duration_ns
+from ..audio._formats import PCM16, session_format
 from ..exceptions import ExportError
 from ..journal._records import EventRecord, SentRecord
 from ._record_view import Facts
@@ -77,14 +76,14 @@ class CallSound:
     def _session(self, facts: Facts) -> None:
         session = facts.data.get("session")
         if isinstance(session, Mapping):
-            self.input = audio_format(session, "input")
-            self.output = audio_format(session, "output")
+            self.input = session_format(session, "input")
+            self.output = session_format(session, "output")
 
     def _audio(self, facts: Facts) -> None:
         record = facts.record
         assert isinstance(record, EventRecord)
         size = record.audio_bytes or 0
-        length_ns = duration_ns(self.output, size)
+        length_ns = self.output.duration_ns(size)
         data = facts.data.get("data") if self._keeps_audio else None
         if self._keeps_audio and (not isinstance(data, bytes) or len(data) != size):
             data = bytes(size)  # it was withheld
@@ -132,7 +131,7 @@ class CallSound:
             self._truncated(facts)
 
     def _said(self, size: int, facts: Facts) -> None:
-        length_ns = duration_ns(self.input, size)
+        length_ns = self.input.duration_ns(size)
         # It was recorded before it was sent; and nobody says two things at once.
         start_ns = max(facts.since_ns - length_ns, self._input_end_ns)
         self._input_end_ns = start_ns + length_ns

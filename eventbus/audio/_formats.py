@@ -1,5 +1,5 @@
 """
-Audio formats: what a session's settings call them, how long so many bytes last, and G.711.
+Audio formats: their names in session settings, sizes and durations, and G.711.
 
 G.711 codes a sample of 16 bits as one byte, nearly logarithmically: µ-law in North America
 and Japan, A-law elsewhere. Both are tables here, computed once from the definition in ITU-T
@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import array
 import functools
-import sys
 from collections.abc import Mapping
 from typing import Any, Final, Literal, TypeAlias
 
 import attrs
 
 from ..exceptions import AudioFormatError
+from ._samples import samples_of, to_bytes
 
-__all__ = ["G711_ALAW", "G711_ULAW", "PCM16", "AudioFormat", "Encoding", "FormatLike"]
+_NS_PER_S: Final = 1_000_000_000
 
 Encoding: TypeAlias = Literal["audio/pcm", "audio/pcmu", "audio/pcma"]
 """The names of the GA protocol: 16-bit PCM, µ-law, A-law."""
@@ -39,14 +39,14 @@ _ENCODINGS: Final[Mapping[str, Encoding]] = {
 
 def _check_rate(_instance: object, _attribute: object, rate: object) -> None:
     if not isinstance(rate, int) or isinstance(rate, bool) or rate <= 0:
-        msg = f"A rate is a positive number of samples per second, not {rate!r}."
+        msg = f"An audio rate is a positive number of samples per second, not {rate!r}."
         raise AudioFormatError(msg)
 
 
 @attrs.frozen
 class AudioFormat:
     """
-    How the bytes of a mono stream are to be heard.
+    The format of a mono stream of audio.
 
     Attributes:
         encoding: ``audio/pcm`` is signed 16-bit little-endian; the others are G.711.
@@ -68,7 +68,7 @@ class AudioFormat:
                 ``g711_alaw``), or an `AudioFormat`.
 
         Raises:
-            AudioFormatError: It names no format that is known here, or no rate.
+            AudioFormatError: The format is unknown, or the rate is not a positive number.
         """
         if isinstance(given, AudioFormat):
             return given
@@ -82,8 +82,8 @@ class AudioFormat:
         encoding = _ENCODINGS.get(name.lower()) if isinstance(name, str) else None
         if encoding is None:
             msg = (
-                f"{name!r} is no audio format; there are audio/pcm (pcm16), audio/pcmu "
-                f"(g711_ulaw) and audio/pcma (g711_alaw)."
+                f"{name!r} is not an audio format; use audio/pcm (pcm16), audio/pcmu "
+                f"(g711_ulaw) or audio/pcma (g711_alaw)."
             )
             raise AudioFormatError(msg)
         if rate is None:
@@ -101,66 +101,92 @@ class AudioFormat:
         return self.rate * self.sample_bytes
 
     def duration_ms(self, byte_count: int) -> float:
-        """Return how long *byte_count* bytes last, in milliseconds."""
+        """Return the duration of *byte_count* bytes, in milliseconds."""
         return byte_count * 1000 / self.bytes_per_second
 
+    def duration_ns(self, byte_count: int) -> int:
+        """Return the duration of *byte_count* bytes, in nanoseconds, rounded."""
+        return round(byte_count / self.bytes_per_second * _NS_PER_S)
+
     def byte_count(self, duration_ms: float) -> int:
-        """Return how many bytes *duration_ms* milliseconds have, in whole samples, rounded down."""
+        """Return the size of *duration_ms* milliseconds in bytes: whole samples, rounded down."""
         return int(duration_ms * self.rate / 1000) * self.sample_bytes
 
     def to_pcm16(self, data: bytes) -> bytes:
         """
-        Return *data*, which is in this format, as 16-bit PCM of the same rate.
+        Convert *data* from this format to 16-bit PCM of the same rate.
 
         Raises:
-            AudioFormatError: PCM with half a sample at its end.
+            AudioFormatError: PCM data ends with half a sample.
         """
         if self.encoding != "audio/pcm":
             table = _decoding(self.encoding)
-            samples = array.array("h", [table[byte] for byte in data])
-            return _little_endian(samples)
-        if len(data) % 2:
-            msg = f"16-bit PCM has an even number of bytes, and these are {len(data)}."
-            raise AudioFormatError(msg)
+            return to_bytes(array.array("h", [table[byte] for byte in data]))
+        _check_whole(data)
         return data
 
     def from_pcm16(self, data: bytes) -> bytes:
         """
-        Return *data*, which is 16-bit PCM of this format's rate, in this format.
+        Convert *data* from 16-bit PCM of this format's rate to this format.
 
         Raises:
-            AudioFormatError: There is half a sample at its end.
+            AudioFormatError: *data* ends with half a sample.
         """
-        if len(data) % 2:
-            msg = f"16-bit PCM has an even number of bytes, and these are {len(data)}."
-            raise AudioFormatError(msg)
+        _check_whole(data)
         if self.encoding == "audio/pcm":
             return data
-        samples = array.array("h", data)
-        if sys.byteorder == "big":
-            samples.byteswap()
         table = _coding(self.encoding)
-        return bytes([table[sample] for sample in samples])  # a negative one counts from the end
+        return bytes(
+            [table[sample] for sample in samples_of(data)]
+        )  # a negative one counts from the end
 
     def to_settings(self) -> dict[str, Any]:
-        """Return the format as the GA protocol's session settings have it."""
+        """Return the format as it is written in the session settings of the GA protocol."""
         if self.encoding == "audio/pcm":
             return {"type": self.encoding, "rate": self.rate}
         return {"type": self.encoding}
 
 
 FormatLike: TypeAlias = AudioFormat | str | Mapping[str, Any] | object
-"""What `AudioFormat.of` understands."""
+"""The arguments that `AudioFormat.of` takes."""
 
 PCM16: Final = AudioFormat()
 G711_ULAW: Final = AudioFormat("audio/pcmu", 8_000)
 G711_ALAW: Final = AudioFormat("audio/pcma", 8_000)
 
 
-def _little_endian(samples: array.array[int]) -> bytes:
-    if sys.byteorder == "big":
-        samples.byteswap()
-    return samples.tobytes()
+def session_format(session: Mapping[str, Any], side: Literal["input", "output"]) -> AudioFormat:
+    """
+    Return the audio format of one side of a call.
+
+    Args:
+        session: The session's configuration, as the service sent it. Where it has no format, or
+            an unknown one, the result is 16-bit PCM at 24 kHz, the default of the services.
+        side: ``input`` is the caller's audio, ``output`` the model's.
+    """
+    named = _mapping(_mapping(_mapping(session.get("audio")).get(side)).get("format"))
+    name = named.get("type", session.get(f"{side}_audio_format"))
+    try:
+        found = AudioFormat.of(name) if isinstance(name, str) else PCM16
+    except AudioFormatError:
+        found = PCM16
+    rate = named.get("rate")
+    if found.encoding == "audio/pcm" and type(rate) is int and rate > 0:
+        return AudioFormat(rate=rate)
+    return found
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _check_whole(data: bytes) -> None:
+    if len(data) % 2:
+        msg = (
+            f"16-bit PCM has an even number of bytes, and this is {len(data)}; "
+            f"cut audio between samples."
+        )
+        raise AudioFormatError(msg)
 
 
 @functools.cache
@@ -172,7 +198,7 @@ def _decoding(encoding: Encoding) -> tuple[int, ...]:
 
 @functools.cache
 def _coding(encoding: Encoding) -> bytes:
-    """Return the byte for each 16-bit sample, at the index that the sample's low 16 bits are."""
+    """Return the byte for each 16-bit sample, indexed by the low 16 bits of the sample."""
     code = _ulaw_byte if encoding == "audio/pcmu" else _alaw_byte
     return bytes(code(sample) for sample in (*range(32_768), *range(-32_768, 0)))
 

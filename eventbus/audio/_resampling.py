@@ -1,5 +1,5 @@
 """
-Changes the sampling rate of speech.
+Conversion of speech to another sampling rate.
 
 Theory of operation
 -------------------
@@ -18,11 +18,11 @@ from __future__ import annotations
 
 import array
 import math
-import sys
 from operator import mul
 from typing import Final
 
-__all__ = ["Resampler", "samples_of", "to_bytes"]
+from ..exceptions import AudioFormatError
+from ._samples import samples_of, to_bytes
 
 _CROSSINGS: Final = 12
 """Zero crossings of the sinc on each side."""
@@ -31,35 +31,35 @@ _PASSED: Final = 0.92
 """The part of the band that passes; the rest is the filter's slope."""
 
 
-def samples_of(data: bytes) -> array.array[int]:
-    """Return the samples in *data*, which is signed 16-bit little-endian."""
-    samples = array.array("h", data)
-    if sys.byteorder == "big":
-        samples.byteswap()
-    return samples
+def resample(data: bytes, source_rate: int, target_rate: int) -> bytes:
+    """
+    Return *data*, 16-bit mono PCM, at another rate; it lasts as long, and begins at the same time.
 
-
-def to_bytes(samples: array.array[int]) -> bytes:
-    """Return *samples* as signed 16-bit little-endian."""
-    if sys.byteorder == "big":
-        samples = samples[:]
-        samples.byteswap()
-    return samples.tobytes()
+    For a stream, use a `Resampler`.
+    """
+    if source_rate == target_rate:
+        return data
+    resampler = Resampler(source_rate, target_rate)
+    return resampler.feed(data) + resampler.end()
 
 
 class Resampler:
     """
-    Makes 16-bit mono PCM of another rate, piece by piece.
+    Converts 16-bit mono PCM to another rate, piece by piece.
 
-    What comes out is late by half the filter's length, and `end` brings the rest: together they
-    last as long as what was fed, and begin where it begins.
+    The output lags behind the input by half the filter's length, and `end` returns the rest:
+    together they last as long as the input, and begin at the same time.
 
     Args:
-        source_rate: Samples per second of what is fed.
-        target_rate: Samples per second of what comes out.
+        source_rate: Samples per second of the input.
+        target_rate: Samples per second of the output.
     """
 
     def __init__(self, source_rate: int, target_rate: int) -> None:
+        for rate in (source_rate, target_rate):
+            if rate <= 0:
+                msg = f"An audio rate is a positive number of samples per second, not {rate!r}."
+                raise AudioFormatError(msg)
         common = math.gcd(source_rate, target_rate)
         # An old sample has this many places, and from one new sample to the next it is that many.
         self._places = target_rate // common
@@ -73,12 +73,12 @@ class Resampler:
         self._position = 0
 
     def feed(self, data: bytes) -> bytes:
-        """Return what can be said of the new rate, now that *data* is known as well."""
+        """Append *data* to the input, and return the output that is complete by now."""
         self._samples.extend(samples_of(data))
         return self._work_off()
 
     def end(self) -> bytes:
-        """Return the rest, as if silence came after it; nothing can be fed any more."""
+        """Return the rest of the output; the resampler can't be used after it."""
         self._samples.extend(array.array("h", bytes(2 * self._reach)))
         return self._work_off()
 
@@ -102,7 +102,7 @@ class Resampler:
         return to_bytes(made)
 
     def _weights_at(self, fraction: float) -> list[float]:
-        """Return the weights of the samples around a place *fraction* of a sample after one."""
+        """Return the weights of the samples around a place, *fraction* of a sample after one."""
         reach = self._reach
         weights = []
         for index in range(1 - reach, reach + 1):

@@ -19,7 +19,7 @@ import anyio
 import attrs
 
 from ..audio._playout import Played, PlayoutQueue
-from ..audio._wav import RATE
+from ..audio._samples import RATE
 from ..bus import EventBus
 from ..events import (
     RealtimeModelAudioEvent,

@@ -65,10 +65,11 @@ def open_input(
         return call.with_silence(reader.pieces(PIECE_MS))
     devices = _devices("A session without --wav")
     try:
-        pieces: AsyncIterator[bytes] = stack.enter_context(devices.Microphone(PIECE_MS)).pieces()
+        microphone = stack.enter_context(devices.Microphone(piece_ms=PIECE_MS))
     except devices.DeviceError as exc:
         msg = f"The microphone can't be used: {exc}. --wav FILE takes its place."
         raise BadInput(msg) from exc
+    pieces: AsyncIterator[bytes] = aiter(microphone)
     return pieces
 
 
@@ -103,7 +104,9 @@ def open_output(
 def _open_speaker(call: LiveCall, stack: contextlib.ExitStack) -> None:
     devices = _devices("A session without --out")
     try:
-        stack.enter_context(devices.Speaker(call.queue, PIECE_MS, call.note_played))
+        stack.enter_context(
+            devices.Loudspeaker(piece_ms=PIECE_MS, queue=call.queue, on_played=call.note_played)
+        )
     except devices.DeviceError as exc:
         msg = f"The loudspeaker can't be used: {exc}. --out FILE takes its place."
         raise BadInput(msg) from exc

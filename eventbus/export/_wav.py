@@ -4,8 +4,6 @@ A call as a WAV file: what could be heard, when it could be heard.
 
 from __future__ import annotations
 
-import sys
-import wave
 from array import array
 from collections.abc import Iterable, Iterator
 from typing import IO, Final
@@ -13,8 +11,10 @@ from typing import IO, Final
 from ..analysis._record_view import Facts
 from ..analysis._sound import sound_of
 from ..analysis._timeline import Stretch
+from ..audio import _wav as wav_files
 from ..audio._formats import AudioFormat
-from ..audio._samples import Samples, resample, samples_of
+from ..audio._resampling import resample
+from ..audio._samples import Samples, samples_of
 from ..exceptions import ExportError
 
 __all__ = ["write_wav"]
@@ -46,19 +46,7 @@ def write_wav(facts: Iterable[Facts], file: IO[bytes]) -> None:
     if sound.pieces:
         said = ((piece.start_ns, piece.data) for piece in sound.pieces)
         channels.insert(0, _track(said, sound.input, rate))
-    length = max(map(len, channels))
-    samples = array("h", bytes(2 * length * len(channels)))
-    for number, channel in enumerate(channels):
-        channel.extend(array("h", bytes(2 * (length - len(channel)))))
-        samples[number :: len(channels)] = channel
-    if sys.byteorder == "big":
-        samples.byteswap()
-    with wave.open(file, "wb") as out:
-        out.setnchannels(len(channels))
-        out.setsampwidth(2)
-        out.setframerate(rate)
-        out.setnframes(length)  # so that the header is right at once
-        out.writeframesraw(samples.tobytes())
+    wav_files.write_wav(file, channels, rate)
 
 
 def _heard(stretches: Iterable[Stretch], form: AudioFormat) -> Iterator[tuple[int, bytes]]:
@@ -78,7 +66,8 @@ def _track(parts: Iterable[tuple[int, bytes]], form: AudioFormat, rate: int) -> 
             )
             raise ExportError(msg)
         start = round(start_ns * rate / _NS_PER_S)
-        samples = resample(samples_of(data, form), form.rate, rate)
+        whole = data[: len(data) // form.sample_bytes * form.sample_bytes]
+        samples = samples_of(resample(form.to_pcm16(whole), form.rate, rate))
         if start > len(track):
             track.extend(array("h", bytes(2 * (start - len(track)))))
         track[start : start + len(samples)] = samples

@@ -21,8 +21,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..audio._formats import PCM16
-from ..audio._samples import audio_format
+from ..audio._formats import PCM16, session_format
 from ..events import (
     RealtimeModelAudioEvent,
     RealtimeModelEvent,
@@ -42,7 +41,7 @@ def bytes_per_second(session: Mapping[str, Any]) -> int:
     Args:
         session: The session's configuration, as the service sent it.
     """
-    return audio_format(session, "output").bytes_per_second
+    return session_format(session, "output").bytes_per_second
 
 
 class Pacer:

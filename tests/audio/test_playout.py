@@ -1,5 +1,5 @@
 """
-`eventbus.audio._playout`: what is heard next, and what of which item that was.
+`eventbus.audio.PlayoutQueue`: the next piece to play, and the item it belongs to.
 """
 
 from __future__ import annotations
@@ -7,7 +7,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventbus.audio._playout import Played, PlayoutQueue
+from eventbus.audio import Played, PlayoutQueue
 
 
 def test_pieces_are_heard_in_order_and_silence_after_them():
@@ -55,3 +55,24 @@ def test_every_byte_is_heard_once(pieces, sizes):
         b"".join(piece.data for _, played in taken for piece in played) == whole[: sum(sizes) + 400]
     )
     assert [len(data) for data, _ in taken] == [*sizes, 400]
+
+
+def test_gap_within_an_item_is_an_underrun():
+    """
+    A queue that runs empty within an item counts one underrun per gap; a pause between two items,
+    and the silence after an interruption, are not underruns.
+    """
+    queue = PlayoutQueue()
+    queue.take(2)
+    for _ in range(3):
+        queue.add(Played("a", 0, b"12"))
+        queue.take(4)
+        queue.take(4)
+    assert queue.underruns == 2
+
+    queue.add(Played("b", 0, b"12"))
+    queue.take(4)
+    queue.clear()
+    queue.add(Played("b", 0, b"12"))
+
+    assert queue.underruns == 2

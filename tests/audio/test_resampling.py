@@ -1,5 +1,5 @@
 """
-`eventbus.audio._resampling`: the same sound at another rate.
+`eventbus.audio.Resampler` and `resample`: the same audio at another rate.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventbus.audio._resampling import Resampler, samples_of, to_bytes
+from eventbus.audio import Resampler, resample
+from eventbus.audio._samples import samples_of, to_bytes
+from eventbus.exceptions import AudioFormatError
 
 AMPLITUDE = 20_000
 
@@ -93,3 +95,25 @@ def test_constant_stays_what_it_is():
     samples = resampled(array("h", [12_345] * 1_000), 44_100, 24_000)
 
     assert set(samples[50:-50]) == {12_345}
+
+
+@given(st.lists(st.integers(-9, 9), max_size=30), st.sampled_from([8_000, 16_000, 44_100]))
+def test_a_whole_clip_is_resampled_in_one_call(values, rate):
+    """
+    `resample` gives the output of a `Resampler` that is fed all at once; at the same rate, its
+    input.
+    """
+    data = to_bytes(array("h", values))
+    resampler = Resampler(rate, 24_000)
+
+    assert resample(data, rate, 24_000) == resampler.feed(data) + resampler.end()
+    assert resample(data, rate, rate) is data
+
+
+@pytest.mark.parametrize(("source", "target"), [(0, 24_000), (24_000, -1)])
+def test_rate_that_is_not_positive_is_refused(source, target):
+    """
+    A rate of zero or less is an error that names it.
+    """
+    with pytest.raises(AudioFormatError, match="positive number of samples"):
+        Resampler(source, target)

@@ -1,5 +1,5 @@
 """
-`eventbus.audio._wav`: what can be read, what is refused and how, and what is written.
+`eventbus.audio.WavReader` and `WavWriter`: files that are read, refused and written.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eventbus.audio._wav import RATE, WavReader, WavWriter
+from eventbus.audio import WavReader, WavWriter
+from eventbus.audio._samples import RATE
 from eventbus.exceptions import AudioFormatError
 
 FULL = Path("/dev/full")
@@ -91,12 +92,12 @@ def test_file_that_was_cut_off_is_read_as_far_as_it_goes(path):
 @pytest.mark.parametrize(
     ("make", "problem"),
     [
-        (lambda path: path.write_text("hello"), "no WAV file"),
+        (lambda path: path.write_text("hello"), "not a WAV file"),
         (lambda path: path.write_bytes(b""), "ends too early"),
-        (lambda path: path.write_bytes(b"ID3\x04" + bytes(1_000)), "no WAV file"),
+        (lambda path: path.write_bytes(b"ID3\x04" + bytes(1_000)), "not a WAV file"),
         (lambda path: write(path, b"\x80" * 100, width=1), "8 bits"),
         (lambda path: write(path, bytes(300), width=3), "24 bits"),
-        (lambda path: write(path, []), "no sound"),
+        (lambda path: write(path, []), "no audio"),
         (lambda path: write(path, [1], rate=1_000), "1000 Hz"),
         (lambda path: write(path, [1] * 9, channels=9), "9 channels"),
     ],

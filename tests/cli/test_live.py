@@ -9,7 +9,7 @@ import itertools
 import anyio
 import pytest
 
-from eventbus.audio._playout import Played, PlayoutQueue
+from eventbus.audio import Played, PlayoutQueue
 from eventbus.cli.live import PIECE_MS, CallClock, Ear, paced, play_by_clock
 from eventbus.events import RealtimeModelAudioEvent, RealtimeModelAudioInterruptedEvent
 from eventbus.testing import FakeClock

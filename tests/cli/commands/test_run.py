@@ -412,6 +412,7 @@ def test_microphone_and_loudspeaker_take_the_places_of_files(call, monkeypatch):
     fake = types.ModuleType("sounddevice")
     fake.PortAudioError = type("PortAudioError", (Exception,), {})
     fake.RawInputStream, fake.RawOutputStream = Microphone, Loudspeaker
+    fake.check_input_settings = fake.check_output_settings = lambda **settings: None
     monkeypatch.setitem(sys.modules, "sounddevice", fake)
     monkeypatch.delitem(sys.modules, "eventbus.audio.devices", raising=False)
 
