@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import builtins
+import importlib
 import importlib.metadata
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sphinx.domains.python import ObjectEntry
+from sphinx.ext.autodoc.mock import mock
+from sphinx.util.nodes import make_refnode
+
 if TYPE_CHECKING:
+    from docutils.nodes import Element, TextElement
+    from sphinx.addnodes import pending_xref
     from sphinx.application import Sphinx
-    from sphinx.ext.autodoc import Options
+    from sphinx.environment import BuildEnvironment
 
 metadata = importlib.metadata.metadata("eventbus")
 project = metadata["Name"]
@@ -24,9 +31,21 @@ html_title = f"{project} {version}"
 myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 3
 
-# `EventBus` in a docstring is a link wherever there is something to link to.
+# `EventBus` in a docstring is a link, and one that leads nowhere is an error.
 default_role = "py:obj"
-autodoc_default_options = {"members": True, "show-inheritance": True}
+nitpicky = True
+# Nothing is looked up elsewhere while building, so a name of another package is no link.
+nitpick_ignore_regex = [
+    (r"py:.*", r"(?!eventbus\b)[a-z_]+(\.\w+)+"),
+    (r"py:.*", r"eventbus\..*\.(E\d?|T|P|R|F)"),  # type variables
+    (r"py:.*", "|".join(dir(builtins))),
+]
+autodoc_default_options = {
+    "members": True,
+    "show-inheritance": True,
+    # Inherited methods are part of a class's API, but not those of the types of Python itself.
+    "inherited-members": "BaseException, Enum, Generic, Protocol, dict, object, str, tuple",
+}
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 napoleon_custom_sections = ["Source"]
@@ -34,23 +53,84 @@ napoleon_numpy_docstring = False
 # The class's docstring describes its attributes; a directive for each would say it twice.
 napoleon_use_ivar = True
 
-API = Path(__file__).parent / "reference" / "api.md"
-MODULES = set(re.findall(r"^\.\. automodule:: ([\w.]+)", API.read_text("utf-8"), re.MULTILINE))
+# One page a public module; the pages are the list.
+MODULES = sorted(
+    path.stem for path in (Path(__file__).parent / "reference" / "api").glob("eventbus*.md")
+)
+# A machine that builds documentation needs no sound card.
+autodoc_mock_imports = ["sounddevice"]
+with mock(autodoc_mock_imports):
+    ALL = {name: list(getattr(importlib.import_module(name), "__all__", ())) for name in MODULES}
 
 
-def skip_what_stands_elsewhere(
-    _app: Sphinx, what: str, _name: str, obj: object, skip: bool, options: Options
-) -> bool:
+def home(module: str, name: str) -> str:
     """
-    Leave out of the root's section what another section has.
+    Return the module on whose page a public name is described: one page, though many list it.
 
-    A name is documented once, where it is defined, if that module has a section. The root's
-    section is the one with the option ``imported-members``.
+    That is the module that defines it, or the folder whose private module does; for a constant,
+    which doesn't know where it was defined, the innermost module that lists it.
     """
-    in_root = what == "module" and bool(options.imported_members)
-    return skip or (in_root and getattr(obj, "__module__", None) in MODULES - {"eventbus"})
+    value = getattr(importlib.import_module(module), name)
+    lists = [m for m, names in ALL.items() if name in names and _same(m, name, value)]
+    defined_in = getattr(value, "__module__", None) or ""
+    around = [m for m in lists if m == defined_in or defined_in.startswith(f"{m}.")]
+    return max(around or lists, key=lambda m: (m.count("."), m))
+
+
+def _same(module: str, name: str, value: object) -> bool:
+    return getattr(importlib.import_module(module), name) is value
+
+
+def skip_names_of_other_pages(
+    app: Sphinx, what: str, name: str, _obj: object, skip: bool, _options: object
+) -> bool | None:
+    """Describe each public name on one page, and there also without a docstring."""
+    module = app.env.current_document.autodoc_module
+    if what != "module" or name not in ALL.get(module, ()):
+        return skip
+    return home(module, name) != module
+
+
+def add_other_names(_app: Sphinx, env: BuildEnvironment) -> None:
+    """Let a name that several modules list be found under each of them."""
+    objects = env.domains.python_domain.objects
+    for module, names in ALL.items():
+        for name in names:
+            entry = objects.get(f"{home(module, name)}.{name}")
+            if entry is not None and f"{module}.{name}" not in objects:
+                objects[f"{module}.{name}"] = ObjectEntry(
+                    entry.docname, entry.node_id, entry.objtype, aliased=True
+                )
+
+
+def find_by_last_names(
+    app: Sphinx, env: BuildEnvironment, node: pending_xref, contnode: TextElement
+) -> Element | None:
+    """Let `EventBus.publish` be a link on every page, as long as it can mean one thing only."""
+    if node.get("refdomain") != "py":
+        return None
+    target = node["reftarget"]
+    found = {
+        (entry.docname, entry.node_id): name
+        for name, entry in env.domains.python_domain.objects.items()
+        if name == target or name.endswith(f".{target}")
+    }
+    if len(found) != 1:
+        return None
+    ((docname, node_id),) = found
+    return make_refnode(app.builder, node["refdoc"], docname, node_id, contnode, target)
+
+
+def leave_out_private_bases(
+    _app: Sphinx, _name: str, _obj: object, _options: object, bases: list[object]
+) -> None:
+    """Show as bases only classes that have a place on some page."""
+    bases[:] = [base for base in bases if not getattr(base, "__name__", "").startswith("_")]
 
 
 def setup(app: Sphinx) -> None:
-    """Connect what is above to Sphinx."""
-    app.connect("autodoc-skip-member", skip_what_stands_elsewhere)
+    """Connect the functions above to Sphinx."""
+    app.connect("autodoc-skip-member", skip_names_of_other_pages)
+    app.connect("autodoc-process-bases", leave_out_private_bases)
+    app.connect("env-updated", add_other_names)
+    app.connect("missing-reference", find_by_last_names)

@@ -387,6 +387,16 @@ def test_public_modules_list_their_names():
     assert wrong == {}
 
 
+def test_public_modules_have_a_page_each():
+    """
+    A module has a page of the API, or an underscore in its path: private looks private.
+    """
+    public = {m for m in MODULES if not is_private(m) and part(m) != COMMAND_LINE}
+    pages = {path.stem for path in (ROOT / "docs" / "reference" / "api").glob("eventbus*.md")}
+
+    assert pages == public
+
+
 # --- what a test tells -----------------------------------------------------------------------
 
 

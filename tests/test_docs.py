@@ -144,13 +144,35 @@ def test_links_have_a_text(path):
     assert re.findall(r".*(?<!!)\[\]\(.*", prose(path)) == []
 
 
+DOCS = ROOT / "docs"
+API = DOCS / "reference" / "api"
+LINK = re.compile(r"\[[^\]]+\]\(([^)#:]+)\.md\)")
+TOCTREE = re.compile(r"^```\{toctree\}\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+
 def test_index_has_a_link_to_every_page():
     """
-    Each page can be reached from the index by an ordinary link, without Sphinx.
+    Each page can be reached from the index, or from the one of the API, without Sphinx.
     """
-    index = ROOT / "docs" / "index.md"
-    targets = re.findall(r"\[[^\]]+\]\(([^)#]+\.md)\)", prose(index))
+    indexes = [DOCS / "index.md", API / "index.md"]
+    pages = {path for path in PAGES if path not in (ROOT / "README.md", indexes[0])}
 
-    pages = {path for path in PAGES if path not in (ROOT / "README.md", index)}
+    targets = {
+        (index.parent / f"{target}.md").resolve()
+        for index in indexes
+        for target in LINK.findall(prose(index))
+    }
 
-    assert {(index.parent / target).resolve() for target in targets} == pages
+    assert targets == pages
+
+
+@pytest.mark.parametrize("index", [DOCS / "index.md", API / "index.md"], ids=["index", "api"])
+def test_sidebar_has_the_order_of_the_index(index):
+    """
+    The trees that Sphinx makes the sidebar of list the pages in the order of the page's links.
+    """
+    text = index.read_text(encoding="utf-8")
+
+    listed = [line for tree in TOCTREE.findall(text) for line in tree.splitlines()]
+
+    assert [line for line in listed if line and line[0] != ":"] == LINK.findall(prose(index))
