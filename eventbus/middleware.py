@@ -118,7 +118,10 @@ class Observer(Protocol):
 @runtime_checkable
 class EventObserver(Observer, Protocol):
     """
-    An observer that sees each event, too; what is said of an `Observer` holds for all it does.
+    An observer that sees each event, too.
+
+    An observer gets the calls of those methods that it has, so each of these three may be left
+    out. They are called as those of an `Observer` are, and one that raises is logged.
     """
 
     def event_published(self, event: Any, sender: Any, sequence: int, /) -> None:
@@ -127,6 +130,20 @@ class EventObserver(Observer, Protocol):
 
         Args:
             event: The event; a bare payload has become a raw event.
+            sender: The session that it belongs to, or None.
+            sequence: Its number, as in `Context.sequence`.
+        """
+
+    def event_unhandled(self, event: Any, sender: Any, sequence: int, /) -> None:
+        """
+        See an event that no handler took, and no fallback either.
+
+        An observer is not a handler, so watching a bus this way changes nothing of what
+        `eventbus.EventBus.has_handlers` says. The catch-all handlers of ``object`` have the event
+        all the same.
+
+        Args:
+            event: The event, as middleware passed it on.
             sender: The session that it belongs to, or None.
             sequence: Its number, as in `Context.sequence`.
         """
@@ -209,9 +226,10 @@ def _tell_finished(
 def tell_dropped(observers: tuple[Observer, ...], dropped: EventsDropped) -> None:
     """Let those of *observers* that want to see events see that some were dropped."""
     for observer in observers:
-        if isinstance(observer, EventObserver):
+        tell = getattr(observer, "events_dropped", None)
+        if tell is not None:
             try:
-                observer.events_dropped(dropped)
+                tell(dropped)
             except Exception as exc:  # noqa: BLE001  # somebody else's code, and it is logged
                 log_failed_observer(observer, exc)
 
@@ -394,6 +412,14 @@ def check_observer(observer: object) -> None:
         if not callable(getattr(observer, method, None)):
             msg = f"{observer!r} can't be an observer: it has no method {method}(call)."
             raise HandlerError(msg, handler=observer)
+    for method in ("event_published", "event_unhandled", "events_dropped"):
+        if not callable(getattr(observer, method, _nothing)):
+            msg = f"{observer!r} can't be an observer: its {method} is not a method."
+            raise HandlerError(msg, handler=observer)
+
+
+def _nothing() -> None:
+    """Stand in for a method that an observer may leave out."""
 
 
 def takes_context(middleware: Any) -> bool:

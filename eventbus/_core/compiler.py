@@ -10,14 +10,19 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Final
 
-from ..events import RealtimeModelExceptionEvent, RealtimeModelRawServerEvent
+from ..events import (
+    RealtimeModelErrorEvent,
+    RealtimeModelExceptionEvent,
+    RealtimeModelOtherEvent,
+    RealtimeModelRawServerEvent,
+)
 from ..handlers import Context
 from ..mailbox import DEFAULT_MAILBOX, MailboxQueue, Overflow
 from ..middleware import (
-    EventObserver,
     Observer,
     log_failed_observer,
     observe,
@@ -131,32 +136,44 @@ class Compiler:
                 self._append(inner, subscription)
             calls.tally += inner.tally
             calls.include(inner, lambda event: self._run(inner, wrap(event)))
+            if issubclass(event_type, RealtimeModelOtherEvent):
+                calls.is_fast = False  # the Other events of a decoder take another route
         elif not route.is_handled:
-            calls.tally += UNHANDLED
-            if issubclass(event_type, RealtimeModelExceptionEvent):
-                calls.append(log_exception_event)
-            elif not issubclass(event_type, RealtimeModelRawServerEvent):
-                calls.append(_log_unhandled)
+            self._append_unhandled(calls, event_type)
         return calls
 
+    def _append_unhandled(self, calls: Calls, event_type: type[Any]) -> None:
+        calls.tally += UNHANDLED
+        self._report_to_observers(calls, "event_unhandled")
+        if issubclass(event_type, RealtimeModelExceptionEvent):
+            calls.append(log_exception_event)
+        elif issubclass(event_type, RealtimeModelErrorEvent):
+            calls.append(_log_error_event)
+        elif not issubclass(event_type, RealtimeModelRawServerEvent):
+            calls.append(_log_unhandled)
+
     def announce(self, calls: Calls) -> None:
-        """Let the observers who want to see each event see those that *calls* are for."""
+        """Add the call that reports each event to the event observers."""
+        self._report_to_observers(calls, "event_published")
+
+    def _report_to_observers(self, calls: Calls, method: str) -> None:
+        """Add the call of *method* of the observers that have it."""
         moment, count = self._moment, self._count_published
-        watching = [
-            (observer, observer.event_published)
+        told = [
+            (observer, getattr(observer, method))
             for observer in self.observers
-            if isinstance(observer, EventObserver)
+            if hasattr(observer, method)
         ]
 
-        def announce(event: Any) -> None:
-            for observer, see in watching:
+        def report(event: Any) -> None:
+            for observer, tell in told:
                 try:
-                    see(event, moment.sender, count())
-                except Exception as exc:  # noqa: BLE001  # somebody else's code, and it is logged
+                    tell(event, moment.sender, count())
+                except Exception as exc:  # noqa: BLE001  # other people's code, and it is logged
                     log_failed_observer(observer, exc)
 
-        if watching:
-            calls.append(announce)
+        if told:
+            calls.append(report)
 
     def _append(self, calls: Calls, subscription: Subscription) -> None:
         options, handler = subscription.options, subscription.description
@@ -275,6 +292,22 @@ class Compiler:
 
 def _log_unhandled(event: object) -> None:
     logger.debug("no handler took an event", extra={"event_type": type(event).__qualname__})
+
+
+def _log_error_event(event: RealtimeModelErrorEvent) -> None:
+    error = event.error
+    code, message = (
+        error.get(name) if isinstance(error, Mapping) else getattr(error, name, None)
+        for name in ("code", "message")
+    )
+    # In the message too: without any set-up, logging shows nothing else.
+    logger.warning(
+        "the service reported an error, and no handler of RealtimeModelErrorEvent took it: "
+        "code %s: %r",
+        code,
+        message,
+        extra={"code": code, "error_message": message},
+    )
 
 
 def log_exception_event(event: RealtimeModelExceptionEvent) -> None:

@@ -46,6 +46,7 @@ from .calls import Calls
 from .compiler import DELIVERED, MASK, PUBLISHED, Compiler, Moment, log_exception_event
 from .delivery import Deliveries, DropReason, Item, Tracker, waits_for
 from .registry import Registry, Subscription, sender_key
+from .routing import route_class
 from .turn import Published, Turns
 from .workers import Runner
 
@@ -427,7 +428,7 @@ class Dispatcher(Turns):
         event = _wrap_payload(event)
         if self._is_waited_for and self._current is None:
             self._work_off()  # what a KeyboardInterrupt has left behind comes first
-        calls: Calls | None = self._find(type(event), sender)
+        calls: Calls | None = self._find(event, sender)
         if self._current is None:
             self._current = calls
         elif self._thread is not None or self._is_dispatching_here():
@@ -438,7 +439,7 @@ class Dispatcher(Turns):
             calls = None  # it may be another one by now
         try:
             if calls is None:
-                self._current = calls = self._find(type(event), sender)
+                self._current = calls = self._find(event, sender)
             self._may_raise = True
             self._run(calls, event, sender, tracker)
             self._current = None
@@ -507,7 +508,7 @@ class Dispatcher(Turns):
         event, sender = _wrap_payload(published.event), published.sender
         self._may_raise = False
         try:
-            calls = self._find(type(event), sender)
+            calls = self._find(event, sender)
         except BusNotRunning as exc:
             if published.tracker is not None:
                 published.tracker.end(None)
@@ -655,13 +656,14 @@ class Dispatcher(Turns):
 
     # --- compiling ----------------------------------------------------------------------
 
-    def _find(self, event_type: type[Any], sender: Any) -> Calls:
+    def _find(self, event: Any, sender: Any) -> Calls:
         """
-        Return the calls for events of *event_type* from *sender*.
+        Return the calls for *event* from *sender*.
 
         Raises:
             BusNotRunning: They need a running bus.
         """
+        event_type = route_class(event)
         table, fast = self._shared, self._fast
         if sender is not None:
             key = sender_key(sender)
@@ -676,7 +678,7 @@ class Dispatcher(Turns):
             fast[event_type] = calls
         if calls.needs_loop and self._runner is None:
             msg = (
-                f"{event_type.__qualname__} has an async handler, and the bus isn't running; "
+                f"{_name(event)} has an async handler, and the bus isn't running; "
                 f"publish inside 'async with bus:'."
             )
             raise BusNotRunning(msg)
@@ -711,11 +713,12 @@ class Dispatcher(Turns):
         event, moment = _wrap_payload(event), self._moment
         key = moment.key if moment.key in self._registry.senders else None
         table = self._inner.setdefault(key, {})
-        calls = table.get(type(event))
+        event_type = route_class(event)
+        calls = table.get(event_type)
         if calls is None:
             with self._registry.lock:
-                calls = table[type(event)] = self._compiler.compile(
-                    type(event), moment.sender, begins=False
+                calls = table[event_type] = self._compiler.compile(
+                    event_type, moment.sender, begins=False
                 )
         if calls.needs_loop and self._runner is None:
             msg = f"{_name(event)} has an async handler, and the bus isn't running."

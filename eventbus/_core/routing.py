@@ -1,24 +1,28 @@
 """
 Event class -> who gets the event, in which order, and as what. Pure: nothing is called here.
 
-1. An event goes to whoever subscribed to its class or a base of it: class identity decides.
-2. ``object`` is everybody's base and the catch-all: it gets everything, and handles nothing.
-3. What nobody handles goes to the handlers of `RealtimeModelOtherEvent`, wrapped in one; what
-   they don't exist for, to those of `RealtimeModelRawServerEvent`, wrapped in that. It stops
-   there: a fallback has no fallback.
-4. A `RealtimeModelExceptionEvent` has no fallback either: nobody should have to look for a
-   crash among the vendor's events. Nor has a class that says so, with ``falls_back = False``:
-   what is made of a model's events has nothing to do there that these have not.
-5. Higher priority first, then the order of registration; each subscription once.
+1. An event goes to each handler of its class or of a base of it: class identity decides.
+2. ``object`` is every class's base and the catch-all: it gets everything, and handles nothing.
+3. An event without a handler goes to the handlers of `RealtimeModelOtherEvent`, wrapped in one.
+   If there are none either, an event of a class outside the vocabulary goes to the handlers of
+   `RealtimeModelRawServerEvent`, wrapped in that. A fallback has no fallback of its own.
+4. An event of the vocabulary stops at Other, and so does an Other event that a decoder made: its
+   frame has been published as a Raw event already, and a handler of Raw gets each frame once.
+   Only an Other event that was published by hand goes on to Raw.
+5. A `RealtimeModelExceptionEvent` has no fallback: a crash does not belong among the vendor's
+   events. Nor has a class with ``falls_back = False``, like the events of a live session, which
+   repeat a model's events.
+6. Higher priority first, then the order of registration; each subscription once.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 import attrs
 
 from ..events import (
+    RealtimeModelEvent,
     RealtimeModelExceptionEvent,
     RealtimeModelOtherEvent,
     RealtimeModelRawServerEvent,
@@ -29,7 +33,21 @@ if TYPE_CHECKING:
 
     from .registry import Subscription
 
-__all__ = ["Route", "find_route"]
+_VOCABULARY: Final = frozenset(get_args(RealtimeModelEvent))
+
+
+class _DecodedOther(RealtimeModelOtherEvent):
+    """The route of an Other event that a decoder made: it has no fallback."""
+
+    falls_back = False
+
+
+def route_class(event: object) -> type[Any]:
+    """Return the class whose route *event* takes: its own, but for an Other of a decoder."""
+    event_type = type(event)
+    if event_type is RealtimeModelOtherEvent and event.from_decoder:  # type: ignore[attr-defined]
+        return _DecodedOther
+    return event_type
 
 
 @attrs.frozen
@@ -78,7 +96,7 @@ def find_route(
 def _fallbacks(
     event_type: type[Any],
 ) -> Iterable[tuple[type[Any], Callable[[Any], object]]]:
-    """Yield what an event that nobody handles is wrapped in, the best first."""
+    """Yield the classes of the fallbacks and what makes their events, the first choice first."""
     if getattr(event_type, "falls_back", True) is False:
         return
     if issubclass(event_type, (RealtimeModelRawServerEvent, RealtimeModelExceptionEvent)):
@@ -87,6 +105,8 @@ def _fallbacks(
         yield RealtimeModelRawServerEvent, lambda other: RealtimeModelRawServerEvent(other.data)
         return
     yield RealtimeModelOtherEvent, RealtimeModelOtherEvent
+    if event_type in _VOCABULARY:
+        return
     yield RealtimeModelRawServerEvent, RealtimeModelRawServerEvent
 
 

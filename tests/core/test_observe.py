@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from eventbus import EventBus, HandlerError, Mailbox
-from eventbus.events import RealtimeModelExceptionEvent
+from eventbus.events import RealtimeModelExceptionEvent, RealtimeModelOtherEvent
 
 
 class Ping:
@@ -108,6 +108,95 @@ def test_observer_that_is_there_twice_leaves_once():
     bus.publish(Ping())
 
     assert seen.calls[0] == "started"
+
+
+class Unhandled(Seen):
+    def event_unhandled(self, event, sender, sequence):
+        self.calls.append((event, sender, sequence))
+
+
+def test_observer_sees_events_that_no_handler_took():
+    """
+    `event_unhandled` is called for an event without a handler, with its sender and number, and for
+    no other.
+    """
+    bus, seen = EventBus(), Unhandled()
+    bus.subscribe(lambda event: None, RealtimeModelExceptionEvent)
+    ping = Ping()
+
+    with bus.observe(seen):
+        bus.publish(ping, sender="call-1")
+        bus.publish(RealtimeModelExceptionEvent(ValueError("boom")))
+        bus.publish(ping)
+    bus.publish(ping)
+
+    calls = [call for call in seen.calls if call[0] is ping]
+    assert calls == [(ping, "call-1", 1), (ping, None, 3)]
+
+
+def test_fallback_and_catch_all_decide_whether_an_event_is_unhandled():
+    """
+    An event that a handler of Other took is handled; one that only the catch-all saw is not.
+    """
+    bus, seen, everything = EventBus(), Unhandled(), []
+    bus.subscribe(everything.append, object)
+    ping = Ping()
+
+    with bus.observe(seen):
+        bus.publish(ping)
+        bus.subscribe(lambda event: None, RealtimeModelOtherEvent)
+        bus.publish(ping)
+
+    assert [call[0] for call in seen.calls if len(call) == 3 and call[0] is ping] == [ping]
+    assert everything == [ping, ping]
+
+
+def test_observing_changes_nothing_of_what_has_handlers_says():
+    """
+    An observer of every event, handled or not, is not a handler.
+    """
+    bus = EventBus(observers=[Unhandled()])
+
+    with bus.observe(Unhandled()):
+        assert not bus.has_handlers(Ping)
+        bus.publish(Ping())
+
+    assert bus.stats.unhandled == 1
+
+
+def test_unhandled_event_is_the_one_that_middleware_passed_on():
+    """
+    Where middleware replaces an event, the observer sees the replacement; what middleware drops is
+    not unhandled.
+    """
+
+    def replace(event, call_next):
+        if event == "drop":
+            return
+        call_next(Ping())
+
+    seen = Unhandled()
+    bus = EventBus(middleware=[replace], observers=[seen])
+
+    bus.publish(RealtimeModelOtherEvent(1))
+
+    assert [type(call[0]) for call in seen.calls] == [Ping]
+
+
+def test_observer_that_fails_on_an_unhandled_event_is_logged(caplog):
+    """
+    What an observer raises is logged, and the publish goes on.
+    """
+
+    class Failing(Seen):
+        def event_unhandled(self, event, sender, sequence):
+            raise ValueError("boom")
+
+    bus = EventBus(observers=[Failing()])
+
+    bus.publish(Ping())
+
+    assert [record.observer for record in caplog.records] == [Failing.__qualname__]
 
 
 def test_what_lacks_a_method_of_an_observer_is_refused():

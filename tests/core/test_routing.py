@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import abc
 import logging
+from typing import get_args
 
 import attrs
 import pytest
@@ -23,7 +24,10 @@ from eventbus import EventBus, EventTypeError
 from eventbus._core.registry import Registry
 from eventbus._core.routing import find_route
 from eventbus.events import (
+    RealtimeError,
     RealtimeModelAudioDoneEvent,
+    RealtimeModelErrorEvent,
+    RealtimeModelEvent,
     RealtimeModelExceptionEvent,
     RealtimeModelOtherEvent,
     RealtimeModelRawServerEvent,
@@ -256,6 +260,70 @@ def test_other_that_nobody_takes_goes_to_raw_unwrapped(bus):
     assert raws[0].data is frame
 
 
+def test_raw_gets_each_frame_of_a_decoder_once(bus):
+    """
+    An Other event that a decoder made does not go on to Raw, where its frame was published; it is
+    unhandled.
+    """
+    raws = []
+    bus.subscribe(raws.append, Raw)
+    frame = {"type": "weather.changed"}
+
+    for event in (Raw(frame), Other(frame, from_decoder=True)):
+        bus.publish(event)
+
+    assert raws == [Raw(frame)]
+    assert bus.stats.unhandled == 1
+
+
+def test_other_of_a_decoder_goes_to_handlers_of_other(bus):
+    """
+    A decoder's Other event has the handlers that one published by hand has, before and after it.
+    """
+    others, raws = [], []
+    bus.subscribe(others.append, Other)
+    bus.subscribe(raws.append, Raw)
+
+    bus.publish(Other(1))
+    bus.publish(Other(2, from_decoder=True))
+
+    assert others == [Other(1), Other(2)]
+    assert raws == []
+
+
+def test_other_by_hand_goes_to_raw_whatever_came_before(bus):
+    """
+    Which fallback an Other event has depends on the event, not on the one before it, with a sender
+    and behind middleware too.
+    """
+    for bus_under_test in (bus, EventBus(middleware=[lambda event, call_next: call_next(event)])):
+        for sender in (None, "call-1"):
+            raws = []
+            with bus_under_test.subscribe(raws.append, Raw):
+                for _ in range(2):
+                    bus_under_test.publish(Other(1), sender=sender)
+                    bus_under_test.publish(Other(2, from_decoder=True), sender=sender)
+
+            assert raws == [Raw(1), Raw(1)]
+
+
+def test_event_of_the_vocabulary_does_not_go_to_raw(bus):
+    """
+    An event of the vocabulary falls back to Other and no further: its frame has been published as
+    Raw already.
+    """
+    others, raws = [], []
+    bus.subscribe(raws.append, Raw)
+
+    bus.publish(RealtimeModelAudioDoneEvent("item_1", 0))
+    bus.subscribe(others.append, Other)
+    bus.publish(RealtimeModelAudioDoneEvent("item_1", 1))
+
+    assert raws == []
+    assert others == [Other(RealtimeModelAudioDoneEvent("item_1", 1))]
+    assert bus.stats.unhandled == 1
+
+
 def test_other_with_a_handler_goes_nowhere_else(bus):
     """
     An Other event that was published as such is not wrapped again.
@@ -396,6 +464,45 @@ def test_unhandled_event_is_counted_and_logged_at_debug(bus, caplog):
     assert [record.levelno for record in caplog.records] == [logging.DEBUG]
     assert caplog.records[0].event_type == "Ping"
     assert "card number" not in str(vars(caplog.records[0]))
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (
+            RealtimeError("Slow down.", code="rate_limit_exceeded"),
+            "rate_limit_exceeded",
+            "Slow down.",
+        ),
+        ({"message": "Slow down.", "code": "busy"}, "busy", "Slow down."),
+        (RealtimeError("No such voice."), None, "No such voice."),
+        (ConnectionError("gone"), None, None),
+    ],
+)
+def test_error_of_the_service_that_nobody_takes_is_a_warning(bus, caplog, error, code, message):
+    """
+    An unhandled Error event is one WARNING with the service's code and message, in the text and as
+    attributes of the record.
+    """
+    bus.publish(RealtimeModelErrorEvent(error))
+
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    assert (record.code, record.error_message) == (code, message)
+    assert str(code) in record.getMessage()
+    assert str(message) in record.getMessage()
+    assert bus.stats.unhandled == 1
+
+
+def test_error_of_the_service_that_a_handler_takes_is_not_logged(bus, caplog):
+    """
+    A handler of Error events, or of Other, takes the place of the log.
+    """
+    for cls in (RealtimeModelErrorEvent, Other):
+        with bus.subscribe(lambda event: None, cls):
+            bus.publish(RealtimeModelErrorEvent(RealtimeError("Slow down.")))
+
+    assert caplog.records == []
 
 
 # --- the catch-all ---------------------------------------------------------------------------
@@ -614,6 +721,10 @@ class RoutingModel(RuleBasedStateMachine):
         needs_data = issubclass(cls, (Other, Raw, RealtimeModelExceptionEvent))
         self.publish_and_compare(cls(ValueError("x")) if needs_data else cls(), sender)
 
+    @rule(sender=st.sampled_from(SENDERS))
+    def publish_other_of_a_decoder(self, sender):
+        self.publish_and_compare(Other({"type": "x"}, from_decoder=True), sender)
+
     @rule(payload=st.sampled_from([{}, "", b""]), sender=st.sampled_from(SENDERS))
     def publish_payload(self, payload, sender):
         self.publish_and_compare(payload, sender)
@@ -655,7 +766,9 @@ def fallbacks(event):
     if isinstance(event, (Raw, RealtimeModelExceptionEvent)):
         return []
     if isinstance(event, Other):
-        return [Raw(event.data)]
+        return [] if event.from_decoder else [Raw(event.data)]
+    if type(event) in get_args(RealtimeModelEvent):
+        return [Other(event)]
     return [Other(event), Raw(event)]
 
 
