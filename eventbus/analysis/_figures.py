@@ -149,13 +149,15 @@ class Interruption:
         at_ms: When the service said so, since the journal's beginning.
         latency_ms: From the caller's first voiced sample to silence; None if that is unknown.
         unheard_ms: How much speech was received and not heard.
-        is_estimated: Whether *unheard_ms* is an estimate, or *latency_ms* is.
+        is_latency_estimated: Whether *latency_ms* is an estimate: the caller's audio is missing.
+        is_unheard_estimated: Whether *unheard_ms* is an estimate: nobody has said what was heard.
     """
 
     at_ms: float
     latency_ms: float | None
     unheard_ms: float
-    is_estimated: bool
+    is_latency_estimated: bool
+    is_unheard_estimated: bool
 
 
 @attrs.frozen
@@ -254,6 +256,17 @@ class Totals:
             return 0 if statistic == "count" else None
         value: float = getattr(distribution, statistic)
         return value
+
+    def estimated(self, name: str) -> int:
+        """
+        Return how many of the values behind one number are estimates.
+
+        Args:
+            name: As in `get`. Counts are never estimates, and neither is a ``.count``.
+        """
+        figure, _, statistic = name.rpartition(".")
+        distribution = self.figures.get(figure)
+        return 0 if distribution is None or statistic == "count" else distribution.estimated
 
 
 @attrs.frozen

@@ -16,10 +16,15 @@ moment in between, one party is waited for, and the records say when that change
 
 So the parts add up to the whole, whatever happens in which order.
 
-The last voiced sample is found in the caller's audio, which the service counts in milliseconds:
-``audio_end_ms`` less the silence that ended the turn, looked up in the `InputClock`. If no audio
-that was sent is in the journal, it is reckoned from the arrival of that message, and the turn is
-marked as estimated.
+The first and the last voiced sample are measured in the caller's audio (`_voice`), whatever has
+ended the turn: server VAD, semantic VAD or the application. `InputClock` knows when they were
+recorded. Where the audio is missing, they follow from the service's words, and the figures are
+marked as estimated:
+
+* ``audio_end_ms`` less the silence that server VAD waits for, looked up in the `InputClock`;
+* without the messages, the arrival of `input_speech_stopped` less that silence;
+* for semantic VAD, which waits for no known time, ``audio_end_ms`` itself or that arrival;
+* for a commit, the last audio that was sent.
 """
 
 from __future__ import annotations
@@ -34,8 +39,7 @@ from ..journal._records import CallRecord, EventRecord, FrameRecord, SentRecord
 from ._figures import Interruption, Outcome, Span, Tokens, ToolCall, Turn
 from ._record_view import Facts
 from ._timeline import InputClock, Playback, Stretch, part_of
-
-__all__ = ["CallMeasure"]
+from ._voice import CallerVoice
 
 _NS_PER_MS: Final = 1_000_000
 
@@ -94,10 +98,18 @@ class _Cut:
 
 @attrs.frozen
 class _Detection:
-    """How the service finds the caller's speech."""
+    """
+    How the service detects the caller's speech.
+
+    Attributes:
+        silence_ms: How long the silence is that ends a turn; 0 if it has no fixed length.
+        padding_ms: How much audio before the speech belongs to it.
+        is_given: Whether the session has said so.
+    """
 
     silence_ms: int = _SILENCE_MS
     padding_ms: int = _PADDING_MS
+    is_given: bool = False
 
     @classmethod
     def of(cls, session: Mapping[str, Any]) -> _Detection:
@@ -107,12 +119,13 @@ class _Detection:
         settings = (nested if isinstance(nested, Mapping) else session).get("turn_detection")
         if not isinstance(settings, Mapping):
             return cls()
-        if settings.get("type") == "semantic_vad":  # by what is said: no silence is waited for
-            return cls(0, 0)
+        if settings.get("type") == "semantic_vad":  # by what is said: no silence of known length
+            return cls(0)
         silence, padding = settings.get("silence_duration_ms"), settings.get("prefix_padding_ms")
         return cls(
             silence if type(silence) is int else _SILENCE_MS,
             padding if type(padding) is int else _PADDING_MS,
+            is_given=True,
         )
 
 
@@ -136,6 +149,8 @@ class CallMeasure:
         self.tokens = Tokens()
         self.transcription_ms: list[float] = []
         self._input = InputClock()
+        self._caller = CallerVoice()
+        self._said_ns = 0  # the place in the caller's audio where the latest turn has ended
         self._playback = Playback()
         self._formats: dict[str, AudioFormat] = {"input": PCM16, "output": PCM16}
         self._detection = _Detection()
@@ -188,26 +203,54 @@ class CallMeasure:
     def _speech_started(self, facts: Facts, now_ns: int) -> None:
         self._close("abandoned")
         start_ms = facts.data.get("audio_start_ms")
-        padding_ms = self._detection.padding_ms
-        voice_ns = self._input.at(start_ms + padding_ms) if isinstance(start_ms, int) else None
-        self._speaking_ns = now_ns if voice_ns is None else voice_ns
-        self._voice = facts.record.cause, self._speaking_ns, voice_ns is not None
+        start_ns = start_ms * _NS_PER_MS if isinstance(start_ms, int) else None
+        place_ns = None
+        if start_ns is not None:
+            place_ns = self._caller.first_ns(start_ns, self._input.length_ns)
+            self._caller.forget(start_ns)
+            self._said_ns = max(self._said_ns, start_ns)
+        is_measured = place_ns is not None
+        if place_ns is None and start_ns is not None:
+            place_ns = start_ns + self._detection.padding_ms * _NS_PER_MS
+        voice_ns = None if place_ns is None else self._input.at(place_ns)
+        self._speaking_ns = now_ns if voice_ns is None else min(voice_ns, now_ns)
+        is_exact = is_measured and voice_ns is not None
+        self._voice = facts.record.cause, self._speaking_ns, is_exact
 
     def _speech_stopped(self, facts: Facts, now_ns: int) -> None:
-        end_ms, silence_ms = facts.data.get("audio_end_ms"), self._detection.silence_ms
-        voice_ns = self._input.at(end_ms - silence_ms) if isinstance(end_ms, int) else None
-        began_ns = now_ns - silence_ms * _NS_PER_MS if voice_ns is None else voice_ns
-        self._ask("speech", min(began_ns, now_ns), now_ns, is_estimated=voice_ns is None)
-        self._heard_caller(min(began_ns, now_ns))
-        for item_id in facts.items:
-            self._stopped_items[item_id] = now_ns
+        end_ms, silence_ns = facts.data.get("audio_end_ms"), self._detection.silence_ms * _NS_PER_MS
+        end_ns = end_ms * _NS_PER_MS if isinstance(end_ms, int) else None
+        voice_ns = None
+        if end_ns is not None:
+            # The service has looked for a silence of that length, and found one in any noise.
+            quiet_ns = end_ns - silence_ns if self._detection.is_given else end_ns
+            voice_ns = self._last_voiced(end_ns, quiet_ns)
+        is_estimated = voice_ns is None
+        if voice_ns is None and end_ns is not None:
+            voice_ns = self._input.at(end_ns - silence_ns)
+        began_ns = now_ns - silence_ns if voice_ns is None else min(voice_ns, now_ns)
+        self._stop(facts, began_ns, now_ns, is_estimated=is_estimated)
+        self._heard_caller(began_ns)
+        self._said_ns = self._input.length_ns if end_ns is None else end_ns
 
     def _committed(self, facts: Facts, now_ns: int) -> None:
         if facts.items <= self._stopped_items.keys():
             return  # the turn detection has committed it
-        # By the application: it knows best that the caller has finished.
-        began_ns = self._input.last_ns
-        self._ask("speech", min(began_ns or now_ns, now_ns), now_ns, is_estimated=True)
+        # By the application, which need not have done so at once.
+        voice_ns = self._last_voiced(self._input.length_ns, self._input.length_ns)
+        is_estimated = voice_ns is None
+        began_ns = self._input.last_ns if voice_ns is None else voice_ns
+        began_ns = now_ns if began_ns is None else min(began_ns, now_ns)
+        self._stop(facts, began_ns, now_ns, is_estimated=is_estimated)
+        self._said_ns = self._input.length_ns
+
+    def _last_voiced(self, end_ns: int, before_ns: int) -> int | None:
+        """Return when the last voiced sample of the turn was recorded; None if that is unknown."""
+        place_ns = self._caller.last_ns(self._said_ns, end_ns, before_ns)
+        return None if place_ns is None else self._input.at(place_ns)
+
+    def _stop(self, facts: Facts, began_ns: int, now_ns: int, *, is_estimated: bool) -> None:
+        self._ask("speech", began_ns, now_ns, is_estimated=is_estimated)
         for item_id in facts.items:
             self._stopped_items[item_id] = now_ns
 
@@ -293,7 +336,9 @@ class CallMeasure:
         # Fifty times a second; parsed only as far as it must be.
         now_ns, size = record.mono_ns, record.audio_bytes
         if size is not None:
-            self._input.append(now_ns, self._formats["input"].duration_ns(size))
+            start_ns, form = self._input.length_ns, self._formats["input"]
+            self._input.append(now_ns, form.duration_ns(size))
+            self._caller.append(record, start_ns, self._input.length_ns, form)
             return
         match facts.data:
             case {"type": "conversation.item.create", "item": Mapping() as item}:
@@ -392,7 +437,8 @@ class CallMeasure:
                 _ms(cut.at_ns - self._origin_ns),
                 None if cut.voice_ns is None else _ms(max(0, cut.silent_ns - cut.voice_ns)),
                 _ms(sum(stretch.unheard_ns for stretch in cut.cut)),
-                not (cut.is_heard_exact and cut.is_voice_exact),
+                is_latency_estimated=not cut.is_voice_exact,
+                is_unheard_estimated=not cut.is_heard_exact,
             )
             for cut in self._cuts
         )

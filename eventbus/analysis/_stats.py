@@ -249,11 +249,11 @@ class _Parts:
         yield "tool", _of(turn.tool_ms for turn in answered if turn.tool_ms)
         yield "first_audio", _of(turn.first_audio_ms for turn in answered)
         yield "dispatch", _of(turn.dispatch_ms for turn in answered)
-        guessed = sum(cut.is_estimated for cut in self.interruptions)
+        guessed = sum(cut.is_unheard_estimated for cut in self.interruptions)
         timed = [cut for cut in self.interruptions if cut.latency_ms is not None]
         yield (
             "interruption_latency",
-            _of((cut.latency_ms for cut in timed), sum(cut.is_estimated for cut in timed)),
+            _of((cut.latency_ms for cut in timed), sum(cut.is_latency_estimated for cut in timed)),
         )
         yield "unheard_audio", _of((cut.unheard_ms for cut in self.interruptions), guessed)
         yield "tool_time", _of(tool.time_ms for tool in self.tool_calls)

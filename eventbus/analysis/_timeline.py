@@ -42,13 +42,17 @@ class InputClock:
         self._ends_ns.append(before + duration_ns)
         self._sent_ns.append(now_ns)
 
-    def at(self, position_ms: float) -> int | None:
+    def at(self, position_ns: int) -> int | None:
         """Return when that place of the audio was recorded; None if it was not sent so far."""
-        position_ns = round(position_ms * 1_000_000)
         index = bisect_left(self._ends_ns, position_ns)
         if position_ns < 0 or index == len(self._ends_ns):
             return None
         return self._sent_ns[index] - (self._ends_ns[index] - position_ns)
+
+    @property
+    def length_ns(self) -> int:
+        """How much audio was sent."""
+        return self._ends_ns[-1] if self._ends_ns else 0
 
     @property
     def last_ns(self) -> int | None:

@@ -141,6 +141,28 @@ def test_committed_audio_is_a_turn_without_detection():
     assert (turn.at_ms, turn.latency_ms, turn.is_estimated) == (500.0, 400.0, True)
 
 
+def test_committed_audio_begins_a_turn_with_its_last_voiced_sample():
+    """
+    A button that is let go late counts as waiting, in each turn by itself.
+    """
+    story = Story()
+    for beginning in (0, 2_000):
+        story.at(beginning).say(200)
+        story.say(300, is_voiced=True)
+        story.say(200)
+        item = f"u{beginning}"
+        story.frame("input_audio_buffer.committed", item_id=item, previous_item_id=None)
+        begin(story, beginning + 800, item)
+        story.at(beginning + 900).audio(100, response=item)
+        end(story, beginning + 950, item)
+    turns = call_of(story).turns
+
+    assert [turn.at_ms for turn in turns] == [500.0, 2_500.0]
+    assert [turn.latency_ms for turn in turns] == [400.0, 400.0]
+    assert [turn.endpointing_ms for turn in turns] == [200.0, 200.0]
+    assert not any(turn.is_estimated for turn in turns)
+
+
 def test_written_message_is_a_turn():
     """
     A message that the user has written counts from when it was sent.
@@ -234,13 +256,29 @@ def test_interruption_lasts_until_the_handler_has_stopped_the_audio():
     story.session(padding_ms=300)
     story.frame("response.created", response={"id": "resp_1"})
     story.audio(5_000)
-    story.say(1_000)
+    story.say(640)
+    story.say(360, is_voiced=True)
     event = barge_in(story, 1_000, 400)
     story.at(1_030).call("app.stop", event, run_ms=10)
     (cut,) = call_of(story).interruptions
 
-    assert (cut.at_ms, cut.latency_ms) == (1_000.0, 330.0)
-    assert (cut.unheard_ms, cut.is_estimated) == (4_000.0, True)
+    assert (cut.at_ms, cut.latency_ms, cut.is_latency_estimated) == (1_000.0, 390.0, False)
+    assert (cut.unheard_ms, cut.is_unheard_estimated) == (4_000.0, True)
+
+
+def test_beginning_of_an_interruption_is_estimated_without_a_voice_in_the_audio():
+    """
+    Where the audio was withheld, the voice begins behind the padding.
+    """
+    story = Story()
+    story.session(padding_ms=300)
+    story.frame("response.created", response={"id": "resp_1"})
+    story.audio(5_000)
+    story.say(1_000)
+    barge_in(story, 1_000, 400)
+    (cut,) = call_of(story).interruptions
+
+    assert (cut.latency_ms, cut.is_latency_estimated) == (300.0, True)
 
 
 def test_unheard_audio_is_what_the_session_says():
@@ -257,7 +295,7 @@ def test_unheard_audio_is_what_the_session_says():
     story.send({**truncate, "audio_end_ms": 800})
     (cut,) = call_of(story).interruptions
 
-    assert (cut.unheard_ms, cut.is_estimated) == (4_200.0, False)
+    assert (cut.unheard_ms, cut.is_unheard_estimated) == (4_200.0, False)
 
 
 def test_speech_after_the_audio_was_heard_is_no_interruption():

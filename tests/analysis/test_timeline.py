@@ -20,7 +20,7 @@ def test_input_was_recorded_before_it_was_sent():
     clock.append(1_000_000_000, 100_000_000)
     clock.append(1_500_000_000, 100_000_000)
 
-    assert [clock.at(ms) for ms in (0, 60, 100, 101, 200)] == [
+    assert [clock.at(ms * 1_000_000) for ms in (0, 60, 100, 101, 200)] == [
         900_000_000,
         960_000_000,
         1_000_000_000,
@@ -37,7 +37,7 @@ def test_input_that_was_not_sent_has_no_time():
 
     assert (clock.at(0), clock.last_ns) == (None, None)
     clock.append(500, 100)
-    assert (clock.at(-1), clock.at(1), clock.last_ns) == (None, None, 500)
+    assert (clock.at(-1), clock.at(101), clock.last_ns) == (None, None, 500)
 
 
 def test_audio_is_heard_one_piece_after_the_other():

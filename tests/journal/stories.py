@@ -37,6 +37,14 @@ def speech(ms: int) -> bytes:
     return b"\x10\x00" * (24 * ms)
 
 
+def voice(ms: int) -> bytes:
+    """
+    Return so much 16-bit audio at 24 kHz, as loud as a voice: a rectangle of 250 Hz.
+    """
+    period = b"\xa0\x0f" * 48 + b"\x60\xf0" * 48
+    return (period * (ms // 4 + 1))[: 48 * ms]
+
+
 class Story:
     """
     Records of one session, each made at ``now_ms``.
@@ -102,13 +110,13 @@ class Story:
         """
         return self.add(SentRecord, data=json.dumps(message).encode(), **fields)
 
-    def say(self, ms: int, *, chunk_ms: int = 20) -> None:
+    def say(self, ms: int, *, chunk_ms: int = 20, is_voiced: bool = False) -> None:
         """
         Send so much of the caller's audio, chunk by chunk, each when it has been recorded.
         """
         for _ in range(0, ms, chunk_ms):
             self.now_ms += chunk_ms
-            audio = speech(chunk_ms)
+            audio = voice(chunk_ms) if is_voiced else speech(chunk_ms)
             text = base64.b64encode(audio).decode()
             message = {"type": "input_audio_buffer.append", "audio": text}
             self.send(message, audio_bytes=len(audio))
@@ -175,14 +183,17 @@ class Story:
 
 def spoken_turn() -> Story:
     """
-    Return a call with one turn: 2 s of audio, of which the last 300 ms are silence; then 150 ms to
-    notice, 100 ms to begin, 250 ms to the first audio, and 20 ms to the speaker.
+    Return a call with one turn: 2 s of audio, of which the first 400 ms and the last 300 ms are
+    silence; then 150 ms to notice, 100 ms to begin, 250 ms to the first audio, and 20 ms to the
+    speaker.
     """
     story = Story()
     story.session(silence_ms=300)
-    story.say(600)
+    story.say(400)
+    story.say(200, is_voiced=True)
     story.frame("input_audio_buffer.speech_started", item_id="item_u", audio_start_ms=100)
-    story.say(1_400)
+    story.say(1_100, is_voiced=True)
+    story.say(300)
     story.at(2_150).frame("input_audio_buffer.speech_stopped", item_id="item_u", audio_end_ms=2000)
     story.frame("input_audio_buffer.committed", item_id="item_u", previous_item_id=None)
     story.at(2_250).frame("response.created", response={"id": "resp_1"})

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from xml.etree import ElementTree as ET
 
 from hypothesis import given
@@ -56,6 +57,85 @@ def test_figure_without_values_keeps_no_limit():
 
     assert not verdict.is_kept
     assert "has no values" in verdict.text
+
+
+ESTIMATED = Totals({"turn_latency": Distribution(4, 500.0, 900.0, 1_000.0, estimated=3)}, {})
+
+
+def test_estimated_figure_keeps_no_limit():
+    """
+    Nobody has measured it, so that it can't be within a limit; the sentence names the option.
+    """
+    (verdict,) = judge(ESTIMATED, [parse_limit("turn_latency.p95=1s")])
+
+    assert not verdict.is_kept
+    assert verdict.text == (
+        "turn_latency.p95 is 900 ms, which is within 1000 ms; "
+        "3 of its 4 values are estimates, which --allow-estimated accepts"
+    )
+
+
+def test_estimated_figure_can_be_allowed():
+    """
+    Then its limit counts, and the sentence still says that it is an estimate.
+    """
+    limits = [parse_limit("turn_latency.p95=1s"), parse_limit("turn_latency.max=1ms")]
+    kept, over = judge(ESTIMATED, limits, allow_estimated=True)
+
+    assert (kept.is_kept, over.is_kept) == (True, False)
+    assert "3 of its 4 values are estimates" in kept.text
+
+
+def test_number_of_values_is_never_an_estimate():
+    """
+    How many turns there were is known, whatever their latency is.
+    """
+    (verdict,) = judge(ESTIMATED, [parse_limit("turn_latency.count=4")])
+
+    assert verdict.is_kept
+
+
+# Ant's JUnit schema: for each element its attributes, all required, and its children, in order.
+SCHEMA = {
+    "testsuites": ("", "testsuite*"),
+    "testsuite": (
+        "name package id hostname timestamp tests failures errors time",
+        "properties testcase* system-out system-err",
+    ),
+    "properties": ("", ""),
+    "testcase": ("name classname time", "failure?"),
+    "failure": ("message type", ""),
+    "system-out": ("", ""),
+    "system-err": ("", ""),
+}
+
+
+def offences(element):
+    """
+    Return the elements whose attributes or children the schema doesn't allow.
+    """
+    attributes, children = SCHEMA[element.tag]
+    pattern = "".join(
+        f"(?:{name.rstrip('*?')} ){name[len(name.rstrip('*?')) :]}" for name in children.split()
+    )
+    tags = "".join(f"{child.tag} " for child in element)
+    is_valid = set(element.keys()) == set(attributes.split()) and re.fullmatch(pattern, tags)
+    found = [] if is_valid else [element.tag]
+    return found + [offence for child in element for offence in offences(child)]
+
+
+def test_report_keeps_to_the_schema():
+    """
+    Names, order and numbers are those that the strictest schema wants.
+    """
+    limits = ("crashes=1", "crashes=2", "tool_time.p50=1s")
+    root = ET.fromstring(junit_xml("call.journal", verdicts(*limits), 1_700_000_000_000_000_000))
+
+    assert offences(root) == []
+    [suite] = root
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("3", "2", "0")
+    assert suite.get("timestamp") == "2023-11-14T22:13:20"
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", suite.get("timestamp"))
 
 
 @given(st.text())
