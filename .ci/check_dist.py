@@ -14,7 +14,6 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-import venv
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -113,12 +112,15 @@ def check_installed(wheel: Path, version: str) -> None:
     """Use the wheel where nothing else is installed."""
     with tempfile.TemporaryDirectory() as folder:
         elsewhere = Path(folder)
-        venv.create(elsewhere / "venv", with_pip=True)
+        run("uv", "venv", "--quiet", "--python", sys.executable, elsewhere / "venv", cwd=elsewhere)
         binaries = elsewhere / "venv" / ("Scripts" if sys.platform == "win32" else "bin")
         python, eventbus = binaries / "python", binaries / "eventbus"
 
-        run(python, "-m", "pip", "install", "--quiet", wheel, cwd=elsewhere)
-        run(python, "-m", "pip", "check", cwd=elsewhere)
+        def install(requirement: str) -> None:
+            run("uv", "pip", "install", "--quiet", "--python", python, requirement, cwd=elsewhere)
+
+        install(str(wheel))
+        run("uv", "pip", "check", "--python", python, cwd=elsewhere)
         script = elsewhere / "as_a_library.py"
         script.write_text(AS_A_LIBRARY, encoding="utf-8")
         run(python, "-W", "error", script, version, cwd=elsewhere)
@@ -126,14 +128,14 @@ def check_installed(wheel: Path, version: str) -> None:
         if "eventbus[cli]" not in run(eventbus, "events", cwd=elsewhere, code=1).stderr:
             fail("`eventbus` without the extra `cli` does not tell how to get it.")
 
-        run(python, "-m", "pip", "install", "--quiet", f"{wheel}[cli]", cwd=elsewhere)
+        install(f"{wheel}[cli]")
         if "RealtimeModelAudioEvent" not in run(eventbus, "events", cwd=elsewhere).stdout:
             fail("`eventbus events` does not list the vocabulary.")
         # Nor is there a demo without a client and a service.
         if "eventbus[cli,openai,sim]" not in run(eventbus, "demo", cwd=elsewhere, code=1).stderr:
             fail("`eventbus demo` without its extras does not tell how to get them.")
 
-        run(python, "-m", "pip", "install", "--quiet", f"{wheel}[cli,openai,sim]", cwd=elsewhere)
+        install(f"{wheel}[cli,openai,sim]")
         run(python, "-m", "eventbus", "demo", "--speed", "max", cwd=elsewhere)
 
 

@@ -20,12 +20,14 @@ config.read(ROOT / "setup.cfg", encoding="utf-8")
 
 PYTHONS = re.findall(r"Python :: (3\.\d+)", config["metadata"]["classifiers"])
 
-# The README's command has run everything; another Python, or another version of a dependency,
-# is shown fewer random examples, and spared what no version changes.
+# The README's command runs everything. Another Python, or another version of a dependency, runs
+# the everyday tests, with fewer random examples, and without those that no version changes.
 PYTEST = [
     "pytest",
-    "-n",
-    "auto",
+    "-q",
+    "-m",
+    "not slow",
+    "--ignore=tests/test_api_pages.py",
     "--ignore=tests/test_benchmarks.py",
     "--ignore=tests/test_docs.py",
     "--ignore=tests/test_packaging.py",
@@ -34,11 +36,12 @@ PYTEST = [
 FEWER_EXAMPLES = {"HYPOTHESIS_PROFILE": "short"}
 
 nox.options.sessions = ["lint", "types", "docs", "package"]
+nox.options.default_venv_backend = "uv|virtualenv"
 
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """Run the tests on one version of Python, against eventbus as it is installed."""
+    """Run the everyday tests on one version of Python, against eventbus as it is installed."""
     session.chdir(ROOT)
     session.install(".[test]")
     session.run(*PYTEST, *session.posargs, env=FEWER_EXAMPLES)
@@ -46,7 +49,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS[0])
 def lowest(session: nox.Session) -> None:
-    """Run the tests with the oldest dependencies that setup.cfg allows."""
+    """Run the everyday tests with the oldest dependencies that setup.cfg allows."""
     session.chdir(ROOT)
     extras = config["options.extras_require"]
     requirements = config["options"]["install_requires"] + extras["cli"] + extras["sim"]
@@ -56,10 +59,11 @@ def lowest(session: nox.Session) -> None:
 
 @nox.session(python=False)
 def lint(session: nox.Session) -> None:
-    """Check the rules and the format of the code."""
+    """Check the rules and the format of the code, and the prose of docstrings and pages."""
     session.chdir(ROOT)
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
+    session.run("python", ".ci/prose.py")
 
 
 @nox.session(python=False)
@@ -83,5 +87,5 @@ def package(session: nox.Session) -> None:
     session.chdir(ROOT)
     dist = session.create_tmp()
     # silent: its log is long, and is shown if the build fails.
-    session.run("python", "-m", "build", "--outdir", dist, silent=True)
+    session.run("python", "-m", "build", "--installer", "uv", "--outdir", dist, silent=True)
     session.run("python", ".ci/check_dist.py", dist)

@@ -31,8 +31,10 @@ TOP_LEVEL = {
     ".ci",
     ".gitignore",
     "CHANGELOG.md",
+    "CONTRIBUTING.md",
     "LICENSE",
     "README.md",
+    "SECURITY.md",
     "docs",
     "eventbus",
     "examples",
@@ -196,6 +198,25 @@ def test_every_folder_of_the_package_is_a_package():
     folders = {path.parent for path in PACKAGE.rglob("*.py")}
 
     assert [folder.name for folder in folders if not (folder / "__init__.py").exists()] == []
+
+
+def test_extra_all_has_every_extra_for_users():
+    """
+    The extra `all` installs each extra but those for work on eventbus itself.
+    """
+    extras = CONFIG["options.extras_require"]
+    ours = {"all", "bench", "dev", "docs", "test"}
+
+    assert re.findall(r"eventbus\[(\w+)\]", extras["all"]) == sorted(set(extras) - ours)
+
+
+def test_editable_install_is_a_path():
+    """
+    An editable install is a file with a path, which type checkers follow, and no import hook.
+
+    setuptools writes one where `package_dir` names the folder of all packages.
+    """
+    assert CONFIG["options"]["package_dir"].strip() == "= ."
 
 
 def test_console_script_exists():
