@@ -654,6 +654,14 @@ class Scope(_Subscribing):
         """Publish *event* as the session's; see `EventBus.publish`."""
         self.bus.publish(event, sender=self.sender)
 
+    def count_unseen(self, event_type: type[Any]) -> bool:
+        """Count an event that nothing would see; see `EventBus.count_unseen`."""
+        return self.bus.count_unseen(event_type, self.sender)
+
+    def has_handlers(self, event_type: type[Any]) -> bool:
+        """Return whether the session's event would reach a handler; see `EventBus.has_handlers`."""
+        return self.bus.has_handlers(event_type, sender=self.sender)
+
     async def publish_async(self, event: Any) -> None:
         """Publish *event* as the session's; see `EventBus.publish_async`."""
         await self.bus.publish_async(event, sender=self.sender)

@@ -75,12 +75,16 @@ RealtimeConnectionStatus: TypeAlias = Literal["connecting", "connected", "discon
 
 class _Weakrefable:
     """
-    Room for weak references, below the fields.
+    Room for weak references and for a decoder's mark, below the fields.
 
-    CPython 3.11 lets two classes swap instances only where this slot comes from a common base.
+    CPython 3.11 lets two classes swap instances only where these slots come from a common base.
+    The mark is set by `eventbus.wire`, for `eventbus.wire.origin_of`; it is no field, so it is
+    neither compared nor copied.
     """
 
-    __slots__ = ("__weakref__",)
+    __slots__ = ("__weakref__", "_origin")
+
+    _origin: int
 
 
 # --- what events carry -----------------------------------------------------------------------

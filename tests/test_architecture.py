@@ -72,7 +72,7 @@ INSIDE = {
     "simulator._service": "ids timers checks settings conversation input_audio usage"
     " fault_plan state validation outputs responses responder listener service",
     "telemetry": "_places _summary",
-    "wire": "_frames _fields _strict _intake openai",
+    "wire": "_origin _decoder _frames _fields _strict _intake openai",
     "wire.openai": "_items _shortcuts _decoder",
 }
 

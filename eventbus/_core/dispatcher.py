@@ -354,6 +354,39 @@ class Dispatcher(Turns):
             pending=deliveries.pending,
         )
 
+    # As with `publish`, sender isn't keyword-only, which costs.
+    def count_unseen(self, event_type: type[Any], sender: Any = None) -> bool:
+        """
+        Count an event of *event_type* as published if nothing would see it, else return False.
+
+        An event is seen by handlers, fallbacks, middleware and event observers. For publishers
+        of events that are expensive to make: if it returns False, make the event and publish
+        it. It may return False for an event that would not be seen, before the first one of its
+        class, for example.
+
+        Args:
+            event_type: The class of the event.
+            sender: The session that the event would belong to, as in `publish`.
+        """
+        table = self._fast
+        if sender is not None:
+            key = sender if type(sender) is str else sender_key(sender)
+            of_sender = self._fast_of.get(key)
+            if of_sender is not None:
+                table = of_sender
+            elif key in self._registry.senders:
+                return False
+        calls = table.get(event_type)
+        if (
+            calls is None
+            or calls.calls
+            or self._current is not None
+            or (self._thread is not None and self._thread != get_ident())
+        ):
+            return False
+        self._tally += calls.tally
+        return True
+
     def has_handlers(self, event_type: type[Any], *, sender: Any = None) -> bool:
         """
         Return whether an event of *event_type* would reach a handler as it is.

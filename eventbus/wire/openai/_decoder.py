@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Final, TypeAlias
+from typing import Any, ClassVar, Final, TypeAlias
 
 import pybase64
 
@@ -60,9 +60,11 @@ from ...events import (
     RealtimeModelTurnStartedEvent,
 )
 from ...exceptions import FrameError
+from .._decoder import Bus, is_unseen, publish_events
 from .._fields import Fields, Message
 from .._frames import Frame, frame_of
 from .._intake import as_it_came, to_bytes
+from .._origin import mark_events
 from .._strict import read_object, refusal, salvage
 from ._items import error_from, message_item, tool_call_item, usage_event
 from ._shortcuts import AudioLayout, read_plain
@@ -129,9 +131,41 @@ class OpenAIRealtimeDecoder:
         max_bytes: A frame that is longer is not parsed; its raw event has it as it came.
     """
 
+    name: ClassVar[str] = "openai-realtime"
+    version: ClassVar[int] = 1
+
     def __init__(self, *, max_bytes: int = 16 * 1024 * 1024) -> None:
         self._max_bytes = max_bytes
         self._session = _Session()
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """The keyword arguments that make a decoder like this one, as plain JSON data."""
+        return {"max_bytes": self._max_bytes}
+
+    def publish_to(
+        self,
+        bus: Bus,
+        frame: bytes | bytearray | memoryview | str | Mapping[str, Any],
+        sender: Any = None,
+    ) -> None:
+        """
+        Decode *frame* and publish its events, in order.
+
+        A raw event that nothing on the bus would see is not made; it counts as published.
+
+        Args:
+            bus: A bus, or a scope of one, which has its sender already.
+            frame: As in `decode`.
+            sender: The session that the events belong to.
+
+        Raises:
+            Exception: The first one that publishing one of the events raised; the others have
+                been published all the same.
+        """
+        is_raw_unseen = is_unseen(bus, sender)
+        events = self.decode(frame)
+        publish_events(bus, events[1:] if is_raw_unseen else events, sender)
 
     def decode(
         self, frame: bytes | bytearray | memoryview | str | Mapping[str, Any]
@@ -150,6 +184,13 @@ class OpenAIRealtimeDecoder:
         Raises nothing for what a frame contains: what can't be read is a
         `RealtimeModelExceptionEvent` with a `FrameError`.
         """
+        events = self._decode(frame)
+        mark_events(events)
+        return events
+
+    def _decode(
+        self, frame: bytes | bytearray | memoryview | str | Mapping[str, Any]
+    ) -> Sequence[RealtimeModelEvent]:
         session = self._session
         if type(frame) is bytes:
             raw = frame

@@ -1,0 +1,136 @@
+"""
+What a decoder is, what it publishes on, and how a reader of journals finds one by its name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Protocol
+
+from ..events import RealtimeModelEvent, RealtimeModelRawServerEvent
+
+
+class Bus(Protocol):
+    """
+    The part of a bus that `Decoder.publish_to` needs; `eventbus.EventBus` and its scopes have it.
+
+    ``publish(event)`` and ``has_handlers(event_type)`` take a ``sender=`` too, if one is given
+    to `Decoder.publish_to`. A bus may also have ``count_unseen(event_type)``, as
+    `eventbus.EventBus.count_unseen`; then it is called instead of ``has_handlers``, and decides
+    whether a frame needs a raw event, and counts the ones that it doesn't need.
+    """
+
+    @property
+    def publish(self) -> Callable[..., object]: ...
+
+    @property
+    def has_handlers(self) -> Callable[..., bool]: ...
+
+
+class Decoder(Protocol):
+    """
+    Makes events of the frames of one session.
+
+    Attributes:
+        name: The protocol, like ``openai-realtime``; a journal's header has it.
+        version: Raised when the same frames give other events than before.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int]
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """The keyword arguments that make a decoder like this one, as plain JSON data."""
+        ...
+
+    def decode(self, frame: bytes | str | Mapping[str, Any]) -> Sequence[RealtimeModelEvent]:
+        """
+        Return the events that *frame* means.
+
+        The first one is always the `RealtimeModelRawServerEvent` of the frame. Nothing that a
+        frame can contain makes it raise: a frame that can't be read gives a
+        `RealtimeModelExceptionEvent`, and the next frame is decoded as usual.
+        """
+        ...
+
+    def publish_to(
+        self, bus: Bus, frame: bytes | str | Mapping[str, Any], sender: Any = None
+    ) -> None:
+        """
+        Decode *frame* and publish its events, in order.
+
+        A raw event that nothing on the bus would see is not made; it counts as published.
+
+        Args:
+            bus: A bus, or a scope of one, which has its sender already.
+            frame: As in `decode`.
+            sender: The session that the events belong to.
+
+        Raises:
+            Exception: The first one that publishing one of the events raised; the others have
+                been published all the same.
+        """
+        ...
+
+
+def is_unseen(bus: Any, sender: Any) -> bool:
+    """Return whether nothing on *bus* would see a raw event, and have it counted if so."""
+    count_unseen = getattr(bus, "count_unseen", None)
+    if sender is None:
+        if count_unseen is not None:
+            return bool(count_unseen(RealtimeModelRawServerEvent))
+        return not bus.has_handlers(RealtimeModelRawServerEvent)
+    if count_unseen is not None:
+        return bool(count_unseen(RealtimeModelRawServerEvent, sender=sender))
+    return not bus.has_handlers(RealtimeModelRawServerEvent, sender=sender)
+
+
+def publish_events(bus: Any, events: Sequence[RealtimeModelEvent], sender: Any) -> None:
+    """Publish all of *events*, then raise the first exception that one of them raised."""
+    first: Exception | None = None
+    for event in events:
+        try:
+            if sender is None:
+                bus.publish(event)
+            else:
+                bus.publish(event, sender=sender)
+        except Exception as exc:  # noqa: BLE001  # a full mailbox, a handler of a strict bus
+            first = first or exc
+    if first is not None:
+        raise first
+
+
+# --- the registry ----------------------------------------------------------------------------
+
+_FACTORIES: dict[str, Callable[..., Decoder]] = {}
+
+
+def register_decoder(factory: Callable[..., Decoder], *, name: str | None = None) -> None:
+    """
+    Let readers of journals find a decoder by its name.
+
+    Args:
+        factory: The decoder's class, or a function that takes its options and returns one.
+        name: The decoder's name, by default ``factory.name``.
+
+    Raises:
+        ValueError: Another decoder has that name.
+    """
+    name = name or str(getattr(factory, "name", ""))
+    if not name:
+        msg = f"{factory!r} has no name for journals; give it a class attribute name, or name=."
+        raise ValueError(msg)
+    if _FACTORIES.setdefault(name, factory) is not factory:
+        msg = f"{_FACTORIES[name]!r} is registered as {name!r} already; choose another name."
+        raise ValueError(msg)
+
+
+def find_decoder(name: str) -> Callable[..., Decoder] | None:
+    """
+    Return the registered maker of decoders with that *name*; None if there is none.
+
+    It takes a decoder's options as keyword arguments. Compare the decoder's ``version`` with
+    the recorded one: another version may make other events of the same frames.
+    """
+    return _FACTORIES.get(name)

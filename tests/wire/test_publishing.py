@@ -1,0 +1,325 @@
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+
+import attrs
+import pytest
+
+from eventbus import EventBus, Mailbox, Overflow
+from eventbus.events import (
+    RealtimeModelAudioEvent,
+    RealtimeModelOtherEvent,
+    RealtimeModelRawServerEvent,
+    RealtimeModelTurnStartedEvent,
+)
+from eventbus.exceptions import BusClosed, MailboxFull
+from eventbus.middleware import EventObserver
+from eventbus.wire import Decoder, Origin, find_decoder, origin_of, register_decoder
+from eventbus.wire.openai import OpenAIRealtimeDecoder
+
+CREATED = b'{"type":"response.created","event_id":"event_1","response":{"id":"resp_1"}}'
+AUDIO = json.dumps(
+    {
+        "type": "response.output_audio.delta",
+        "event_id": "event_1",
+        "response_id": "resp_1",
+        "item_id": "item_1",
+        "output_index": 0,
+        "content_index": 0,
+        "delta": "AAAA",
+    }
+).encode()
+
+
+class Recorder(EventObserver):
+    """
+    Notes the class of each event that is published.
+    """
+
+    def __init__(self):
+        self.seen = []
+
+    def handler_started(self, call):
+        pass
+
+    def handler_finished(self, call):
+        pass
+
+    def event_published(self, event, sender, sequence):
+        self.seen.append((type(event), sender))
+
+    def event_unhandled(self, event, sender, sequence):
+        pass
+
+    def events_dropped(self, *args):
+        pass
+
+
+class OtherBus:
+    """
+    A bus of another make: it has what the protocol names, and no more.
+    """
+
+    def __init__(self, *taken):
+        self.taken = taken
+        self.published = []
+
+    def has_handlers(self, event_type, *, sender=None):
+        return event_type in self.taken
+
+    def publish(self, event, *, sender=None):
+        self.published.append((type(event), sender))
+
+
+@pytest.fixture
+def decoder():
+    return OpenAIRealtimeDecoder()
+
+
+@pytest.mark.parametrize("sender", [None, "call-1"])
+@pytest.mark.parametrize("frame", [CREATED, CREATED.decode(), json.loads(CREATED)])
+def test_events_of_a_frame_are_published_in_order(decoder, frame, sender):
+    """
+    Handlers get the raw event, and then the events that the frame means.
+    """
+    bus, seen = EventBus(), []
+    bus.subscribe(lambda event, context: seen.append((event.type, context.sender)), object)
+
+    decoder.publish_to(bus, frame, sender=sender)
+
+    assert seen == [("raw_server_event", sender), ("turn_started", sender)]
+
+
+@pytest.mark.parametrize("sender", [None, "call-1"])
+def test_raw_event_that_nothing_sees_is_not_made_and_counts_as_published(decoder, sender):
+    """
+    The figures of the bus and the numbers of its events are those of a bus that was given each.
+    """
+    bus, numbers = EventBus(), []
+    bus.subscribe(lambda event, context: numbers.append(context.sequence), RealtimeModelAudioEvent)
+    for _ in range(3):
+        bus.publish(RealtimeModelRawServerEvent({}), sender=sender)
+    before = bus.stats
+
+    assert bus.count_unseen(RealtimeModelRawServerEvent, sender)
+    for _ in range(3):
+        decoder.publish_to(bus, AUDIO, sender=sender)
+
+    assert bus.stats.published - before.published == 7
+    assert bus.stats.unhandled - before.unhandled == 4
+    assert numbers == [6, 8, 10]
+
+
+@pytest.mark.parametrize("frame", [AUDIO, CREATED])
+def test_raw_event_is_made_for_whatever_sees_it(decoder, frame):
+    """
+    Handlers of its class, catch-alls, middleware and event observers get each raw event.
+    """
+    seen = []
+
+    def note(event, call_next):
+        seen.append(type(event))
+        call_next(event)
+
+    recorder = Recorder()
+    watched, wrapped = EventBus(observers=[recorder]), EventBus(middleware=[note])
+    handled, caught = EventBus(), EventBus()
+    handled.subscribe(lambda event: seen.append(type(event)), RealtimeModelRawServerEvent)
+    caught.subscribe(lambda event: seen.append(type(event)), object)
+
+    for bus in (watched, wrapped, handled, caught):
+        for _ in range(3):
+            decoder.publish_to(bus, frame, sender="call")
+
+    assert recorder.seen.count((RealtimeModelRawServerEvent, "call")) == 3
+    assert seen.count(RealtimeModelRawServerEvent) == 9
+
+
+def test_raw_handler_that_comes_later_gets_the_next_frame(decoder):
+    """
+    Subscribing and cancelling take effect with the next frame.
+    """
+    bus, seen = EventBus(), []
+    decoder.publish_to(bus, AUDIO)
+    decoder.publish_to(bus, AUDIO)
+
+    with bus.subscribe(lambda event: seen.append(event.data), RealtimeModelRawServerEvent):
+        decoder.publish_to(bus, AUDIO)
+    decoder.publish_to(bus, AUDIO)
+
+    assert seen == [json.loads(AUDIO)]
+
+
+def test_scope_is_a_bus_with_its_sender(decoder):
+    """
+    In a scope, its handlers get the events, with its sender.
+    """
+    bus, seen = EventBus(), []
+    with bus.scope("call-1") as call:
+        call.subscribe(lambda event, context: seen.append(context.sender), RealtimeModelAudioEvent)
+        for _ in range(3):
+            decoder.publish_to(call, AUDIO)
+
+    assert seen == ["call-1"] * 3
+    assert bus.stats.published == 6
+
+
+def test_publishing_inside_a_handler_keeps_the_order(decoder):
+    """
+    Frames that a handler publishes come after the present event, raw events included.
+    """
+    bus, seen = EventBus(), []
+
+    def forward(event):
+        decoder.publish_to(bus, AUDIO)
+        decoder.publish_to(bus, CREATED)
+        seen.append("forwarded")
+
+    bus.subscribe(forward, RealtimeModelOtherEvent)
+    for event_type in (RealtimeModelAudioEvent, RealtimeModelTurnStartedEvent):
+        bus.subscribe(lambda event: seen.append(event.type), event_type)
+
+    bus.publish(RealtimeModelOtherEvent("frames have come"))
+
+    assert seen == ["forwarded", "audio", "turn_started"]
+    assert bus.stats.published == 5
+
+
+@pytest.mark.parametrize(
+    ("taken", "expected"),
+    [
+        ((), [RealtimeModelAudioEvent]),
+        ((RealtimeModelRawServerEvent,), [RealtimeModelRawServerEvent, RealtimeModelAudioEvent]),
+    ],
+)
+def test_any_bus_with_publish_and_has_handlers_will_do(decoder, taken, expected):
+    """
+    Without a hook to count, ``has_handlers`` says whether there is to be a raw event.
+    """
+    for sender in (None, "call"):
+        for _ in range(2):
+            bus = OtherBus(*taken)
+            decoder.publish_to(bus, AUDIO, sender=sender)
+
+            assert bus.published == [(event_type, sender) for event_type in expected]
+
+
+async def test_full_mailbox_of_one_event_loses_none_of_the_others(decoder):
+    """
+    The exception of the first event that raised comes after all have been published.
+    """
+    seen = []
+
+    async def slow(event):
+        pass
+
+    async with EventBus() as bus:
+        mailbox = Mailbox(1, overflow=Overflow.RAISE)
+        bus.subscribe(slow, RealtimeModelRawServerEvent, mailbox=mailbox)
+        bus.subscribe(seen.append, RealtimeModelTurnStartedEvent)
+        decoder.publish_to(bus, CREATED)
+
+        with pytest.raises(MailboxFull):
+            decoder.publish_to(bus, CREATED)
+
+        assert len(seen) == 2
+
+
+async def test_closed_bus_is_closed_for_frames_too(decoder):
+    """
+    A frame that comes after the bus was closed is refused, and not counted.
+    """
+    async with EventBus() as bus:
+        for _ in range(3):
+            decoder.publish_to(bus, CREATED)
+    before = bus.stats
+
+    with pytest.raises(BusClosed):
+        decoder.publish_to(bus, CREATED)
+
+    assert bus.stats == before
+
+
+# --- marks -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("frame", [AUDIO, CREATED, b"[]", b'{"type":"ping"}'])
+def test_decoder_marks_what_it_made(decoder, frame):
+    """
+    Each event has the number of its frame and its place in it, and no other frame has the number.
+    """
+    for _ in range(3):  # another way each time, for audio
+        first, second = decoder.decode(frame), decoder.decode(frame)
+
+        assert [origin_of(event).position for event in first] == [0, 1]
+        assert len({origin_of(event).frame for event in (*first, *second)}) == 2
+
+
+def test_only_the_very_event_has_the_mark(decoder):
+    """
+    An equal event, a copy and a changed copy were not made by the decoder.
+    """
+    _, event = decoder.decode(CREATED)
+    others = [
+        RealtimeModelTurnStartedEvent("resp_1"),
+        copy.copy(event),
+        copy.deepcopy(event),
+        pickle.loads(pickle.dumps(event)),
+        attrs.evolve(event),
+    ]
+
+    assert isinstance(origin_of(event), Origin)
+    assert others == [event] * 5
+    assert [origin_of(other) for other in (*others, object(), None)] == [None] * 7
+
+
+def test_published_events_are_marked_where_the_raw_event_is_seen(decoder):
+    """
+    A recorder of raw events can tell which events belong to each of them.
+    """
+    bus, seen = EventBus(), []
+    bus.subscribe(seen.append, object)
+
+    decoder.publish_to(bus, AUDIO)
+    decoder.publish_to(bus, AUDIO)
+
+    first, second, third, fourth = map(origin_of, seen)
+    assert (first.frame, third.frame) == (second.frame, fourth.frame)
+    assert [each.position for each in (first, second, third, fourth)] == [0, 1, 0, 1]
+
+
+# --- the registry ----------------------------------------------------------------------------
+
+
+def test_decoder_is_found_by_its_name_and_made_with_its_options():
+    """
+    Name, version and options in a journal's header are enough to make a decoder like the first.
+    """
+    decoder: Decoder = OpenAIRealtimeDecoder(max_bytes=100)
+    header = json.loads(json.dumps([decoder.name, decoder.version, dict(decoder.options)]))
+
+    again = find_decoder(header[0])(**header[2])
+
+    assert type(again) is OpenAIRealtimeDecoder
+    assert (again.version, again.options) == (header[1], {**again.options, "max_bytes": 100})
+
+
+def test_unknown_decoder_is_not_found():
+    """
+    A reader is told that the decoder of a journal isn't there.
+    """
+    assert find_decoder("nobody-speaks-this") is None
+
+
+def test_name_is_registered_once():
+    """
+    Registering the same class again changes nothing; another one is refused.
+    """
+    register_decoder(OpenAIRealtimeDecoder)
+
+    with pytest.raises(ValueError, match="choose another name"):
+        register_decoder(Recorder, name=OpenAIRealtimeDecoder.name)
+    with pytest.raises(ValueError, match="name="):
+        register_decoder(Recorder)
