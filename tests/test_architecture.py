@@ -23,8 +23,8 @@ PACKAGE = ROOT / "eventbus"
 
 # The core, from the bottom up: each imports only what comes before it.
 CORE = [
-    *("_fast_init", "exceptions", "items", "events", "mailbox", "handlers", "middleware"),
-    *("_core", "plugins", "bus", "testing"),
+    *("_local_requests", "_fast_init", "exceptions", "items", "events", "mailbox", "handlers"),
+    *("middleware", "_core", "plugins", "bus", "testing"),
 ]
 
 # Each folder around the core, and what it may import beside itself. The names of the core stand
@@ -33,7 +33,7 @@ FOLDERS = {
     "audio": "exceptions events",
     "codec": "exceptions items events",
     "wire": "_fast_init exceptions items events",
-    "simulator": "exceptions audio",
+    "simulator": "_local_requests exceptions audio",
     "realtime": "bus codec wire audio",
     "journal": "bus codec wire",
     "analysis": "exceptions events journal codec wire audio",
@@ -55,7 +55,7 @@ INSIDE = {
     "cli": "terminal lazy apps activity live sound player journal_player demo_app commands main",
     "cli.commands": "demo diff events export grep proxy record redact replay run show sim stats"
     " tail trim validate",
-    "cli.terminal": "options escaping addresses console exits event_lines captions inputs"
+    "cli.terminal": "options escaping listening addresses console exits event_lines captions inputs"
     " bad_lines journals outputs copies record_options summary junit plots record_lines",
     "codec": "_remote _faults _plain _rules _declared _documents _utf8",
     "export": "_rows _chrome_trace _srt _wav _formats",

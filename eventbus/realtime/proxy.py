@@ -1,41 +1,49 @@
 """
-Stands between any client and a realtime service, and publishes what goes by.
+A WebSocket proxy between any client and a realtime service, which publishes both directions.
 
 Rules
 -----
 
-* What goes through is not changed: text stays text, binary stays binary, in the same order.
-* The service is asked first. Only when it has accepted the connection is the client accepted;
-  if it refuses, the client gets its status and its words, and 502 if it can't be reached.
-* The client's query, headers and subprotocols go to the service as they are, those apart that
-  belong to one connection by their nature. The proxy has no key of its own: the client brings it.
+* Messages go through unchanged: text as text, binary as binary, in the same order.
+* The service is asked first. The client is accepted once the service has accepted; if the service
+  refuses, the client gets its status and its words, and 502 if it can't be reached. A redirect is
+  a refusal like any other: it isn't followed, as the client's key would go to another place. Its
+  ``Location`` isn't handed on either, for the same reason.
+* The client's query, headers and subprotocols go to the service as they are, without the headers
+  of a single connection, and without ``Origin``, ``Cookie`` and ``Set-Cookie``, which are between
+  a browser and the proxy. The proxy has no key of its own: the client brings it.
+* Requests of web pages, and those for another host's name, are refused: see `_local_requests`.
 * A message is forwarded first and published then, and publishing never fails a connection. As
   everywhere on a bus, an async handler delays nobody; a sync one that blocks, blocks the loop.
-* Nothing piles up: a message is read when the one before it was handed on, so whoever reads
-  slowly slows down who writes.
-* What one side says when it closes, the other side is told. What can't be said as it is (a
-  connection that broke off has no code) becomes 1014 for the client, and 1001 for the service.
+* Nothing piles up: a message is read once the one before it was handed on, so a slow reader
+  slows down the writer.
+* A close code of one side is told to the other. What can't be told (a connection that broke off
+  has no code) becomes 1014 for the client, and 1001 for the service.
+* The proxy answers the pings of either side, so it pings both sides itself, and ends the call if
+  one of them is dead: see `_Keepalive`.
 
 The events of a connection have its id as their sender: ``connection-1``, and so on. First comes
-the status connecting, then connected; then what the decoder makes of the service's frames, and
+the status connecting, then connected; then the decoder's events of the service's frames, and
 each message of the client's as `RealtimeModelRawClientEvent`; at the end an Exception event, if
-it was no good end, the status disconnected, and the end of the stream.
+the connection didn't end well, the status disconnected, and the end of the stream.
 """
 
 from __future__ import annotations
 
 import asyncio
 import http
+import ipaddress
 import itertools
 import logging
 import os
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 import attrs
 
+from .._local_requests import RequestGuard, read_hosts, read_origins
 from ..bus import EventBus, Scope
 from ..events import (
     RealtimeModelConnectionStatusEvent,
@@ -52,6 +60,7 @@ from .transport._discretion import discreet_logger
 
 try:
     from websockets.asyncio.client import ClientConnection, connect
+    from websockets.asyncio.connection import Connection
     from websockets.asyncio.server import Server, ServerConnection, serve
     from websockets.datastructures import Headers
     from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -69,7 +78,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RealtimeProxy"]
 
-_Socket: TypeAlias = ClientConnection | ServerConnection
+_Socket: TypeAlias = "_ServiceConnection | _ClientConnection"
 _Side: TypeAlias = Literal["client", "service"]
 
 # Those of one connection (RFC 9110, 7.6.1), and those of its opening handshake (RFC 6455, 4).
@@ -88,7 +97,6 @@ _OF_ONE_CONNECTION: Final = frozenset(
         "sec-websocket-key",
         "sec-websocket-protocol",
         "sec-websocket-version",
-        "server",
         "te",
         "trailer",
         "transfer-encoding",
@@ -96,7 +104,10 @@ _OF_ONE_CONNECTION: Final = frozenset(
     }
 )
 
-# RFC 6455, 7.4: what a close frame may carry. The others are made up where there was none.
+# Those between a browser and the server that it talks to, and those that lead to another server.
+_OF_THE_BROWSER: Final = frozenset({"cookie", "location", "origin", "set-cookie", "set-cookie2"})
+
+# RFC 6455, 7.4: the codes that a close frame may carry. The others stand for there being none.
 _SENDABLE: Final = frozenset({*range(1000, 1004), *range(1007, 1015), *range(3000, 5000)})
 _GOING_AWAY: Final = 1001
 _BAD_GATEWAY: Final = 1014
@@ -106,10 +117,103 @@ _MAX_BYTES: Final = 32 * 1024 * 1024
 _OPEN_TIMEOUT: Final = 10.0
 _CLOSE_TIMEOUT: Final = 2.0
 
+# Those of websockets and of the openai SDK, so that a client that is used to them is told in time.
+_PING_INTERVAL: Final = 20.0
+_PING_TIMEOUT: Final = 20.0
+# In bytes a second: PCM16 at 24 kHz in base64 is 64,000, and its JSON comes on top.
+_SPEECH_RATE: Final = 96_000
+
 # For all proxies of the process: two of them may publish on one bus.
 _numbers = itertools.count(1)
 
 _logger = logging.getLogger(__name__)
+
+
+class _WithoutRedirects(connect):
+    """Connects to the service itself, or not at all."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        """Take a redirect for the refusal that it is to a WebSocket client."""
+        return exc
+
+
+class _SignsOfLife(Connection):
+    """
+    A connection that knows when its other end last gave a sign of life, for `_Keepalive`.
+
+    Attributes:
+        alive_at: The time of the last one, in the event loop's time.
+        read_by: The time by which a reader that keeps up with speech has read all that was sent.
+        is_held_up: Whether a message from it waits for the other side, so that it isn't read.
+    """
+
+    alive_at = 0.0
+    read_by = 0.0
+    is_held_up = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin to listen."""
+        super().connection_made(transport)
+        self.note_life()
+
+    def data_received(self, data: bytes) -> None:
+        """Take data of any kind, also half a message or a pong, as a sign of life."""
+        self.note_life()
+        super().data_received(data)
+
+    def resume_writing(self) -> None:
+        """Take room for more data, which was used up, as a sign of life."""
+        self.note_life()
+        super().resume_writing()
+
+    def note_life(self) -> None:
+        """Note a sign of life."""
+        self.alive_at = asyncio.get_running_loop().time()
+
+    def note_sent(self, byte_count: int) -> None:
+        """Note that there is more to read for the other end."""
+        now = asyncio.get_running_loop().time()
+        self.read_by = max(self.read_by, now) + byte_count / _SPEECH_RATE
+
+
+class _ServiceConnection(_SignsOfLife, ClientConnection):
+    """The connection to the service."""
+
+
+class _ClientConnection(_SignsOfLife, ServerConnection):
+    """The connection of a client."""
+
+
+@attrs.frozen
+class _Keepalive:
+    """
+    Finds out that one end of a call is dead, in the time in which a direct client would.
+
+    websockets sends a ping every *interval*. An end that has given no sign of life for so long,
+    and for *timeout* after it, is dead. A slow reader isn't:
+
+    * What it has not read yet is before the ping, so it gets the time to read it at the rate of
+      speech first. For an end that gets no more than speech, that is no time at all.
+    * Room that it makes for what is sent to it is a sign of life, like any byte that it sends.
+    * While a message from it waits for the other side, the proxy doesn't read its answers.
+    """
+
+    interval: float
+    timeout: float
+
+    async def watch(self, connection: _Socket) -> None:
+        """Return when the other end of *connection* is dead."""
+        loop = asyncio.get_running_loop()
+        while True:
+            alive_at = connection.alive_at
+            await asyncio.sleep(alive_at + self.interval - loop.time())
+            if connection.is_held_up:
+                connection.note_life()
+            if connection.alive_at != alive_at:
+                continue
+            await asyncio.sleep(max(connection.read_by - loop.time(), 0) + self.timeout)
+            if connection.alive_at == alive_at and not connection.is_held_up:
+                return
 
 
 class RealtimeProxy:
@@ -127,14 +231,20 @@ class RealtimeProxy:
         upstream:
             The service: ``wss://…`` or ``https://…``. Its path counts, and the client's if it has
             none. Its query, if there is one, comes before the client's.
-        bus: Where events are published.
-        host: Where to listen. Anybody who reaches another address than the loopback interface's
-            can use the proxy, and reads and writes without TLS.
-        port: Where to listen; 0 is any port that is free.
+        bus: The bus that events are published on.
+        host: The address to listen at. Whoever reaches another one than loopback's can use the
+            proxy, and reads and writes without TLS.
+        port: The port to listen at; 0 is any port that is free.
+        allow_origin: Origins whose web pages may connect, like ``http://localhost:3000``; a
+            request with another ``Origin`` header is refused.
+        allow_host: Further names by which clients may call the proxy: a ``Host`` header that is
+            neither localhost nor the address that it listens at is refused.
         max_bytes: A longer message closes its connection.
+        ping_interval: Both sides are pinged after so many seconds.
+        ping_timeout: A side that gives no sign of life for so many seconds after that is dead.
 
     Raises:
-        ValueError: *upstream* is no such URL.
+        ValueError: *upstream* isn't such a URL, or an origin isn't one.
     """
 
     def __init__(
@@ -144,9 +254,15 @@ class RealtimeProxy:
         *,
         host: str = "127.0.0.1",
         port: int = 0,
+        allow_origin: str | Iterable[str] = (),
+        allow_host: str | Iterable[str] = (),
         max_bytes: int = _MAX_BYTES,
+        ping_interval: float = _PING_INTERVAL,
+        ping_timeout: float = _PING_TIMEOUT,
     ) -> None:
         self._upstream = _read_url(upstream)
+        self._guard = RequestGuard(host, read_origins(allow_origin), read_hosts(allow_host))
+        self._keepalive = _Keepalive(ping_interval, ping_timeout)
         self._bus = bus
         self._host = host
         self._port = port
@@ -154,19 +270,19 @@ class RealtimeProxy:
         self._server: Server | None = None
         # Calls that the service has accepted, until the client is accepted too.
         self._waiting: dict[ServerConnection, _Call] = {}
-        self._connecting: set[asyncio.Task[ClientConnection]] = set()
+        self._connecting: set[asyncio.Task[_ServiceConnection]] = set()
         self._watching: set[asyncio.Task[None]] = set()
 
     @property
     def port(self) -> int:
-        """The port that it listens at; as given to it, if it doesn't listen."""
+        """The port that it listens at; the given one, if it doesn't listen."""
         sockets = () if self._server is None else tuple(self._server.sockets)
         port: int = sockets[0].getsockname()[1] if sockets else self._port
         return port
 
     @property
     def url(self) -> str:
-        """What a client connects to: ``ws://127.0.0.1:PORT/v1/realtime``."""
+        """The URL for clients: ``ws://127.0.0.1:PORT/v1/realtime``."""
         return f"ws://{self._authority}/v1/realtime"
 
     @property
@@ -195,12 +311,14 @@ class RealtimeProxy:
                 process_request=self._open,
                 process_response=self._hand_headers_back,
                 select_subprotocol=self._select_subprotocol,
+                server_header=None,  # the service's own goes through
+                create_connection=_ClientConnection,
                 # The handshake takes as long as the one with the service does.
                 open_timeout=_OPEN_TIMEOUT + 5,
                 **self._socket_options(),
             )
         except socket.gaierror as exc:
-            msg = f"The proxy can't listen at {self._host}: that is no address of this machine."
+            msg = f"The proxy can't listen at {self._host}: that isn't an address of this machine."
             raise RealtimeConnectionError(msg, reason=str(exc.strerror)) from exc
         except OSError as exc:
             # Not its strerror, in which asyncio tells the address once more.
@@ -238,13 +356,12 @@ class RealtimeProxy:
         return f"{host}:{self.port}"
 
     def _socket_options(self) -> dict[str, Any]:
-        """Return what holds for both sides."""
+        """Return the options of both sides; no default of the library is left to chance."""
         return {
             "compression": None,
             "max_size": self._max_bytes,
-            # A ping shows a middlebox that somebody is there. Its answer comes behind whatever
-            # the other side has not read yet, so who waits for it would close on a slow reader.
-            "ping_timeout": None,
+            "ping_interval": self._keepalive.interval,
+            "ping_timeout": None,  # which would close on a slow reader: see `_Keepalive`
             "close_timeout": _CLOSE_TIMEOUT,
             "logger": discreet_logger(__name__),
         }
@@ -252,7 +369,11 @@ class RealtimeProxy:
     # --- the opening handshake: with the service, then with the client
 
     async def _open(self, client: ServerConnection, request: Request) -> Response | None:
-        """Connect to the service; return what refuses the client, or None to accept it."""
+        """Connect to the service; return the client's refusal, or None to accept it."""
+        refusal = self._guard.refusal(request.headers.raw_items(), client.local_address[0])
+        if refusal is not None:
+            _logger.warning("a request was refused: %s", refusal.message)
+            return client.respond(http.HTTPStatus(refusal.status), f"{refusal.message}\n")
         if request.headers.get("Upgrade", "").lower() != "websocket":
             return None  # websockets refuses it, with 426
         call = _Call(self._bus)
@@ -278,15 +399,20 @@ class RealtimeProxy:
         watching.add_done_callback(self._watching.discard)
         return None
 
-    async def _connect(self, request: Request) -> ClientConnection:
-        return await connect(
+    async def _connect(self, request: Request) -> _ServiceConnection:
+        connection = await _WithoutRedirects(
             self._target(request.path),
             additional_headers=_handed_on(request.headers),
             user_agent_header=None,  # the client's own is among them
             subprotocols=_subprotocols(request.headers) or None,
+            create_connection=_ServiceConnection,
+            # The environment's HTTP proxy, except to this machine, where it can't connect.
+            proxy=None if _is_loopback(self._upstream) else True,
             open_timeout=_OPEN_TIMEOUT,
             **self._socket_options(),
         )
+        assert isinstance(connection, _ServiceConnection)
+        return connection
 
     def _target(self, path: str) -> str:
         """Return the service's URL for a client that asks for *path*, its query included."""
@@ -320,7 +446,7 @@ class RealtimeProxy:
     def _hand_headers_back(
         self, client: ServerConnection, _request: Request, response: Response
     ) -> None:
-        """Let the client see what the service says in its headers, like a request's id."""
+        """Hand on the headers of the service's response, like a request's id."""
         call = self._waiting.get(client)
         if call is not None and call.service is not None and call.service.response is not None:
             response.headers.update(_handed_on(call.service.response.headers))
@@ -336,14 +462,22 @@ class RealtimeProxy:
     # --- the call
 
     async def _handle(self, client: ServerConnection) -> None:
+        assert isinstance(client, _ClientConnection)
         call = self._waiting.pop(client, None)
         if call is None or call.service is None:  # `_watch` was quicker
             return
         call.publish(RealtimeModelConnectionStatusEvent("connected"))
         try:
-            async with asyncio.TaskGroup() as pumps:
-                pumps.create_task(call.pump(client, call.service, "client"))
-                pumps.create_task(call.pump(call.service, client, "service"))
+            async with asyncio.TaskGroup() as tasks:
+                watches = [
+                    tasks.create_task(call.watch(client, "client", self._keepalive)),
+                    tasks.create_task(call.watch(call.service, "service", self._keepalive)),
+                ]
+                async with asyncio.TaskGroup() as pumps:
+                    pumps.create_task(call.pump(client, call.service, "client"))
+                    pumps.create_task(call.pump(call.service, client, "service"))
+                for watch in watches:
+                    watch.cancel()
         finally:
             # Nothing to wait for, unless this was cancelled.
             await call.service.close(_GOING_AWAY)
@@ -356,12 +490,12 @@ class _Call:
     One client's connection, and the one to the service that belongs to it.
 
     Attributes:
-        bus: Where its events are published.
+        bus: The bus that its events are published on.
         service: The connection to the service, once there is one.
     """
 
     bus: EventBus
-    service: ClientConnection | None = None
+    service: _ServiceConnection | None = None
     _scope: Scope = attrs.field(init=False)
     _decoder: OpenAIRealtimeDecoder = attrs.field(init=False, factory=OpenAIRealtimeDecoder)
     _ended: tuple[_Side, int | None, str] | None = attrs.field(init=False, default=None)
@@ -371,13 +505,16 @@ class _Call:
         self._scope = self.bus.scope(f"connection-{next(_numbers)}")
 
     async def pump(self, source: _Socket, target: _Socket, side: _Side) -> None:
-        """Hand on what *source* says, until it says no more; then close *target* as it was."""
+        """Hand on the messages of *source* until it closes; then close *target* in the same way."""
         code, reason = None, ""
         try:
             while True:
                 message = await source.recv()
+                source.is_held_up = True
                 if not await self._forward(message, target, side):
                     return  # the pump the other way has the target's code, and tells the source
+                source.is_held_up = False
+                source.note_life()
         except ConnectionClosed as exc:
             said = exc.rcvd or exc.sent
             if said is not None:
@@ -386,8 +523,16 @@ class _Call:
             self._ended = (side, code, reason)
         await target.close(*_closing(code, reason, side))
 
+    async def watch(self, connection: _Socket, side: _Side, keepalive: _Keepalive) -> None:
+        """End the call if the other end of *connection* is dead."""
+        await keepalive.watch(connection)
+        if self._ended is None:
+            self._ended = (side, None, "it gives no sign of life")
+        connection.transport.abort()
+
     async def _forward(self, message: str | bytes, target: _Socket, side: _Side) -> bool:
         """Hand on and publish *message*; return whether *target* has taken it."""
+        target.note_sent(len(message))
         try:
             await target.send(message)
         except ConnectionClosed:
@@ -397,7 +542,7 @@ class _Call:
         return True
 
     def publish(self, event: object) -> None:
-        """Publish *event*; what goes wrong with that is logged, the first time of each kind."""
+        """Publish *event*; an error of that is logged, the first one of each kind."""
         try:
             self._scope.publish(event)
         except Exception as exc:  # a handler on a strict bus, a full mailbox
@@ -409,7 +554,7 @@ class _Call:
                 )
 
     def end(self, side: _Side, code: int | None, reason: str) -> None:
-        """Publish that the call is over, and how *side* has ended it."""
+        """Publish the end of the call, and how *side* has ended it."""
         if code not in _GOOD_ENDS:
             how = f"with {code}" if code is not None else "without a word"
             why = f": {reason}" if reason else ""
@@ -420,7 +565,7 @@ class _Call:
         self.publish(RealtimeModelEndOfStreamEvent())
 
     def end_as_noted(self) -> None:
-        """Publish that the call is over, as the first pump that ended has found."""
+        """Publish the end of the call, as it was noted first."""
         self.end(*(self._ended or ("service", _GOING_AWAY, "")))
 
     def _publish_message(self, message: str | bytes, side: _Side) -> None:
@@ -435,9 +580,9 @@ def _read_url(url: str) -> SplitResult:
     """Return the parts of the service's URL, in the scheme of WebSockets."""
     try:
         parts = urlsplit(url)
-        _ = parts.port  # raises, if it is none
+        _ = parts.port  # raises, if it isn't a number
     except ValueError as exc:
-        msg = "upstream is no URL; write something like wss://api.openai.com/v1/realtime."
+        msg = "upstream isn't a URL; write something like wss://api.openai.com/v1/realtime."
         raise ValueError(msg) from exc
     if parts.username is not None or parts.password is not None:
         msg = "upstream has a name or password in it; let clients send an Authorization header."
@@ -453,15 +598,23 @@ def _read_url(url: str) -> SplitResult:
 
 
 def _shown(url: SplitResult) -> str:
-    """Return *url* as it may be told: a query can have a key in it."""
+    """Return *url* without its query, which may contain a key."""
     return urlunsplit((url.scheme, url.netloc.rpartition("@")[2], url.path, "", ""))
+
+
+def _is_loopback(url: SplitResult) -> bool:
+    host = url.hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _handed_on(headers: Headers) -> Headers:
     return Headers(
         (name, value)
         for name, value in headers.raw_items()
-        if name.lower() not in _OF_ONE_CONNECTION
+        if name.lower() not in _OF_ONE_CONNECTION | _OF_THE_BROWSER
     )
 
 
@@ -485,7 +638,7 @@ def _as_data(message: str | bytes) -> Any:
 
 
 def _closing(code: int | None, reason: str, side: _Side) -> tuple[int, str]:
-    """Return the code and reason that close one side, when the other, *side*, has said these."""
+    """Return the code and reason to close one side with, when *side*, the other, gave these."""
     if code == 1005:  # a close frame without a code: the same as a good end
         return 1000, ""
     if code is not None and code in _SENDABLE:

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import math
 import os
 import re
 import runpy
@@ -38,7 +39,7 @@ import attrs
 
 from ..exceptions import ScenarioError
 from ._script.config_reader import TEXT, Many, Number, Struct, read, within
-from ._script.script import FAULTS, Call, Pace, Turn, Usage, When
+from ._script.script import FAULTS, MAX_VALUES, Call, Pace, Turn, Usage, When
 from ._script.turn_picker import Answer, AnswerCall, Progress, Prompt, ToolOutput
 from ._vad import VadSettings
 from .faults import Fault, parse_faults
@@ -214,11 +215,13 @@ def _broken(source: str, exc: BaseException) -> ScenarioError:
 
 
 def _load_yaml(data: bytes, source: str) -> Scenario:
-    loader = None
+    loader, content = None, None
     try:
         loader = yaml.SafeLoader(data)
         root = loader.get_single_node()
-        content = loader.construct_document(root) if root is not None else None
+        too_large = _expansion_mistake(root, source)
+        if too_large is None and root is not None:
+            content = loader.construct_document(root)
     except yaml.MarkedYAMLError as exc:
         mark = exc.problem_mark or exc.context_mark
         line = mark.line + 1 if mark else None
@@ -230,6 +233,8 @@ def _load_yaml(data: bytes, source: str) -> Scenario:
     finally:
         if loader is not None:
             loader.dispose()
+    if too_large is not None:
+        raise too_large
     if not isinstance(content, Mapping):
         msg = "A scenario is a mapping with turns; begin with 'turns:'."
         raise _mistake(msg, source)
@@ -267,6 +272,37 @@ def _line(node: yaml.Node | None, path: str) -> int | None:
             key, node = found[-1]
             line = key.start_mark.line + 1
     return line
+
+
+def _expansion_mistake(root: yaml.Node | None, source: str) -> ScenarioError | None:
+    """
+    Return the error for aliases that stand for too much, or for themselves; None if there are none.
+
+    An alias is one node, and each use of it is read as if it were written out: a few lines of
+    aliases of aliases stand for more than fits into memory, and one of itself for no end.
+    """
+    sizes: dict[int, float] = {}  # of what each node stands for, by its identity
+    nodes = [] if root is None else [root]
+    while nodes:
+        node = nodes[-1]
+        inner: list[yaml.Node] = []
+        if isinstance(node, yaml.MappingNode):
+            inner = [each for pair in node.value for each in pair]
+        elif isinstance(node, yaml.SequenceNode):
+            inner = node.value
+        if id(node) not in sizes:
+            sizes[id(node)] = math.inf  # as long as it isn't known: for an alias of itself
+            nodes += (each for each in inner if id(each) not in sizes)
+            continue
+        nodes.pop()
+        sizes[id(node)] = size = 1 + sum(sizes[id(each)] for each in inner)
+        if size > MAX_VALUES:
+            line = node.start_mark.line + 1
+            msg = "It contains itself; write out what is meant."
+            if size < math.inf:
+                msg = f"Its aliases stand for more than {MAX_VALUES} values; use fewer of them."
+            return _mistake(msg, source, line)
+    return None
 
 
 def _refuse_duplicates(root: yaml.Node | None, source: str) -> None:

@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
+import hashlib
 import http
 import json
 import logging
@@ -15,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from websockets.asyncio.client import connect
-from websockets.asyncio.server import serve
+from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from eventbus import EventBus
@@ -304,6 +306,121 @@ async def test_client_that_breaks_off_ends_the_service_s_side(bus):
         assert await seen == (1001, "the client is gone")
 
 
+async def open_by_hand(reader, writer, request_headers=b""):
+    """
+    Do the opening handshake of a service that is no library, so that it may go dead.
+    """
+    request = await reader.readuntil(b"\r\n\r\n")
+    key = next(line for line in request.split(b"\r\n") if b"WebSocket-Key" in line).split()[1]
+    accept = base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
+    writer.write(
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n"
+    )
+
+
+async def test_dead_service_is_noticed(bus):
+    """
+    A service that answers no ping ends the call: 1014 for the client, and an Exception event.
+    """
+    gone = asyncio.Event()
+
+    async def go_dead(reader, writer):
+        await open_by_hand(reader, writer)
+        await gone.wait()
+        writer.transport.abort()
+
+    server = await asyncio.start_server(go_dead, "127.0.0.1", 0)
+    url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    with capture(bus) as seen:
+        async with RealtimeProxy(url, bus, ping_interval=0.05, ping_timeout=0.05) as proxy:
+            # The client's own pings are answered by the proxy, so they don't tell.
+            async with connect(proxy.url, ping_interval=0.01, ping_timeout=5) as client:
+                await client.send("hello?")
+                code, reason = await closing_of(client)
+            await ended(seen)
+    gone.set()
+    server.close()
+    await server.wait_closed()
+
+    assert (code, reason) == (1014, "the connection to the service is gone")
+    error = seen.assert_published(RealtimeModelExceptionEvent).exception
+    assert "The service has ended the connection" in str(error)
+    assert "no sign of life" in str(error)
+
+
+async def test_dead_client_is_noticed(bus):
+    """
+    A client that answers no ping ends the call: 1001 for the service.
+    """
+    closed = asyncio.get_running_loop().create_future()
+
+    async def note(connection):
+        closed.set_result(await closing_of(connection))
+
+    async with (
+        upstream(note) as url,
+        RealtimeProxy(url, bus, ping_interval=0.05, ping_timeout=0.05) as proxy,
+    ):
+        _, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+        writer.write(
+            b"GET /v1/realtime HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
+            b"Connection: Upgrade\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n"
+            b"Sec-WebSocket-Version: 13\r\n\r\n"
+        )
+        assert await closed == (1001, "the client is gone")
+        writer.close()
+
+
+async def test_quiet_call_goes_on(bus):
+    """
+    Sides that say nothing, and answer pings, stay connected.
+    """
+    pings = 0
+
+    class Counted(ServerConnection):
+        def data_received(self, data):
+            nonlocal pings
+            pings += 1
+            if pings > 10:
+                enough.set()
+            super().data_received(data)
+
+    enough = asyncio.Event()
+    async with (
+        upstream(echo, create_connection=Counted) as url,
+        RealtimeProxy(url, bus, ping_interval=0.02, ping_timeout=5) as proxy,
+        connect(proxy.url) as client,
+    ):
+        await enough.wait()
+        await client.send("still there?")
+        assert await client.recv() == "still there?"
+
+
+async def test_slow_reader_is_not_dead(bus):
+    """
+    A client that has not read what came before the ping is waited for, and gets all of it.
+    """
+    piece, count = "x" * 100_000, 400
+
+    async def pour(connection):
+        for _ in range(count):
+            await connection.send(piece)
+
+    async with (
+        upstream(pour, compression=None, ping_interval=None) as url,
+        RealtimeProxy(url, bus, ping_interval=0.02, ping_timeout=0.02) as proxy,
+        connect(
+            proxy.url, compression=None, max_queue=1, max_size=None, ping_interval=None
+        ) as client,
+    ):
+        for _ in range(count // 4):
+            await client.recv()
+        await asyncio.sleep(0.3)  # in which a ping is overdue many times
+        for _ in range(count - count // 4):
+            assert len(await client.recv()) == len(piece)
+
+
 async def test_leaving_closes_both_sides(bus):
     """
     When the proxy ends, clients and services get 1001, and nothing of it is left.
@@ -353,6 +470,100 @@ async def test_refusal_of_the_service_reaches_the_client(bus):
         "connecting",
         "disconnected",
     ]
+
+
+@pytest.mark.parametrize("status", [300, 301, 302, 303, 307, 308])
+@pytest.mark.parametrize("is_elsewhere", [True, False])
+async def test_redirect_is_a_refusal_and_not_followed(bus, status, is_elsewhere):
+    """
+    A redirect reaches the client as its status, and nobody connects to where it leads.
+    """
+    requests = []
+
+    async def note(connection):
+        requests.append(connection.request)
+
+    def redirect(connection, request):
+        requests.append(request)
+        response = connection.respond(http.HTTPStatus(status), "Over there.\n")
+        response.headers["Location"] = f"{elsewhere}/v1/realtime" if is_elsewhere else "/other"
+        return response
+
+    async with (
+        upstream(note) as elsewhere,
+        proxied(bus, echo, process_request=redirect) as proxy,
+    ):
+        with pytest.raises(InvalidStatus) as caught:
+            await connect(proxy.url, additional_headers={"Authorization": f"Bearer {KEY}"})
+
+    assert caught.value.response.status_code == status
+    assert caught.value.response.body == b"Over there.\n"
+    assert len(requests) == 1, "the service was asked, once"
+
+
+async def refused(proxy, **headers):
+    """
+    Connect with *headers*; return the status of the refusal, and its text.
+    """
+    with pytest.raises(InvalidStatus) as caught:
+        await connect(proxy.url, additional_headers=headers)
+    return caught.value.response.status_code, caught.value.response.body.decode()
+
+
+async def test_web_pages_are_refused_unless_they_are_allowed(bus, caplog):
+    """
+    An Origin header is refused with 403 and the option that lets it in; an allowed one isn't.
+    """
+    requests = []
+
+    async def note(connection):
+        requests.append(connection.request)
+
+    async with (
+        upstream(note) as url,
+        RealtimeProxy(url, bus, allow_origin="http://localhost:3000") as proxy,
+    ):
+        for origin in ("https://evil.example", "null", "http://localhost", "x"):
+            status, text = await refused(proxy, Origin=origin)
+            assert (status, "--allow-origin" in text) == (403, True)
+        assert not requests, "the service isn't asked"
+        async with connect(
+            proxy.url,
+            origin="HTTP://localhost:3000",
+            additional_headers={"Cookie": "session=1"},
+        ) as client:
+            await client.wait_closed()
+
+    assert "a request was refused" in caplog.text
+    [request] = requests
+    assert not {"origin", "cookie"} & {name.lower() for name, _ in request.headers.raw_items()}
+
+
+@pytest.mark.parametrize("host", ["rebind.example", "rebind.example:80", "192.0.2.1", "[x", ""])
+async def test_other_hosts_names_are_refused(bus, host):
+    """
+    A Host header that is neither localhost nor the proxy's address is refused with 403.
+    """
+    async with proxied(bus, echo) as proxy:
+        reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+        writer.write(f"GET /v1/realtime HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+        answer = await reader.read()
+        writer.close()
+        await writer.wait_closed()
+
+    assert answer.split()[1] == b"403"
+    assert b"--allow-host" in answer
+
+
+@pytest.mark.parametrize(
+    "url", ["", "/x", "localhost", "http://x/path", "http://a:b", "http://x?y"]
+)
+def test_origin_that_is_none_is_refused(bus, url):
+    """
+    A path or a bare name isn't an origin; the error says how one is written.
+    """
+    with pytest.raises(ValueError, match="http://localhost:3000"):
+        RealtimeProxy("wss://x", bus, allow_origin=[url])
 
 
 async def test_service_out_of_reach_is_502(bus):

@@ -54,6 +54,17 @@ DIALOGUES = {
 }
 
 
+def bomb(form):
+    """
+    A scenario of twelve lines whose arguments, with their aliases written out, fill no memory.
+    """
+    lines = ["turns:", "- call:", "    tool: t", "    arguments:", "      a0: &a0 {x: 1}"]
+    for level in range(1, 12):
+        inner = form.format(", ".join([f"*a{level - 1}"] * 9))
+        lines.append(f"      a{level}: &a{level} {inner}")
+    return "\n".join(lines)
+
+
 @pytest.fixture
 def write(tmp_path):
     """
@@ -313,10 +324,12 @@ def test_python_file_without_a_scenario(write, text, message):
         ("\0", None, "", "It can't be read as YAML: unacceptable character #x0000"),
         (
             "turns:\n  - {call: a, then: &t {call: b, then: *t}}",
-            None,
+            2,
             "",
-            "Its turns contain themselves",
+            "It contains itself",
         ),
+        (bomb("[{}]"), 10, "", "Its aliases stand for more than 100000 values"),
+        (bomb("{{<<: [{}]}}"), 10, "", "Its aliases stand for more than 100000 values"),
     ],
 )
 def test_mistake_in_a_file_is_told_in_one_line(write, text, line, path, problem):
@@ -332,6 +345,22 @@ def test_mistake_in_a_file_is_told_in_one_line(write, text, line, path, problem)
     assert str(error).startswith(f"{where}: {problem}")
     assert (error.source, error.line, error.path) == (str(file), line, path)
     assert "\n" not in str(error)
+
+
+def test_arguments_that_share_their_parts_are_measured_in_python_too():
+    """
+    A mapping made in Python may share its parts, or contain itself: it is an error, at once.
+    """
+    shared = {"x": 1}
+    for _ in range(30):
+        shared = {"a": shared, "b": shared}
+    endless = {}
+    endless["x"] = endless
+    for arguments in (shared, endless):
+        with pytest.raises(ScenarioError, match="more than 100000 values, or contains itself"):
+            Call("t", arguments)
+        with pytest.raises(ScenarioError, match="more than 100000 values, or contains itself"):
+            load_scenario({"turns": [{"call": {"tool": "t", "arguments": arguments}}]})
 
 
 PLAIN = st.recursive(

@@ -13,6 +13,7 @@ import math
 import pytest
 import websockets
 from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from eventbus.exceptions import RealtimeConnectionError, ScenarioError
 from eventbus.simulator import Fault, Scenario, Simulator
@@ -227,6 +228,109 @@ async def test_other_paths_are_not_found():
             await connect(f"ws://127.0.0.1:{sim.port}/v1/chat")
 
     assert raised.value.response.status_code == 404
+
+
+async def test_web_pages_are_refused_unless_they_are_allowed():
+    """
+    An Origin header is refused with 403 and the option that lets it in; an allowed one isn't.
+    """
+    async with Simulator(allow_origin="http://localhost:3000") as sim:
+        for origin in ("https://evil.example", "http://localhost", "null"):
+            with pytest.raises(InvalidStatus) as caught:
+                await connect(sim.url, origin=origin)
+            assert caught.value.response.status_code == 403
+            assert b"--allow-origin" in caught.value.response.body
+        async with connect(sim.url, origin="http://localhost:3000") as socket:
+            assert json.loads(await socket.recv())["type"] == "session.created"
+
+    with pytest.raises(ValueError, match="http://localhost:3000"):
+        Simulator(allow_origin="localhost")
+
+
+async def status_for(sim, host):
+    """
+    Ask for a connection with that Host header, and return the status of the answer.
+    """
+    reader, writer = await asyncio.open_connection("127.0.0.1", sim.port)
+    writer.write(
+        f"GET /v1/realtime?model=m HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\n"
+        f"Connection: Upgrade\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n"
+        f"Sec-WebSocket-Version: 13\r\n\r\n".encode()
+    )
+    answer = await reader.readline()
+    writer.close()
+    await writer.wait_closed()
+    return int(answer.split()[1])
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("rebind.example", 403),
+        ("rebind.example:8765", 403),
+        ("192.0.2.1", 403),
+        ("", 403),
+        ("localhost", 101),
+        ("127.0.0.1:1", 101),
+        ("LOCALHOST:99", 101),
+        ("[::1]", 101),
+        ("phone.test", 101),
+    ],
+)
+async def test_requests_for_another_name_are_refused(host, status):
+    """
+    A Host header has to be localhost, the address that it listens at, or a name that it was given.
+    """
+    async with Simulator(allow_host=["Phone.test"]) as sim:
+        assert await status_for(sim, host) == status
+
+
+async def test_server_of_all_addresses_is_known_by_each_address():
+    """
+    Listening everywhere, it takes a request for any address, as none can be rebound; not any name.
+    """
+    async with Simulator(host="0.0.0.0") as sim:
+        assert await status_for(sim, "192.0.2.1") == 101
+        assert await status_for(sim, "rebind.example") == 403
+
+
+async def test_one_host_is_enough():
+    """
+    A request with two Host headers is malformed; a foreign one among them is refused as such.
+    """
+    async with Simulator() as sim:
+        for host, status in (("localhost", 400), ("rebind.example", 403)):
+            with pytest.raises(InvalidStatus) as caught:
+                await connect(sim.url, additional_headers={"Host": host})
+            assert caught.value.response.status_code == status
+
+
+async def test_half_open_connections_are_cut_off(monkeypatch):
+    """
+    A client that doesn't send its request, or not all of it, is cut off after a time.
+    """
+    monkeypatch.setattr("eventbus.simulator._server.server._OPEN_SECONDS", 0.05)
+    async with Simulator() as sim, client(sim) as socket:
+        for begun in (b"", b"GET /v1/realtime HTTP/1.1\r\nHost:"):
+            reader, writer = await asyncio.open_connection("127.0.0.1", sim.port)
+            writer.write(begun)
+            assert await reader.read() == b""
+            writer.close()
+            await writer.wait_closed()
+        await socket.send("{}")  # who got in stays in
+        await until(socket, "error")
+
+
+async def test_half_open_connections_take_no_virtual_time():
+    """
+    In virtual time, in which ten seconds are nothing, nobody is cut off.
+    """
+    with FakeClock(autojump=True):
+        async with Simulator() as sim:
+            _, writer = await asyncio.open_connection("127.0.0.1", sim.port)
+            await asyncio.sleep(60)
+            assert not writer.transport.is_closing()
+            writer.close()
 
 
 async def test_port_in_use():

@@ -1,5 +1,5 @@
 """
-``eventbus proxy``: between any client and the service, with the user's handlers looking on.
+``eventbus proxy``: a proxy between any client and the service, for handlers in Python.
 """
 
 from __future__ import annotations
@@ -32,10 +32,9 @@ from ..terminal.console import Output
 from ..terminal.escaping import printable
 from ..terminal.event_lines import event_line
 from ..terminal.exits import NoConnection, exit_code
+from ..terminal.listening import listening_options
 from ..terminal.record_options import read_recording, record_options, recorded
 from ..terminal.summary import report_crash, write_summary
-
-__all__ = ["command"]
 
 EVENT_SCHEMA: Final = "eventbus.event/1"
 
@@ -43,7 +42,7 @@ _APPEND: Final = "input_audio_buffer.append"
 
 _EPILOG = """\b
 Exit codes:
-    1  output that can't be written
+    1  the output can't be written
     2  wrong arguments
     4  the port is in use
   130  interrupted, which is the only good end
@@ -51,7 +50,7 @@ Exit codes:
 
 
 @click.command(
-    "proxy", epilog=_EPILOG, short_help="Stand between a client and the service, and watch."
+    "proxy", epilog=_EPILOG, short_help="Proxy a client's connection and show its events."
 )
 @click.option(
     "--upstream",
@@ -59,19 +58,7 @@ Exit codes:
     metavar="URL",
     help="The service: wss://…, or https://…. Without a path, the client's counts.",
 )
-@click.option(
-    "--host",
-    default="127.0.0.1",
-    show_default=True,
-    help="Where to listen; any other than this one may let others in.",
-)
-@click.option(
-    "--port",
-    default=8766,
-    show_default=True,
-    type=click.IntRange(0, 65535),
-    help="0 takes one that is free.",
-)
+@listening_options(8766)
 @click.option(
     "--app",
     "app_spec",
@@ -94,6 +81,8 @@ def command(
     upstream: str,
     host: str,
     port: int,
+    allow_origin: tuple[str, ...],
+    allow_host: tuple[str, ...],
     app_spec: str | None,
     journal: Path | None,
     *,
@@ -120,7 +109,14 @@ def command(
             bus, on_crash=report_crash, on_event=show.show if app_spec is None else None
         )
         try:
-            proxy = RealtimeProxy(upstream, bus, host=host, port=port)
+            proxy = RealtimeProxy(
+                upstream,
+                bus,
+                host=host,
+                port=port,
+                allow_origin=allow_origin,
+                allow_host=allow_host,
+            )
         except ValueError as exc:
             raise click.BadParameter(str(exc), param_hint="'--upstream'") from exc
         with recorded(bus, recording, without=recorder.handlers):

@@ -17,15 +17,14 @@ from ...simulator.scenario import scenario_names
 from ..terminal.addresses import address_json
 from ..terminal.escaping import printable
 from ..terminal.exits import BadInput, ExitCode, NoConnection
+from ..terminal.listening import listening_options
 from ..terminal.options import read_speed
-
-__all__ = ["command"]
 
 _SERVER_LOG: Final = "eventbus.simulator._server.server"
 
 
 class _ConnectionLines(logging.Handler):
-    """Writes a line on stderr for whatever the server tells of its connections."""
+    """Writes the server's log of its connections to stderr, a line each."""
 
     def emit(self, record: logging.LogRecord) -> None:
         facts = vars(record)
@@ -48,30 +47,18 @@ def _read_faults(
 
 @click.command(
     "sim",
-    short_help="Be a realtime service, for clients to try.",
+    short_help="Simulate a realtime service, for clients to try.",
     epilog=f"Scenarios that ship: {', '.join(scenario_names())}.",
 )
 @click.argument("scenario", default="default")
-@click.option(
-    "--host",
-    default="127.0.0.1",
-    show_default=True,
-    help="Where to listen; any other than this one may let others in.",
-)
-@click.option(
-    "--port",
-    default=8765,
-    show_default=True,
-    type=click.IntRange(0, 65535),
-    help="0 takes one that is free.",
-)
+@listening_options(8765)
 @click.option(
     "--speed",
     default="1x",
     metavar="1x|max|…",
     show_default=True,
     callback=read_speed,
-    help="How fast its time goes by.",
+    help="The speed of its time, as a factor of real time; max waits for nothing.",
 )
 @click.option("--seed", type=int, help="For other ids, sounds and waits than the scenario's.")
 @click.option(
@@ -79,16 +66,18 @@ def _read_faults(
     multiple=True,
     metavar="FAULT@WHEN,…",
     callback=_read_faults,
-    help="What is to go wrong, like drop@2 or stall=3s@every.",
+    help="Faults to simulate, like drop@2 or stall=3s@every.",
 )
 @click.option("--api-key", metavar="KEY", help="The only key to accept; without it, any.")
-@click.option("--json", "is_json", is_flag=True, help="Print where it is as a JSON object.")
+@click.option("--json", "is_json", is_flag=True, help="Print its address as a JSON object.")
 @click.pass_context
 def command(
     ctx: click.Context,
     scenario: str,
     host: str,
     port: int,
+    allow_origin: tuple[str, ...],
+    allow_host: tuple[str, ...],
     speed: float,
     seed: int | None,
     faults: tuple[Fault, ...],
@@ -98,14 +87,16 @@ def command(
     """
     Speak the Realtime protocol to any client, on this machine, until Ctrl-C.
 
-    What the model says comes from SCENARIO: the name of one that ships, a YAML or Python file,
-    or module:attribute. Its speech is synthetic. Set OPENAI_BASE_URL to what it prints.
+    The model's words come from SCENARIO: the name of one that ships, a YAML or Python file,
+    or module:attribute. Its speech is synthetic. Set OPENAI_BASE_URL to the printed address.
     """
     try:
         simulator = Simulator(
             scenario,
             host=host,
             port=port,
+            allow_origin=allow_origin,
+            allow_host=allow_host,
             speed=speed,
             seed=seed,
             faults=faults,
@@ -135,6 +126,6 @@ async def _serve(simulator: Simulator, *, is_json: bool) -> None:
     async with simulator:
         name, url, base_url = simulator.scenario.name, simulator.url, simulator.base_url
         line = printable(f"The scenario {name} is at {url}: use OPENAI_BASE_URL={base_url}")
-        # Whoever has started it through a pipe waits for this line.
+        # A program that has started it through a pipe waits for this line.
         click.echo(address_json(url, base_url, scenario=name) if is_json else line)
         await asyncio.Event().wait()

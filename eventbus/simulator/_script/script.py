@@ -18,7 +18,10 @@ from ..faults import Fault, parse_faults
 from . import placeholders
 from .config_reader import FLAG, TEXT, Many, Number, Readable, Struct, within
 
-__all__ = ["FAULTS", "Call", "Pace", "Turn", "Usage", "When"]
+__all__ = ["FAULTS", "MAX_VALUES", "Call", "Pace", "Turn", "Usage", "When"]
+
+MAX_VALUES: Final = 100_000
+"""Of a call's arguments, or of a file, with all that is shared in it written out."""
 
 _TOKENS: Final = Number(0, is_whole=True)
 _DURATION_MS: Final = Number(0)
@@ -55,12 +58,28 @@ class _Arguments(Readable):
         if not isinstance(value, (str, Mapping)):
             msg = f"{name} is a mapping, or a text that is sent as it is; not {value!r}."
             raise ScenarioError(msg)
+        if _is_too_large(value):
+            msg = f"{name} has more than {MAX_VALUES} values, or contains itself; make it shorter."
+            raise ScenarioError(msg)
         try:
             json.dumps(value, allow_nan=False)
         except (TypeError, ValueError) as exc:
             msg = f"{name} can't be written as JSON: {exc}; put quotes around what is a text."
             raise ScenarioError(msg) from exc
         return value
+
+
+def _is_too_large(value: object) -> bool:
+    """Whether *value*, written out, has too many values: parts of it may be the same object."""
+    count, values = 0, [value]
+    while values and count <= MAX_VALUES:
+        count += 1
+        inner = values.pop()
+        if isinstance(inner, Mapping):
+            values += inner.values()
+        elif isinstance(inner, (list, tuple)):
+            values += inner
+    return count > MAX_VALUES
 
 
 FAULTS: Final = _Faults()

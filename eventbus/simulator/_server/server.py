@@ -1,8 +1,9 @@
 """
 The simulator's server: a WebSocket on loopback, and a session behind each connection.
 
-Whoever comes in is let in or refused (`handshake`), and then a `Driver` has the connection. At
-the end nobody is waited for: who doesn't close in time is cut off, also who never said hello.
+A request is admitted or refused (`handshake`), and then a `Driver` has the connection. Requests of
+web pages, and those for another host's name, are refused: see `_local_requests`. A client that
+doesn't send its request in time, or doesn't close in time, is cut off.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from weakref import WeakKeyDictionary
 
 import msgspec
 
+from ..._local_requests import RequestGuard, read_hosts, read_origins
 from ...exceptions import RealtimeConnectionError
 from .._service.fault_plan import FaultPlan
 from .._service.service import Service
@@ -48,7 +50,10 @@ __all__ = ["Simulator"]
 _log = logging.getLogger(__name__)
 
 _MAX_FRAME_BYTES: Final = 32 * 1024 * 1024  # 15 MiB of audio in base64, with room to be refused
+_OPEN_SECONDS: Final = 10  # for a client that doesn't send its request
 _CLOSE_SECONDS: Final = 2  # for a client that doesn't answer a close
+# A machine that has gone without a word: TCP asks after half a minute, and gives up after one.
+_KEEPALIVE: Final = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
 _OF_ALL_INTERFACES: Final[Mapping[str, str]] = {
     "": "127.0.0.1",
     "0.0.0.0": "127.0.0.1",
@@ -74,6 +79,31 @@ class _OwnErrorsOnly(logging.LoggerAdapter[logging.Logger]):
         return level >= logging.ERROR and is_own and super().isEnabledFor(level)
 
 
+class _Connection(ServerConnection):
+    """
+    A client's connection, which doesn't stay open if nobody is there.
+
+    websockets' own keepalive would do for that, too, but its timers mean nothing in virtual time,
+    and a client that is being debugged doesn't answer its pings. TCP answers for its machine.
+    """
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Set the timers of a new connection."""
+        super().connection_made(transport)
+        connection = transport.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in _KEEPALIVE.items():
+            if hasattr(socket, name):  # not on each system
+                connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+        # A virtual clock is set on the loop itself, and would be past any deadline at once.
+        if "time" not in getattr(self.loop, "__dict__", {}):
+            self.loop.call_later(_OPEN_SECONDS, self._cut_off_half_open)
+
+    def _cut_off_half_open(self) -> None:
+        if self.request is None:
+            self.transport.abort()
+
+
 class Simulator:
     """
     A server that speaks the Realtime protocol, while it is entered.
@@ -86,13 +116,17 @@ class Simulator:
     It takes any number of connections; each has a session of its own.
 
     Args:
-        scenario: What the model does: see `load_scenario`.
-        host: Where it listens; other than loopback only if you say so.
-        port: 0 takes one that is free.
-        speed: How many times faster than real time it is; ``math.inf`` waits for nothing.
+        scenario: The model's behaviour: see `load_scenario`.
+        host: The address to listen at; other than loopback's only if you say so.
+        port: The port to listen at; 0 takes one that is free.
+        speed: A factor of real time; ``math.inf`` waits for nothing.
         seed: Replaces the scenario's: for other ids, sounds and waits.
-        faults: What is to go wrong, like ``"drop@2"``.
+        faults: Faults to simulate, like ``"drop@2"``.
         api_key: The only key that it accepts; None accepts any, and none.
+        allow_origin: Origins whose web pages may connect, like ``http://localhost:3000``; a
+            request with another ``Origin`` header is refused.
+        allow_host: Further names by which clients may call it: a ``Host`` header that is neither
+            localhost nor the address that it listens at is refused.
         max_session: After so many seconds a session is over; the service's last an hour.
         record: Whether `received` and `sent` are filled, which takes memory as long as it runs.
 
@@ -103,7 +137,7 @@ class Simulator:
 
     Raises:
         ScenarioError: The scenario or a fault has a mistake.
-        ValueError: The speed isn't above 0.
+        ValueError: The speed isn't above 0, or an origin isn't one.
     """
 
     def __init__(
@@ -116,6 +150,8 @@ class Simulator:
         seed: int | None = None,
         faults: str | Fault | Iterable[str | Fault] = (),
         api_key: str | None = None,
+        allow_origin: str | Iterable[str] = (),
+        allow_host: str | Iterable[str] = (),
         max_session: float | None = None,
         record: bool = True,
     ) -> None:
@@ -131,6 +167,7 @@ class Simulator:
         self._speed = speed
         self._seed = seed
         self._api_key = api_key
+        self._guard = RequestGuard(host, read_origins(allow_origin), read_hosts(allow_host))
         self._max_session = max_session
         self._is_recording = record
         self._plan = FaultPlan([*self.scenario.faults, *parse_faults(faults)])
@@ -185,7 +222,8 @@ class Simulator:
                 select_subprotocol=self._select_subprotocol,
                 max_size=_MAX_FRAME_BYTES,
                 compression=None,  # costs more than loopback does
-                open_timeout=None,  # in virtual time, a timer would be over at once
+                create_connection=_Connection,
+                open_timeout=None,  # see `_Connection`
                 ping_interval=None,
                 close_timeout=_CLOSE_SECONDS,
                 logger=_OwnErrorsOnly(_log),
@@ -234,7 +272,12 @@ class Simulator:
     def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
         headers = {name.lower(): value for name, value in request.headers.raw_items()}
         offered = ",".join(request.headers.get_all("Sec-WebSocket-Protocol")).split(",")
-        found = admit(request.path, headers, map(str.strip, offered), self._api_key)
+        refused = self._guard.refusal(request.headers.raw_items(), connection.local_address[0])
+        found: Admission | Refusal
+        if refused is not None:
+            found = Refusal(refused.status, "request_not_allowed", refused.message)
+        else:
+            found = admit(request.path, headers, map(str.strip, offered), self._api_key)
         if isinstance(found, Admission):
             status = self._plan.refusal()
             if status is None:
