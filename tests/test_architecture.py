@@ -52,7 +52,7 @@ INSIDE = {
     "_core": "registry routing calls workers delivery turn waiting compiler dispatcher",
     "analysis": "_record_view _timeline _voice _filters _figures _sound _latency _stats",
     "audio": "_samples _formats _resampling _wav _playout devices",
-    "cli": "terminal lazy apps activity live sound player journal_player demo_app commands main",
+    "cli": "terminal lazy apps activity live sound replay_run demo_app commands main",
     "cli.commands": "demo diff events export grep proxy record redact replay run show sim stats"
     " tail trim validate",
     "cli.terminal": "options escaping listening addresses console exits event_lines captions inputs"

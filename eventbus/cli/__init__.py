@@ -8,9 +8,9 @@ need extras of its own. What they share is in the modules beside them.
   handlers and tools, `recorder` watches what happens on their bus, `places` says where, and
   `summary`, `show`, `console` and `escaping` are for whoever looks at it. `exits` has the exit
   codes.
-* A file of frames: `player` runs it over a bus, and `bad_lines` tells what could not be read.
-* A journal: `journals` opens it, filters it and says what is wrong with it, `journal_player` runs
-  it over a bus. `record_lines`, `plots` and `junit` show what is in it.
+* A recording: `replay_run` plays it on a bus, `bad_lines` reports lines that could not be read.
+* A journal: `journals` opens and filters it and reports damage; `record_lines`, `plots` and
+  `junit` show its content.
 * A live session: `live` runs it, `activity` knows when it is over, `captions` shows it, and
   `recording` writes its journal. `sound` opens the files (`wav`, `resampling`) or the `devices`
   that speech comes from and goes to; `playout` has what is to be heard.

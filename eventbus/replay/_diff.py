@@ -25,8 +25,6 @@ from ..analysis._record_view import Facts
 from ..journal._records import CallRecord, EventRecord, Record, StatusRecord
 from ._strict import first_difference, without_content
 
-__all__ = ["MAX_ALIGNED", "Difference", "differences"]
-
 MAX_ALIGNED: Final = 2_000
 """How many records on a side are aligned with each other."""
 

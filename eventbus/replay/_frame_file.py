@@ -28,8 +28,6 @@ import anyio
 import attrs
 import msgspec
 
-__all__ = ["MAX_LINE", "BadLine", "FrameFile", "FrameLine", "LineSplitter", "Source", "parse_line"]
-
 MAX_LINE: Final = 64 * 1024 * 1024
 """The longest line that is read, in bytes; the rest of a longer one is thrown away."""
 
@@ -69,7 +67,7 @@ class BadLine:
     reason: str
 
 
-Source: TypeAlias = AsyncGenerator[FrameLine | BadLine, None]
+_Lines: TypeAlias = AsyncGenerator[FrameLine | BadLine, None]
 
 
 class LineSplitter:
@@ -192,7 +190,7 @@ class FrameFile:
 
     async def lines(
         self, before_wait: Callable[[], object] = lambda: None, *, with_sent: bool = False
-    ) -> Source:
+    ) -> _Lines:
         """
         Yield what is in the file, line by line, as soon as it is there.
 

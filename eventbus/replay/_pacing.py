@@ -31,8 +31,6 @@ from ..events import (
     RealtimeModelSessionUpdatedEvent,
 )
 
-__all__ = ["Pacer", "bytes_per_second"]
-
 
 def bytes_per_second(session: Mapping[str, Any]) -> int:
     """

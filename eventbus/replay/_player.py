@@ -1,17 +1,20 @@
 """
-Plays on a bus what was recorded: a journal, or a file of frames.
+Playing a recording on a bus: a journal, or a file of frames.
 
-* Handlers get what they got: the recorded events, in their order, with their senders; one that
-  was an object is its name. With *decode* they get what a decoder makes of the frames now.
-* What handlers have published themselves, and what the bus has reported of them, is left out:
-  if the handlers are there, that happens again.
+Rules
+-----
+
+* Handlers get the recorded events, in their order, with their senders; a sender that was an object
+  is its name. With *decode* they get the events that a decoder makes of the frames now.
+* Events that handlers published, and the bus's reports of failures, are left out: with the
+  handlers there, they happen again.
 * At a finite speed, an event is published as long after the first one as it was recorded, on the
-  event loop's clock, and like in a call: whoever is slow falls behind, and mailboxes may overflow.
-* At an infinite speed the next event comes when the handlers of the one before it have finished.
-  So nothing is lost, however small the mailboxes are, and handlers are called in the same order
-  each time. A handler may wait for a later event, which would never come: after *patience* the
-  next one is published all the same. The report has how often that was.
-* In trio, two async handlers of one event begin in an order that trio draws; each handler by
+  event loop's clock. As in a call, a slow handler falls behind, and mailboxes may overflow.
+* At an infinite speed the next event is published when the handlers of the one before it have
+  finished. So nothing is lost, however small the mailboxes are, and handlers are called in the
+  same order each time. A handler may wait for a later event, which would never come: after
+  *patience* the next one is published all the same. The report counts these.
+* In trio, two async handlers of one event start in an order that trio draws; each handler by
   itself still sees the same events in the same order.
 """
 
@@ -32,7 +35,7 @@ import attrs
 from ..analysis._record_view import Facts
 from ..bus import EventBus
 from ..events import EVENT_TYPES, RealtimeModelEvent, RealtimeModelExceptionEvent
-from ..exceptions import BusClosed, CodecError, EventBusError, JournalError
+from ..exceptions import BusClosed, CodecError, EventBusError, FrameError, JournalError
 from ..journal._format import MAGIC
 from ..journal._reader import Journal, open_journal
 from ..journal._records import (
@@ -45,17 +48,15 @@ from ..journal._records import (
 from ..journal._segments import segment_paths
 from ..wire import Decoder
 from ..wire.openai._decoder import OpenAIRealtimeDecoder
-from ._frame_file import BadLine, FrameFile
+from ._frame_file import BadLine, FrameFile, FrameLine
 from ._pacing import Pacer
 from ._strict import Comparison, is_decodable, is_report
 
-__all__ = ["Player", "Point", "ReplayReport", "Source", "is_journal", "replay"]
-
 Source: TypeAlias = str | os.PathLike[str] | FrameFile | Iterable[Record]
-"""What can be played: the path of a journal or of a file of frames, or one that is open."""
+"""A recording: the path of a journal or of a file of frames, or one that is open."""
 
 Point: TypeAlias = int | timedelta
-"""Where in a recording: a sequence number (of a file of frames: a line), or a time since its
+"""A place in a recording: a sequence number (of a file of frames: a line), or the time since its
 beginning."""
 
 _NS_PER_S: Final = 1_000_000_000
@@ -65,14 +66,15 @@ _MOMENT: Final = 0.001  # seconds
 @attrs.frozen
 class ReplayReport:
     """
-    What a replay has done.
+    The result of a replay.
 
     Attributes:
-        published: How many events it has published.
-        unreadable: How many it could not, as the journal only names them, or a line is no frame.
-        overtaken: How many were followed by the next one before their handlers had finished,
-            at an infinite speed; see *patience*.
-        last: The sequence number of the last event, or its line; 0 if there was none.
+        published: Number of events that were published.
+        unreadable: Number of events that could not be, because the journal only names them or the
+            line is not a frame.
+        overtaken: Number of events that were followed by the next one before their handlers had
+            finished, at an infinite speed; see *patience*.
+        last: Sequence number of the last event, or its line; 0 without any.
     """
 
     published: int = 0
@@ -83,13 +85,13 @@ class ReplayReport:
 
 def is_journal(path: str | os.PathLike[str]) -> bool:
     """
-    Whether the file begins like a journal; anything else may be a file of frames.
+    Return whether the file begins like a journal; anything else may be a file of frames.
 
-    Of an empty file, its name tells, which then ends in ``.journal``; of an empty or a missing
-    one, later segments of the journal do.
+    An empty file is a journal if its name ends in ``.journal``; an empty or missing one also is
+    if there are later segments of it.
 
     Raises:
-        OSError: It can't be read.
+        OSError: The file can't be read.
     """
     first = Path(path)
     try:
@@ -131,14 +133,15 @@ async def replay(
     """
     Play a recording on *bus*, and return when its last event was published.
 
-    At an infinite speed, its handlers have finished then, too. If it is cancelled, what was
-    published stays so. All arguments are as in `Player`, which can also pause.
+    At an infinite speed, the handlers have finished by then as well. Cancelling ends the replay;
+    events that were published stay published. The arguments are those of `Player`, which can also
+    pause.
 
     Raises:
-        ReplayDifference: With *strict*: the decoder gives something else than was recorded.
-        JournalError: The journal can't be read, or with *strict*, a line of a file of frames.
-        Exception: What publishing raises: `BusClosed`, `BusNotRunning`, `MailboxFull`, and what
-            handlers of a strict bus do.
+        ReplayDifference: With *strict*, the decoder makes different events than were recorded.
+        JournalError: The journal can't be read or, with *strict*, a line of a file of frames.
+        Exception: Whatever publishing raises: `BusClosed`, `BusNotRunning`, `MailboxFull`, and the
+            failures of handlers of a strict bus.
     """
     player = Player(
         source,
@@ -163,28 +166,37 @@ class Player:
     All methods belong to the event loop that it runs in.
 
     Args:
-        source: What to play.
-        bus: Where the events go to. It must run if it has async handlers.
-        speed: 1 is as fast as it happened, 2 twice as fast; infinite is as fast as the handlers
-            allow.
-        start: Where to begin; what comes before is not published. A decoder is still told of it.
-        stop: Where to end; what is there is published.
+        source: The recording.
+        bus: The bus to publish on. It must be running if it has async handlers.
+        speed: A factor: 1 is the original speed, 2 twice as fast; infinite is as fast as the
+            handlers allow.
+        start: The first place to publish; a decoder is still fed with the frames before it.
+        stop: The last place to publish.
         is_paused: Whether to begin with a pause.
-        strict: Compare what the decoder makes of each recorded frame now with what was recorded,
-            and raise the first difference; of a file of frames, raise the first line that can't
-            be read.
-        decode: Publish what the decoder makes of the frames of a journal now, instead of the
-            recorded events.
+        strict: Compare the events that the decoder makes of each recorded frame now with those
+            that were recorded, and raise the first difference; of a file of frames, raise the
+            first line that can't be read.
+        decode: Publish the events that the decoder makes of a journal's frames now, instead of
+            the recorded ones.
         decoder: Makes a decoder for each session.
         where: Which records of a journal to publish, like `Filter.matches`.
-        patience: Seconds to wait for the handlers of one event, at an infinite speed. Each time
-            that is in vain, it is half as long, until no handler is behind any more; `math.inf`
-            waits forever.
-        with_content: Whether a difference may quote what was said.
+        patience: Seconds to wait for the handlers of one event, at an infinite speed. It is halved
+            each time that the handlers take longer, until no handler is behind any more;
+            `math.inf` waits forever.
+        with_content: Whether a difference may quote transcripts and texts.
+        sender: The sender of the events of a file of frames.
         on_event: Called with an event's sequence number, or its line, and the event, right before
             it is published.
-        on_error: Called with what publishing raises (a full mailbox with `Overflow.RAISE`, a
-            handler of a strict bus), and the replay goes on. Without it, that is raised.
+        on_error: Called with an exception that publishing raises (a full mailbox with
+            `Overflow.RAISE`, a handler of a strict bus), and the replay goes on. Without it, the
+            exception ends the replay.
+        on_bad_line: Called with each line of a file of frames that can't be read, before *strict*
+            raises it.
+        on_sent: Called with each message of the client's in a file of frames, when it is due;
+            without it, they are skipped.
+        on_time: Called with the time that the recording has reached, in nanoseconds since its
+            beginning, before *on_event* and *on_sent*.
+        before_wait: Called before anything that may take time; useful for flushing output.
 
     Raises:
         ValueError: *speed* isn't above 0, or *patience* is below.
@@ -205,25 +217,45 @@ class Player:
         where: Callable[[Facts], bool] | None = None,
         patience: float = 5.0,
         with_content: bool = False,
+        sender: object = None,
         on_event: Callable[[int, Any], object] | None = None,
         on_error: Callable[[Exception], object] | None = None,
+        on_bad_line: Callable[[BadLine], object] | None = None,
+        on_sent: Callable[[FrameLine], object] | None = None,
+        on_time: Callable[[int], object] | None = None,
+        before_wait: Callable[[], object] | None = None,
     ) -> None:
         if not patience >= 0:
-            msg = f"patience= is how many seconds to wait, from 0 on, not {patience!r}."
+            msg = f"patience= is a number of seconds from 0 on, not {patience!r}."
             raise ValueError(msg)
-        options = _Options(start, stop, strict, decode, decoder, where, with_content)
+        self._before_wait = before_wait or _nothing
+        options = _Options(
+            start,
+            stop,
+            strict,
+            decode,
+            decoder,
+            where,
+            with_content,
+            sender,
+            on_bad_line or _nothing,
+            on_sent is not None,
+            self._before_wait,
+        )
         self._steps = _steps_of(source, options)
         self._bus = bus
         self._speed = _checked(speed)
         self._patience = self._patience_left = patience
         self._on_event = on_event
         self._on_error = on_error
+        self._on_sent = on_sent
+        self._on_time = on_time or _nothing
         self._is_paused = is_paused
         self._is_stopped = False
         self._has_run = False
         self._is_over = False
-        self._changed = _Bell()
-        self._progress = _Bell()
+        self._changed = _Signal()
+        self._progress = _Signal()
         self._to_step = 0
         self._stepped = 0
         # While time goes by: at this time of the loop's clock, that time of the recording was
@@ -234,7 +266,7 @@ class Player:
 
     @property
     def speed(self) -> float:
-        """How fast it goes; it can be changed at any time."""
+        """The factor; it can be changed at any time."""
         return self._speed
 
     @speed.setter
@@ -242,37 +274,38 @@ class Player:
         speed = _checked(speed)
         self._halt()
         self._speed = speed
-        self._changed.ring()
+        self._changed.set()
 
     @property
     def is_paused(self) -> bool:
-        """Whether it waits to be resumed or stepped."""
+        """Whether the replay waits for `resume` or `step`."""
         return self._is_paused
 
     @property
     def report(self) -> ReplayReport:
-        """What it has done so far."""
+        """The result so far."""
         return self._report
 
     def pause(self) -> None:
-        """Publish nothing more until it is resumed or stepped."""
+        """Publish nothing more until `resume` or `step`."""
         self._halt()
         self._is_paused = True
-        self._changed.ring()
+        self._changed.set()
 
     def resume(self) -> None:
-        """Go on; time goes on where it was paused."""
+        """Continue, at the time where the replay was paused."""
         self._is_paused = False
-        self._changed.ring()
+        self._changed.set()
 
     async def step(self, count: int = 1) -> None:
         """
-        Publish the next events, whenever they are due, and pause then; return when it is done.
+        Publish the next events without waiting until they are due, and pause then.
 
-        If it is cancelled, they are published all the same. It returns at once when it is over.
+        Returns when they are published, or when the replay is over. If it is cancelled, they are
+        published all the same.
 
         Args:
-            count: How many.
+            count: Number of events.
         """
         self.pause()
         self._to_step += count
@@ -283,16 +316,16 @@ class Player:
     def stop(self) -> None:
         """End the replay: `run` returns before the next event."""
         self._is_stopped = True
-        self._changed.ring()
+        self._changed.set()
 
     async def run(self) -> ReplayReport:
         """
-        Replay, and return what was done; as `replay`.
+        Replay, and return the result; as `replay` does.
 
-        If it is cancelled, what was published stays so.
+        Cancelling ends the replay; events that were published stay published.
 
         Raises:
-            EventBusError: It has run before.
+            EventBusError: The player has run before.
         """
         if self._has_run:
             msg = "A Player runs once; make another one."
@@ -305,15 +338,15 @@ class Player:
                 await self._play(step)
         finally:
             self._is_over = True
-            self._progress.ring()
+            self._progress.set()
             await self._steps.aclose()
         return self._report
 
     # --- when -----------------------------------------------------------------------------
 
     async def _wait_for(self, step: _Step) -> bool:
-        """Wait until *step* may be published; whether it may at all."""
-        await anyio.lowlevel.checkpoint()  # so that others get a word in, at any speed
+        """Wait until *step* is due; return whether it is to be published at all."""
+        await anyio.lowlevel.checkpoint()  # other tasks run in between, at any speed
         while not self._is_stopped:
             if self._is_paused:
                 if self._to_step:
@@ -330,12 +363,13 @@ class Player:
             due = began + (step.at_ns - began_ns) / _NS_PER_S / self._speed
             if due <= now:
                 return True
+            self._before_wait()
             with anyio.CancelScope(deadline=due):
                 await self._changed.wait()
         return False
 
     def _halt(self) -> None:
-        """Let no more time go by in the recording."""
+        """Stop the recording's clock."""
         if self._anchor is not None:
             began, began_ns = self._anchor
             passed = (anyio.current_time() - began) * self._speed
@@ -345,7 +379,11 @@ class Player:
 
     async def _play(self, step: _Step) -> None:
         report = self._report
-        if step.is_readable:
+        self._on_time(step.at_ns)
+        if isinstance(step.event, FrameLine):
+            assert self._on_sent is not None
+            self._on_sent(step.event)
+        elif step.is_readable:
             if self._on_event is not None:
                 self._on_event(step.seq, step.event)
             overtaken = await self._publish(step)
@@ -358,10 +396,10 @@ class Player:
         if self._anchor is None:
             self._reached_ns = step.at_ns
         self._stepped += 1
-        self._progress.ring()
+        self._progress.set()
 
     async def _publish(self, step: _Step) -> bool:
-        """Publish an event; whether its handlers had not finished when it was time to go on."""
+        """Publish an event; return whether its handlers had not finished after *patience*."""
         try:
             if not math.isinf(self._speed):
                 await self._bus.publish_async(step.event, sender=step.sender)
@@ -376,29 +414,33 @@ class Player:
             self._on_error(exc)
             return False
         if scope.cancelled_caught:
-            # A moment is left to handlers that are not to blame.
+            # Handlers that have not caused this still get a moment.
             self._patience_left = max(self._patience_left / 2, min(self._patience, _MOMENT))
         elif self._patience_left < self._patience and not self._bus.stats.pending:
             self._patience_left = self._patience  # they have all caught up
         return scope.cancelled_caught
 
 
-class _Bell:
-    """Wakes whoever waits, as often as it is rung."""
+class _Signal:
+    """An event that can be set again and again; each time it wakes all waiting tasks."""
 
     def __init__(self) -> None:
         self._event: anyio.Event | None = None
 
-    def ring(self) -> None:
+    def set(self) -> None:
         event, self._event = self._event, None
         if event is not None:
             event.set()
 
     async def wait(self) -> None:
-        """Wait until it is rung the next time."""
+        """Wait until it is set the next time."""
         if self._event is None:
             self._event = anyio.Event()
         await self._event.wait()
+
+
+def _nothing(*_: object) -> None:
+    """Do nothing: the default of callbacks."""
 
 
 def _checked(speed: float) -> float:
@@ -414,14 +456,15 @@ def _checked(speed: float) -> float:
 @attrs.frozen
 class _Step:
     """
-    One event to publish.
+    One event to publish, or one message of the client's.
 
     Attributes:
-        seq: The record that has it, or the line.
+        seq: Its record, or its line.
         at_ns: When it happened, since the beginning.
-        event: The event.
+        event: The event; or the line that the client has sent.
         sender: The session that it belongs to.
-        is_readable: Whether there is an event; without, the recording only says that there was.
+        is_readable: Whether the event is there; if not, the recording only says that there was
+            one.
     """
 
     seq: int
@@ -433,7 +476,7 @@ class _Step:
 
 @attrs.frozen
 class _Options:
-    """What `Player` was asked for."""
+    """The arguments of `Player` that pick the events."""
 
     start: Point | None
     stop: Point | None
@@ -442,13 +485,17 @@ class _Options:
     decoder: Callable[[], Decoder]
     where: Callable[[Facts], bool] | None
     with_content: bool
+    sender: object
+    on_bad_line: Callable[[BadLine], object]
+    with_sent: bool
+    before_wait: Callable[[], object]
 
     def is_before(self, seq: int, at_ns: int) -> bool:
-        """Whether that is before the start."""
+        """Return whether a place is before the start."""
         return self.start is not None and _compare(self.start, seq, at_ns) > 0
 
     def is_after(self, seq: int, at_ns: int) -> bool:
-        """Whether that is after the stop."""
+        """Return whether a place is after the stop."""
         return self.stop is not None and _compare(self.stop, seq, at_ns) < 0
 
 
@@ -479,31 +526,44 @@ async def _file_steps(path: Path, options: _Options) -> AsyncGenerator[_Step, No
 async def _frame_steps(file: FrameFile, options: _Options) -> AsyncGenerator[_Step, None]:
     """Yield the events of a file of frames, each frame's when that is due."""
     decoder, pacer = options.decoder(), Pacer()
-    async with contextlib.aclosing(file.lines()) as lines:
+    reading = file.lines(options.before_wait, with_sent=options.with_sent)
+    async with contextlib.aclosing(reading) as lines:
         async for line in lines:
             if isinstance(line, BadLine):
-                if options.is_strict:
-                    msg = f"{file.name}, line {line.number}: {line.reason}"
-                    raise JournalError(msg, path=file.name)
+                _note_bad_line(file, line, options)
                 yield _Step(line.number, 0, is_readable=False)
                 continue
-            events = decoder.decode(line.frame)
+            events = () if line.is_sent else decoder.decode(line.frame)
+            problem = _problem(line, events)
             at_ns = round(pacer.due(events, line.seconds) * _NS_PER_S)
             if options.is_after(line.number, at_ns):
                 return
-            if options.is_strict:
-                _raise_bad_frame(file.name, line.number, events)
-            if not options.is_before(line.number, at_ns):
-                for event in events:
-                    yield _Step(line.number, at_ns, event)
+            if problem is not None:
+                _note_bad_line(file, problem, options)
+            if options.is_before(line.number, at_ns):
+                continue
+            if line.is_sent:
+                yield _Step(line.number, at_ns, line)
+            for event in events:
+                yield _Step(line.number, at_ns, event, options.sender)
 
 
-def _raise_bad_frame(name: str, number: int, events: Sequence[RealtimeModelEvent]) -> None:
+def _note_bad_line(file: FrameFile, line: BadLine, options: _Options) -> None:
+    options.on_bad_line(line)
+    if options.is_strict:
+        msg = f"{file.name}, line {line.number}: {line.reason}"
+        raise JournalError(msg, path=file.name)
+
+
+def _problem(line: FrameLine, events: Sequence[RealtimeModelEvent]) -> BadLine | None:
+    """Return why the decoder could not read a frame, if it couldn't."""
     for event in events:
         if isinstance(event, RealtimeModelExceptionEvent):
-            reason = getattr(event.exception, "problem", event.exception)
-            msg = f"{name}, line {number}: {reason}."
-            raise JournalError(msg, path=name) from event.exception
+            error = event.exception
+            # The rest of the message tells where the frame is; a reader of a file has its line.
+            reason = f"{error.problem}." if isinstance(error, FrameError) else str(error)
+            return BadLine(line.number, reason)
+    return None
 
 
 async def _record_steps(
@@ -517,7 +577,7 @@ async def _record_steps(
 
 
 class _Reader:
-    """Picks from records what is to be published."""
+    """The events of a journal that are to be published."""
 
     def __init__(self, records: Iterable[Record], options: _Options) -> None:
         self._records = records
@@ -572,7 +632,7 @@ class _Reader:
             yield _step(record, at_ns)
 
     def _repeat(self, record: EventRecord, at_ns: int) -> Iterator[_Step]:
-        """Yield what repeats an event that comes from outside; not what nobody here knows."""
+        """Yield the repeat of an event that comes from outside, if its class is known here."""
         latest = self._latest.get(record.sender)
         cls: Any = EVENT_TYPES.get(record.type_name or "")
         if latest is None or latest.seq != record.cause or not hasattr(cls, "repeating"):
@@ -586,7 +646,7 @@ class _Reader:
         return where is None or where(Facts(record, origin_ns or 0))
 
     def _is_from_outside(self, record: Record) -> bool:
-        """Whether an event doesn't come again by itself, when its cause does."""
+        """Return whether an event comes from outside, so that nothing here publishes it again."""
         match record:
             case FrameRecord() | StatusRecord():
                 return True
@@ -596,7 +656,7 @@ class _Reader:
                 return False
 
     def _is_decoded(self, record: Record) -> bool:
-        """Whether an event was published with its frame, as the decoder makes it now."""
+        """Return whether the decoder's own event takes the place of a recorded one."""
         if not self._options.decodes or not isinstance(record, EventRecord):
             return False
         return record.cause != 0 and is_decodable(record)

@@ -30,15 +30,6 @@ from ..wire import Decoder
 from ..wire._frames import shown_type
 from ..wire.openai._decoder import OpenAIRealtimeDecoder
 
-__all__ = [
-    "Comparison",
-    "check_decoder",
-    "first_difference",
-    "is_decodable",
-    "is_report",
-    "without_content",
-]
-
 
 def check_decoder(
     records: Iterable[Record],

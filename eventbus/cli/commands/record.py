@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import click
 import msgspec
@@ -19,8 +19,7 @@ from ...bus import EventBus
 from ...journal._recorder import Recorder
 from ...telemetry._summary import Recorder as Watcher
 from ..apps import load_app_option
-from ..player import Player
-from ..terminal.bad_lines import BadLines
+from ..replay_run import ReplayRun
 from ..terminal.console import Bar
 from ..terminal.exits import BadInput, exit_code
 from ..terminal.inputs import frames_argument, is_stdin, opened_frames, seems_journal
@@ -30,7 +29,6 @@ from ..terminal.outputs import force_option, journal_output, prepare_output, tel
 
 __all__ = ["command"]
 
-_NS_PER_S: Final = 1_000_000_000
 
 _EPILOG = """\b
 Exit codes:
@@ -97,7 +95,6 @@ def command(
     bus = EventBus() if app_spec is None else load_app_option(app_spec)
     prepare_output(to, () if is_stdin(file) else (file,), is_forced=is_forced)
     clock = _Clock(is_real=frames.size is None or not math.isinf(speed))
-    bad_lines = BadLines(frames.name)
     recorder = Recorder(
         to,
         audio=not no_audio,
@@ -106,23 +103,20 @@ def command(
         clock_ns=clock.mono_ns,
         wall_ns=clock.wall_ns,
     )
-    player = Player(
+    run = ReplayRun(
         frames,
         bus,
         Watcher(bus, counts_events=False),
-        speed,
-        on_bad_line=bad_lines.report,
-        on_sent=lambda line: recorder.sent(_message(line.frame), sender),
-        on_due=clock.set,
         bar=Bar(frames.size, label="recording"),
+        speed=speed,
         sender=sender,
+        on_sent=lambda line: recorder.sent(_message(line.frame), sender),
+        on_time=clock.set,
     )
-    # What the app prints is its own, and no JSON.
+    # The app's own prints are not JSON.
     stdout = contextlib.redirect_stdout(sys.stderr) if is_json else contextlib.nullcontext()
     with stdout, recorder, recorder.attach(bus):
-        summary = player.run()
-    bad_lines.report_rest()
-    player.report_oddity(summary)
+        summary = run.run()
     if recorder.failure is not None:
         raise recorder.failure
     tell_written(to, recorder.last_seq, is_json=is_json)
@@ -159,6 +153,6 @@ class _Clock:
         """Return the time of day."""
         return time.time_ns() if self._is_real else self._wall_ns + self._passed_ns
 
-    def set(self, seconds: float) -> None:
-        """Let it be so many seconds since the beginning, unless it is real."""
-        self._passed_ns = max(self._passed_ns, round(seconds * _NS_PER_S))
+    def set(self, ns: int) -> None:
+        """Set the time since the beginning, in nanoseconds; a real clock ignores it."""
+        self._passed_ns = max(self._passed_ns, ns)

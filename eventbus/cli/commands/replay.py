@@ -7,7 +7,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +15,9 @@ import click
 from ...bus import EventBus
 from ...codec import dumps
 from ...exceptions import CodecError
-from ...replay._frame_file import FrameFile
 from ...telemetry._summary import Recorder, Summary
 from ..apps import load_app_option
-from ..journal_player import JournalPlayer
-from ..player import Player
-from ..terminal.bad_lines import BadLines
+from ..replay_run import ReplayRun
 from ..terminal.console import Bar, Output
 from ..terminal.escaping import printable
 from ..terminal.event_lines import event_line
@@ -30,8 +26,6 @@ from ..terminal.inputs import frames_argument, is_stdin, opened_frames, seems_jo
 from ..terminal.journals import FILTER_HELP, JournalInput, filter_argument, read_filter
 from ..terminal.options import read_speed
 from ..terminal.summary import report_crash, write_summary
-
-__all__ = ["command"]
 
 _EPILOG = """\b
 Exit codes:
@@ -66,9 +60,8 @@ Exit codes:
     help="1x is as fast as it was spoken, 2x twice as fast, max as fast as it can be read. The "
     "clock is that of the lines, where they have a time, and that of the records of a journal. "
     "Elsewhere the model's speech takes as long as it sounds, the user's as long as "
-    "audio_start_ms and audio_end_ms say, and nothing else takes time. At max, mailboxes may "
-    "overflow that never would in a call; those of a journal's replay don't, as it waits for the "
-    "handlers.",
+    "audio_start_ms and audio_end_ms say, and nothing else takes time. At max, each event waits "
+    "for the handlers of the one before it.",
 )
 @click.option(
     "--json",
@@ -81,17 +74,18 @@ Exit codes:
     "--strict",
     "is_strict",
     is_flag=True,
-    help="Stop at the first line that can't be read; of a journal, at the first frame of which "
-    "the decoder now makes something else than was recorded.",
+    help="Stop at the first line that can't be read; of a journal, at the first frame for which "
+    "the decoder now gives other events than were recorded.",
 )
 @click.option(
     "--decode",
     "decodes",
     is_flag=True,
-    help="Of a journal: publish what the decoder now makes of the frames, not the recorded events.",
+    help="For a journal: publish the events that the decoder now makes of the frames, not the "
+    "recorded ones.",
 )
 @click.option(
-    "--with-content", is_flag=True, help="Quote what was said where --strict finds a difference."
+    "--with-content", is_flag=True, help="Quote transcripts where --strict finds a difference."
 )
 @click.pass_context
 def command(
@@ -111,105 +105,67 @@ def command(
 
     FILE is a journal, or has the frames that a realtime service has sent, one JSON object a line; -
     is stdin. A line may also be an envelope, {"t": 1.25, "direction": "received", "frame": {…}},
-    with or without the time in seconds and the direction; what was sent is passed over.
+    with or without the time in seconds and the direction; the client's messages are skipped.
 
-    Of a journal, FILTER picks what is published. What handlers have published, and what the bus has
-    reported of them, is left out: it happens again.
+    For a journal, FILTER picks the events to publish. Events that handlers published, and the bus's
+    reports of failures, are left out: they happen again.
 
-    At the end comes a summary: the events by class, the run time of each handler, what has
-    crashed and what was dropped. Events that handlers publish themselves are counted as well.
+    The summary at the end has the events by class, the run time of each handler, crashes and
+    drops. Events that your handlers publish are counted as well.
     """
     output = Output()
     show = _ignore if app_spec is not None else functools.partial(_show, output, is_json=is_json)
     journal = _journal_in(file, terms, output, decodes=decodes)
-    # What the app prints is its own, and no JSON.
+    # The app's own prints are not JSON.
     with contextlib.redirect_stdout(sys.stderr) if is_json else contextlib.nullcontext():
         bus = EventBus() if app_spec is None else load_app_option(app_spec)
         watcher = Recorder(bus, on_crash=report_crash)
-        if journal is None:
-            is_quiet = app_spec is None and output.is_terminal
-            code, summary = _play_frames(
-                ctx.with_resource(opened_frames(file)),
-                bus,
-                watcher,
-                speed,
-                output,
-                show,
-                is_strict=is_strict,
-                is_quiet=is_quiet,
-            )
-        else:
-            player = JournalPlayer(
-                journal,
-                read_filter(terms),
-                bus,
-                watcher,
-                speed,
-                is_strict=is_strict,
-                decodes=decodes,
-                with_content=with_content,
-                on_event=show,
-                before_wait=output.flush,
-            )
-            summary = player.run()
-            code = _judge(player, summary)
+        source = ctx.with_resource(opened_frames(file)) if journal is None else journal
+        # A bar is of no use where the events themselves are shown.
+        is_quiet = app_spec is None and output.is_terminal
+        run = ReplayRun(
+            source,
+            bus,
+            watcher,
+            where=None if journal is None else read_filter(terms),
+            bar=None
+            if isinstance(source, JournalInput)
+            else Bar(source.size, is_wanted=not is_quiet),
+            on_event=show,
+            before_wait=output.flush,
+            speed=speed,
+            strict=is_strict,
+            decode=decodes,
+            with_content=with_content,
+        )
+        summary = run.run()
     write_summary(output, summary, is_json=is_json)
-    ctx.exit(code)
-
-
-def _play_frames(
-    frames: FrameFile,
-    bus: EventBus,
-    watcher: Recorder,
-    speed: float,
-    output: Output,
-    show: Callable[[int, Any], object],
-    *,
-    is_strict: bool,
-    is_quiet: bool,
-) -> tuple[ExitCode, Summary]:
-    """Replay a file of frames; return how the command is to end, and what has happened."""
-    bad_lines = BadLines(frames.name)
-    player = Player(
-        frames,
-        bus,
-        watcher,
-        speed,
-        is_strict=is_strict,
-        on_bad_line=bad_lines.report,
-        on_event=show,
-        before_wait=output.flush,
-        # Where the events themselves go by, nobody needs to be told that it goes on.
-        bar=Bar(frames.size, is_wanted=not is_quiet),
-    )
-    summary = player.run()
-    bad_lines.report_rest()
-    player.report_oddity(summary)
-    return exit_code(summary), summary
+    ctx.exit(_judge(run, journal, summary))
 
 
 def _journal_in(
     file: Path, terms: tuple[str, ...], output: Output, *, decodes: bool
 ) -> JournalInput | None:
-    """Return the journal that *file* is; None if it is none."""
+    """Open *file* if it is a journal; return None if it isn't."""
     if seems_journal(file):
         return JournalInput(file, label=None if output.is_terminal else "replaying")
     if terms or decodes:
         what = "--decode" if decodes else "A FILTER"
         name = "stdin" if is_stdin(file) else file
-        msg = f"{what} is for journals, and {name} is none; eventbus record makes one of frames."
+        msg = f"{what} is for journals, and {name} isn't one; eventbus record makes one of frames."
         raise click.UsageError(printable(msg))
     return None
 
 
-def _judge(player: JournalPlayer, summary: Summary) -> ExitCode:
-    """Return how the command is to end; say what is different, if something is."""
-    if player.difference is not None:
-        click.echo(printable(str(player.difference)), err=True)
+def _judge(run: ReplayRun, journal: JournalInput | None, summary: Summary) -> ExitCode:
+    """Return the exit code; print the difference that was found, if there is one."""
+    if run.difference is not None:
+        click.echo(printable(str(run.difference)), err=True)
     code = exit_code(summary)
     if code is ExitCode.INTERRUPTED:
         return code
-    return player.source.exit_code or (ExitCode.NO if player.difference is not None else code)
+    damage = ExitCode.OK if journal is None else journal.exit_code
+    return damage or (ExitCode.NO if run.difference is not None else code)
 
 
 def _show(output: Output, number: int, event: Any, *, is_json: bool) -> None:
@@ -225,4 +181,4 @@ def _show(output: Output, number: int, event: Any, *, is_json: bool) -> None:
 
 
 def _ignore(number: int, event: object) -> None:
-    """Show nothing: the app does."""
+    """Show nothing: the app has its own output."""

@@ -1,5 +1,5 @@
 """
-`eventbus.cli.player`: from a file over a bus.
+`eventbus.cli.replay_run`: a replay, watched.
 """
 
 from __future__ import annotations
@@ -9,10 +9,12 @@ import json
 import math
 
 from eventbus import EventBus
-from eventbus.cli.player import Player
+from eventbus.cli.replay_run import ReplayRun
 from eventbus.events import RealtimeModelRawServerEvent, RealtimeModelTurnStartedEvent
 from eventbus.replay._frame_file import FrameFile
 from eventbus.telemetry._summary import Recorder
+
+MS = 1_000_000
 
 
 def file_of(*lines):
@@ -27,7 +29,7 @@ def turn(number, seconds=None):
 
 def play(*lines, bus=None, speed=math.inf, **more):
     bus = EventBus() if bus is None else bus
-    return Player(file_of(*lines), bus, Recorder(bus), speed, **more).run()
+    return ReplayRun(file_of(*lines), bus, Recorder(bus), speed=speed, **more).run()
 
 
 def test_raw_event_is_published_and_not_shown():
@@ -48,7 +50,7 @@ def test_raw_event_is_published_and_not_shown():
 
 def test_clock_is_told_before_the_events_of_a_frame():
     """
-    on_due comes before the frame's events, with seconds from the first frame at normal speed.
+    on_time comes before the frame's events, with nanoseconds from the first one on.
     """
     story = []
 
@@ -56,11 +58,12 @@ def test_clock_is_told_before_the_events_of_a_frame():
         turn(1, 10.0),
         turn(2, 10.25),
         speed=1000.0,
-        on_due=story.append,
+        on_time=lambda ns: story.append(ns // MS),
         on_event=lambda number, event: story.append(event.response_id),
     )
 
-    assert story == [0.0, "resp_1", 0.25, "resp_2"]
+    # Each frame has its raw event, too, which is not shown.
+    assert story == [0, 0, "resp_1", 250, 250, "resp_2"]
 
 
 def test_output_is_handed_on_before_anything_takes_time():
@@ -107,12 +110,29 @@ def test_bus_can_be_played_on_again():
     assert (first.count, second.count) == (4, 2)
 
 
-def test_line_with_several_problems_is_one_bad_line():
+def test_line_with_several_problems_is_one_bad_line(capsys):
     """
     Bad lines are counted, not what is wrong with each.
     """
-    told = []
+    summary = play("[", turn(1), "{")
 
-    summary = play("[", turn(1), "{", on_bad_line=lambda line: told.append(line.number))
+    assert summary.bad_lines == 2
+    assert [line.split(":")[1] for line in capsys.readouterr().err.splitlines()] == ["1", "3"]
 
-    assert (summary.bad_lines, told) == (2, [1, 3])
+
+def test_clients_messages_are_given_when_they_are_due():
+    """
+    They are not published, and come between the events at their own time.
+    """
+    story = []
+    sent = {"t": 10.1, "direction": "sent", "frame": {"type": "response.cancel"}}
+
+    play(
+        turn(1, 10.0),
+        sent,
+        turn(2, 10.25),
+        on_sent=lambda line: story.append(line.frame),
+        on_event=lambda number, event: story.append(event.response_id),
+    )
+
+    assert story == ["resp_1", b'{"type": "response.cancel"}', "resp_2"]

@@ -1,5 +1,5 @@
 """
-`eventbus.cli.journal_player`, by way of ``eventbus replay``.
+``eventbus replay`` of a journal.
 """
 
 from __future__ import annotations
