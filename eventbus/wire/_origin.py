@@ -2,7 +2,8 @@
 Marks on the events that a decoder made: the frame they come from, and their place in it.
 
 A journal stores a frame once and derives its events again, so it must know them from events that
-only look the same. The mark is no field of an event: a copy, also one that `attrs.evolve` or
+only look the same, and it must have all frames that the decoder had: so a mark names the decoder,
+and counts its frames. The mark is no field of an event: a copy, also one that `attrs.evolve` or
 pickle makes, has none.
 """
 
@@ -11,13 +12,16 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
+from weakref import WeakValueDictionary
 
 from ..events import RealtimeModelEvent, RealtimeModelRawServerEvent
 
+# A mark is the number of the decoder, that of the frame, and the position, from the left.
 _STEP = 1 << 16
+_FRAMES = 1 << 32
 
-# Numbers of frames, in this process; the events of a frame are numbered from there.
-_next = itertools.count(_STEP, _STEP).__next__
+_next_decoder = itertools.count(1).__next__
+_decoders: WeakValueDictionary[int, Any] = WeakValueDictionary()
 
 _slot: Any = RealtimeModelRawServerEvent._origin  # noqa: SLF001  # events have it for us
 _set: Callable[[object, int], None] = _slot.__set__  # events are frozen
@@ -28,10 +32,12 @@ class Origin(NamedTuple):
     The frame that an event was made from.
 
     Attributes:
-        frame: A number that no other frame of this process has.
+        decoder: A number that no other decoder of this process has; see `decoder_of`.
+        frame: The number of the frame among those of the decoder, from 1.
         position: The event's place among those of the frame; 0 is the raw event.
     """
 
+    decoder: int
     frame: int
     position: int
 
@@ -43,12 +49,31 @@ def origin_of(event: object) -> Origin | None:
     None for an event that no decoder made, and for a changed copy of one.
     """
     mark = getattr(event, "_origin", None)
-    return None if mark is None else Origin(*divmod(mark, _STEP))
+    if mark is None:
+        return None
+    whole, position = divmod(mark, _STEP)
+    decoder, frame = divmod(whole, _FRAMES)
+    return Origin(decoder, frame, position)
 
 
-def mark_events(events: Sequence[RealtimeModelEvent]) -> None:
+def decoder_of(number: int) -> Any:
+    """Return the decoder with that number; None if it is gone."""
+    return _decoders.get(number)
+
+
+def new_marks(decoder: object) -> Callable[[], int]:
+    """
+    Return the function that returns the mark of *decoder*'s next frame.
+
+    A decoder calls it once for each frame, also if nobody gets the marked events.
+    """
+    number = _next_decoder()
+    _decoders[number] = decoder
+    return itertools.count((number * _FRAMES + 1) * _STEP, _STEP).__next__
+
+
+def mark_events(events: Sequence[RealtimeModelEvent], mark: int) -> None:
     """Mark the events of one frame; those beyond 65,535 stay without a mark."""
-    mark = _next()
     if len(events) == 2:
         raw, event = events
         _set(raw, mark)

@@ -17,6 +17,7 @@ from eventbus.events import (
 from eventbus.exceptions import BusClosed, MailboxFull
 from eventbus.middleware import EventObserver
 from eventbus.wire import Decoder, Origin, find_decoder, origin_of, register_decoder
+from eventbus.wire._origin import decoder_of
 from eventbus.wire.openai import OpenAIRealtimeDecoder
 
 CREATED = b'{"type":"response.created","event_id":"event_1","response":{"id":"resp_1"}}'
@@ -255,6 +256,23 @@ def test_decoder_marks_what_it_made(decoder, frame):
 
         assert [origin_of(event).position for event in first] == [0, 1]
         assert len({origin_of(event).frame for event in (*first, *second)}) == 2
+
+
+def test_mark_counts_the_frames_of_its_decoder(decoder):
+    """
+    Frames are numbered from 1 for each decoder, also those whose raw event nobody sees.
+    """
+    other, bus, seen = OpenAIRealtimeDecoder(), EventBus(), []
+    bus.subscribe(seen.append, RealtimeModelAudioEvent)
+    for _ in range(2):
+        decoder.decode(CREATED)
+    decoder.publish_to(bus, AUDIO)
+    marks = [origin_of(event) for event in (seen[0], *other.decode(CREATED))]
+
+    assert [mark.frame for mark in marks] == [3, 1, 1]
+    assert marks[0].decoder != marks[1].decoder
+    assert decoder_of(marks[0].decoder) is decoder
+    assert decoder_of(marks[1].decoder) is other
 
 
 def test_only_the_very_event_has_the_mark(decoder):

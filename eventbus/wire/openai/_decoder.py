@@ -64,7 +64,7 @@ from .._decoder import Bus, is_unseen, publish_events
 from .._fields import Fields, Message
 from .._frames import Frame, frame_of
 from .._intake import as_it_came, to_bytes
-from .._origin import mark_events
+from .._origin import mark_events, new_marks
 from .._strict import read_object, refusal, salvage
 from ._items import error_from, message_item, tool_call_item, usage_event
 from ._shortcuts import AudioLayout, read_plain
@@ -137,6 +137,7 @@ class OpenAIRealtimeDecoder:
     def __init__(self, *, max_bytes: int = 16 * 1024 * 1024) -> None:
         self._max_bytes = max_bytes
         self._session = _Session()
+        self._next_mark = new_marks(self)
 
     @property
     def options(self) -> Mapping[str, Any]:
@@ -185,7 +186,7 @@ class OpenAIRealtimeDecoder:
         `RealtimeModelExceptionEvent` with a `FrameError`.
         """
         events = self._decode(frame)
-        mark_events(events)
+        mark_events(events, self._next_mark())
         return events
 
     def _decode(
