@@ -8,6 +8,7 @@ import io
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import click
 
@@ -88,10 +89,10 @@ def command(
     counted = _Counted(source.facts(where))
     try:
         if is_stdout:
-            _write(counted, to, None)
+            _write(counted, to)
         else:
-            with written_beside(target) as part:
-                _write(counted, to, part)
+            with written_beside(target) as file:
+                _write_file(counted, to, file)
     except ExportError as exc:
         msg = f"{source.name}: {exc}"
         raise BadInput(msg) from exc
@@ -117,21 +118,24 @@ class _Counted(Iterator[Facts]):
         return facts
 
 
-def _write(facts: Iterator[Facts], to: Format, path: Path | None) -> None:
-    """Write to a file; to stdout if there is none."""
-    if path is None and to.is_binary:
+def _write(facts: Iterator[Facts], to: Format) -> None:
+    """Write to stdout."""
+    if to.is_binary:
         to.write(facts, sys.stdout.buffer)
         sys.stdout.buffer.flush()
-    elif path is None:
-        # As in a file: UTF-8, and lines end as the format says.
-        text = io.TextIOWrapper(
-            sys.stdout.buffer, "utf-8", "backslashreplace", newline="", write_through=True
-        )
-        to.write(facts, text)
-        text.detach()
-    elif to.is_binary:
-        with path.open("wb") as file:
-            to.write(facts, file)
-    else:
-        with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
-            to.write(facts, file)
+        return
+    # As in a file: UTF-8, and lines end as the format says.
+    text = io.TextIOWrapper(
+        sys.stdout.buffer, "utf-8", "backslashreplace", newline="", write_through=True
+    )
+    to.write(facts, text)
+    text.detach()
+
+
+def _write_file(facts: Iterator[Facts], to: Format, file: IO[bytes]) -> None:
+    if to.is_binary:
+        to.write(facts, file)
+        return
+    text = io.TextIOWrapper(file, "utf-8", "backslashreplace", newline="")
+    to.write(facts, text)
+    text.detach()

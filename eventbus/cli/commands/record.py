@@ -17,6 +17,7 @@ import msgspec
 
 from ...bus import EventBus
 from ...journal._recorder import Recorder
+from ...journal._segments import segment_paths
 from ...telemetry._summary import Recorder as Watcher
 from ..apps import load_app_option
 from ..replay_run import ReplayRun
@@ -25,7 +26,13 @@ from ..terminal.exits import BadInput, exit_code
 from ..terminal.inputs import frames_argument, is_stdin, opened_frames, seems_journal
 from ..terminal.journals import json_option
 from ..terminal.options import read_speed, withholding_options
-from ..terminal.outputs import force_option, journal_output, prepare_output, tell_written
+from ..terminal.outputs import (
+    force_option,
+    journal_beside,
+    journal_output,
+    prepare_output,
+    tell_written,
+)
 
 __all__ = ["command"]
 
@@ -94,31 +101,34 @@ def command(
     frames = ctx.with_resource(opened_frames(file))
     bus = EventBus() if app_spec is None else load_app_option(app_spec)
     prepare_output(to, () if is_stdin(file) else (file,), is_forced=is_forced)
+    # A new journal is written where it belongs, so that it is there whatever happens.
+    place = journal_beside(to) if segment_paths(to) else contextlib.nullcontext(to)
     clock = _Clock(is_real=frames.size is None or not math.isinf(speed))
-    recorder = Recorder(
-        to,
-        audio=not no_audio,
-        content=not no_content,
-        redact=fields,
-        clock_ns=clock.mono_ns,
-        wall_ns=clock.wall_ns,
-    )
-    run = ReplayRun(
-        frames,
-        bus,
-        Watcher(bus, counts_events=False),
-        bar=Bar(frames.size, label="recording"),
-        speed=speed,
-        sender=sender,
-        on_sent=lambda line: recorder.sent(_message(line.frame), sender),
-        on_time=clock.set,
-    )
-    # The app's own prints are not JSON.
-    stdout = contextlib.redirect_stdout(sys.stderr) if is_json else contextlib.nullcontext()
-    with stdout, recorder, recorder.attach(bus):
-        summary = run.run()
-    if recorder.failure is not None:
-        raise recorder.failure
+    with place as path:
+        recorder = Recorder(
+            path,
+            audio=not no_audio,
+            content=not no_content,
+            redact=fields,
+            clock_ns=clock.mono_ns,
+            wall_ns=clock.wall_ns,
+        )
+        run = ReplayRun(
+            frames,
+            bus,
+            Watcher(bus, counts_events=False),
+            bar=Bar(frames.size, label="recording"),
+            speed=speed,
+            sender=sender,
+            on_sent=lambda line: recorder.sent(_message(line.frame), sender),
+            on_time=clock.set,
+        )
+        # The app's own prints are not JSON.
+        stdout = contextlib.redirect_stdout(sys.stderr) if is_json else contextlib.nullcontext()
+        with stdout, recorder, recorder.attach(bus):
+            summary = run.run()
+        if recorder.failure is not None:
+            raise recorder.failure
     tell_written(to, recorder.last_seq, is_json=is_json)
     ctx.exit(exit_code(summary))
 

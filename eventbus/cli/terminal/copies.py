@@ -16,9 +16,15 @@ from ...exceptions import JournalWriteError
 from ...journal._copying import write_copy
 from ...journal._redaction import Withholding
 from .escaping import printable
-from .exits import ExitCode
+from .exits import ExitCode, unwritable
 from .journals import JournalInput, filter_argument, journal_argument, json_option, read_filter
-from .outputs import force_option, journal_output, prepare_output, tell_written
+from .outputs import (
+    force_option,
+    journal_beside,
+    journal_output,
+    prepare_output,
+    tell_written,
+)
 
 __all__ = ["copy_journal", "copying_options"]
 
@@ -71,8 +77,12 @@ def copy_journal(
         records = itertools.chain([first], records)
         header = attrs.evolve(header, mono_ns=first.mono_ns, wall_ns=first.wall_ns)
     try:
-        count = write_copy(records, to, header=header, withholding=withholding)
+        with journal_beside(to) as part:
+            count = write_copy(records, part, header=header, withholding=withholding)
     except JournalWriteError as exc:
-        raise click.ClickException(printable(str(exc))) from exc
+        text = str(exc).replace(str(exc.path), str(to))
+        raise click.ClickException(printable(text)) from exc
+    except OSError as exc:
+        raise unwritable(to, exc) from exc
     tell_written(to, count, is_json=is_json)
     return source.exit_code

@@ -1,14 +1,16 @@
 """
-Files that commands write: never over one that is there, unless that is asked for.
+Files that commands write: private ones, whole ones, and no other file is lost by them.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import shutil
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import IO, Any, Final, TypeVar
 
 import click
 
@@ -18,21 +20,14 @@ from .console import Output
 from .escaping import printable
 from .journals import is_same_file
 
-__all__ = [
-    "WRITTEN_SCHEMA",
-    "force_option",
-    "journal_output",
-    "prepare_file",
-    "prepare_output",
-    "refuse_source",
-    "tell_written",
-    "written_beside",
-]
-
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 WRITTEN_SCHEMA: Final = "eventbus.written/1"
-"""What ``--json`` writes of a file that was written."""
+"""The schema of the object that ``--json`` writes about a file."""
+
+# The names of unfinished files; what is between them is random.
+_PREFIX: Final = ".eventbus-"
+_SUFFIX: Final = ".part"
 
 _HINT: Final = "'-o' / '--output'"  # as click names it
 
@@ -57,51 +52,92 @@ def journal_output(function: _F) -> _F:
 
 def prepare_output(path: Path, sources: Iterable[Path], *, is_forced: bool) -> None:
     """
-    Make room for a journal: for all of its files.
+    Refuse a journal to write, unless it can be written; nothing is deleted before it is there.
 
     Args:
-        path: Where it is to be.
+        path: The journal.
         sources: The files that are being read.
-        is_forced: Whether to delete what is there.
+        is_forced: Whether another journal may be replaced.
 
     Raises:
-        click.BadParameter: It is there, or is being read, or it is a device or a pipe.
+        click.BadParameter: There is a journal, it is being read, or it is a device or a pipe.
     """
-    there = segment_paths(path)
     if path.exists() and not path.is_file():
-        msg = f"{path} is no file; a journal needs one. Name another path."
+        msg = f"{path} is not a file; a journal needs one. Name another path."
         raise click.BadParameter(printable(msg), param_hint=_HINT)
-    _refuse(there, sources, is_forced=is_forced)
-    for old in there:
-        old.unlink()
+    _refuse(segment_paths(path), sources, is_forced=is_forced)
 
 
 def prepare_file(path: Path, sources: Iterable[Path], *, is_forced: bool) -> None:
-    """
-    Refuse what `prepare_output` refuses, for one file; what is there stays until `written_beside`.
-
-    A device or a pipe is never refused.
-    """
+    """Refuse a file to write, as `prepare_output` does; devices and pipes are never refused."""
     _refuse([path] if path.is_file() else [], sources, is_forced=is_forced)
 
 
 @contextlib.contextmanager
-def written_beside(path: Path) -> Iterator[Path]:
+def written_beside(path: Path) -> Iterator[IO[bytes]]:
     """
-    Give a path to write to, in the same folder; at the end that file takes the place of *path*.
+    Open a new file in the same folder, which takes the place of *path* at the end.
 
-    If it fails or is interrupted, *path* is what it was. A device or a pipe is given as it is.
+    Nobody else can read it or guess its name, and a link is never followed. If it fails or is
+    interrupted, *path* stays as it was. A device or a pipe is opened itself.
     """
     if path.exists() and not path.is_file():
-        yield path
+        with path.open("wb") as file:
+            yield file
         return
-    part = path.with_name(f".eventbus-{os.getpid()}.part")
+    descriptor, name = tempfile.mkstemp(prefix=_PREFIX, suffix=_SUFFIX, dir=path.parent)
+    part = Path(name)
     try:
-        yield part
+        with open(descriptor, "wb") as file:  # noqa: PTH123  # a descriptor
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
         part.replace(path)
+        _sync_folder(path.parent)
     finally:
         with contextlib.suppress(OSError):  # most likely it has taken its place
             part.unlink()
+
+
+@contextlib.contextmanager
+def journal_beside(path: Path) -> Iterator[Path]:
+    """
+    Give a path for a journal in a new folder beside *path*; at the end it takes its place.
+
+    All files of the old journal go then. If it fails or is interrupted, *path* stays as it was.
+    """
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, suffix=_SUFFIX, dir=path.parent))
+    try:
+        part = folder / path.name
+        yield part
+        first, *later = segment_paths(part)
+        for new in (first, *later):
+            _sync_file(new)
+        old = {*segment_paths(path)} - {path}
+        # The first segment decides which journal it is: it comes last, and at once.
+        for new in later:
+            new.replace(path.with_name(new.name))
+        first.replace(path)
+        for surplus in old - {path.with_name(new.name) for new in later}:
+            surplus.unlink()
+        _sync_folder(path.parent)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sync_file(path: Path) -> None:
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    # Not every file system can, and Windows can't at all.
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def refuse_source(path: Path, sources: Iterable[Path], param_hint: str = _HINT) -> None:
@@ -126,7 +162,7 @@ def _refuse(there: list[Path], sources: Iterable[Path], *, is_forced: bool) -> N
 
 
 def tell_written(path: Path, count: int, *, is_json: bool, **more: object) -> None:
-    """Say what was written, on stdout."""
+    """Write the name of a new file and its number of records to stdout."""
     output = Output()
     if is_json:
         data = {"schema": WRITTEN_SCHEMA, "path": str(path), "records": count, **more}

@@ -153,6 +153,8 @@ def test_journal_that_is_there_stays(invoke, write_frames):
 
     assert invoke(path, "-o", "call.journal").exit_code == 2
     assert invoke(path, "-o", "call.journal", "--force").exit_code == 0
+    assert [each.name for each in Path().iterdir()].count("call.journal") == 1
+    assert not [*Path().glob(".eventbus*")]
 
 
 def test_corpus_is_imported_replayed_and_exported(corpus, invoke, tmp_path):

@@ -10,6 +10,7 @@ import os
 import pytest
 
 from eventbus.cli.commands import redact, trim
+from eventbus.cli.terminal import copies
 from eventbus.journal import _writer as writer
 from eventbus.journal import open_journal
 from tests.cli.journals import new_runner, write_journal
@@ -63,3 +64,31 @@ def test_only_a_part_begins_later_than_the_original(path, command, options):
     begins = first if command is trim.command else original
     assert (header.mono_ns, header.wall_ns) == (begins.mono_ns, begins.wall_ns)
     assert original.mono_ns < first.mono_ns
+
+
+@COMMANDS
+def test_copy_replaces_another_journal_when_it_is_whole(path, monkeypatch, command, options):
+    """
+    With --force, the old one stays until then: a failure half-way costs nothing.
+    """
+    copy = path.with_name("part.journal")
+    args = [str(path), *options, "-o", str(copy), "--force"]
+    assert new_runner().invoke(command, args).exit_code == 0
+    before = copy.read_bytes()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(copies, "write_copy", interrupted)
+        assert new_runner().invoke(command, args, standalone_mode=False).exit_code == 1
+    assert copy.read_bytes() == before
+    assert sorted(each.name for each in path.parent.iterdir()) == ["call.journal", "part.journal"]
+
+    assert new_runner().invoke(command, args).exit_code == 0
+    assert open_journal(copy).is_closed
+
+
+def interrupted(records, to, **_):
+    """
+    Write half a copy.
+    """
+    to.write_bytes(b"half")
+    raise KeyboardInterrupt

@@ -9,7 +9,16 @@ import os
 import click
 import pytest
 
-from eventbus.cli.terminal.outputs import prepare_file, prepare_output, written_beside
+from eventbus.cli.terminal.outputs import (
+    journal_beside,
+    prepare_file,
+    prepare_output,
+    written_beside,
+)
+
+
+def texts(folder):
+    return {path.name: path.read_text() for path in folder.iterdir() if path.is_file()}
 
 
 def test_nothing_there_is_no_matter(tmp_path):
@@ -33,50 +42,120 @@ def test_what_is_being_read_is_never_deleted(tmp_path, is_forced):
     assert path.read_bytes() == b"mine"
 
 
-def test_all_files_of_a_journal_make_room(tmp_path):
+def test_journal_takes_the_place_of_all_files_of_another(tmp_path):
     """
-    With force, a journal goes with all of its files, and no other file does.
+    With force, the old journal goes with all of its files once the new one is whole.
     """
-    names = ["call.journal", "call.00002.journal", "call.00002.wav", "other.journal"]
-    for name in names:
-        (tmp_path / name).touch()
+    names = ["call.journal", "call.00002.journal", "call.00003.journal", "call.00002.wav"]
+    for name in [*names, "other.journal"]:
+        (tmp_path / name).write_text("old")
 
     prepare_output(tmp_path / "call.journal", (), is_forced=True)
+    with journal_beside(tmp_path / "call.journal") as part:
+        part.write_text("new")
+        part.with_name("call.00002.journal").write_text("new")
+        assert texts(tmp_path)["call.journal"] == "old"
 
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["call.00002.wav", "other.journal"]
+    assert texts(tmp_path) == {
+        "call.journal": "new",
+        "call.00002.journal": "new",
+        "call.00002.wav": "old",
+        "other.journal": "old",
+    }
+
+
+def test_journal_that_was_not_finished_takes_nobody_s_place(tmp_path):
+    """
+    A copy that is interrupted leaves the old journal, and nothing of its own.
+    """
+    for name in ("call.journal", "call.00002.journal"):
+        (tmp_path / name).write_text("old")
+
+    def fail(part):
+        part.write_text("half")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), journal_beside(tmp_path / "call.journal") as part:
+        fail(part)
+
+    assert texts(tmp_path) == {"call.journal": "old", "call.00002.journal": "old"}
 
 
 def test_one_file_is_replaced_alone(tmp_path):
     """
-    What is no journal is one file; it stays until another one can take its place.
+    Other files than journals have no segments; one stays until another can take its place.
     """
     for name in ("call.wav", "call.00002.wav"):
         (tmp_path / name).write_text("old")
 
     prepare_file(tmp_path / "call.wav", [tmp_path / "call.journal"], is_forced=True)
-    with written_beside(tmp_path / "call.wav") as part:
-        part.write_text("new")
+    with written_beside(tmp_path / "call.wav") as file:
+        file.write(b"new")
         assert (tmp_path / "call.wav").read_text() == "old"
 
-    texts = {path.name: path.read_text() for path in tmp_path.iterdir()}
-    assert texts == {"call.wav": "new", "call.00002.wav": "old"}
+    assert texts(tmp_path) == {"call.wav": "new", "call.00002.wav": "old"}
 
 
 def test_file_that_was_not_finished_takes_nobody_s_place(tmp_path):
     """
-    What fails half-way leaves the old file, and nothing of its own.
+    A file that fails half-way leaves the old one, and nothing of its own.
     """
     path = tmp_path / "call.wav"
     path.write_text("old")
 
-    def fail(part):
-        part.write_text("half")
+    def fail(file):
+        file.write(b"half")
         raise ZeroDivisionError
 
-    with pytest.raises(ZeroDivisionError), written_beside(path) as part:
-        fail(part)
+    with pytest.raises(ZeroDivisionError), written_beside(path) as file:
+        fail(file)
 
-    assert [each.read_text() for each in tmp_path.iterdir()] == ["old"]
+    assert texts(tmp_path) == {"call.wav": "old"}
+
+
+def test_files_are_private(tmp_path):
+    """
+    They hold voices and transcripts: nobody else can read them, at no time.
+    """
+    path = tmp_path / "call.wav"
+    with written_beside(path) as file:
+        (part,) = tmp_path.iterdir()
+        assert (part.stat().st_mode & 0o777, file.fileno() > 0) == (0o600, True)
+
+    assert path.stat().st_mode & 0o777 == 0o600
+
+    with journal_beside(tmp_path / "call.journal") as part:
+        assert part.parent.stat().st_mode & 0o777 == 0o700
+        part.write_text("new")
+
+
+def test_links_that_were_planted_are_not_followed(tmp_path):
+    """
+    Neither one in place of the file, nor one under the name that an older version used.
+    """
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    links = [tmp_path / "call.wav", tmp_path / f".eventbus-{os.getpid()}.part"]
+    for link in links:
+        link.symlink_to(victim)
+
+    with written_beside(links[0]) as file:
+        file.write(b"new")
+
+    assert victim.read_text() == "mine"
+    assert (links[0].is_symlink(), links[0].read_text()) == (False, "new")
+
+
+def test_two_files_at_once_do_not_collide(tmp_path):
+    """
+    Each has a name of its own; the last one to end stays.
+    """
+    path = tmp_path / "call.wav"
+    with written_beside(path) as first, written_beside(path) as second:
+        first.write(b"first")
+        second.write(b"second")
+
+    assert texts(tmp_path) == {"call.wav": "first"}
 
 
 @pytest.mark.parametrize("source", ["call.journal", "call.00002.journal"])
@@ -104,7 +183,7 @@ def test_device_or_pipe_is_never_deleted(tmp_path):
 
     for is_forced in (False, True):
         prepare_file(pipe, (), is_forced=is_forced)
-        with pytest.raises(click.BadParameter, match="is no file"):
+        with pytest.raises(click.BadParameter, match="is not a file"):
             prepare_output(pipe, (), is_forced=is_forced)
 
     assert pipe.is_fifo()
