@@ -684,6 +684,7 @@ def exhaust_the_vocabulary(event: RealtimeModelEvent) -> str:
             | vocabulary.RealtimeModelInputAudioCommittedEvent()
             | vocabulary.RealtimeModelInputAudioTimeoutTriggeredEvent()
             | vocabulary.RealtimeModelInputTranscriptDeltaEvent()
+            | vocabulary.RealtimeModelInputTranscriptUpdatedEvent()
             | vocabulary.RealtimeModelInputAudioTranscriptionCompletedEvent()
         ):
             return "user"
