@@ -7,16 +7,15 @@ from __future__ import annotations
 import importlib.metadata
 import io
 import logging
-import os
 import sys
 from typing import Final
 
 import click
 
 from .lazy import LazyCommand, LazyGroup
+from .terminal.escaping import printable, printable_lines
 from .terminal.exits import ExitCode
-
-__all__ = ["cli", "main"]
+from .terminal.shutdown import Shutdown
 
 _COMMANDS: Final = {
     "demo": LazyCommand("Watch a synthetic call through an example app.", ("openai", "sim")),
@@ -77,28 +76,35 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command that `sys.argv` names, and exit."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            # A terminal that can't show a character of somebody's words shows its number.
-            stream.reconfigure(errors="backslashreplace")
+    if isinstance(sys.stderr, io.TextIOWrapper):
+        sys.stderr.reconfigure(errors="backslashreplace")
+    shutdown = Shutdown()
+    with shutdown.watching():
+        code = _run(shutdown)
+    sys.exit(code)
+
+
+def _run(shutdown: Shutdown) -> int:
+    """Run the command, and return its exit code."""
+    code: int
     try:
         code = cli.main(standalone_mode=False)
         sys.stdout.flush()
     except click.ClickException as exc:
-        exc.show()
+        shown = io.StringIO()
+        exc.show(shown)
+        click.echo(printable_lines(shown.getvalue()), err=True, nl=False)
         code = exc.exit_code
     except (click.Abort, KeyboardInterrupt):
         code = ExitCode.INTERRUPTED
-    except BrokenPipeError:  # whoever read has had enough
-        _let_go_of_stdout()
+    except OSError as exc:  # commands report those of input
+        if shutdown.output_error is None:
+            click.ClickException(printable(str(exc))).show()
         code = ExitCode.NO_OUTPUT
-    except OSError as exc:  # a full disk, most likely; commands report what input does
-        _let_go_of_stdout()
-        click.ClickException(str(exc)).show()
-        code = ExitCode.NO_OUTPUT
-    sys.exit(code)
-
-
-def _let_go_of_stdout() -> None:
-    """Let what can't be written go nowhere: at exit Python would try once more, and complain."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if shutdown.output_error is not None:
+        if not isinstance(shutdown.output_error, BrokenPipeError):  # the reader has had enough
+            click.ClickException(f"stdout can't be written: {shutdown.output_error}").show()
+        return ExitCode.NO_OUTPUT
+    if shutdown.signal_number is not None:
+        return 128 + shutdown.signal_number
+    return code

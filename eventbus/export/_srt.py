@@ -19,7 +19,8 @@ _NS_PER_MS: Final = 1_000_000
 
 _LINE_WIDTH: Final = 42  # what is held to be readable: two lines of 42 characters
 _LINES: Final = 2
-_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # no words, and a terminal obeys them
+_JOINERS: Final = "\u200c\u200d"  # part of words, though they aren't printable
+_TAG: Final = re.compile(r"<(?=/?[A-Za-z])|\{(?=\\)")  # players obey <font>, and {\an8}
 
 
 def write_srt(facts: Iterable[Facts], file: IO[str]) -> None:
@@ -70,7 +71,7 @@ def _cut(text: str, share: float) -> str:
 
 def _captions(start_ns: int, end_ns: int, text: str) -> Iterator[tuple[int, int, str]]:
     """Yield captions of two lines at most, each with its share of the time."""
-    lines = textwrap.wrap(_CONTROLS.sub("", " ".join(text.split())), _LINE_WIDTH) or [""]
+    lines = textwrap.wrap(_plain(text), _LINE_WIDTH) or [""]
     parts = ["\n".join(lines[i : i + _LINES]) for i in range(0, len(lines), _LINES)]
     # A caption that is over at once can't be read; and the next speaker's may overlap it.
     duration_ns = max(end_ns - start_ns, len(parts) * _NS_PER_S)
@@ -79,6 +80,19 @@ def _captions(start_ns: int, end_ns: int, text: str) -> Iterator[tuple[int, int,
         first_ns = start_ns + duration_ns * done // total
         done += len(part)
         yield first_ns, start_ns + duration_ns * done // total, part
+
+
+def _plain(text: str) -> str:
+    """
+    Return *text* as one line, without anything that a player or a terminal obeys.
+
+    Control characters are left out, those for the direction of writing among them; a tag's bracket
+    is replaced by one that looks the same.
+    """
+    words = " ".join(text.split())
+    if not words.isprintable():
+        words = "".join(c for c in words if c.isprintable() or c in _JOINERS)
+    return _TAG.sub(lambda found: "\u2039" if found[0] == "<" else "(", words)
 
 
 def _srt_time(ns: int) -> str:

@@ -7,6 +7,8 @@ from __future__ import annotations
 import io
 import re
 
+import pytest
+
 from eventbus.analysis._record_view import Facts
 from eventbus.export import write_srt
 from tests.journal.stories import BEGINNING, Story, spoken_turn
@@ -107,10 +109,23 @@ def test_times_are_in_the_format_of_subrip():
     assert re.fullmatch(r"\d\d:\d\d:\d\d,\d{3} --> \d\d:\d\d:\d\d,\d{3}", times)
 
 
-def test_control_characters_are_no_words():
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("Good\x1b[2J \x9bmorning\x00\x7f", "Good[2J morning"),
+        ("pay \u202e001\u202c \u2066now\u2069", "pay 001 now"),
+        (
+            "<font color=red>Hi</font> {\\an8} 1 < 2",
+            "\u2039font color=red>Hi\u2039/font> (\\an8} 1 < 2",
+        ),
+        ("क्\u200dष", "क्\u200dष"),
+    ],
+)
+def test_caption_has_nothing_that_a_player_or_a_terminal_obeys(said, shown):
     """
-    What a terminal would obey isn't in a caption.
+    Control characters are left out, those for the direction of writing included, and tags of
+    SubRip are none any more; joiners, which are part of words, stay.
     """
-    ((_, _, text),) = captions(spoken("Good\x1b[2J \x9bmorning\x00\x7f"))
+    ((_, _, text),) = captions(spoken(said))
 
-    assert text == "Model: Good[2J morning"
+    assert text.replace("\n", " ") == f"Model: {shown}"

@@ -5,16 +5,18 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
 
 import click
 
 from ...analysis._record_view import Facts
 from ...exceptions import ExportError
 from ...export._formats import FORMATS, Format
+from ..terminal.escaping import printable, printable_json
 from ..terminal.exits import BadInput, unwritable
 from ..terminal.journals import (
     FILTER_HELP,
@@ -28,6 +30,8 @@ from ..terminal.journals import (
 from ..terminal.outputs import force_option, prepare_file, tell_written, written_beside
 
 __all__ = ["command"]
+
+_KEPT: Final = re.compile(r"(\r?\n|\t)")
 
 _HELP = """\b
 Formats:
@@ -84,6 +88,9 @@ def command(
     to = FORMATS[format_name]
     target = journal.with_suffix(to.suffix) if path is None else path
     is_stdout = str(target) == "-"
+    if is_stdout and to.is_binary and sys.stdout.isatty():
+        msg = "A WAV file can't be shown on a terminal; name a file, or write to a pipe."
+        raise click.BadParameter(msg, param_hint="'-o' / '--output'")
     if not is_stdout:
         prepare_file(target, source.journal.paths, is_forced=is_forced)
     counted = _Counted(source.facts(where))
@@ -118,6 +125,26 @@ class _Counted(Iterator[Facts]):
         return facts
 
 
+class _Escaping:
+    """
+    A text file on a terminal: control characters are escaped, as each format can do it.
+
+    Args:
+        file: The terminal.
+        to: The format.
+    """
+
+    def __init__(self, file: IO[str], to: Format) -> None:
+        self._file = file
+        self._escape = printable_json if "json" in to.suffix else printable
+
+    def write(self, text: str) -> int:
+        """Write *text*, whose line ends and tabs stay."""
+        parts = _KEPT.split(text)
+        parts[::2] = map(self._escape, parts[::2])
+        return self._file.write("".join(parts))
+
+
 def _write(facts: Iterator[Facts], to: Format) -> None:
     """Write to stdout."""
     if to.is_binary:
@@ -128,7 +155,7 @@ def _write(facts: Iterator[Facts], to: Format) -> None:
     text = io.TextIOWrapper(
         sys.stdout.buffer, "utf-8", "backslashreplace", newline="", write_through=True
     )
-    to.write(facts, text)
+    to.write(facts, _Escaping(text, to) if sys.stdout.isatty() else text)
     text.detach()
 
 

@@ -45,7 +45,7 @@ Exit codes:
     1  the output can't be written
     2  wrong arguments
     4  the port is in use
-  130  interrupted, which is the only good end
+  130  interrupted, 143 by SIGTERM; there is no other good end
 """
 
 

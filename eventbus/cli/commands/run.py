@@ -56,7 +56,7 @@ Exit codes:
     3  what can't be used: the WAV file, the scenario, the microphone
     4  no connection: no key or a wrong one, nobody there, or it broke off
     5  a handler or a tool has crashed
-  130  interrupted
+  130  interrupted; 143 by SIGTERM
 """
 
 _KEY: Final = "OPENAI_API_KEY"

@@ -65,15 +65,19 @@ class Output:
 
     def line(self, text: Text | str = "", *, is_cut: bool = True) -> None:
         """
-        Write one line of text.
+        Write one line of text, with control characters escaped, tabs apart.
 
         Args:
             text: The line.
             is_cut: Whether a terminal cuts it to its width; else it wraps it.
         """
+        plain = str(text)
+        shown = "\t".join(map(printable, plain.split("\t")))
         if not self.is_terminal:
-            self._file.write(f"{text}\n")
+            self._file.write(f"{shown}\n")
         else:
+            if shown != plain:  # a text whose parts weren't escaped loses their styles
+                text = Text(shown, text.style if isinstance(text, Text) else "")
             self.console.print(text, no_wrap=is_cut, overflow="ellipsis" if is_cut else "fold")
 
     def json_line(self, text: str) -> None:

@@ -26,7 +26,8 @@ class ExitCode(enum.IntEnum):
     If several apply, 130 goes before 4, 4 before 3, and 3 before 5: a crash may come of a line
     that is missing. 1 is for output that can't be written, for an extra that isn't installed, and
     for an answer that is no: nothing was found, there is a difference, a limit is exceeded. 2,
-    which is for wrong arguments, is click's to give.
+    which is for wrong arguments, is click's to give; `shutdown` makes 130 of another signal 128 and
+    its number: 143 for SIGTERM.
     """
 
     OK = 0

@@ -4,9 +4,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import re
 import wave
 
+import click
 import pytest
 
 from eventbus.cli.commands.export import command
@@ -43,6 +47,51 @@ def test_dash_is_stdout(path):
     """
     assert run(path, "--to", "srt", "-o", "-").stdout.startswith("1\n00:00:00,600 --> ")
     assert run(path, "--to", "wav", "-o", "-").stdout_bytes.startswith(b"RIFF")
+
+
+class Terminal(io.TextIOWrapper):
+    """
+    A standard output that claims to be a terminal.
+    """
+
+    def __init__(self):
+        super().__init__(io.BytesIO(), encoding="utf-8")
+
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize("name", ["srt", "jsonl", "csv", "chrome-trace"])
+def test_terminal_gets_no_control_characters(tmp_path, name):
+    """
+    To a terminal each text format is written with control characters escaped, those for the
+    direction of writing included; the lines stay.
+    """
+    story = Story(sender="call\x1b[2J\u202e1")
+    story.frame("response.created", response={"id": "resp_1"})
+    story.audio(1_000)
+    done = {"item_id": "item_a", "response_id": "resp_1", "content_index": 0}
+    said = "Good \u202egninrom\x9b2J"
+    story.frame("response.output_audio_transcript.done", **done, transcript=said)
+    path = write_journal(tmp_path / "call.journal", story)
+
+    with contextlib.redirect_stdout(Terminal()) as terminal:
+        command.main([str(path), "--to", name, "-o", "-"], standalone_mode=False)
+        shown = terminal.buffer.getvalue().decode()
+
+    assert shown.count("\n") > 3 or name == "chrome-trace"
+    assert re.sub(r"[\r\n\t]", "", shown).isprintable()
+
+
+def test_sound_is_not_written_to_a_terminal(path):
+    """
+    A WAV file for a terminal is a wrong argument: it would be noise on the screen.
+    """
+    with (
+        contextlib.redirect_stdout(Terminal()),
+        pytest.raises(click.BadParameter, match="name a file"),
+    ):
+        command.main([str(path), "--to", "wav", "-o", "-"], standalone_mode=False)
 
 
 def test_what_is_there_is_overwritten_with_force_only(path, tmp_path):

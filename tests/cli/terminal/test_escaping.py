@@ -1,5 +1,5 @@
 """
-`eventbus.cli.terminal.escaping`: what a terminal would obey is not shown to it.
+`eventbus.cli.terminal.escaping`: text from outside has no control characters on a terminal.
 """
 
 from __future__ import annotations
@@ -8,18 +8,35 @@ import json
 
 import pytest
 
-from eventbus.cli.terminal.escaping import printable, printable_json
+from eventbus.cli.terminal.escaping import printable, printable_json, printable_lines
 
 
 @pytest.mark.parametrize(
     ("text", "shown"),
-    [("plain, é, 日本", "plain, é, 日本"), ("a\tb", "a\\tb"), ("\x1b[2J", "\\x1b[2J")],
+    [
+        ("plain, é, 日本", "plain, é, 日本"),
+        ("日本\u3000日本", "日本\u3000日本"),
+        ("क्\u200dष", "क्\u200dष"),
+        ("a\tb\n", "a\\tb\\n"),
+        ("\x1b[2J\x9b2J", "\\x1b[2J\\x9b2J"),
+        ("pay \u202e001", "pay \\u202e001"),
+        ("\u2066x\u2069\u200e\u061c", "\\u2066x\\u2069\\u200e\\u061c"),
+        ("\u2028\ufeff\u00ad", "\\u2028\\ufeff\\xad"),
+    ],
 )
-def test_only_what_cannot_be_printed_is_escaped(text, shown):
+def test_control_characters_are_escaped_and_nothing_else(text, shown):
     """
-    Letters of any script stay as they are; control characters become escapes.
+    Letters of any script stay as they are; control characters, those for the direction of writing
+    included, become escapes.
     """
     assert printable(text) == shown
+
+
+def test_message_of_several_lines_keeps_them():
+    """
+    Line ends and tabs of a message of the program's own stay, and nothing else of that kind.
+    """
+    assert printable_lines("one\n\ttwo\x1b") == "one\n\ttwo\\x1b"
 
 
 @pytest.mark.parametrize(

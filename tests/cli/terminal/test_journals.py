@@ -61,7 +61,6 @@ def invoke(tmp_path, monkeypatch):
         filled = [arg.format(path) for arg in args]
         # An OSError becomes a line in `main`, which runs the group of commands.
         monkeypatch.setattr(main_module, "cli", command)
-        monkeypatch.setattr(main_module, "_let_go_of_stdout", lambda: None)
         whole = click.Command("eventbus", callback=main_module.main)
         monkeypatch.setattr(sys, "argv", ["eventbus", str(path), *filled, *more])
         result = new_runner().invoke(whole, [])
