@@ -32,12 +32,15 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from difflib import get_close_matches
 from fnmatch import translate
 from typing import TYPE_CHECKING, Final, Protocol
 
 import attrs
 
+from ..events import EVENT_TYPES
 from ..exceptions import FilterError
+from ..wire.openai._decoder import TABLE
 
 if TYPE_CHECKING:
     from ._record_view import Facts
@@ -77,12 +80,14 @@ class Filter:
         text: What it was made of.
         first_ns: No record before this time matches, in nanoseconds since the beginning.
         last_ns: No record after this time matches; None if there is no such time.
+        types: The names that ``type:`` asks for, without wildcards.
     """
 
     text: str
     _terms: tuple[_Term, ...] = attrs.field(repr=False)
     first_ns: int = 0
     last_ns: int | None = None
+    types: tuple[str, ...] = ()
 
     def matches(self, facts: Facts) -> bool:
         """Whether a record meets all the conditions."""
@@ -100,7 +105,8 @@ def parse_filter(text: str) -> Filter:
     Raises:
         FilterError: It can't be read; ``position`` says where.
     """
-    terms = [_term(token) for token in _tokens(text)]
+    tokens = list(_tokens(text))
+    terms = [_term(token) for token in tokens]
     times = [term for term in terms if isinstance(term, _Number) and _is_time(term)]
     lasts = [term.high for term in times if term.high is not None]
     return Filter(
@@ -108,7 +114,29 @@ def parse_filter(text: str) -> Filter:
         tuple(terms),
         max((term.low for term in times if term.low is not None), default=0),
         min(lasts, default=None),
+        tuple(
+            name
+            for token in tokens
+            if token.name == "type" and not token.is_negated
+            for name in token.value.split(",")
+            if name and "*" not in name
+        ),
     )
+
+
+def closest_type(name: str) -> str | None:
+    """
+    Return the type or class of the vocabulary, or the vendor's frame, that *name* may be meant for.
+
+    Returns:
+        None if *name* is one of them, or similar to none.
+    """
+    known = dict.fromkeys([*EVENT_TYPES, *(cls.__name__ for cls in EVENT_TYPES.values()), *TABLE])
+    lowered = {each.lower(): each for each in known}
+    if name.lower() in lowered:
+        return None
+    found = get_close_matches(name.lower(), lowered, n=1, cutoff=0.75)
+    return lowered[found[0]] if found else None
 
 
 def duration_ns(text: str) -> int | None:

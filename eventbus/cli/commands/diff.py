@@ -25,11 +25,14 @@ from ..terminal.journals import (
     json_option,
     read_filter,
 )
-from ..terminal.record_lines import record_line
+from ..terminal.record_lines import RecordLines
 
 __all__ = ["command"]
 
 SCHEMA: Final = "eventbus.diff/1"
+
+_REMOVED: Final = "- "
+_ADDED: Final = "+ "
 
 _EPILOG: Final = epilog(ok="the same", no="different")
 
@@ -72,6 +75,7 @@ def command(
     left, right = JournalInput(a), JournalInput(b)
     found = differences(left.facts(where), right.facts(where), ids=ids, calls=calls)
     output = Output()
+    lines = RecordLines(None if output.width is None else output.width - len(_REMOVED))
     count = 0
     for difference in itertools.islice(found, max_count + 1):
         count += 1
@@ -81,7 +85,7 @@ def command(
         if is_json:
             output.json_line(plain_json(_data(difference)))
         else:
-            for text in _lines(difference):
+            for text in _lines(difference, lines):
                 output.line(text)
         if difference.is_last:
             click.echo(
@@ -109,11 +113,11 @@ def _side(facts: Facts | None) -> dict[str, Any] | None:
     return {"seq": facts.seq, "t_ms": facts.since_ns / 1e6, "type": facts.type or facts.kind}
 
 
-def _lines(difference: Difference) -> Iterator[Text]:
+def _lines(difference: Difference, lines: RecordLines) -> Iterator[Text]:
     if difference.left is not None:
-        yield Text.assemble(("- ", "red"), record_line(difference.left))
+        yield Text.assemble((_REMOVED, "red"), lines.line(difference.left))
     if difference.right is not None:
-        yield Text.assemble(("+ ", "green"), record_line(difference.right))
+        yield Text.assemble((_ADDED, "green"), lines.line(difference.right))
     if difference.field:
         before, after = difference.detail
         yield Text(f"    {difference.field}: {before}, then {after}", "bold")

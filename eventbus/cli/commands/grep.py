@@ -20,7 +20,7 @@ from ..terminal.journals import (
     json_option,
     read_filter,
 )
-from ..terminal.record_lines import record_line
+from ..terminal.record_lines import RecordLines
 
 __all__ = ["command"]
 
@@ -46,13 +46,14 @@ def command(
     where = read_filter(terms)
     output = Output()
     source = JournalInput(journal, label=None if output.is_terminal and not is_count else "reading")
+    lines = RecordLines(output.width)
     count = 0
     for facts in source.facts(where):
         count += 1
         if is_json and not is_count:
             output.json_line(record_json(facts))
         elif not is_count:
-            output.line(record_line(facts))
+            output.line(lines.line(facts))
     if is_count:
         data = {"schema": COUNT_SCHEMA, "records": count}
         output.line(plain_json(data) if is_json else str(count))

@@ -213,7 +213,7 @@ class _Show:
         if self._is_more_audio(event, sender):
             return
         number = int(str(sender).rpartition("-")[2])
-        self._output.line(event_line(number, event))
+        self._output.line(event_line(number, event, self._output.width))
 
     def _is_more_audio(self, event: object, sender: object) -> bool:
         """Whether audio like this was shown, and nothing else from that side since."""

@@ -173,7 +173,7 @@ def _show(output: Output, number: int, event: Any, *, is_json: bool) -> None:
         if is_json:
             output.json_line(dumps(event))
         elif hasattr(event, "type"):
-            output.line(event_line(number, event))
+            output.line(event_line(number, event, output.width))
         else:
             output.line(f"{number:>6}  {type(event).__qualname__}")
     except CodecError as exc:

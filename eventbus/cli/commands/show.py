@@ -1,5 +1,5 @@
 """
-``eventbus show``: one record of a journal, what led to it, and what it led to.
+``eventbus show``: one record of a journal, with its causes and effects.
 """
 
 from __future__ import annotations
@@ -19,13 +19,12 @@ from ..terminal.console import Output
 from ..terminal.escaping import printable
 from ..terminal.exits import BadInput
 from ..terminal.journals import JournalInput, epilog, journal_argument, json_option
-from ..terminal.record_lines import record_line
-
-__all__ = ["command"]
+from ..terminal.record_lines import RecordLines
 
 SCHEMA: Final = "eventbus.show/1"
 
 _MAX_EFFECTS: Final = 1_000
+_WINDOW_NS: Final = 30_000_000_000  # a handler rarely gets an event later than that
 _MAX_CAUSES: Final = 100
 _MAX_TEXT: Final = 200
 
@@ -35,14 +34,20 @@ _MAX_TEXT: Final = 200
 )
 @journal_argument()
 @click.argument("seq", type=click.IntRange(min=1))
+@click.option(
+    "--all",
+    "is_all",
+    is_flag=True,
+    help="Look for effects up to the journal's end, not only up to 30 s after the last one.",
+)
 @json_option('Write one JSON object: "record", "causes" and "effects".')
 @click.pass_context
-def command(ctx: click.Context, journal: Path, seq: int, *, is_json: bool) -> None:
+def command(ctx: click.Context, journal: Path, seq: int, *, is_all: bool, is_json: bool) -> None:
     """
     Show the record number SEQ of JOURNAL.
 
-    Before it comes what led to it, like the frame that an event was decoded from; after it, what it
-    led to, like the calls of its handlers, and what those have published.
+    Its causes come before it, like the frame that an event was decoded from; its effects come after
+    it, like the calls of its handlers and the events that these published.
     """
     source = JournalInput(journal)
     facts = source.find(seq)
@@ -51,7 +56,7 @@ def command(ctx: click.Context, journal: Path, seq: int, *, is_json: bool) -> No
         msg = f"{journal} has no record {seq}; its last one is {last}."
         raise BadInput(msg)
     causes = list(_causes(source, facts))[::-1]
-    effects = list(_effects(source, facts))
+    effects = list(_effects(source, facts, is_all=is_all))
     output = Output()
     if is_json:
         data = {
@@ -62,53 +67,66 @@ def command(ctx: click.Context, journal: Path, seq: int, *, is_json: bool) -> No
         }
         output.json_line(plain_json(data))
     else:
-        for text in _lines(facts, causes, effects):
+        for text in _lines(facts, causes, effects, output.width):
             output.line(text, is_cut=False)
     output.flush()
     ctx.exit(source.exit_code)
 
 
 def _causes(source: JournalInput, facts: Facts) -> Iterator[Facts]:
-    """Yield what led to a record, the nearest first."""
+    """Yield the causes of a record, the nearest first."""
     seq = facts.record.cause
     for _ in range(_MAX_CAUSES):
         cause = source.find(seq) if seq else None
         if cause is None:
             return
         yield cause
-        # A cause comes before what it causes; else it is no journal of ours.
+        # A cause comes before its effect; a journal in which it doesn't isn't ours.
         seq = cause.record.cause if cause.record.cause < cause.seq else 0
 
 
-def _effects(source: JournalInput, facts: Facts) -> Iterator[Facts]:
-    """Yield what a record has led to, directly or not, in the order of the journal."""
+def _effects(source: JournalInput, facts: Facts, *, is_all: bool) -> Iterator[Facts]:
+    """Yield the effects of a record, direct or not, in the order of the journal."""
     known = {facts.seq, *_calls_of(facts.record)}
+    running: set[int] = set()
+    last_ns = facts.since_ns
     count = 0
     source.journal.seek(seq=facts.seq + 1)
     for each in source.facts():
-        if each.record.cause in known and count < _MAX_EFFECTS:
-            count += 1
-            known |= {each.seq, *_calls_of(each.record)}
-            yield each
+        if not is_all and not running and each.since_ns - last_ns > _WINDOW_NS:
+            return
+        if each.record.cause not in known:
+            continue
+        known |= {each.seq, *_calls_of(each.record)}
+        last_ns = each.since_ns
+        if isinstance(each.record, CallRecord):  # its end has a record of its own
+            (running.add if each.record.state == "started" else running.discard)(each.record.call)
+        yield each
+        count += 1
+        if count == _MAX_EFFECTS:
+            return
 
 
 def _calls_of(record: Record) -> set[int]:
-    """Return the number that what a call leads to names as its cause."""
+    """Return the number that the effects of a call have as their cause."""
     return {record.call} if isinstance(record, CallRecord) else set()
 
 
-def _lines(facts: Facts, causes: list[Facts], effects: list[Facts]) -> Iterator[Text]:
+def _lines(
+    facts: Facts, causes: list[Facts], effects: list[Facts], width: int | None
+) -> Iterator[Text]:
+    lines = RecordLines(width)
     for cause in causes:
-        yield record_line(cause)
-    yield Text.assemble((f"{record_line(facts)}", "bold"))
+        yield lines.line(cause)
+    yield Text.assemble((f"{lines.line(facts)}", "bold"))
     for line in _content(facts):
         yield Text(f"{'':>9}{line}")
     for effect in effects:
-        yield record_line(effect)
+        yield lines.line(effect)
 
 
 def _content(facts: Facts) -> Iterator[str]:
-    """Yield what is in a record, line by line."""
+    """Yield the content of a record, line by line."""
     match facts.record:
         case EventRecord() | FrameRecord() | SentRecord():
             encoded = plain_json(_shortened(dict(facts.data)))
@@ -121,7 +139,7 @@ def _content(facts: Facts) -> Iterator[str]:
 
 
 def _shortened(value: Any) -> Any:
-    """Return *value* with what nobody can read by its length only: audio, mostly."""
+    """Return *value* with audio and other unreadable data replaced by its length."""
     match value:
         case dict():
             return {name: _shortened(each) for name, each in value.items()}

@@ -24,7 +24,7 @@ from ..terminal.journals import (
     json_option,
     read_filter,
 )
-from ..terminal.record_lines import record_line
+from ..terminal.record_lines import RecordLines
 
 __all__ = ["command"]
 
@@ -63,11 +63,13 @@ def command(
     output = Output()
     source = JournalInput(journal, is_live=not is_over)
 
+    lines = RecordLines(output.width)
+
     def write(facts: Facts) -> None:
         if is_json:
             output.json_line(record_json(facts))
         else:
-            output.line(record_line(facts))
+            output.line(lines.line(facts))
 
     last = source.journal.last
     end = 0 if last is None else last.seq

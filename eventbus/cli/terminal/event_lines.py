@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import attrs
+from rich.cells import cell_len
 from rich.text import Text
 
 from ...events import (
@@ -19,8 +20,6 @@ from ...events import (
 from ...items import RealtimeToolCallItem
 from ...realtime.events import RealtimeModelRawClientEvent
 from .escaping import printable
-
-__all__ = ["event_line", "event_text"]
 
 _STYLES: Final = {
     "audio": "dim",
@@ -38,50 +37,79 @@ _STYLES: Final = {
     "transcript_done": "green",
 }
 
-# Text that people say or write is quoted, names that programs gave are not.
+# Transcripts and texts are quoted, names are not.
 _QUOTED: Final = frozenset({"arguments", "delta", "text", "transcript"})
 
 _WIDTH: Final = 22
 
 
-def event_line(number: int, event: Any) -> Text:
+def event_line(number: int, event: Any, width: int | None = None) -> Text:
     """
     Return the line for *event*.
 
     Args:
         number: The line of the file that it comes from.
         event: An event of the vocabulary.
+        width: Width of the terminal; None for no limit.
     """
+    head = f"{number:>6}  ", f"{event.type:<{_WIDTH}}  "
+    room = None if width is None else width - sum(map(len, head))
     return Text.assemble(
-        (f"{number:>6}  ", "dim"),
-        (f"{event.type:<{_WIDTH}}  ", _STYLES.get(event.type, "bold")),
-        (event_text(event), _STYLES.get(event.type, "")),
+        (head[0], "dim"),
+        (head[1], _STYLES.get(event.type, "bold")),
+        (event_text(event, room), _STYLES.get(event.type, "")),
     )
 
 
-def event_text(event: Any) -> str:
-    """Return what *event* says, besides its type."""
+def event_text(event: Any, room: int | None = None) -> str:
+    """
+    Return the content of *event*, besides its type: words and numbers first, then ids.
+
+    Args:
+        event: An event.
+        room: Number of characters that fit; ids that don't are left out, the last one first.
+    """
+    words, ids = _parts_of(event)
+    text = "  ".join([*words, *ids])
+    while room is not None and ids and cell_len(text) > room:
+        ids.pop()
+        text = "  ".join([*words, *ids])
+    return text
+
+
+def _parts_of(event: Any) -> tuple[list[str], list[str]]:
+    """Return what *event* says, and its ids."""
     match event:
         case RealtimeModelOtherEvent(data=Mapping() as frame):
-            return printable(str(frame.get("type", "")))
+            return [printable(str(frame.get("type", "")))], []
         case RealtimeModelRawClientEvent(data=data):
             if not isinstance(data, Mapping):
-                return f"<{len(data)} {'characters' if isinstance(data, str) else 'bytes'}>"
-            return printable(str(data.get("type", "")))
+                return [f"<{len(data)} {'characters' if isinstance(data, str) else 'bytes'}>"], []
+            return [printable(str(data.get("type", "")))], []
         case RealtimeModelSessionUpdatedEvent(session=session, created=created):
-            return printable(f"{'created' if created else 'updated'}  {session.get('model', '')}")
+            words = ["created" if created else "updated", printable(str(session.get("model", "")))]
+            return words, []
         case RealtimeModelExceptionEvent(context=str(context)):
-            return printable(context)
+            return [printable(context)], []
         case _:
-            return "  ".join(_fields(event))
+            return _fields(event)
 
 
-def _fields(event: Any) -> list[str]:
-    """Return what is in each field, ids last: in a narrow terminal the end is cut off."""
-    names = [field.name for field in attrs.fields(type(event)) if field.name != "type"]
-    names.sort(key=lambda name: name.endswith("id"))
-    values = [(name, getattr(event, name)) for name in names]
-    return [printable(_text(name, value)) for name, value in values if value is not None]
+def _fields(event: Any) -> tuple[list[str], list[str]]:
+    words: list[str] = []
+    ids: list[str] = []
+    for field in attrs.fields(type(event)):
+        name, value = field.name, getattr(event, field.name)
+        if name == "type" or value is None:
+            continue
+        if name == "item":
+            said, item_id = _item_parts(value)
+            words.append(printable(said))
+            ids.append(printable(item_id))
+        else:
+            is_id = name.endswith(("id", "_index"))
+            (ids if is_id else words).append(printable(_text(name, value)))
+    return words, ids
 
 
 def _text(name: str, value: object) -> str:
@@ -92,10 +120,6 @@ def _text(name: str, value: object) -> str:
             return value
         case bytes():
             return f"{len(value)} bytes"
-        case RealtimeToolCallItem():
-            return f"{value.type} {value.item_id} {value.name} {value.status}"
-        case _ if name == "item":
-            return _item_text(value)
         case list() | tuple():
             return f"{name}=<{len(value)}>"
         case Mapping():
@@ -114,11 +138,13 @@ def _parts(value: Any) -> str:
     )
 
 
-def _item_text(item: Any) -> str:
-    """Return a message item's role, id, and what it says."""
+def _item_parts(item: Any) -> tuple[str, str]:
+    """Return what an item says, and its id."""
+    if isinstance(item, RealtimeToolCallItem):
+        return f"{item.type} {item.name} {item.status}", item.item_id
     said = [
         getattr(part, "text", None) or getattr(part, "transcript", None) for part in item.content
     ]
     words = " ".join(filter(None, said))
     quoted = f" {json.dumps(words, ensure_ascii=False)}" if words else ""
-    return f"{item.role} {item.item_id}{quoted}"
+    return f"{item.role}{quoted}", item.item_id

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from ...analysis._filters import Filter, parse_filter
+from ...analysis._filters import Filter, closest_type, parse_filter
 from ...analysis._record_view import Facts
 from ...exceptions import FilterError, JournalDamaged, JournalError
 from ...journal import Journal, open_journal
@@ -144,6 +144,7 @@ class JournalInput:
         """
         origin_ns = self.journal.header.mono_ns
         last_ns = None if where is None else where.last_ns
+        is_empty = True
         if where is not None and where.first_ns:
             self.journal.seek(time=where.first_ns / 1e9)
         with self._bar.shown():
@@ -153,8 +154,11 @@ class JournalInput:
                 if last_ns is not None and facts.since_ns > last_ns:
                     break
                 if where is None or (facts.kind != "header" and where.matches(facts)):
+                    is_empty = False
                     yield facts
         self._report_rest()
+        if where is not None and is_empty:
+            _suggest_types(where)
 
     def records(self, where: Filter | None = None) -> Iterator[Record]:
         """Yield the records themselves, as `facts` does."""
@@ -181,6 +185,15 @@ class JournalInput:
                 f"{tail.path}: ends in a record that is cut short, {tail.size} bytes at offset "
                 f"{tail.offset}; all before it was read. eventbus validate --repair cuts it off."
             )
+            click.echo(printable(text), err=True)
+
+
+def _suggest_types(where: Filter) -> None:
+    """Write to stderr which types may be meant by a filter that nothing has matched."""
+    for name in where.types:
+        meant = closest_type(name)
+        if meant is not None:
+            text = f"No record has the type {name!r}; did you mean type:{meant}?"
             click.echo(printable(text), err=True)
 
 

@@ -1,7 +1,8 @@
 """
-Pictures of a call, in characters: how long each turn took, and who was heard when.
+Plots of a call, in characters: the latency of each turn, and who was heard when.
 
-On a terminal with colours, the parts of a bar have colours; anywhere else they are letters.
+On a terminal with colours, the parts of a bar have colours; anywhere else they are letters. Each
+plot has a caption that says what one character stands for.
 """
 
 from __future__ import annotations
@@ -14,8 +15,6 @@ from rich.text import Text
 from ...analysis._figures import CallFigures, Span, Turn
 from .escaping import printable
 from .summary import short_time
-
-__all__ = ["MAX_TURNS", "latency_bars", "timeline"]
 
 MAX_TURNS: Final = 40
 """How many turns of a call are drawn; of more, the slowest."""
@@ -35,23 +34,26 @@ _MIN_WIDTH: Final = 10
 
 def latency_bars(call: CallFigures, width: int, *, has_colours: bool) -> Iterator[Text]:
     """
-    Yield a bar for each turn of a call: its latency, and the parts of it.
+    Yield a caption, and a bar for each turn of a call: its latency, and the parts of it.
 
     Args:
         call: The call.
         width: How many characters a line may have.
-        has_colours: Whether colours tell the parts apart; else letters do.
+        has_colours: Whether the parts differ by colour; else they are letters.
     """
     answered = [turn for turn in call.turns if turn.latency_ms is not None]
     if not answered:
         return
     longest = max(turn.latency_ms or 0 for turn in answered)
     room = max(_MIN_WIDTH, width - _LABEL)
+    unit = short_time(longest / room)
+    yield Text(f"turn latency (1 character = {unit}; ~ is an estimate)", "dim")
     legend = [("parts:", "dim")]
     for name, letter, colour in _PARTS:
         sign = "█" if has_colours else letter
         legend += [(f"  {sign} ", colour), (name.replace("_", " "), "dim")]
     yield Text.assemble(*legend)
+    yield Text(f"{'turn':>4}  {'asked at':>9}  {'latency':>9}", "dim")
     for turn in _drawn(answered):
         estimated = "~" if turn.is_estimated else " "
         label = f"{turn.number:>4}  {_clock(turn.at_ms):>9}  {estimated}"
@@ -65,7 +67,7 @@ def latency_bars(call: CallFigures, width: int, *, has_colours: bool) -> Iterato
 
 def timeline(call: CallFigures, width: int) -> Iterator[Text]:
     """
-    Yield the lanes of a call: when the caller spoke, the model was heard, and tools ran.
+    Yield a caption, and the lanes of a call: the caller's speech, the model's as heard, and tools.
 
     Args:
         call: The call.
@@ -76,6 +78,8 @@ def timeline(call: CallFigures, width: int) -> Iterator[Text]:
     start = call.start_ms
     end = max(call.start_ms + call.duration_ms, *(span.end_ms for span in call.spans))
     room = max(_MIN_WIDTH, width - 10)
+    unit = short_time((end - start) / room)
+    yield Text(f"timeline in minutes:seconds (1 character = {unit})", "dim")
     for lane, colour in _LANES:
         spans = [span for span in call.spans if span.lane == lane]
         if spans:

@@ -1,11 +1,12 @@
 """
-A record of a journal as one line of text, for people.
+A journal's records as lines of text.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
+from rich.cells import cell_len
 from rich.text import Text
 
 from ...analysis._record_view import Facts
@@ -24,8 +25,6 @@ from .escaping import printable
 from .event_lines import event_text
 from .summary import short_time
 
-__all__ = ["record_line"]
-
 _STYLES: Final = {
     "call": "cyan",
     "drop": "bold red",
@@ -38,28 +37,49 @@ _STYLES: Final = {
     "status": "yellow",
 }
 
-_SENDER_WIDTH: Final = 12
+_MAX_SENDER: Final = 12
+_MIN_SEQ: Final = 4
 
 
-def record_line(facts: Facts) -> Text:
-    """Return the line for a record: its number, time, session and kind, and what it says."""
-    sender = facts.sender or "-"
-    if len(sender) > _SENDER_WIDTH:
-        sender = f"{sender[: _SENDER_WIDTH - 1]}…"
-    style = "bold red" if "error" in facts.states else _STYLES.get(facts.kind, "dim")
-    return Text.assemble(
-        (f"{facts.seq:>7}  {facts.since_ns / 1e9:>9.3f} s  ", "dim"),
-        (f"{printable(sender):<{_SENDER_WIDTH}}  ", "dim"),
-        (f"{facts.kind:<6}  ", style),
-        (printable(_says(facts)), style),
-    )
+class RecordLines:
+    """
+    Records as lines: number, time, session, kind, and content.
+
+    Columns are as wide as the records so far need, and the session has none before there is one;
+    the rest of the width is for the content.
+
+    Args:
+        width: Width of the terminal; None for no limit.
+    """
+
+    def __init__(self, width: int | None = None) -> None:
+        self._width = width
+        self._seq = _MIN_SEQ
+        self._sender = 0
+
+    def line(self, facts: Facts) -> Text:
+        """Return the line for a record."""
+        sender = printable(facts.sender or "")
+        if len(sender) > _MAX_SENDER:
+            sender = f"{sender[: _MAX_SENDER - 1]}…"
+        self._sender = max(self._sender, len(sender))
+        self._seq = max(self._seq, len(str(facts.seq)))
+        head = f"{facts.seq:>{self._seq}}  {facts.since_ns / 1e9:>8.3f} s  "
+        if self._sender:
+            head += f"{sender:<{self._sender}}  "
+        style = "bold red" if "error" in facts.states else _STYLES.get(facts.kind, "dim")
+        kind = f"{facts.kind:<6}  "
+        room = None if self._width is None else self._width - cell_len(head) - len(kind)
+        return Text.assemble(
+            (head, "dim"), (kind, style), (printable(_content(facts, room)), style)
+        )
 
 
-def _says(facts: Facts) -> str:
+def _content(facts: Facts, room: int | None) -> str:
     record = facts.record
     match record:
         case EventRecord():
-            return _event(record)
+            return _event(record, room)
         case FrameRecord() | SentRecord():
             name = facts.type or f"<{record.form}>"
             return f"{name}  {len(record.data)} bytes"
@@ -78,7 +98,7 @@ def _says(facts: Facts) -> str:
             return ""
 
 
-def _event(record: EventRecord) -> str:
+def _event(record: EventRecord, room: int | None) -> str:
     name = record.type_name or record.class_name
     try:
         event = record.event
@@ -86,7 +106,8 @@ def _event(record: EventRecord) -> str:
         return f"{name}  ({record.problem or 'this eventbus can not read it'})"
     if type(event).__qualname__ != record.class_name:  # a class that isn't known here
         return name
-    return f"{name}  {event_text(event)}"
+    left = None if room is None else room - len(name) - 2
+    return f"{name}  {event_text(event, left)}"
 
 
 def _call(record: CallRecord) -> str:

@@ -68,3 +68,30 @@ def test_time_is_counted_from_the_beginning(path):
     result = new_runner().invoke(command, [path, "t:2.5s..2.55s"])
 
     assert [line.split()[1] for line in result.stdout.splitlines()] == ["2.500", "2.500", "2.530"]
+
+
+@pytest.mark.parametrize(
+    ("term", "meant"),
+    [
+        ("type:audoi", "audio"),
+        ("type:transcript_dleta,usage_", "transcript_delta"),
+        ("type:RealtimeModelAudioEvnt", "RealtimeModelAudioEvent"),
+        ("type:response.output_audio.detla", "response.output_audio.delta"),
+    ],
+)
+def test_type_that_may_be_misspelled_is_asked_about(path, term, meant):
+    """
+    Where nothing matches, a name close to a known one is named on stderr.
+    """
+    result = new_runner().invoke(command, [path, term])
+
+    assert result.exit_code == 1
+    assert f"did you mean type:{meant}?" in result.stderr
+
+
+@pytest.mark.parametrize("term", ["type:usage", "type:audio*", "type:my.own.Event", "!type:audoi"])
+def test_type_that_may_be_meant_is_not_asked_about(path, term):
+    """
+    Neither is a known type, one with a wildcard, nor a class that nobody here knows.
+    """
+    assert new_runner().invoke(command, [path, term, "is:event"]).stderr == ""

@@ -10,6 +10,7 @@ import pytest
 
 from eventbus.cli.commands.show import command
 from eventbus.events import RealtimeModelOtherEvent
+from eventbus.journal import CallRecord
 from tests.cli.journals import new_runner, write_journal
 from tests.journal.stories import Story
 
@@ -75,3 +76,45 @@ def test_number_that_is_not_there_is_one_line(path):
 
     assert result.exit_code == 3
     assert "has no record 99; its last one is 6" in result.stderr
+
+
+def late_story():
+    """
+    A frame whose event is handled a second later, and once more after two minutes.
+    """
+    story = Story()
+    event = story.at(10).audio(200)
+    story.at(1_000).call("app.soon", event)
+    for ms in range(2_000, 120_000, 1_000):
+        story.at(ms).frame("response.created", response={"id": "resp_2"})
+    story.at(120_000).call("app.late", event)
+    return story
+
+
+@pytest.mark.parametrize(
+    ("options", "handlers"), [([], ["app.soon"]), (["--all"], ["app.soon", "app.late"])]
+)
+def test_effects_are_looked_for_while_there_may_be_some(tmp_path, options, handlers):
+    """
+    A long journal is not read to its end for one record, unless that is asked for.
+    """
+    path = write_journal(tmp_path / "call.journal", late_story())
+    data = json.loads(new_runner().invoke(command, [str(path), "2", "--json", *options]).stdout)
+
+    assert [effect["handler"] for effect in data["effects"]] == handlers
+
+
+def test_end_of_a_call_is_looked_for_however_late_it_is(tmp_path):
+    """
+    A call that was running has its end among the effects.
+    """
+    story = Story()
+    event = story.at(10).audio(200)
+    call = story.call("app.slow", event, run_ms=None)
+    for ms in range(2_000, 120_000, 1_000):
+        story.at(ms).frame("response.created", response={"id": "resp_2"})
+    story.add(CallRecord, cause=event, call=call, handler="app.slow", run_ns=119_990_000_000)
+    path = write_journal(tmp_path / "call.journal", story)
+    data = json.loads(new_runner().invoke(command, [str(path), "2", "--json"]).stdout)
+
+    assert [effect["state"] for effect in data["effects"]] == ["started", "finished"]

@@ -33,15 +33,15 @@ MESSAGE = AssistantMessageItem("item_1", (AssistantAudio(None, "Good day"),))
     [
         (
             RealtimeModelAudioEvent(b"12345", "resp_1", "item_1", 0),
-            "5 bytes  content_index=0  resp_1  item_1",
+            "5 bytes  resp_1  item_1  content_index=0",
         ),
         (RealtimeModelTranscriptDeltaEvent("item_1", " ja, é", "resp_1"), '" ja, é"'),
         (RealtimeModelToolCallEvent("look_up", "call_1", "{}"), 'look_up  "{}"  call_1'),
         (RealtimeModelOtherEvent({"type": "ping"}), "ping"),
         (RealtimeModelOtherEvent(5), "data=5"),
         (RealtimeModelSessionUpdatedEvent({"model": "m"}, created=True), "created  m"),
-        (RealtimeModelItemUpdatedEvent(TOOL_CALL), "function_call item_1 look_up in_progress"),
-        (RealtimeModelItemUpdatedEvent(MESSAGE), 'assistant item_1 "Good day"'),
+        (RealtimeModelItemUpdatedEvent(TOOL_CALL), "function_call look_up in_progress  item_1"),
+        (RealtimeModelItemUpdatedEvent(MESSAGE), 'assistant "Good day"  item_1'),
         (RealtimeModelUsageEvent(Usage(1, 2, 3, 5)), "requests=1, input_tokens=2"),
         (RealtimeModelErrorEvent(RealtimeError("no", code="x")), "error(message=no, code=x)"),
         (RealtimeModelErrorEvent({"a": 1}), "error=<1 fields>"),
@@ -54,6 +54,34 @@ def test_line_shows_what_an_event_says(event, text):
     A line has the event's fields, those that say something; audio by its length.
     """
     assert text in event_text(event)
+
+
+@pytest.mark.parametrize(
+    ("width", "end"),
+    [
+        (80, '"Good day"  item_1  resp_1'),
+        (52, '"Good day"  item_1'),
+        (44, '"Good day"'),
+        (36, '"Good day"'),
+        (None, '"Good day"  item_1  resp_1'),
+    ],
+)
+def test_ids_give_way_to_words(width, end):
+    """
+    In a narrow terminal an event loses its ids before its words.
+    """
+    line = event_line(1, RealtimeModelTranscriptDeltaEvent("item_1", "Good day", "resp_1"), width)
+
+    assert line.plain.split(maxsplit=2)[2] == end
+
+
+def test_wide_characters_take_two_columns():
+    """
+    What fits is measured in columns, not in characters.
+    """
+    event = RealtimeModelTranscriptDeltaEvent("item_1", "こんにちは", "resp_1")
+
+    assert event_text(event, 20) == '"こんにちは"  item_1'
 
 
 def test_line_begins_with_its_number_and_type():

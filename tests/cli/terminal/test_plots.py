@@ -20,7 +20,20 @@ def call_with(*turns, spans=(), duration_ms=10_000.0):
 
 def bars(*turns, width=100, has_colours=False):
     lines = [str(line) for line in latency_bars(call_with(*turns), width, has_colours=has_colours)]
-    return lines[1:]
+    return lines[3:]
+
+
+def test_plots_have_captions_with_units():
+    """
+    They say what is drawn, and how much time a character is.
+    """
+    latency, parts, columns, _ = latency_bars(call_with(TURN), 128, has_colours=False)
+    timed, *_ = timeline(call_with(spans=(Span("caller", 0.0, 5_000.0),)), 110)
+
+    assert str(latency) == "turn latency (1 character = 1.00 ms; ~ is an estimate)"
+    assert "e endpointing" in str(parts)
+    assert str(columns).split() == ["turn", "asked", "at", "latency"]
+    assert str(timed) == "timeline in minutes:seconds (1 character = 100 ms)"
 
 
 def test_bar_is_as_long_as_the_turn():
@@ -78,7 +91,9 @@ def test_nothing_answered_has_no_bars():
     """
     Turns without a latency are not drawn.
     """
-    assert bars(Turn(1, "speech", 0.0, "silent")) == []
+    assert [
+        *latency_bars(call_with(Turn(1, "speech", 0.0, "silent")), 100, has_colours=False)
+    ] == []
 
 
 def test_timeline_has_a_lane_for_each():
@@ -86,7 +101,7 @@ def test_timeline_has_a_lane_for_each():
     Each lane shows when something was, by its place.
     """
     spans = (Span("caller", 0.0, 5_000.0), Span("model", 5_000.0, 10_000.0))
-    caller, model, axis = (str(line) for line in timeline(call_with(spans=spans), 110))
+    _, caller, model, axis = (str(line) for line in timeline(call_with(spans=spans), 110))
 
     assert caller[10:] == "━" * 50
     assert model[10:] == " " * 50 + "━" * 50
@@ -105,4 +120,4 @@ def test_timeline_of_anything_fits(times, duration_ms, width):
     spans = tuple(Span("model", start, start + length) for start, length in times)
 
     for line in timeline(call_with(spans=spans, duration_ms=duration_ms), width):
-        assert len(str(line)) <= max(width, 40)
+        assert len(str(line)) <= max(width, 70)

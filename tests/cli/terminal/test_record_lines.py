@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 
 from eventbus.analysis._record_view import Facts
-from eventbus.cli.terminal.record_lines import record_line
+from eventbus.cli.terminal.record_lines import RecordLines
 from eventbus.exceptions import RemoteException
 from eventbus.journal import (
     CallRecord,
@@ -21,7 +21,7 @@ from eventbus.journal import (
     StatusRecord,
     UnknownRecord,
 )
-from tests.journal.stories import spoken_turn
+from tests.journal.stories import Story, spoken_turn
 
 ERROR = RemoteException("builtins.ValueError", "no\x1b[31m")
 
@@ -54,20 +54,59 @@ def test_line_says_what_a_record_has(record, expected):
     """
     Each kind has its line, without control characters.
     """
-    assert str(record_line(Facts(record))).partition("-             ")[2] == expected
+    assert str(RecordLines().line(Facts(record))).partition(" s  ")[2] == expected
 
 
 def test_line_begins_with_number_time_and_session():
     """
     A line has the record's number, the seconds since the beginning, and the session.
     """
-    line = str(record_line(Facts(FrameRecord(seq=7, mono_ns=1_500_000_000, sender="call-1"))))
+    record = FrameRecord(seq=7, mono_ns=1_500_000_000, sender="call-1")
 
-    assert line.startswith("      7      1.500 s  call-1        frame ")
+    assert str(RecordLines().line(Facts(record))).startswith("   7     1.500 s  call-1  frame ")
+
+
+def test_columns_are_as_wide_as_needed():
+    """
+    Without a session, its column takes no room; a longer name or number makes room for itself.
+    """
+    lines = RecordLines()
+    records = [
+        StatusRecord(seq=1, status="connected"),
+        StatusRecord(seq=2, sender="call-1", status="connected"),
+        StatusRecord(seq=123_456, status="connected"),
+        StatusRecord(seq=3, sender="a name that is long", status="connected"),
+    ]
+
+    assert [str(lines.line(Facts(record))) for record in records] == [
+        "   1     0.000 s  status  connected",
+        "   2     0.000 s  call-1  status  connected",
+        "123456     0.000 s          status  connected",
+        "     3     0.000 s  a name that…  status  connected",
+    ]
+
+
+def test_ids_give_way_to_words():
+    """
+    In a terminal of 60 columns there is room for the words, and none for the ids.
+    """
+    story = Story(sender=None)
+    seq = story.frame(
+        "response.output_audio_transcript.delta",
+        response_id="resp_DO3lr5PC",
+        item_id="item_DO3lrmcS",
+        delta="Good morning!",
+    )
+    facts = Facts(story.records[seq])
+
+    assert str(RecordLines(60).line(facts)).endswith('event   transcript_delta  "Good morning!"')
+    assert "item_DO3lrmcS" in str(RecordLines(80).line(facts))
 
 
 def test_every_record_of_a_call_is_one_line():
     """
     Whatever was said, a record is one line.
     """
-    assert all("\n" not in str(record_line(Facts(record))) for record in spoken_turn().records)
+    lines = RecordLines()
+
+    assert all("\n" not in str(lines.line(Facts(record))) for record in spoken_turn().records)
