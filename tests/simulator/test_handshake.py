@@ -20,7 +20,7 @@ def ask(target="/v1/realtime", headers=None, offered=(), api_key=KEY):
 @pytest.mark.parametrize(
     ("target", "model"),
     [
-        ("/v1/realtime", None),
+        ("/v1/realtime?model=simulated", None),
         ("/v1/realtime?model=gpt-realtime", "gpt-realtime"),
         ("/v1/realtime?call_id=rtc_1", None),
         ("/openai/v1/realtime?model=mine", "mine"),
@@ -30,7 +30,7 @@ def ask(target="/v1/realtime", headers=None, offered=(), api_key=KEY):
 )
 def test_model_is_in_the_url(target, model):
     """
-    OpenAI's parameter names the model, Azure's the deployment; neither has to be there.
+    OpenAI's parameter names the model, Azure's the deployment; a call's id leaves it open.
     """
     assert ask(target, api_key=None) == Admission(model, None)
 

@@ -251,3 +251,29 @@ def test_voice_is_fixed_by_the_first_sound():
     talk.finish()
     assert error(talk.update(audio=echo))["code"] == "cannot_update_voice"
     assert types(talk.update(audio=ash)) == ["session.updated"]
+
+
+def test_response_of_a_tool_that_is_not_offered_is_refused():
+    """
+    A response can be made to call a tool of its own or of the session's, and no other.
+    """
+    talk = Talk()
+    talk.update(tools=[{"type": "function", "name": "f"}])
+    choice = {"type": "function", "name": "g"}
+
+    refusal = error(talk.send("response.create", response={"tool_choice": choice}))
+    assert (refusal["code"], refusal["param"]) == ("invalid_value", "response.tool_choice")
+    talk.ask(tool_choice=choice, tools=[{"type": "function", "name": "g"}])
+
+
+def test_nulls_of_a_response_are_no_overrides():
+    """
+    A client that writes null for each option of a response gets the session's settings.
+    """
+    talk = Talk()
+    talk.update(instructions="Be brief.", output_modalities=["text"])
+    talk.say("Hello")
+    options = ("instructions", "tools", "tool_choice", "output_modalities", "audio", "input")
+    talk.ask(**dict.fromkeys(options), conversation=None, metadata=None, max_output_tokens=None)
+
+    assert one(talk.finish(), "response.output_text.done")["text"] == "You said: Hello"

@@ -105,7 +105,7 @@ async def test_addresses_have_the_port():
     assert sim.port == 0
 
     async with sim:
-        assert sim.url == f"ws://127.0.0.1:{sim.port}/v1/realtime"
+        assert sim.url == f"ws://127.0.0.1:{sim.port}/v1/realtime?model=simulated"
         assert sim.base_url == f"http://127.0.0.1:{sim.port}/v1"
         assert sim.port > 0
 
@@ -333,6 +333,39 @@ async def test_half_open_connections_take_no_virtual_time():
             writer.close()
 
 
+@pytest.mark.parametrize(
+    ("query", "headers", "code"),
+    [
+        ("", {}, "missing_model"),
+        ("?api-version=1", {}, "missing_model"),
+        ("?model=gpt-realtime", {"OpenAI-Beta": "realtime=v1"}, "beta_api_shape_disabled"),
+        ("?model=m", {"OpenAI-Beta": "assistants=v2, realtime=v1"}, "beta_api_shape_disabled"),
+    ],
+)
+async def test_mistake_in_the_request_is_told_after_it_was_accepted(query, headers, code):
+    """
+    As at the service: the connection is accepted, then comes an error, then the close code 4000.
+    """
+    async with Simulator() as sim:
+        url = sim.url.partition("?")[0] + query
+        async with connect(url, additional_headers=headers) as socket:
+            event = json.loads(await socket.recv())
+            await socket.wait_closed()
+
+    assert (event["type"], event["error"]["code"]) == ("error", code)
+    assert (socket.close_code, socket.close_reason) == (4000, f"invalid_request_error.{code}")
+
+
+async def test_model_may_be_appended_to_the_url():
+    """
+    The URL names a model, so that it is one to connect to; another one takes its place.
+    """
+    async with Simulator() as sim:
+        for url in (f"{sim.url}?model=m", f"{sim.url}&model=m"):
+            async with connect(url) as socket:
+                assert json.loads(await socket.recv())["session"]["model"] == "m"
+
+
 async def test_port_in_use():
     """
     A port that somebody has is an error of one line, with a remedy.
@@ -361,7 +394,8 @@ async def test_url_is_one_to_connect_to(host):
     Also of a simulator that listens at several addresses.
     """
     async with Simulator(host=host) as sim, client(sim):
-        assert sim.url in {f"ws://{name}:{sim.port}/v1/realtime" for name in LOOPBACK}
+        path = "/v1/realtime?model=simulated"
+        assert sim.url in {f"ws://{name}:{sim.port}{path}" for name in LOOPBACK}
 
 
 async def test_entered_once():

@@ -229,3 +229,20 @@ def test_item_of_an_earlier_session_is_welcome():
     again.ask()
 
     assert one(again.finish(), "response.done")["response"]["output"][0]["id"] != item["id"]
+
+
+def test_session_of_another_type_is_refused_and_closed():
+    """
+    A conversation can't become a transcription: an error, and the close code 4000.
+    """
+    service = Talk(model="gpt-realtime").service
+    update = {
+        "type": "transcription",
+        "audio": {"input": {"transcription": {"model": "whisper-1"}}},
+    }
+    message = json.dumps({"type": "session.update", "session": update})
+
+    told, closed = service.receive(message, 0)
+
+    assert told.frame["error"]["code"] == "invalid_model"
+    assert closed == Close(4000, "invalid_request_error.invalid_model")

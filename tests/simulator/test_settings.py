@@ -154,3 +154,60 @@ def test_session_object_is_the_callers(settings):
     tools.clear()
 
     assert settings.tools == [{"type": "function", "name": "f"}]
+
+
+def refused(settings, **changes):
+    """
+    Return the code and the field of the refusal of an update.
+    """
+    with pytest.raises(RequestError) as raised:
+        update(settings, **changes)
+    return raised.value.code, raised.value.param
+
+
+@pytest.mark.parametrize(
+    ("model", "is_refused"),
+    [
+        ("gpt-realtime", True),
+        ("gpt-realtime-mini", True),
+        ("gpt-realtime-mini-2025-12-15", True),
+        ("gpt-4o-realtime-preview", True),
+        ("gpt-realtime-2", False),
+        ("gpt-realtime-2.1-mini", False),
+        ("my-deployment", False),
+        (None, False),
+    ],
+)
+def test_reasoning_is_refused_where_the_model_has_none(model, is_refused):
+    """
+    Models before gpt-realtime-2 don't reason; of a name that isn't known, nobody can tell.
+    """
+    settings = Settings("sess_1", model, 0, VadSettings())
+    reasoning = {"effort": "low"}
+    if is_refused:
+        code = ("unsupported_parameter", "session.reasoning")
+        assert refused(settings, reasoning=reasoning) == code
+    else:
+        assert update(settings, reasoning=reasoning)["reasoning"] == reasoning
+
+
+def test_tracing_stays_once_it_is_on(settings):
+    """
+    Tracing can be turned on and asked for again, and neither be changed nor turned off.
+    """
+    update(settings, tracing=None)
+    update(settings, tracing="auto")
+    update(settings, tracing="auto")
+
+    for other in ({"workflow_name": "w"}, None):
+        assert refused(settings, tracing=other) == ("cannot_update_tracing", "session.tracing")
+
+
+def test_choice_of_a_tool_that_is_not_offered(settings):
+    """
+    A tool can be chosen once it is offered, also in the same update.
+    """
+    choice = {"type": "function", "name": "f"}
+    assert refused(settings, tool_choice=choice) == ("invalid_value", "session.tool_choice")
+
+    update(settings, tool_choice=choice, tools=[{"type": "function", "name": "f"}])

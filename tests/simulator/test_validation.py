@@ -29,6 +29,10 @@ def create(**item):
     return {"type": "conversation.item.create", "item": item}
 
 
+SERVER_VAD = {"type": "server_vad"}
+IMAGE = "data:image/png;base64,iVBORw0KGgo="
+MCP = {"server_label": "shop", "name": "find", "arguments": "{}"}
+
 GOOD = [
     update(),
     update(model="m", instructions="Be kind.", max_output_tokens="inf", tracing=None),
@@ -37,7 +41,8 @@ GOOD = [
     update(prompt={"id": "p", "version": "2", "variables": {"a": "b"}}, include=None),
     update(tool_choice={"type": "function", "name": "f"}, parallel_tool_calls=True),
     update(tools=[{"type": "function", "name": "f", "description": "", "parameters": {}}]),
-    update(tools=[{"type": "mcp", "server_label": "l", "server_url": "https://example.org"}]),
+    update(type="transcription", audio={"input": {"transcription": {"model": "whisper-1"}}}),
+    update(audio={"input": {"transcription": {"model": "gpt-4o-mini-transcribe-2025-12-15"}}}),
     update(audio={"input": {"format": {"type": "audio/pcmu"}, "turn_detection": None}}),
     update(audio={"input": {"turn_detection": {"type": "semantic_vad", "eagerness": "low"}}}),
     update(audio={"input": {"noise_reduction": {"type": "near_field"}, "transcription": None}}),
@@ -48,10 +53,14 @@ GOOD = [
     {"type": "output_audio_buffer.clear"},
     create(type="message", role="system", content=[{"type": "input_text", "text": "t"}]),
     create(type="message", role="user", content=[{"type": "input_audio", "audio": "AAA="}]),
-    create(type="message", role="user", content=[{"type": "input_image", "image_url": "u"}]),
+    create(type="message", role="user", content=[{"type": "input_image", "image_url": IMAGE}]),
     create(type="message", role="assistant", content=[{"type": "output_text", "text": "t"}]),
     create(type="function_call", name="f", arguments="{}", call_id="c", status="completed"),
     create(type="function_call_output", call_id="c", output=""),
+    create(type="mcp_list_tools", server_label="shop", tools=[{"name": "find"}]),
+    create(type="mcp_call", **MCP, output="3", error=None),
+    create(type="mcp_approval_request", **MCP),
+    create(type="mcp_approval_response", approval_request_id="a", approve=True),
     {"type": "conversation.item.retrieve", "item_id": "i"},
     {"type": "conversation.item.delete", "item_id": "i"},
     {
@@ -84,10 +93,41 @@ BAD = [
     ({"type": "session.update"}, "missing_required_parameter", "session"),
     ({"type": "session.update", "session": []}, "invalid_type", "session"),
     ({"type": "session.update", "session": {}}, "missing_required_parameter", "session.type"),
-    (update(type="transcription"), "invalid_value", "session.type"),
+    (update(type="translation"), "invalid_value", "session.type"),
+    (update(type="transcription", tools=[]), "unknown_parameter", "session.tools"),
     (update(voice="alloy"), "unknown_parameter", "session.voice"),
     (update(instructions=1), "invalid_type", "session.instructions"),
-    (update(instructions=None), "invalid_type", "session.instructions"),
+    (
+        update(
+            audio={"input": {"turn_detection": {"type": "server_vad", "create_response": None}}}
+        ),
+        "invalid_type",
+        "session.audio.input.turn_detection.create_response",
+    ),
+    (
+        update(audio={"input": {"transcription": {"model": "whisper-2"}}}),
+        "invalid_value",
+        "session.audio.input.transcription.model",
+    ),
+    (
+        update(tools=[{"type": "mcp"}]),
+        "missing_required_parameter",
+        "session.tools[0].server_label",
+    ),
+    (
+        update(tools=[{"type": "mcp", "server_label": "l", "server_url": "https://example.org"}]),
+        "mcp_not_supported",
+        "session.tools[0]",
+    ),
+    (
+        create(
+            type="message",
+            role="user",
+            content=[{"type": "input_image", "image_url": "https://example.org/a.png"}],
+        ),
+        "invalid_value",
+        "item.content[0].image_url",
+    ),
     (update(output_modalities="audio"), "invalid_type", "session.output_modalities"),
     (update(output_modalities=["smell"]), "invalid_value", "session.output_modalities[0]"),
     (update(max_output_tokens=0), "integer_below_min_value", "session.max_output_tokens"),
@@ -223,6 +263,43 @@ def test_what_the_protocol_allows_is_accepted(message):
     No message of the reference is refused.
     """
     check_message(message)
+
+
+def nulled(value, kept):
+    """
+    Return *value* with null in place of each field, one after the other; those of *kept* stay.
+    """
+    for name, inner in value.items():
+        if name not in kept:
+            yield {**value, name: None}
+        if isinstance(inner, dict) and name != "parameters":
+            yield from ({**value, name: each} for each in nulled(inner, kept))
+
+
+# Of GOOD: without these there is no message, or they are of the client's own making.
+REQUIRED = {
+    *("type", "session", "audio", "item", "item_id", "content_index", "audio_end_ms", "content"),
+    *("role", "name", "call_id", "arguments", "output", "server_label", "tools", "id"),
+    *("retention_ratio", "approval_request_id", "approve", "workflow_name", "a", "b", "topic"),
+}
+
+
+def test_null_means_that_a_field_is_not_given():
+    """
+    Where the API's types say optional, null is accepted, and the same as leaving the field out.
+    """
+    for message in GOOD:
+        for each in nulled(message, REQUIRED):
+            check_message(json.loads(json.dumps(each)))
+
+    for response in (
+        {"instructions": None, "tools": None, "tool_choice": None, "metadata": None},
+        {"audio": {"output": None}, "conversation": None, "output_modalities": None},
+    ):
+        message = {"type": "response.create", "response": response}
+        check_message(message)
+        assert all(value is None for value in message["response"].values() if value != {})
+    check_message(update(audio=None, tools=None, type="realtime", model=None, instructions=None))
 
 
 def test_examples_have_every_type():

@@ -1,8 +1,11 @@
 """
-Who may come in: what a request for a connection asks for, and why it is refused.
+The opening handshake: the model that a connection is for, or the reason that it is refused for.
 
 The paths and the places of the key are those of OpenAI and of Azure; browsers, which can't set
-headers, have theirs in a subprotocol. A refusal never repeats what was sent: it may be a key.
+headers, have theirs in a subprotocol. A refusal never repeats a key.
+
+Some mistakes the service tells after it has accepted the connection: an error event, and then the
+close code 4000. Those are the `Admission.error`.
 """
 
 from __future__ import annotations
@@ -15,10 +18,21 @@ from urllib.parse import parse_qs
 import attrs
 import msgspec
 
-__all__ = ["Admission", "Refusal", "admit"]
+from .._service.checks import RequestError
 
 _SUBPROTOCOL: Final = "realtime"
+ANY_MODEL: Final = "simulated"
+"""The model of `Simulator.url`: the session may set another one, as if none had been named."""
+
 _KEY_SUBPROTOCOL: Final = "openai-insecure-api-key."
+
+# Since May 2026, with the close code 4000; seen in public reports, as in
+# github.com/pickle-com/glass/issues/220 and github.com/api7/aisix/pull/1061.
+_NO_BETA: Final = RequestError(
+    "The Realtime Beta API is no longer supported. Please use /v1/realtime for the GA API.",
+    code="beta_api_shape_disabled",
+)
+_NO_MODEL: Final = RequestError("You must provide a model parameter.", code="missing_model")
 
 
 @attrs.frozen
@@ -27,23 +41,27 @@ class Admission:
     A connection that may be opened.
 
     Attributes:
-        model: The model that it is for, Azure's deployment; None if it names none.
-        subprotocol: What both sides speak, if the client has offered it.
+        model: The model that it is for, Azure's deployment; None if the client leaves it open.
+        subprotocol: The subprotocol, if the client has offered it.
+        is_transcription: Whether it asks for a session that only transcribes.
+        error: The reason to close it at once, if there is one.
     """
 
     model: str | None
     subprotocol: str | None
+    is_transcription: bool = False
+    error: RequestError | None = None
 
 
 @attrs.frozen
 class Refusal:
     """
-    A connection that may not.
+    A connection that is refused.
 
     Attributes:
         status: Of the HTTP response.
         code: The service's name for the reason.
-        message: The reason, and what to do.
+        message: The reason, and the remedy.
     """
 
     status: int
@@ -72,13 +90,14 @@ def admit(
         target: Its path and query.
         headers: Its headers, whose names are looked up in lower case.
         offered: The subprotocols that the client offers.
-        api_key: The key that it has to know; None lets everybody in.
+        api_key: The only valid key; None accepts any, and none.
     """
     offered = tuple(offered)
-    path, _, query_text = target.partition("?")  # no URL: nothing in it can be wrong
+    path, _, query_text = target.partition("?")  # not a URL: nothing in it can be wrong
     if not path.endswith("/realtime"):
         return Refusal(404, "unknown_url", "Unknown URL. Connect to /v1/realtime.")
-    query = parse_qs(query_text)
+    # `Simulator.url` has a query already, and a client may append another one to it.
+    query = parse_qs(query_text.replace("?", "&"))
     if api_key is not None:
         key = _key(headers, query, offered)
         if not key:
@@ -87,10 +106,17 @@ def admit(
         if not hmac.compare_digest(_bytes(key), _bytes(api_key)):
             msg = "Incorrect API key provided. Use the one that the simulator was started with."
             return Refusal(401, "invalid_api_key", msg)
-    models = [*query.get("model", ()), *query.get("deployment", ())]
+    models = [*query.get("deployment", ()), *query.get("model", ())]
     subprotocol = _SUBPROTOCOL if _SUBPROTOCOL in offered else None
-    model = _bytes(models[0]).decode(errors="replace") if models else None
-    return Admission(model, subprotocol)
+    model = _bytes(models[-1]).decode(errors="replace") if models else None
+    model = None if model == ANY_MODEL else model
+    is_transcription = query.get("intent") == ["transcription"]
+    error = None
+    if "realtime=v1" in headers.get("openai-beta", "").replace(" ", "").split(","):
+        error = _NO_BETA
+    elif not models and not is_transcription and "call_id" not in query:
+        error = _NO_MODEL
+    return Admission(model, subprotocol, is_transcription, error)
 
 
 def _key(headers: Mapping[str, str], query: Mapping[str, list[str]], offered: Iterable[str]) -> str:

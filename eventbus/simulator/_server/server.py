@@ -32,7 +32,7 @@ from .._service.service import Service
 from ..faults import Fault, parse_faults
 from ..scenario import Scenario, load_scenario
 from .driver import Driver
-from .handshake import Admission, Refusal, admit
+from .handshake import ANY_MODEL, Admission, Refusal, admit
 
 try:
     from websockets.asyncio.server import Server, ServerConnection, serve
@@ -176,17 +176,17 @@ class Simulator:
 
     @property
     def port(self) -> int:
-        """The port that it listens at; before it is entered, the one that it was given."""
+        """The port that it listens at; before it is entered, the given one."""
         return self._port
 
     @property
     def url(self) -> str:
-        """Where a WebSocket client connects."""
-        return f"ws://{self._authority}/v1/realtime"
+        """The URL for WebSocket clients; with a model, without which the service refuses them."""
+        return f"ws://{self._authority}/v1/realtime?model={ANY_MODEL}"
 
     @property
     def base_url(self) -> str:
-        """What the openai SDK takes as its *base_url*."""
+        """The *base_url* of the openai SDK."""
         return f"http://{self._authority}/v1"
 
     @property
@@ -211,7 +211,7 @@ class Simulator:
             )
             raise RuntimeError(msg) from exc
         if self._server is not None:
-            msg = "This simulator listens already; make another one for another port."
+            msg = "This simulator listens already; create another one for another port."
             raise RuntimeError(msg)
         try:
             self._server = await serve(
@@ -315,6 +315,7 @@ class Simulator:
             number=number,
             wall_time=time.time(),
             max_seconds=self._max_session,
+            error=admission.error,
         )
         driver = Driver(
             service,

@@ -1,9 +1,17 @@
 """
-Checks of a client's JSON: small functions that refuse a value, and name the place.
+Checks of a client's JSON: small functions that refuse a value, and name its place.
 
 A check is called with the value and its path, like ``session.audio.output.voice``. It returns
 nothing, or raises the `RequestError` that becomes the protocol's ``error`` event. Checks are
-made from checks: `record` and `list_of` add to the path what they go into.
+made from checks: `record` and `list_of` append their field or index to the path.
+
+Null for an optional field means that the field isn't given, and the field is removed; so clients
+may write out their defaults. `nullable` fields keep it, as there null is a value of its own, and
+`never_null` is for those for which the service is known to refuse it.
+
+msgspec could check the same shapes, and was tried: its errors are one text, with the place and the
+reason in words. The service's errors have a code (``integer_below_min_value``) and a path as
+fields of their own, which would have to be parsed out of that text.
 """
 
 from __future__ import annotations
@@ -12,23 +20,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, TypeAlias
 
-__all__ = [
-    "Check",
-    "RequestError",
-    "anything",
-    "choice",
-    "flag",
-    "integer",
-    "list_of",
-    "nullable",
-    "number",
-    "one_of",
-    "open_record",
-    "record",
-    "strings",
-    "tagged",
-    "text",
-]
+import attrs
 
 Check: TypeAlias = Callable[[Any, str], None]
 """Raises `RequestError` if the value, at the path, can't be accepted."""
@@ -63,7 +55,7 @@ class RequestError(Exception):
 
 
 def anything(_value: Any, _path: str) -> None:
-    """Accept whatever it is."""
+    """Accept any value."""
 
 
 def text(*, max_length: int | None = None, pattern: str | None = None) -> Check:
@@ -130,14 +122,35 @@ def number(*, low: float, high: float) -> Check:
     return check
 
 
-def nullable(inner: Check) -> Check:
-    """Return a check for null, or whatever *inner* accepts."""
+@attrs.frozen
+class _Nullable:
+    """Accepts null beside the values that *inner* accepts."""
 
-    def check(value: Any, path: str) -> None:
+    inner: Check
+
+    def __call__(self, value: Any, path: str) -> None:
         if value is not None:
-            inner(value, path)
+            self.inner(value, path)
 
-    return check
+
+@attrs.frozen
+class _NeverNull:
+    """Refuses null like any other value of a wrong type."""
+
+    inner: Check
+
+    def __call__(self, value: Any, path: str) -> None:
+        self.inner(value, path)
+
+
+def nullable(inner: Check) -> Check:
+    """Return a check that accepts null, too, which is a value of its own there."""
+    return _Nullable(inner)
+
+
+def never_null(inner: Check) -> Check:
+    """Return a check for an optional field that can be left out, and can't be null."""
+    return _NeverNull(inner)
 
 
 def one_of(what: str, **by_type: Check) -> Check:
@@ -177,7 +190,16 @@ def list_of(inner: Check, *, max_length: int | None = None) -> Check:
 
 
 def record(fields: Mapping[str, Check], *, required: Collection[str] = ()) -> Check:
-    """Return a check for an object that has the *required* fields, and none beside *fields*."""
+    """
+    Return a check for an object that has the *required* fields, and none beside *fields*.
+
+    Optional fields that are null are removed from the object, see the rules above.
+    """
+    keeps_null = {
+        name
+        for name, check in fields.items()
+        if name in required or isinstance(check, (_Nullable, _NeverNull))
+    }
 
     def check(value: Any, path: str) -> None:
         if not isinstance(value, dict):
@@ -187,9 +209,11 @@ def record(fields: Mapping[str, Check], *, required: Collection[str] = ()) -> Ch
                 where = _join(path, name)
                 msg = f"Unknown parameter: '{_cut(where)}'."
                 raise RequestError(msg, code="unknown_parameter", param=_cut(where))
-        for name in fields:  # in the order of the definition: the tag before what hangs on it
+        for name in fields:  # in the order of the definition: the tag before what depends on it
             where = _join(path, name)
-            if name in value:
+            if name in value and value[name] is None and name not in keeps_null:
+                del value[name]
+            elif name in value:
                 fields[name](value[name], where)
             elif name in required:
                 raise _missing(where)
@@ -198,7 +222,7 @@ def record(fields: Mapping[str, Check], *, required: Collection[str] = ()) -> Ch
 
 
 def open_record(value: Any, path: str) -> None:
-    """Accept any object, as long as it can be written again: not too deep, no endless numbers."""
+    """Accept any object that can be written again: not too deep, and without endless numbers."""
     if not isinstance(value, dict):
         raise _wrong_type(value, path, "an object")
     layer: list[Any] = [value]
@@ -240,7 +264,7 @@ def strings(*, max_length: int, max_key: int, max_value: int) -> Check:
 
 
 def tagged(tag: str, variants: Mapping[str, Check]) -> Check:
-    """Return a check for an object whose field *tag* says which of *variants* it is."""
+    """Return a check for an object of one of *variants*, by the value of its field *tag*."""
     check_tag = choice(*variants)
 
     def check(value: Any, path: str) -> None:

@@ -14,12 +14,10 @@ from ..scenario import Prompt, ToolOutput
 from .checks import RequestError
 from .conversation import Conversation, Item
 from .responses import Order, Response
-from .settings import check_modalities
+from .settings import check_modalities, check_tool_choice
 from .state import SessionState
 from .timers import Process
 from .usage import RateLimits
-
-__all__ = ["Responder"]
 
 
 class Responder:
@@ -69,6 +67,9 @@ class Responder:
             RequestError: There is one already, or *overrides* refer to what isn't there.
         """
         check_modalities(overrides.get("output_modalities"), "response.output_modalities")
+        if "tool_choice" in overrides:
+            tools = overrides.get("tools", self._state.settings.tools)
+            check_tool_choice(overrides["tool_choice"], tools, "response.tool_choice")
         state, active = self._state, self.active
         is_default = overrides.get("conversation", "auto") == "auto"
         if is_default and active is not None:

@@ -1,26 +1,25 @@
 """
-The service, as one session sees it: messages and the time go in, events come out.
+One session of the service: messages and the time go in, events come out.
 
-There is no I/O and no clock here. Whoever has the socket calls `Service.receive` with what has
-come and `Service.advance` when `Service.deadline` is over, and each time takes the steps that
-are returned, in order: mostly to send an event, and sometimes what a fault makes of it.
+There is no I/O and no clock here. The owner of the socket calls `Service.receive` with each frame
+and `Service.advance` when `Service.deadline` is over, and each time takes the returned steps, in
+order: mostly to send an event, and sometimes a fault.
 
 ::
 
-    receive(message) ── what the client wants ──> Listener ──> Responder ──> Response
-    advance(now_ms) ─── what is due ────────────> Agenda                        │
-                                                     events, through the faults ▼
-                                                                              steps
+    receive(message) ── a client's message ──> Listener ──> Responder ──> Response
+    advance(now_ms) ─── due processes ───────> Agenda                        │
+                                                  events, through the faults ▼
+                                                                           steps
 
 Rules
 -----
-1. Nothing that a client sends raises. A message that can't be done changes nothing, and is
-   answered with an ``error`` event that has the message's ``event_id``.
-2. Everything that was due is done before a message is looked at, so the order of events is that
-   of the times, whoever is late.
+1. No frame of a client raises. A message that can't be done changes nothing, and is answered
+   with an ``error`` event that has the message's ``event_id``.
+2. Everything that was due is done before a message is handled, so the order of events is that
+   of the times, even if the caller is late.
 3. Equal scenario, seed, messages and times give equal events.
-4. ``session.created`` is the first event; there is no ``conversation.created``, as there is none
-   from the GA service.
+4. ``session.created`` is the first event, as at the GA service, without ``conversation.created``.
 """
 
 from __future__ import annotations
@@ -42,8 +41,6 @@ from .state import SessionState
 from .timers import Agenda, Process
 from .validation import check_message, parse
 
-__all__ = ["Service"]
-
 _SECONDS_OF_A_SESSION: Final = 3_600
 
 
@@ -52,14 +49,15 @@ class Service:
     One session with the simulated model.
 
     Args:
-        scenario: What the model does.
-        faults: What is to go wrong; by default what the scenario says.
+        scenario: The model's behaviour.
+        faults: The faults to simulate; by default the scenario's.
         model: The model that the client has asked for, if it named one.
         seed: Replaces the scenario's.
-        number: Which session of this seed it is, from 1: their ids differ.
+        number: The number of the session among those of this seed, from 1: their ids differ.
         now_ms: The time; all times are from the same beginning, whatever it is.
         wall_time: The time of day, in seconds since the epoch.
-        max_seconds: When the session is over; None lets it go on.
+        max_seconds: The length of the session; None lets it go on.
+        error: The reason to end the session instead of beginning it.
     """
 
     def __init__(
@@ -73,6 +71,7 @@ class Service:
         now_ms: float = 0,
         wall_time: float = 0,
         max_seconds: float | None = None,
+        error: RequestError | None = None,
     ) -> None:
         progress = scenario.begin(seed=seed)
         ids = Ids(f"{progress.seed}/{number}")
@@ -105,25 +104,28 @@ class Service:
         }
         if max_seconds is not None:
             self._patience.start(self._expire(max_seconds), now_ms)
-        state.emit("session.created", session=state.settings.to_session())
+        if error is not None:
+            self._refuse(error, None)
+        else:
+            state.emit("session.created", session=state.settings.to_session())
 
     @property
     def deadline(self) -> float | None:
-        """When the next thing is due that the service does, in milliseconds; None if nothing is."""
+        """The time of the service's next action, in milliseconds; None if there is none."""
         return self._state.agenda.deadline
 
     @property
     def responses(self) -> int:
-        """How many responses there have been."""
+        """The number of responses so far."""
         return self._responder.count
 
     @property
     def idle_deadline(self) -> float | None:
-        """When something is due because time has passed, and no more; None if nothing is."""
+        """The time of the next timeout of the session, in milliseconds; None if there is none."""
         return self._patience.deadline
 
     def receive(self, frame: str | bytes, now_ms: float) -> Sequence[Step]:
-        """Return what to do, now that the client has sent *frame*."""
+        """Return the steps that follow from *frame*, which the client has sent."""
         self._run(now_ms)
         event_id = None
         try:
@@ -138,9 +140,14 @@ class Service:
         return self._state.take_steps()
 
     def advance(self, now_ms: float) -> Sequence[Step]:
-        """Return what to do, now that it is *now_ms*; with the first call, greet the client."""
+        """Return the steps that are due by *now_ms*; the first call greets the client."""
         self._run(now_ms)
         return self._state.take_steps()
+
+    def _refuse(self, error: RequestError, event_id: str | None) -> None:
+        """End the session because of a mistake for which the service ends it."""
+        self._state.emit_error(error, event_id)
+        self._state.close(4000, f"{error.type}.{error.code}")
 
     def _run(self, now_ms: float) -> None:
         state = self._state
@@ -152,8 +159,15 @@ class Service:
     # --- the session --------------------------------------------------------------------
 
     def _update_session(self, message: dict[str, Any]) -> None:
-        state = self._state
-        state.settings.update(message["session"], voice_is_fixed=self._responder.has_spoken)
+        state, changes = self._state, message["session"]
+        if changes["type"] != state.settings.type:
+            # Seen in a public report, with the close: github.com/livekit/agents-js/issues/1756.
+            model = changes.get("audio", {}).get("input", {}).get("transcription") or {}
+            name = model.get("model") or changes.get("model") or state.settings.model
+            msg = f'Model "{name}" is not supported in {changes["type"]} mode.'
+            self._refuse(RequestError(msg, code="invalid_model"), message.get("event_id"))
+            return
+        state.settings.update(changes, voice_is_fixed=self._responder.has_spoken)
         self._listener.configure()
         state.emit("session.updated", session=state.settings.to_session())
 
@@ -178,7 +192,7 @@ class Service:
         self._responder.notice(item)
 
     def _item_of(self, given: dict[str, Any]) -> Item:
-        """Return what a client describes as an item, with what it may leave out."""
+        """Return the item that a client describes, with defaults for the fields left out."""
         state = self._state
         item_id = given.get("id") or state.new_item_id()
         data = {"id": item_id, **{k: v for k, v in given.items() if k not in {"id", "object"}}}

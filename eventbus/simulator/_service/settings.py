@@ -11,7 +11,8 @@ depends on the session.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NotRequired, TypedDict, cast
 
 import attrs
@@ -20,7 +21,11 @@ from ...audio._formats import AudioFormat
 from .._vad import VadSettings
 from .checks import RequestError
 
-__all__ = ["Settings", "check_modalities"]
+# Reasoning is for gpt-realtime-2 and later: openai.types.realtime.RealtimeReasoning. Of a name
+# that isn't known, like that of a deployment, nobody can tell.
+_WITHOUT_REASONING: Final = re.compile(r"gpt-4o\b.*|gpt-realtime(-mini|-1\.5|-\d{4}\b.*)*")
+
+_SHOWN_CHARACTERS: Final = 60
 
 _INSTRUCTIONS: Final = "You are a helpful voice of the eventbus simulator."
 
@@ -144,7 +149,7 @@ class Settings:
             voice_is_fixed: Whether the assistant has spoken, which ties it to its voice.
 
         Raises:
-            RequestError: The voice or the model can't change, or the modalities don't go together.
+            RequestError: A setting can't change any more, or some don't go together.
         """
         check_modalities(changes.get("output_modalities"), "session.output_modalities")
         model = changes.get("model", self._current["model"])
@@ -158,10 +163,32 @@ class Settings:
         if voice_is_fixed and voice != self.voice:
             msg = "Cannot update a conversation's voice if assistant audio is present."
             raise RequestError(msg, code="cannot_update_voice", param="session.audio.output.voice")
+        is_known = self._model_is_fixed or "model" in changes
+        if "reasoning" in changes and is_known and _WITHOUT_REASONING.fullmatch(model):
+            msg = f"Reasoning is not supported by the model '{_shown(model)}'."
+            raise RequestError(msg, code="unsupported_parameter", param="session.reasoning")
+        tracing = self._current["tracing"]
+        if tracing is not None and changes.get("tracing", tracing) != tracing:
+            # "Once tracing is enabled for a session, the configuration cannot be modified."
+            msg = "Cannot update the tracing of a session once it is enabled."
+            raise RequestError(msg, code="cannot_update_tracing", param="session.tracing")
         current = cast("dict[str, Any]", self._current)
-        self._current = cast("_Session", _merged(current, copy.deepcopy(dict(changes)), ""))
+        merged = _merged(current, copy.deepcopy(dict(changes)), "")
+        if "tool_choice" in changes:
+            check_tool_choice(merged["tool_choice"], merged["tools"], "session.tool_choice")
+        self._current = cast("_Session", merged)
 
     # --- what the service goes by -------------------------------------------------------
+
+    @property
+    def type(self) -> str:
+        """``realtime`` or ``transcription``."""
+        return self._current["type"]
+
+    @property
+    def model(self) -> str:
+        """The model's name."""
+        return self._current["model"]
 
     @property
     def output_modality(self) -> str:
@@ -227,6 +254,26 @@ def check_modalities(modalities: list[str] | None, path: str) -> None:
             f"Supported combinations are: ['text'] and ['audio']."
         )
         raise RequestError(msg, code="invalid_value", param=path)
+
+
+def check_tool_choice(
+    choice: str | Mapping[str, Any], tools: Sequence[Mapping[str, Any]], path: str
+) -> None:
+    """
+    Refuse the choice of a tool that isn't offered.
+
+    Raises:
+        RequestError: No tool of *tools* has its name.
+    """
+    if isinstance(choice, str) or choice["type"] != "function":
+        return
+    if choice["name"] not in {tool.get("name") for tool in tools}:
+        msg = f"Tool choice 'function' with name '{choice['name']}' not found in 'tools' parameter."
+        raise RequestError(msg, code="invalid_value", param=path)
+
+
+def _shown(name: str) -> str:
+    return name if len(name) <= _SHOWN_CHARACTERS else f"{name[: _SHOWN_CHARACTERS - 1]}…"
 
 
 def _merged(old: Mapping[str, Any], changes: Mapping[str, Any], path: str) -> dict[str, Any]:

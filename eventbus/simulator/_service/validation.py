@@ -1,16 +1,18 @@
 """
-What a client may send: the shape of each message, and of the session's settings.
+The shapes of a client's messages, and of a session's settings.
 
 `parse` makes a message of a frame, or raises the `RequestError` that the service answers with.
-Here is only what can be told from the message alone; what depends on the session, like an item
-that isn't there, is found where it is done.
+These checks need the message alone; those that depend on the session, like an item that doesn't
+exist, are made where the message is handled.
 
 Source: the GA Realtime API reference, client events. Where the reference is silent, its schema
-in the official SDK (``openai.types.realtime``) counts.
+in the official SDK (``openai.types.realtime``) counts, and where that is silent, too, a value is
+accepted: that breaks no client.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 import msgspec
@@ -23,6 +25,7 @@ from .checks import (
     flag,
     integer,
     list_of,
+    never_null,
     nullable,
     number,
     one_of,
@@ -32,8 +35,6 @@ from .checks import (
     tagged,
     text,
 )
-
-__all__ = ["CLIENT_MESSAGES", "VOICES", "check_message", "parse"]
 
 VOICES: Final = (
     "alloy",
@@ -46,6 +47,17 @@ VOICES: Final = (
     "sage",
     "shimmer",
     "verse",
+)
+
+# openai.types.realtime.AudioTranscription; a dated snapshot of one of them is as good.
+_TRANSCRIPTION_MODELS: Final = (
+    "whisper-1",
+    "gpt-transcribe",
+    "gpt-live-transcribe",
+    "gpt-4o-mini-transcribe",
+    "gpt-4o-transcribe",
+    "gpt-4o-transcribe-diarize",
+    "gpt-realtime-whisper",
 )
 
 _ID: Final = text(max_length=32)
@@ -78,6 +90,21 @@ _PROMPT: Final = nullable(
 )
 _REASONING: Final = record({"effort": choice("none", "minimal", "low", "medium", "high", "xhigh")})
 _FUNCTION_NAME: Final = text(max_length=64, pattern=r"[a-zA-Z0-9_-]+")
+
+
+def _check_mcp_tool(value: Any, path: str) -> None:
+    """Refuse the tools of an MCP server, with the error of the service if they have no label."""
+    open_record(value, path)
+    record({**dict.fromkeys(value, anything), "server_label": text()}, required=["server_label"])(
+        value, path
+    )
+    msg = (
+        f"Invalid '{path}': MCP servers are beyond the simulator, which calls no other server. "
+        f"Offer their tools as functions here."
+    )
+    raise RequestError(msg, code="mcp_not_supported", param=path)
+
+
 _TOOLS: Final = list_of(
     tagged(
         "type",
@@ -91,8 +118,7 @@ _TOOLS: Final = list_of(
                 },
                 required=["name"],
             ),
-            # Accepted, and nothing comes of it: the simulator calls no other server.
-            "mcp": open_record,
+            "mcp": _check_mcp_tool,
         },
     ),
     max_length=128,
@@ -111,6 +137,8 @@ _TOOL_CHOICE: Final = one_of(
         },
     ),
 )
+# The service answers null with "expected boolean, got null": github.com/livekit/agents/pull/3444.
+_CREATE_RESPONSE: Final = never_null(flag)
 _SERVER_VAD: Final = record(
     {
         "type": anything,
@@ -118,7 +146,7 @@ _SERVER_VAD: Final = record(
         "prefix_padding_ms": integer(low=0, high=10_000),
         "silence_duration_ms": integer(low=0, high=10_000),
         "idle_timeout_ms": nullable(integer(low=5_000, high=30_000)),
-        "create_response": flag,
+        "create_response": _CREATE_RESPONSE,
         "interrupt_response": flag,
     }
 )
@@ -126,17 +154,25 @@ _SEMANTIC_VAD: Final = record(
     {
         "type": anything,
         "eagerness": choice("low", "medium", "high", "auto"),
-        "create_response": flag,
+        "create_response": _CREATE_RESPONSE,
         "interrupt_response": flag,
     }
 )
+
+
+def _transcription_model(value: Any, path: str) -> None:
+    """Accept the name of a model that transcribes, or of a snapshot of one: the name and a date."""
+    text(max_length=256)(value, path)
+    choice(*_TRANSCRIPTION_MODELS)(re.sub(r"-\d{4}-\d{2}-\d{2}$", "", value), path)
+
+
 _AUDIO_INPUT: Final = record(
     {
         "format": _FORMAT,
         "transcription": nullable(
             record(
                 {
-                    "model": text(max_length=256),
+                    "model": _transcription_model,
                     "language": nullable(text(max_length=16)),
                     "prompt": nullable(text()),
                     "delay": choice("minimal", "low", "medium", "high", "xhigh"),
@@ -156,9 +192,10 @@ _AUDIO_INPUT: Final = record(
         ),
     }
 )
-_SESSION: Final = record(
+_INCLUDE: Final = nullable(list_of(choice("item.input_audio_transcription.logprobs")))
+_REALTIME_SESSION: Final = record(
     {
-        "type": choice("realtime"),
+        "type": anything,
         "model": text(max_length=256),
         "instructions": _TEXT,
         "output_modalities": _MODALITIES,
@@ -195,9 +232,16 @@ _SESSION: Final = record(
                 required=["type", "retention_ratio"],
             ),
         ),
-        "include": nullable(list_of(choice("item.input_audio_transcription.logprobs"))),
+        "include": _INCLUDE,
     },
     required=["type"],
+)
+_TRANSCRIPTION_SESSION: Final = record(
+    {"type": anything, "audio": record({"input": _AUDIO_INPUT}), "include": _INCLUDE},
+    required=["type"],
+)
+_SESSION: Final = tagged(
+    "type", {"realtime": _REALTIME_SESSION, "transcription": _TRANSCRIPTION_SESSION}
 )
 
 # --- items -----------------------------------------------------------------------------------
@@ -217,6 +261,17 @@ def _message(parts: dict[str, Check]) -> Check:
     )
 
 
+def _image_url(value: Any, path: str) -> None:
+    """Accept a data URI of an image; the service fetches none from elsewhere."""
+    text()(value, path)
+    if not re.match(r"data:image/[\w.+-]+;base64,.", value):
+        msg = (
+            f"Invalid '{path}'. Expected a base64-encoded data URL with an image MIME type "
+            f"(e.g. 'data:image/png;base64,aW1nIGJ5dGVzIGhlcmU=')."
+        )
+        raise RequestError(msg, code="invalid_value", param=path)
+
+
 _INPUT_TEXT: Final = record({"type": anything, "text": _TEXT}, required=["text"])
 _MESSAGE: Final = tagged(
     "role",
@@ -231,7 +286,7 @@ _MESSAGE: Final = tagged(
                 "input_image": record(
                     {
                         "type": anything,
-                        "image_url": text(),
+                        "image_url": _image_url,
                         "detail": choice("auto", "low", "high"),
                     },
                     required=["image_url"],
@@ -258,6 +313,36 @@ _ITEMS: Final[dict[str, Check]] = {
     "function_call_output": record(
         {**_OF_EACH_ITEM, "call_id": _CALL_ID, "output": _TEXT},
         required=["call_id", "output"],
+    ),
+    # Of MCP: a history may have them, though the simulator calls no server.
+    "mcp_list_tools": record(
+        {**_OF_EACH_ITEM, "server_label": text(), "tools": list_of(open_record)},
+        required=["server_label", "tools"],
+    ),
+    "mcp_call": record(
+        {
+            **_OF_EACH_ITEM,
+            "server_label": text(),
+            "name": text(),
+            "arguments": _TEXT,
+            "approval_request_id": nullable(text()),
+            "output": nullable(_TEXT),
+            "error": nullable(open_record),
+        },
+        required=["server_label", "name", "arguments"],
+    ),
+    "mcp_approval_request": record(
+        {**_OF_EACH_ITEM, "server_label": text(), "name": text(), "arguments": _TEXT},
+        required=["server_label", "name", "arguments"],
+    ),
+    "mcp_approval_response": record(
+        {
+            **_OF_EACH_ITEM,
+            "approval_request_id": text(),
+            "approve": flag,
+            "reason": nullable(text()),
+        },
+        required=["approval_request_id", "approve"],
     ),
 }
 _ITEM: Final = tagged("type", _ITEMS)
@@ -312,17 +397,17 @@ CLIENT_MESSAGES: Final[dict[str, Check]] = {
     "response.cancel": _client_message({}, {"response_id": nullable(text(max_length=64))}),
     "output_audio_buffer.clear": _client_message({}),
 }
-"""The check for each type of message; the type itself was looked at to find it."""
+"""The check for each type of message."""
 
 _CHECK_ANY: Final = tagged("type", CLIENT_MESSAGES)
 
 
 def parse(frame: str | bytes) -> dict[str, Any]:
     """
-    Return the message in *frame*; its shape isn't looked at yet, see `check_message`.
+    Return the message in *frame*; `check_message` looks at its shape.
 
     Raises:
-        RequestError: The frame is binary, or no JSON object.
+        RequestError: The frame is binary, or isn't a JSON object.
     """
     if isinstance(frame, bytes):
         msg = "Binary frames are not supported. Send each event as JSON in a text frame."
@@ -340,7 +425,7 @@ def parse(frame: str | bytes) -> dict[str, Any]:
 
 def check_message(message: dict[str, Any]) -> None:
     """
-    Look at all of *message*'s fields.
+    Check all fields of *message*; optional ones that are null are removed.
 
     Raises:
         RequestError: Its type is unknown, or a field of it is wrong, missing or too many.

@@ -44,7 +44,8 @@ def test_clients_connect_where_it_says_until_ctrl_c(start):
     assert list(place) == ["schema", "scenario", "url", "base_url"]
     assert place["schema"] == "eventbus.address/1"
     assert place["scenario"] == "weather"
-    assert place["base_url"] == place["url"].replace("ws:", "http:").removesuffix("/realtime")
+    path = "/realtime?model=simulated"
+    assert place["base_url"] == place["url"].replace("ws:", "http:").removesuffix(path)
     assert created["type"] == "session.created"
     # The end of a connection may be known a little later than the next one is.
     assert sorted(stderr.decode().splitlines()) == [
