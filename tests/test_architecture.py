@@ -62,10 +62,10 @@ INSIDE = {
     "export": "_rows _chrome_trace _srt _wav _formats",
     "journal": "_senders _fsync _format _records _encoding _segments _selection _redaction"
     " _reader _repair _writer _copying _tap _recorder",
-    "realtime": "_snapshots _publishing settings inputs playback model events history tools"
-    " _tool_calls session agents transport openai proxy",
-    "realtime.openai": "_addresses _messages _responses _interruption _dialogue _model",
-    "realtime.transport": "_discretion _reconnecting _outbox _listeners _sender _connection",
+    "realtime": "settings inputs playback model _secrets history events tools _tool_calls session"
+    " agents transport openai proxy",
+    "realtime.openai": "_messages _responses _interruption _connect _dialogue _model",
+    "realtime.transport": "_reconnecting _websocket _outbox _listeners _sender _connection",
     "replay": "_frame_file _pacing _strict _diff _player",
     "simulator": "faults speech _script _vad scenario _service _server",
     "simulator._script": "config_reader placeholders example_values script turn_picker",
@@ -81,9 +81,6 @@ INSIDE = {
 EXCEPTIONS = {
     ("handlers", "bus"): "a Context hands its handler the bus, so that it can publish",
     ("middleware", "_core.delivery"): "HandlerCall and DropReason are to move",
-    ("realtime.tools", "realtime.session"): "a ToolContext has the session",
-    ("realtime.transport._connection", "realtime.openai._dialogue"): "to be handed in",
-    ("realtime.transport._sender", "realtime.openai._messages"): "to be handed in",
 }
 
 # Packages that any module of the core may import, and the places of every other one.
@@ -98,7 +95,7 @@ OTHER_PACKAGES = {
     "rich": "cli",
     "sounddevice": "audio.devices",
     "trio": "testing",  # for annotations only
-    "websockets": "realtime.openai realtime.proxy simulator._server",
+    "websockets": "realtime.transport realtime.proxy simulator._server",
     "yaml": "simulator.scenario",
 }
 

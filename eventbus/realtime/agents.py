@@ -45,7 +45,7 @@ from ..bus import EventBus
 from ..wire._frames import freeze
 from ..wire.openai._items import error_from
 from . import events as our_events
-from ._publishing import SessionPublisher
+from .session import SessionPublisher
 
 __all__ = ["AgentsListener", "published", "pump"]
 

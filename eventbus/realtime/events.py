@@ -36,7 +36,7 @@ from ..events import (
     register_event,
 )
 from ..items import RealtimeItem
-from ._snapshots import as_history
+from .history import as_history
 
 if TYPE_CHECKING:
     from typing import Self

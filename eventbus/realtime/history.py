@@ -44,8 +44,8 @@ the list as it is, and the `snapshots` that were taken share it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, ClassVar, Final, Literal, TypeAlias, cast
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Final, Literal, TypeAlias, cast, overload
 
 import attrs
 
@@ -75,9 +75,8 @@ from ..items import (
     RealtimeToolCallItem,
     UserMessageItem,
 )
-from ._snapshots import HistorySnapshot
 
-__all__ = ["History", "HistoryChange"]
+__all__ = ["History", "HistoryChange", "HistorySnapshot", "as_history"]
 
 _MAX_DELETED: Final = 256
 _MAX_PATCHES: Final = 16
@@ -135,8 +134,12 @@ class _Node:
         self.final: set[type[Any]] = set()
 
 
-class History:
-    """The items of one conversation, kept up to date with `apply`."""
+class History(Sequence[RealtimeItem]):
+    """
+    The items of one conversation in their order, kept up to date with `apply`.
+
+    It is a sequence of the items as they are now; ``in`` takes an item or its id.
+    """
 
     def __init__(self) -> None:
         self._nodes: dict[str, _Node] = {}
@@ -159,8 +162,17 @@ class History:
     def __iter__(self) -> Iterator[RealtimeItem]:
         return iter(self.items)
 
-    def __contains__(self, item_id: object) -> bool:
-        return self.get(item_id) is not None
+    @overload
+    def __getitem__(self, index: int) -> RealtimeItem: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[RealtimeItem, ...]: ...
+    def __getitem__(self, index: int | slice) -> RealtimeItem | tuple[RealtimeItem, ...]:
+        return self.snapshot()[index]
+
+    def __contains__(self, value: object) -> bool:
+        if isinstance(value, str):
+            return self.get(value) is not None
+        return value in self.items
 
     def __repr__(self) -> str:
         return f"<History of {len(self)} items>"
@@ -464,6 +476,85 @@ def _is_above(node: _Node, other: _Node) -> bool:
     while above is not None and above is not node:
         above = above.parent
     return above is node
+
+
+# --- snapshots ------------------------------------------------------------------------------
+
+
+class HistorySnapshot(Sequence[RealtimeItem]):
+    """
+    The items of a history at one moment; it equals the tuple of them.
+
+    While the model speaks, each word of the transcript changes one item of perhaps thousands, and
+    each change is an event that has the whole history. So a snapshot shares a tuple with those
+    before it, and keeps its differences from that tuple by place. Reading more than one item of a
+    snapshot makes its own tuple, once.
+
+    Args:
+        base: The items as they were once.
+        changed: Place -> the item that is there instead; neither changes afterwards.
+    """
+
+    __slots__ = ("_base", "_changed")
+
+    def __init__(
+        self, base: tuple[RealtimeItem, ...], changed: Mapping[int, RealtimeItem] | None = None
+    ) -> None:
+        self._base = base
+        self._changed = changed or {}
+
+    def items(self) -> tuple[RealtimeItem, ...]:
+        """Return the items as a tuple."""
+        base, changed = self._base, self._changed
+        if changed:
+            items = list(base)
+            for place, item in changed.items():
+                items[place] = item
+            # In this order: another thread may look at it meanwhile.
+            self._base = base = tuple(items)
+            self._changed = {}
+        return base
+
+    @overload
+    def __getitem__(self, index: int) -> RealtimeItem: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[RealtimeItem, ...]: ...
+    def __getitem__(self, index: int | slice) -> RealtimeItem | tuple[RealtimeItem, ...]:
+        if isinstance(index, slice):
+            return self.items()[index]
+        changed = self._changed  # before the base: items() changes them in the other order
+        place = index + len(self._base) if index < 0 else index
+        return changed[place] if place in changed else self._base[index]
+
+    def __len__(self) -> int:
+        return len(self._base)
+
+    def __iter__(self) -> Iterator[RealtimeItem]:
+        return iter(self.items())
+
+    def __contains__(self, value: object) -> bool:
+        return value in self.items()
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, HistorySnapshot):
+            return self.items() == other.items()
+        if isinstance(other, (tuple, list)):
+            return self.items() == tuple(other)
+        return NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.items())
+
+    def __repr__(self) -> str:
+        return f"<HistorySnapshot of {len(self)} items>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return HistorySnapshot, (self.items(),)
+
+
+def as_history(items: Iterable[RealtimeItem]) -> Sequence[RealtimeItem]:
+    """Return *items* as an immutable sequence: a snapshot as it is, any other as a tuple."""
+    return items if isinstance(items, HistorySnapshot) else tuple(items)
 
 
 # --- items, in parts -------------------------------------------------------------------------

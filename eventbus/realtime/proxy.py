@@ -56,7 +56,7 @@ from ..wire._intake import to_bytes
 from ..wire._strict import read_object
 from ..wire.openai._decoder import OpenAIRealtimeDecoder
 from .events import RealtimeModelRawClientEvent
-from .transport._discretion import discreet_logger
+from .transport._websocket import discreet_logger
 
 try:
     from websockets.asyncio.client import ClientConnection, connect

@@ -28,6 +28,7 @@ Nothing here waits for a handler, and the model waits for nothing here but sync 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, overload
 
@@ -43,9 +44,8 @@ from ..events import (
     RealtimeModelTurnEndedEvent,
     RealtimeModelTurnStartedEvent,
 )
-from ..exceptions import BusNotRunning, EventBusError
+from ..exceptions import BusClosed, BusNotRunning, EventBusError, MailboxFull
 from ..wire._frames import freeze
-from ._publishing import SessionPublisher
 from ._tool_calls import REJECTION, FormatError, ToolRuns, tool_error_text
 from .events import (
     REPEATS,
@@ -78,6 +78,8 @@ __all__ = ["RealtimeSession"]
 
 _CLOSE_TIMEOUT: Final = 10.0
 """Seconds that a model gets to close, even if the session was cancelled."""
+
+_logger = logging.getLogger(__name__)
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -431,6 +433,56 @@ class RealtimeSession:
     def publish_sent(self, message: Mapping[str, Any]) -> None:
         """Publish a message to the service; the session's listener calls it, if it is to."""
         self._publish(RealtimeModelRawClientEvent(freeze(dict(message))))
+
+
+class SessionPublisher:
+    """
+    Publishes the events of one session.
+
+    Args:
+        bus: The bus.
+        sender: The sender of the session's events.
+    """
+
+    def __init__(self, bus: EventBus, sender: Any) -> None:
+        self._bus = bus
+        self._sender = sender
+        self._is_unheard = False
+        self._full: set[int] = set()
+
+    def publish(self, event: object) -> None:
+        """
+        Publish *event*.
+
+        A session can't help a bus that doesn't run, which is logged once, or a full mailbox with
+        `Overflow.RAISE`, which is published once for each handler.
+
+        Raises:
+            Exception: The bus is strict, and a handler has raised it.
+        """
+        try:
+            self._bus.publish(event, self._sender)
+        except MailboxFull as exc:
+            self._tell_full(exc, event)
+        except (BusClosed, BusNotRunning) as exc:
+            if not self._is_unheard:
+                self._is_unheard = True
+                _logger.warning("a session goes on, and its bus doesn't run", exc_info=exc)
+
+    def is_wanted(self, event_type: type[Any]) -> bool:
+        """Return whether a handler gets the session's events of that class."""
+        return self._bus.has_handlers(event_type, sender=self._sender)
+
+    def _tell_full(self, exc: MailboxFull, event: object) -> None:
+        handler = exc.handler
+        if id(handler) in self._full:
+            return
+        self._full.add(id(handler))
+        self.publish(
+            RealtimeModelExceptionEvent(
+                exc, "a mailbox is full", event=event, handler=handler, sender=self._sender
+            )
+        )
 
 
 class _Listener(RealtimeModelListener):

@@ -24,8 +24,18 @@ import functools
 import inspect
 import math
 import re
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, get_args, get_origin, overload
+from collections.abc import Callable, Mapping, Sequence
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Final,
+    Protocol,
+    TypeAlias,
+    get_args,
+    get_origin,
+    overload,
+)
 from typing import get_type_hints as type_hints_of
 
 import attrs
@@ -33,17 +43,44 @@ import msgspec
 
 from ..exceptions import ToolArgumentsError, ToolDefinitionError
 from ..handlers import is_async
+from ..items import RealtimeItem
 
 if TYPE_CHECKING:
-    from .session import RealtimeSession
+    from .inputs import RealtimeModelUserInput
+    from .settings import RealtimeSessionModelSettings
 
-__all__ = ["NeedsApproval", "Tool", "ToolContext", "output_text", "tool"]
+__all__ = ["NeedsApproval", "Tool", "ToolContext", "ToolSession", "output_text", "tool"]
+
+
+class ToolSession(Protocol):
+    """The session of a call, as a tool may use it; `eventbus.realtime.RealtimeSession` is one."""
+
+    @property
+    def history(self) -> Sequence[RealtimeItem]:
+        """The items of the conversation."""
+        ...
+
+    async def send_message(self, message: RealtimeModelUserInput) -> None:
+        """Add a user's message to the conversation, and ask for a response."""
+        ...
+
+    async def interrupt(self) -> None:
+        """Stop the model."""
+        ...
+
+    async def update_settings(self, settings: RealtimeSessionModelSettings) -> None:
+        """Change the session's settings."""
+        ...
+
+    async def close(self) -> None:
+        """Hang up: cancel the running tools, this one too, and close the connection."""
+        ...
 
 
 @attrs.frozen
 class ToolContext:
     """
-    What a tool may want to know of its call.
+    The circumstances of a tool's call.
 
     A tool gets it as its first parameter, if that is annotated with this class; the model
     doesn't see it.
@@ -55,7 +92,7 @@ class ToolContext:
         context: The application's own, as it was given to the session; None if none was.
     """
 
-    session: RealtimeSession = attrs.field(repr=False)
+    session: ToolSession = attrs.field(repr=False)
     call_id: str
     tool_name: str
     context: Any = attrs.field(default=None, repr=lambda value: f"<{type(value).__qualname__}>")

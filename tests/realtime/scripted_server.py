@@ -19,7 +19,7 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
-from eventbus.realtime.transport._discretion import discreet_logger
+from eventbus.realtime.transport._websocket import discreet_logger
 
 __all__ = ["Peer", "Script", "ScriptedServer", "scripted_server"]
 

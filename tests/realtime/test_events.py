@@ -15,7 +15,6 @@ from eventbus.codec import CodecError, RemoteObject, dumps, loads, packs, unpack
 from eventbus.events import EVENT_TYPES, RealtimeModelAudioEvent, RealtimeModelEvent
 from eventbus.items import InputText, UserMessageItem
 from eventbus.realtime import events
-from eventbus.realtime._snapshots import HistorySnapshot
 from eventbus.realtime.events import (
     RealtimeAudio,
     RealtimeAudioEnd,
@@ -29,6 +28,7 @@ from eventbus.realtime.events import (
     RealtimeToolApprovalRequired,
     RealtimeToolEnd,
 )
+from eventbus.realtime.history import HistorySnapshot
 from eventbus.realtime.tools import tool
 
 theirs = pytest.importorskip("agents.realtime.events")

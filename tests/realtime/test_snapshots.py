@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventbus.items import UserMessageItem
-from eventbus.realtime._snapshots import HistorySnapshot, as_history
+from eventbus.realtime.history import HistorySnapshot, as_history
 
 ITEMS = tuple(UserMessageItem(f"item_{n}") for n in range(5))
 OTHER = UserMessageItem("other")

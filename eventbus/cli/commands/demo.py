@@ -21,7 +21,7 @@ from ...bus import EventBus
 from ...events import RealtimeModelTranscriptDoneEvent
 from ...exceptions import RealtimeConnectionError
 from ...handlers import Context
-from ...realtime.openai._model import OpenAIRealtimeModel
+from ...realtime.openai import OpenAIRealtimeModel
 from ...realtime.session import RealtimeSession
 from ...simulator import Scenario, Simulator
 from ...simulator.scenario import Call, Pace, Turn, When

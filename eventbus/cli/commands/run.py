@@ -29,7 +29,7 @@ from ...handlers import Context
 from ...journal._recorder import Recorder as JournalRecorder
 from ...realtime.events import REPEATS, RealtimeHistoryUpdated
 from ...realtime.model import RealtimeModelConfig
-from ...realtime.openai._model import DEFAULT_MODEL, OpenAIRealtimeModel
+from ...realtime.openai import DEFAULT_MODEL, OpenAIRealtimeModel
 from ...realtime.playback import RealtimePlaybackTracker
 from ...realtime.session import RealtimeSession
 from ...realtime.settings import RealtimeAudioOutputConfig, RealtimeSessionModelSettings

@@ -4,7 +4,8 @@ Live sessions with OpenAI's Realtime API, and with services that speak its proto
 
 from __future__ import annotations
 
-from ._model import DEFAULT_MODEL, OpenAIRealtimeModel
+from ._connect import DEFAULT_MODEL
+from ._model import OpenAIRealtimeModel
 
 __all__ = [
     "DEFAULT_MODEL",

@@ -1,16 +1,16 @@
 """
-The two sides of a session: what comes is taken note of, what is to be sent becomes messages.
+The dialogue of a session: it watches the events, and makes messages of the requests.
 
-`Dialogue` watches the events of a session, and makes messages of what is to be sent. It knows
-which response goes on, what was heard, which tools were called, and how the session is set; what
-is to be done with that knowledge is decided in `sequencer`, `interruption` and `client_messages`.
+`OpenAIDialogue` keeps the session's state: the response that is going on, the audio heard, the
+tools called, the settings. Decisions are made in `_responses`, `_interruption` and `_messages`,
+with no I/O.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -20,7 +20,6 @@ from ...events import (
     RealtimeModelAudioEvent,
     RealtimeModelAudioInterruptedEvent,
     RealtimeModelErrorEvent,
-    RealtimeModelEvent,
     RealtimeModelExceptionEvent,
     RealtimeModelInputSpeechStartedEvent,
     RealtimeModelItemUpdatedEvent,
@@ -41,13 +40,19 @@ from ..model import (
     RealtimeModelSendUserInput,
 )
 from ..playback import RealtimePlaybackTracker
-from ..transport._outbox import Letter
-from ..transport._sender import Post
-from ._interruption import Hearing, Interruption, interrupts_responses, output_format
+from ..transport._connection import Emit, Watch
+from ..transport._outbox import OutgoingMessage
+from ..transport._sender import Sender
+from ._interruption import (
+    Interruption,
+    PlaybackEstimate,
+    interrupts_responses,
+    output_format,
+)
 from ._messages import (
-    append_frame,
-    frame_of,
+    append_message,
     merge_sessions,
+    outgoing,
     raw_message,
     session_of,
     session_update,
@@ -57,33 +62,26 @@ from ._messages import (
 )
 from ._responses import ResponseSequencer
 
-__all__ = ["Dialogue"]
-
 _logger = logging.getLogger(__name__)
 
 _MAX_CALLS: Final = 1024
 
 
-class Dialogue:
+class OpenAIDialogue:
     """
-    The two sides of a session, over all its connections.
+    The dialogue of a session, over all its connections.
 
     Args:
-        settings: Those of the session, as it begins.
+        settings: The session's settings at its beginning.
         model: The model, where it is known; it can't change.
-        tracker: Who knows what was heard.
-        post: Where messages go.
+        tracker: Told by the player; None if there is none.
+        sender: Takes the messages.
         emit: Tells the listeners of an event.
         response_timeout: Seconds without a frame, after which a response that another one waits
             for is taken to be over.
 
-    Attributes:
-        watches: For each class of events that is watched, what to call with the event and the
-            raw event of its frame, before anybody is told; false keeps the event to ourselves.
-        last_frame_at: When the last frame has come, in the event loop's time.
-
     Raises:
-        AudioFormatError: A format in the settings is none that is known.
+        AudioFormatError: A format in the settings is not a known one.
     """
 
     def __init__(
@@ -92,24 +90,24 @@ class Dialogue:
         *,
         model: str | None,
         tracker: RealtimePlaybackTracker | None,
-        post: Post,
-        emit: Callable[[RealtimeModelEvent], Awaitable[None]],
+        sender: Sender,
+        emit: Emit,
         response_timeout: float,
     ) -> None:
         self.last_frame_at = 0.0
         self._session = session_of(settings)
         self._model = model
-        self._post = post
+        self._sender = sender
         self._emit = emit
         self._response_timeout = response_timeout
         self._loop = asyncio.get_running_loop()
-        self._sequencer = ResponseSequencer()
+        self._responses = ResponseSequencer()
         self._patience: asyncio.TimerHandle | None = None
-        self._hearing = Hearing(tracker)
+        self._playback = PlaybackEstimate(tracker)
         self._interrupts = False
         self._calls: dict[str, None] = {}
         self._lost_calls: dict[str, None] = {}
-        self.watches: dict[type[Any], Callable[[Any, Any], bool]] = {
+        self.watches: dict[type[Any], Watch] = {
             RealtimeModelAudioEvent: self._watch_audio,
             RealtimeModelAudioDoneEvent: self._watch_audio_done,
             RealtimeModelAudioInterruptedEvent: self._watch_speech,
@@ -124,54 +122,54 @@ class Dialogue:
     # --- the connection -----------------------------------------------------------------
 
     async def begin(self) -> None:
-        """A connection has begun: send the settings as they are by now, then what waits."""
+        """Open the sender for a new connection: the present settings, then the kept messages."""
         kept, lost = self._empty_outbox()
-        self._post.open(session_update(self._session), kept)
+        self._sender.open([outgoing(session_update(self._session)), *kept])
         self._post_response_create()
         await self._report_unsent(lost)
 
     async def lose(self) -> None:
-        """A connection is lost: forget its session, and end the turns that nobody will end."""
-        was_busy, ongoing = self._sequencer.is_busy, self._sequencer.all_ongoing
-        self._hearing.reset()
+        """Forget the session of a lost connection, and end the turns that were going on."""
+        was_busy, ongoing = self._responses.is_busy, self._responses.all_ongoing
+        self._playback.reset()
         self._interrupts = False
         self._lost_calls = dict.fromkeys([*self._lost_calls, *self._calls][-_MAX_CALLS:])
         self._calls.clear()
         kept, lost = self._empty_outbox()
-        unsent = [letter for letter in kept if letter.message["type"] == "response.create"]
-        kept = [letter for letter in kept if letter not in unsent]
-        # A wish for a response is one for an answer; what it answers has to go with it.
-        self._sequencer.reset(keep_waiting=bool(kept))
-        for letter in kept:
-            self._post.put(letter)
-        for letter in unsent if kept else ():
-            self._sequencer.ask(letter.message)
+        unsent = [each for each in kept if each.message["type"] == "response.create"]
+        kept = [each for each in kept if each not in unsent]
+        # A response answers something, which has to be sent with the request for it.
+        self._responses.reset(keep_waiting=bool(kept))
+        for message in kept:
+            self._sender.put(message)
+        for message in unsent if kept else ():
+            self._responses.ask(message.message)
         await self._report_unsent(lost)
-        if ongoing or (was_busy and not self._sequencer.is_waiting):
+        if ongoing or (was_busy and not self._responses.is_waiting):
             why = RealtimeError("The connection was lost.", "connection_error", "connection_lost")
             for response_id in ongoing or (None,):
                 await self._emit(RealtimeModelTurnEndedEvent(response_id, "failed", why))
 
     def end(self) -> None:
         """Forget everything."""
-        self._hearing.reset()
+        self._playback.reset()
         if self._patience is not None:
             self._patience.cancel()
 
-    def _empty_outbox(self) -> tuple[list[Letter], list[str]]:
-        """Return what waited and means something in another session, and the types of the rest."""
-        letters = self._post.clear()
-        kept = [letter for letter in letters if letter.outlives_session]
-        lost = {letter.message["type"] for letter in letters if not letter.outlives_session}
-        lost.discard("session.update")  # the next one has it all
+    def _empty_outbox(self) -> tuple[list[OutgoingMessage], list[str]]:
+        """Return the queued messages that make sense in another session; of others the types."""
+        messages = self._sender.clear()
+        kept = [each for each in messages if each.outlives_session]
+        lost = {each.message["type"] for each in messages if not each.outlives_session}
+        lost.discard("session.update")  # the next one has all the settings
         return kept, sorted(lost)
 
     async def _report_unsent(self, lost: list[str]) -> None:
-        # When all is in its place again: whoever hears of it may send something.
+        # When all is in its place again: a listener may send something.
         if lost:
             await self._report(
-                f"What waited for the lost connection means nothing to the next one, and was not "
-                f"sent: {', '.join(lost)}.",
+                f"Messages that waited for the lost connection make no sense in the next session, "
+                f"and were not sent: {', '.join(lost)}.",
                 "connecting again",
             )
 
@@ -180,68 +178,69 @@ class Dialogue:
 
     # --- what comes ---------------------------------------------------------------------
 
-    def _watch_audio(self, event: RealtimeModelAudioEvent, _raw: object) -> bool:
-        return self._hearing.on_audio(
+    def _watch_audio(self, event: RealtimeModelAudioEvent, _raw: object) -> Any:
+        is_in_time = self._playback.on_audio(
             event.response_id,
             event.item_id,
             event.content_index,
             len(event.data),
             self._loop.time(),
         )
+        return event if is_in_time else None
 
-    def _watch_audio_done(self, event: RealtimeModelAudioDoneEvent, _raw: object) -> bool:
-        self._hearing.on_audio_done(event.item_id, event.content_index)
-        return True
+    def _watch_audio_done(self, event: RealtimeModelAudioDoneEvent, _raw: object) -> Any:
+        self._playback.on_audio_done(event.item_id, event.content_index)
+        return event
 
-    def _watch_speech(self, _event: object, _raw: object) -> bool:
+    def _watch_speech(self, event: object, _raw: object) -> Any:
         # Speech that could not be read in full interrupts as well. When both of its events
-        # come, the second finds nothing left to cut off or to cancel.
+        # come, the second finds no more audio to cut off, and no response to cancel.
         self._cut_off()
-        self._hearing.fence(self._sequencer.ongoing)
+        self._playback.fence(self._responses.ongoing)
         if not self._interrupts:
             self._post_cancel(None)
-        return True
+        return event
 
-    def _watch_turn_started(self, event: RealtimeModelTurnStartedEvent, raw: Any) -> bool:
+    def _watch_turn_started(self, event: RealtimeModelTurnStartedEvent, raw: Any) -> Any:
         response = raw.data.get("response")
-        # A null there is a response outside of the conversation.
+        # Null means a response outside of the conversation.
         is_beside = isinstance(response, Mapping) and response.get("conversation_id", "") is None
-        was_cancelled = self._sequencer.on_created(event.response_id, is_beside=is_beside)
+        was_cancelled = self._responses.on_created(event.response_id, is_beside=is_beside)
         if was_cancelled and event.response_id is not None:
-            self._hearing.fence((event.response_id,))
-        return True
+            self._playback.fence((event.response_id,))
+        return event
 
-    def _watch_turn_ended(self, event: RealtimeModelTurnEndedEvent, _raw: object) -> bool:
-        self._hearing.on_response_done(event.response_id)
-        self._sequencer.on_done(event.response_id)
+    def _watch_turn_ended(self, event: RealtimeModelTurnEndedEvent, _raw: object) -> Any:
+        self._playback.on_response_done(event.response_id)
+        self._responses.on_done(event.response_id)
         self._post_response_create()
-        return True
+        return event
 
-    def _watch_error(self, event: RealtimeModelErrorEvent, _raw: object) -> bool:
+    def _watch_error(self, event: RealtimeModelErrorEvent, _raw: object) -> Any:
         error = event.error
-        self._sequencer.on_error(getattr(error, "event_id", None), getattr(error, "code", None))
+        self._responses.on_error(getattr(error, "event_id", None), getattr(error, "code", None))
         self._post_response_create()
-        return True
+        return event
 
-    def _watch_session(self, event: RealtimeModelSessionUpdatedEvent, _raw: object) -> bool:
+    def _watch_session(self, event: RealtimeModelSessionUpdatedEvent, _raw: object) -> Any:
         interrupts = interrupts_responses(event.session)
         if interrupts is not None:
             self._interrupts = interrupts
         audio_format = output_format(event.session)
         if audio_format is not None:
-            self._hearing.set_format(audio_format)
-        return True
+            self._playback.set_format(audio_format)
+        return event
 
-    def _watch_tool_call(self, event: RealtimeModelToolCallEvent, _raw: object) -> bool:
+    def _watch_tool_call(self, event: RealtimeModelToolCallEvent, _raw: object) -> Any:
         self._calls[event.call_id] = None
         if len(self._calls) > _MAX_CALLS:
             del self._calls[next(iter(self._calls))]
-        return True
+        return event
 
     # --- sending ------------------------------------------------------------------------
 
     async def send(self, event: RealtimeModelSendEvent) -> None:
-        """Send *event*; raises as `OpenAIRealtimeModel.send_event` does."""
+        """Send *event*; raises as `RealtimeModel.send_event` does."""
         send = self._SENDERS.get(type(event))
         if send is None:
             msg = f"A {type(event).__qualname__} can't be sent; see RealtimeModelSendEvent."
@@ -250,13 +249,13 @@ class Dialogue:
 
     async def _send_audio(self, event: RealtimeModelSendAudio) -> None:
         if event.audio:
-            await self._post_audio(Letter(*append_frame(event.audio), is_audio=True))
+            await self._send_appended(append_message(event.audio))
         if event.commit:
-            await self._post.post_in_turn({"type": "input_audio_buffer.commit"})
+            await self._sender.send(outgoing({"type": "input_audio_buffer.commit"}))
 
     async def _send_user_input(self, event: RealtimeModelSendUserInput) -> None:
-        await self._post.post_in_turn(user_message(event.user_input))
-        self._sequencer.ask()
+        await self._sender.send(outgoing(user_message(event.user_input)))
+        self._responses.ask()
         self._post_response_create()
 
     async def _send_tool_output(self, event: RealtimeModelSendToolOutput) -> None:
@@ -268,10 +267,10 @@ class Dialogue:
                 f"the output of {call.name}",
             )
             return
-        await self._post.post_in_turn(tool_output_message(event))
+        await self._sender.send(outgoing(tool_output_message(event)))
         self._calls.pop(call.call_id, None)
         if event.start_response:
-            self._sequencer.ask()
+            self._responses.ask()
         item = RealtimeToolCallItem(
             call.id or "",
             call.call_id,
@@ -284,8 +283,8 @@ class Dialogue:
         self._post_response_create()
         await self._emit(RealtimeModelItemUpdatedEvent(item))
 
-    async def _post_audio(self, letter: Letter) -> None:
-        problem = await self._post.post_audio(letter)
+    async def _send_appended(self, message: OutgoingMessage) -> None:
+        problem = await self._sender.send_audio(message)
         if problem is not None:
             await self._report(problem, "sending audio")
 
@@ -295,9 +294,9 @@ class Dialogue:
         if not event.cancel_response_only:
             cut = self._cut_off(event.response_id)
             if event.response_id is not None:
-                self._hearing.fence((event.response_id,))
+                self._playback.fence((event.response_id,))
             elif not event.playback_only:
-                self._hearing.fence(self._sequencer.ongoing)
+                self._playback.fence(self._responses.ongoing)
         must_cancel = (
             event.cancel_response_only or event.force_response_cancel or not self._interrupts
         )
@@ -307,10 +306,12 @@ class Dialogue:
             await self._emit(RealtimeModelAudioInterruptedEvent(cut.item_id, cut.content_index))
 
     def _cut_off(self, response_id: str | None = None) -> Interruption | None:
-        """Cut off what is left to be heard, and tell the service where, if some of it was."""
-        cut = self._hearing.interrupt(self._loop.time(), response_id)
+        """Cut off the unheard audio, and tell the service the place, if some of it was heard."""
+        cut = self._playback.interrupt(self._loop.time(), response_id)
         if cut is not None and cut.audio_end_ms is not None:
-            self._post.post(truncate_message(cut.item_id, cut.content_index, cut.audio_end_ms))
+            self._sender.put(
+                outgoing(truncate_message(cut.item_id, cut.content_index, cut.audio_end_ms))
+            )
         return cut
 
     async def _send_session_update(self, event: RealtimeModelSendSessionUpdate) -> None:
@@ -319,27 +320,27 @@ class Dialogue:
             msg = f"The model can't change to {model} while a session lasts; connect again with it."
             raise ValueError(msg)
         session = session_of(event.session_settings)
-        await self._post.post_in_turn(session_update(session))
+        await self._sender.send(outgoing(session_update(session)))
         self._session = merge_sessions(self._session, session)
 
     async def _send_raw(self, event: RealtimeModelSendRawMessage) -> None:
         message = raw_message(event)
         if message["type"] == "response.create":
-            frame_of(message)  # what can't be sent is told now, not when its turn has come
-            if self._sequencer.ask(message):
+            outgoing(message)  # raises now, not when its turn has come
+            if self._responses.ask(message):
                 msg = "A response.create with parameters gave way to a later one before its turn."
                 error = EventBusError(msg)
                 await self._emit(RealtimeModelExceptionEvent(error, "sending response.create"))
             self._post_response_create()
         elif message["type"] == "input_audio_buffer.append":
-            await self._post_audio(Letter(frame_of(message), message, is_audio=True))
+            await self._send_appended(outgoing(message, is_audio=True))
         else:
-            await self._post.post_in_turn(message)
+            await self._sender.send(outgoing(message))
             session = message.get("session")
             if message["type"] == "session.update" and isinstance(session, Mapping):
                 self._session = merge_sessions(self._session, session)
 
-    _SENDERS: Final[Mapping[type[Any], Callable[[Dialogue, Any], Any]]] = MappingProxyType(
+    _SENDERS: Final[Mapping[type[Any], Callable[[OpenAIDialogue, Any], Any]]] = MappingProxyType(
         {
             RealtimeModelSendAudio: _send_audio,
             RealtimeModelSendInterrupt: _send_interrupt,
@@ -353,36 +354,36 @@ class Dialogue:
     # --- responses ----------------------------------------------------------------------
 
     def _post_response_create(self) -> None:
-        if self._post.is_linked:
-            message = self._sequencer.take()
+        if self._sender.is_linked:
+            message = self._responses.take()
             if message is not None:
-                self._post.post(message)
-            elif self._sequencer.is_waiting and self._patience is None:
+                self._sender.put(outgoing(message))
+            elif self._responses.is_waiting and self._patience is None:
                 self._wait_patiently(self._response_timeout)
 
     def _wait_patiently(self, seconds: float) -> None:
         self._patience = self._loop.call_later(seconds, self._lose_patience)
 
     def _lose_patience(self) -> None:
-        """Take what goes on to be over, if a wish waits for it and nothing has come for long."""
+        """Take the response to be over, if another waits for it and no frame has come for long."""
         self._patience = None
-        if not self._post.is_linked or not self._sequencer.is_waiting:
+        if not self._sender.is_linked or not self._responses.is_waiting:
             return
         rest = self.last_frame_at + self._response_timeout - self._loop.time()
         if rest > 0:
             self._wait_patiently(rest)
             return
         _logger.warning(
-            "A response has not ended", extra={"response_ids": self._sequencer.all_ongoing}
+            "A response has not ended", extra={"response_ids": self._responses.all_ongoing}
         )
         # If it does go on after all, the service refuses the next one, and that waits again.
-        self._sequencer.on_done(None)
+        self._responses.on_done(None)
         self._post_response_create()
 
     def _post_cancel(self, response_id: str | None) -> None:
-        message = self._sequencer.cancel(response_id)
+        message = self._responses.cancel(response_id)
         if message is not None:
-            self._post.post(message)
+            self._sender.put(outgoing(message))
 
 
 def _check_interrupt(event: RealtimeModelSendInterrupt) -> None:

@@ -1,5 +1,5 @@
 """
-What was received, what of it has been heard, and where an interruption cuts it off.
+The playback estimate: the audio received, the part of it heard, and the place of an interruption.
 
 Rules
 -----
@@ -8,22 +8,22 @@ Rules
   their first audio came.
 * A part is *audible* if it has begun to play, and some of it is unheard or more of it is to
   come. One that is played out isn't, and neither is one that waits behind another.
-* An interruption cuts off the audible part at what was heard, in whole milliseconds, rounded
-  down, and never at more than was received: the service refuses a truncation past the end.
-  Parts that wait behind it are never named. They were not heard at all, but the service has
-  no word for that; what it is told is where the user stopped listening.
-* What was cut off is over: a player that still reports it changes nothing, and its responses
-  are *fenced*, even if the service has said that they are done.
-* Audio of a fenced response is late, and isn't received any more.
+* An interruption cuts off the audible part at the milliseconds heard, rounded down, and never
+  at more than was received: the service refuses a truncation past the end. Parts that wait
+  behind it are not named. They were not heard at all, but the protocol can't say that; it is
+  told where the user stopped listening.
+* Parts that were cut off are over: a player that still reports them changes nothing, and their
+  responses are *fenced*, even if the service has said that they are done.
+* Audio of a fenced response is late, and is dropped.
 
 Theory of operation
 -------------------
 
-With a playback tracker, what is heard is what the tracker says. Without one, the audio is taken
-to be heard from its arrival on, as fast as it was spoken: a queue that drains in real time. One
-number describes it, the time when all that has come will be played out. Audio that comes moves
-it on, from now if the queue has run empty; what is unheard at any time is the rest, and belongs
-to the parts that came last.
+A playback tracker, if there is one, knows how much was heard. Without one, the estimate is that
+audio plays from its arrival on, as fast as it was spoken: a queue that drains in real time. One
+number describes it, the time when all received audio will have been played. New audio moves it
+on, from now if the queue has run empty; the unheard rest at any time belongs to the parts that
+came last.
 """
 
 from __future__ import annotations
@@ -37,8 +37,6 @@ from ...audio._formats import PCM16, AudioFormat
 from ...exceptions import AudioFormatError
 from ..playback import RealtimePlaybackTracker
 
-__all__ = ["Hearing", "Interruption", "interrupts_responses", "output_format"]
-
 _MAX_REMEMBERED: Final = 256  # parts and fenced responses, however long the session is
 
 # Loop times are seconds as floats; what is below a microsecond is their rounding.
@@ -49,12 +47,12 @@ _SAME_MS: Final = 0.001
 @attrs.frozen
 class Interruption:
     """
-    What an interruption has cut off.
+    The audio that an interruption has cut off.
 
     Attributes:
         response_id: The response that it belongs to.
-        audio_end_ms: What was heard of the part; None if it had not begun, and so isn't to be
-            named to the service.
+        audio_end_ms: The part's heard milliseconds; None if it had not begun to play, and so
+            isn't to be named to the service.
     """
 
     item_id: str
@@ -77,12 +75,12 @@ class _Part:
         return self.format.duration_ms(self.received_bytes)
 
 
-class Hearing:
+class PlaybackEstimate:
     """
-    What of the model's audio has been heard; all times are those of one clock, in seconds.
+    The heard part of the model's audio; all times are those of one clock, in seconds.
 
     Args:
-        tracker: Who knows; without one it is estimated.
+        tracker: Told by the player; without one, playback is estimated by time.
     """
 
     def __init__(self, tracker: RealtimePlaybackTracker | None = None) -> None:
@@ -93,7 +91,7 @@ class Hearing:
         self._fenced: dict[str, None] = {}
 
     def set_format(self, audio_format: AudioFormat) -> None:
-        """Take what comes from now on to be in *audio_format*."""
+        """Note the format of all audio from now on."""
         self._format = audio_format
         if self._tracker is not None:
             self._tracker.set_audio_format(audio_format)
@@ -101,7 +99,7 @@ class Hearing:
     def on_audio(
         self, response_id: str, item_id: str, content_index: int, byte_count: int, now: float
     ) -> bool:
-        """Note that audio has come; False if it is late, and nobody should hear it."""
+        """Note that audio has come; return False if it is late, and is to be dropped."""
         if response_id in self._fenced:
             return False
         part = self._parts.get((item_id, content_index))
@@ -125,7 +123,7 @@ class Hearing:
                 part.is_complete = True
 
     def fence(self, response_ids: Iterable[str]) -> None:
-        """Receive nothing more of these responses."""
+        """Drop all further audio of these responses."""
         for response_id in response_ids:
             self._fenced[response_id] = None
         while len(self._fenced) > _MAX_REMEMBERED:
@@ -133,12 +131,12 @@ class Hearing:
 
     def interrupt(self, now: float, response_id: str | None = None) -> Interruption | None:
         """
-        Cut off what is left to be heard, and return where; None if nothing is.
+        Cut off the unheard audio, and return the place; None if all was heard.
 
         The responses that it belongs to are fenced.
 
         Args:
-            response_id: Cut off only what belongs to this response.
+            response_id: Cut off only audio of this response.
         """
         left, heard_ms = self._left(now)
         cut = [part for part in left if response_id is None or part.response_id == response_id]
@@ -156,7 +154,7 @@ class Hearing:
         return Interruption(first.item_id, first.content_index, first.response_id, end_ms)
 
     def reset(self) -> None:
-        """Forget everything: what came belongs to a session that is over."""
+        """Forget everything: the session that it belongs to is over."""
         self._parts.clear()
         self._fenced.clear()
         self._played_out_at = 0.0
@@ -184,7 +182,7 @@ class Hearing:
             self._played_out_at = now
 
     def _left(self, now: float) -> tuple[list[_Part], float | None]:
-        """Return what is left to be heard, and how much of the first was; None if it waits."""
+        """Return the unheard parts, and the heard ms of the first; None if it hasn't begun."""
         if self._tracker is None:
             return self._left_by_time(now)
         state = self._tracker.get_state()
@@ -219,12 +217,12 @@ class Hearing:
 
 def interrupts_responses(session: Mapping[str, Any]) -> bool | None:
     """
-    Return whether the service says that the user's speech ends responses by itself.
+    Return whether the user's speech ends responses by itself; None if *session* doesn't say.
 
     Only an explicit true counts, as for the decoder and for openai-agents.
 
     Args:
-        session: A session as the service describes it; None if it says nothing of that.
+        session: A session as the service describes it.
     """
     detection = _audio(session, "input").get("turn_detection", session.get("turn_detection", ...))
     if detection is ...:

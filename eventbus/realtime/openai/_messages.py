@@ -1,10 +1,10 @@
 """
-What the model is sent, in the words of the OpenAI Realtime protocol (GA).
+The client's messages of the OpenAI Realtime protocol (GA).
 
 Pure: requests and settings in, messages out. Settings can have the names of the beta protocol,
 which openai-agents takes too; each has one place in the GA protocol, and a name of the GA
-protocol in that place goes first. Nothing is added to what was asked for: what isn't set, the
-service decides.
+protocol in that place goes first. Nothing is added to a request: the service decides about a
+setting that isn't given.
 """
 
 from __future__ import annotations
@@ -22,19 +22,7 @@ from ..inputs import (
     RealtimeModelSendToolOutput,
     RealtimeModelUserInput,
 )
-
-__all__ = [
-    "append_frame",
-    "frame_of",
-    "merge_sessions",
-    "outlives_session",
-    "raw_message",
-    "session_of",
-    "session_update",
-    "tool_output_message",
-    "truncate_message",
-    "user_message",
-]
+from ..transport._outbox import OutgoingMessage
 
 # Setting of the beta protocol -> where it is in a GA session.
 _MOVED: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
@@ -50,7 +38,7 @@ _MOVED: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     }
 )
 
-# What is about things of one session, and means nothing in the next.
+# Messages about the things of one session, which make no sense in the next.
 _OF_ONE_SESSION: Final = frozenset(
     {
         "conversation.item.delete",
@@ -122,7 +110,7 @@ def session_update(session: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def user_message(user_input: RealtimeModelUserInput) -> dict[str, Any]:
-    """Return the message that adds what the user has written or shown to the conversation."""
+    """Return the message that adds the user's text or pictures to the conversation."""
     if isinstance(user_input, str):
         user_input = {
             "type": "message",
@@ -145,7 +133,7 @@ def tool_output_message(event: RealtimeModelSendToolOutput) -> dict[str, Any]:
 
 
 def truncate_message(item_id: str, content_index: int, audio_end_ms: int) -> dict[str, Any]:
-    """Return the message that forgets what of an item's audio was not heard."""
+    """Return the message that removes the unheard end of an item's audio."""
     return {
         "type": "conversation.item.truncate",
         "item_id": item_id,
@@ -168,31 +156,32 @@ def raw_message(event: RealtimeModelSendRawMessage) -> dict[str, Any]:
     return {**event.message.get("other_data", {}), "type": message_type}
 
 
-def append_frame(audio: bytes) -> tuple[str, dict[str, Any]]:
-    """Return the message that appends the user's audio, as it is sent and as a mapping."""
-    encoded = pybase64.b64encode_as_string(audio)
-    # Fifty times a second: nothing in base64 needs escaping, so nothing looks for it.
-    frame = f'{{"type":"input_audio_buffer.append","audio":"{encoded}"}}'
-    return frame, {"type": "input_audio_buffer.append", "audio": encoded}
+def append_message(audio: bytes) -> OutgoingMessage:
+    """Return the message that appends the user's audio."""
+    encoded = pybase64.b64encode(audio)
+    # Fifty times a second: base64 needs no escaping, and is built as the bytes that are sent.
+    frame = b'{"type":"input_audio_buffer.append","audio":"' + encoded + b'"}'
+    message = {"type": "input_audio_buffer.append", "audio": encoded.decode("ascii")}
+    return OutgoingMessage(frame, message, is_audio=True)
 
 
-def outlives_session(message: Mapping[str, Any]) -> bool:
-    """Whether *message*, which waits unsent, means the same in another session."""
-    if message["type"] == "conversation.item.create":
-        item = message.get("item")
-        # The next session knows nothing of the call.
-        return not (isinstance(item, Mapping) and item.get("type") == "function_call_output")
-    return message["type"] not in _OF_ONE_SESSION
-
-
-def frame_of(message: Mapping[str, Any]) -> str:
+def outgoing(message: Mapping[str, Any], *, is_audio: bool = False) -> OutgoingMessage:
     """
     Return *message* as it is sent.
 
     Raises:
         TypeError: Something in it can't be JSON.
     """
-    return _encode(message).decode()
+    return OutgoingMessage(_encode(message), message, is_audio, outlives_session(message))
+
+
+def outlives_session(message: Mapping[str, Any]) -> bool:
+    """Return whether *message*, which was not sent, makes sense in another session."""
+    if message["type"] == "conversation.item.create":
+        item = message.get("item")
+        # The next session knows nothing of the call.
+        return not (isinstance(item, Mapping) and item.get("type") == "function_call_output")
+    return message["type"] not in _OF_ONE_SESSION
 
 
 def _plain(value: object) -> object:

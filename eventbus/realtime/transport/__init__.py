@@ -1,5 +1,8 @@
 """
-The part of a live session that is the same for every vendor: connection, sending, reconnecting.
+The vendor-neutral part of a live session: connection, sending, reconnecting.
+
+A vendor's model hands in a `Dialer`, which opens connections, a decoder, and a `Dialogue`, which
+watches the events and makes messages of requests; see ``eventbus.realtime.openai``.
 """
 
 from __future__ import annotations

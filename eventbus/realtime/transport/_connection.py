@@ -1,21 +1,23 @@
 """
-What a session is from `connect` to its last event, over all its connections.
+A session from `connect` to its last event, over all its connections.
 
 Rules
 -----
 
 * ``connecting`` comes first and ``disconnected``, then the end of the stream, come last, however
   a connection ends or fails to begin. ``connected`` is between them.
-* A connection that ends as it should not gives a `RealtimeModelExceptionEvent` with the close
+* A service whose first frame on a new connection is an error has refused it: connecting fails
+  with the service's words.
+* A connection that ends abnormally gives a `RealtimeModelExceptionEvent` with the close
   code and the reason. Whenever one is lost, each turn that was going on ends as ``failed``.
 * Where the close code allows it, there is another connection (`ReconnectPolicy`): ``connecting``
   and ``connected`` come once more, without a ``disconnected``, and with a session that is new to
-  the service. It gets the settings as they are by then; what had been handed to the lost
-  connection is not sent again, and neither is what means nothing to the new one.
-* After `close` nothing is emitted but ``disconnected`` and the end of the stream.
+  the service. The present settings are sent to it.
+* After `close` only ``disconnected`` and the end of the stream are emitted.
 
-One task, `_run`, opens, reads and ends; another one writes while there is a connection. Nothing
-in here knows how a connection is opened: `openai` does.
+One task, `_run`, opens, reads and ends; another one writes while there is a connection. The
+vendor is handed in: a `Dialer` opens connections, a decoder reads frames, and a `Dialogue`
+watches the events and makes messages of the requests.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from typing import TYPE_CHECKING, Final, Literal, Protocol
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
 
 import anyio
 import attrs
@@ -31,72 +34,76 @@ import attrs
 from ...events import (
     RealtimeModelConnectionStatusEvent,
     RealtimeModelEndOfStreamEvent,
+    RealtimeModelErrorEvent,
     RealtimeModelExceptionEvent,
 )
 from ...exceptions import RealtimeConnectionError
-from ...wire.openai._decoder import OpenAIRealtimeDecoder
-from ..openai._dialogue import Dialogue
-from ._reconnecting import CLEAN_CODES, NO_CLOSE_FRAME, ReconnectPolicy
-from ._sender import Connection, Post
+from ._reconnecting import CLEAN_CODES, NO_CLOSE_FRAME, End, ReconnectPolicy
+from ._sender import Connection, Sender
 
 if TYPE_CHECKING:
     from ...events import RealtimeModelEvent
-    from ..model import RealtimeModelConfig, RealtimeModelSendEvent
+    from ..inputs import RealtimeModelSendEvent
     from ._listeners import Listeners
 
-__all__ = ["MAX_FRAME_BYTES", "Dialing", "End", "Live", "Tuning"]
+_ROUND_TRIPS: Final = 2
+_FIRST_FRAME_TIMEOUT: Final = 1.0
+"""
+A service that has sent nothing after so many round trips, or seconds, has accepted a connection.
 
-MAX_FRAME_BYTES: Final = 16 * 1024 * 1024
-"""Of a frame that is decoded."""
+Pings are counted rather than seconds, so that it takes no longer than it has to.
+"""
 
 _logger = logging.getLogger(__name__)
 
+Emit: TypeAlias = "Callable[[RealtimeModelEvent], Awaitable[None]]"
+"""Tells the listeners of an event."""
 
-@attrs.frozen
-class End:
-    """
-    How a connection has ended.
+Watch: TypeAlias = Callable[[Any, Any], Any]
+"""
+Called with an event and the raw event of its frame, before the listeners are told.
 
-    Attributes:
-        code: The close code; 1006 if there was no close frame.
-        reason: What the side that found fault with the other gave as its reason.
-    """
-
-    code: int
-    reason: str
+It returns the event to tell them, which is another one or the same; None is none.
+"""
 
 
 @attrs.frozen
-class Tuning:
-    """What is the same for all sessions of a model; `OpenAIRealtimeModel` explains it."""
+class Timeouts:
+    """The times and limits that all sessions of a model share."""
 
     reconnect: ReconnectPolicy | None
     close_timeout: float
     send_timeout: float
-    response_timeout: float
     max_buffered_bytes: int
 
 
-class Dialing(Protocol):
-    """How to open a connection, as often as need be."""
+class Decoder(Protocol):
+    """A vendor's decoder of frames; each connection gets a new one."""
+
+    def decode(self, frame: bytes, /) -> Sequence[RealtimeModelEvent]:
+        """Return the events of a frame, the raw one first."""
+        ...
+
+
+class Dialer(Protocol):
+    """A vendor's way to open a connection, any number of times."""
 
     @property
     def shown(self) -> str:
-        """Where to, for people."""
-        ...
-
-    @property
-    def model(self) -> str | None:
-        """The model; None if it is the service that knows."""
+        """The address, for people."""
         ...
 
     @property
     def ended(self) -> type[Exception]:
-        """What a connection raises when it has ended."""
+        """The exception of a connection that has ended; known once one was opened."""
         ...
 
     def end_of(self, exc: Exception, /) -> End:
-        """Return how a connection has ended that has raised this."""
+        """Return the end of a connection that has raised *exc*."""
+        ...
+
+    def withhold(self, text: str, /) -> str:
+        """Return a text of the service without the keys that it may quote."""
         ...
 
     async def open(self) -> Connection:
@@ -104,36 +111,72 @@ class Dialing(Protocol):
         ...
 
 
-class Live:
+class Dialogue(Protocol):
     """
-    A session, with the connections that it has.
+    A vendor's knowledge of the session: it watches events and makes messages.
 
     Attributes:
-        shown: Where to, for people.
-        is_over: Whether the last event was emitted.
+        watches: Class of an event -> the function that watches it.
+        last_frame_at: Time of the last frame, by the event loop's clock.
+    """
 
-    Raises:
-        AudioFormatError: A format in the settings is none that is known.
+    @property
+    def watches(self) -> Mapping[type[Any], Watch]: ...  # documented above
+
+    last_frame_at: float
+
+    async def begin(self) -> None:
+        """Open the sender for a new connection, with the settings first."""
+        ...
+
+    async def lose(self) -> None:
+        """Forget the session of a lost connection, and end the turns that were going on."""
+        ...
+
+    def end(self) -> None:
+        """Forget everything, and stop all timers."""
+        ...
+
+    async def send(self, event: RealtimeModelSendEvent) -> None:
+        """Send *event*; raises as `RealtimeModel.send_event` does."""
+        ...
+
+
+class SessionConnection:
+    """
+    A session, with one connection after another.
+
+    Args:
+        dialer: Opens the connections.
+        decoder: Makes the decoder of a connection.
+        dialogue: Makes the session's dialogue, of its sender and the function that emits.
+        timeouts: Times and limits.
+        listeners: The model's listeners.
+
+    Attributes:
+        shown: The address, for people.
+        is_over: Whether the last event was emitted.
     """
 
     def __init__(
-        self, dialing: Dialing, options: RealtimeModelConfig, tuning: Tuning, listeners: Listeners
+        self,
+        dialer: Dialer,
+        decoder: Callable[[], Decoder],
+        dialogue: Callable[[Sender, Emit], Dialogue],
+        timeouts: Timeouts,
+        listeners: Listeners,
     ) -> None:
-        self.shown = dialing.shown
+        self.shown = dialer.shown
         self.is_over = False
-        self._dialing = dialing
-        self._tuning = tuning
+        self._dialer = dialer
+        self._decoder = decoder
+        self._timeouts = timeouts
         self._listeners = listeners
         self._loop = asyncio.get_running_loop()
-        self._post = Post(max_bytes=tuning.max_buffered_bytes, send_timeout=tuning.send_timeout)
-        self._dialogue = Dialogue(
-            options.get("initial_model_settings", {}),
-            model=dialing.model,
-            tracker=options.get("playback_tracker"),
-            post=self._post,
-            emit=self._emit,
-            response_timeout=tuning.response_timeout,
+        self._sender = Sender(
+            max_bytes=timeouts.max_buffered_bytes, send_timeout=timeouts.send_timeout
         )
+        self._dialogue = dialogue(self._sender, self._emit)
         self._opened: asyncio.Future[None] = self._loop.create_future()
         self._failure: BaseException | None = None
         self._task: asyncio.Task[None] | None = None
@@ -142,11 +185,11 @@ class Live:
 
     @property
     def is_open(self) -> bool:
-        """Whether something can be sent."""
-        return self._post.is_open
+        """Whether a message can be sent."""
+        return self._sender.is_open
 
     async def send(self, event: RealtimeModelSendEvent) -> None:
-        """Send *event*; raises as `OpenAIRealtimeModel.send_event` does."""
+        """Send *event*; raises as `RealtimeModel.send_event` does."""
         await self._dialogue.send(event)
 
     async def open(self) -> None:
@@ -175,7 +218,7 @@ class Live:
 
     def _on_task_done(self, task: asyncio.Task[None]) -> None:
         self.is_over = True
-        self._post.close()
+        self._sender.close()
         if not task.cancelled() and self._failure is None:
             self._failure = task.exception()
         if not self._opened.done():
@@ -195,25 +238,29 @@ class Live:
         except Exception as exc:
             if not self._opened.done():
                 self._failure = exc
-            else:  # a mistake of ours; nobody shall wait for ever because of it
+            else:  # a mistake of ours; no caller waits for ever because of it
                 _logger.exception("A realtime session has failed")
                 await self._emit(RealtimeModelExceptionEvent(exc, "a realtime session"))
         finally:
             self._is_ending = True
-            self._post.close()
+            self._sender.close()
             self._dialogue.end()
             await self._listeners.emit(RealtimeModelConnectionStatusEvent("disconnected"))
             await self._listeners.emit(RealtimeModelEndOfStreamEvent())
 
     async def _connect_and_stay(self) -> None:
-        connection: Connection | None = await self._dialing.open()
+        connection: Connection | None = await self._dialer.open()
         attempt = 0
         while connection is not None:
             began = self._loop.time()
             end = await self._use(connection)
             if self._is_closing:
                 return
-            policy = self._tuning.reconnect
+            if isinstance(end, RealtimeConnectionError):
+                if not self._opened.done():
+                    raise end
+                end = End(NO_CLOSE_FRAME, end.reason)
+            policy = self._timeouts.reconnect
             await self._report_lost(end)
             if policy is None or not policy.allows(end.code):
                 return
@@ -230,7 +277,7 @@ class Live:
             attempt += 1
             await asyncio.sleep(policy.delay(attempt))
             try:
-                return await self._dialing.open(), attempt
+                return await self._dialer.open(), attempt
             except RealtimeConnectionError as exc:
                 code, reason, told = exc.code or code, exc.reason, str(exc)
                 _logger.warning(
@@ -245,35 +292,82 @@ class Live:
             await self._emit(RealtimeModelExceptionEvent(error, "connecting again"))
         return None, attempt
 
-    async def _use(self, connection: Connection) -> End:
-        """Use *connection* until it ends."""
+    async def _use(self, connection: Connection) -> End | RealtimeConnectionError:
+        """Use *connection* until it ends; return its end, or the service's refusal."""
         writer: asyncio.Task[None] | None = None
         try:
             await self._dialogue.begin()
-            write = self._post.write(connection, self._dialing.ended, self._listeners.on_sent)
+            write = self._sender.write(connection, self._dialer.ended, self._listeners.on_sent)
             writer = asyncio.create_task(write, name=f"writes to {self.shown}")
             await self._emit_status("connected")
-            if not self._opened.done():
-                self._opened.set_result(None)
-            return await self._read(connection)
+            decode = self._decoder().decode
+            try:
+                first, is_answer = await self._read_first(connection)
+                events = decode(first)
+                await self._take(events)
+                if is_answer and (refusal := self._refusal_in(events)):
+                    return refusal
+                self._note_opened()
+                return await self._read(connection, decode)
+            except self._dialer.ended as exc:
+                self._note_opened()
+                return self._dialer.end_of(exc)
         finally:
-            self._post.is_linked = False
+            self._sender.is_linked = False
             if writer is not None:
                 writer.cancel()
                 await asyncio.wait([writer])
             await self._close_connection(connection)
+
+    def _note_opened(self) -> None:
+        if not self._opened.done():
+            self._opened.set_result(None)
+
+    async def _read_first(self, connection: Connection) -> tuple[bytes, bool]:
+        """Return the first frame, and whether it is the service's answer to the connection."""
+        reading = asyncio.ensure_future(connection.receive())
+        silence = asyncio.ensure_future(self._make_round_trips(connection))
+        try:
+            await asyncio.wait(
+                {reading, silence},
+                timeout=_FIRST_FRAME_TIMEOUT,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            is_answer = reading.done()
+            if not is_answer:
+                self._note_opened()
+            return await reading, is_answer
+        finally:
+            for task in (reading, silence):
+                task.cancel()
+
+    async def _make_round_trips(self, connection: Connection) -> None:
+        with contextlib.suppress(self._dialer.ended):
+            for _ in range(_ROUND_TRIPS):
+                await connection.ping()
+
+    def _refusal_in(self, events: Sequence[RealtimeModelEvent]) -> RealtimeConnectionError | None:
+        for event in events:
+            if isinstance(event, RealtimeModelErrorEvent):
+                error: Any = event.error
+                message = str(getattr(error, "message", None) or error)
+                code = getattr(error, "code", None) or getattr(error, "type", None)
+                reason = self._dialer.withhold(str(code or "error"))
+                msg = f"{self.shown} refused the session: {self._dialer.withhold(message)}"
+                return RealtimeConnectionError(f"{msg} ({reason})", reason=reason)
+        return None
 
     async def _close_connection(self, connection: Connection) -> None:
         # The first may wait for a peer that reads nothing; the second finds the deadline
         # passed, and websockets drops the connection.
         for _ in range(2):
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._tuning.close_timeout):
+                async with asyncio.timeout(self._timeouts.close_timeout):
                     await connection.close()
                 return
 
     async def _report_lost(self, end: End) -> None:
-        """Emit what follows from the loss of a connection."""
+        """Emit the events that follow from the loss of a connection."""
         if end.code not in CLEAN_CODES:
             reason = f" ({end.reason})" if end.reason else ""
             how = "without a close frame" if end.code == NO_CLOSE_FRAME else f"with code {end.code}"
@@ -289,25 +383,27 @@ class Live:
     async def _emit_status(self, status: Literal["connecting", "connected"]) -> None:
         await self._emit(RealtimeModelConnectionStatusEvent(status))
 
-    async def _read(self, connection: Connection) -> End:
-        """Hand on what comes, until the connection ends."""
-        # The hot path, up to fifty frames a second: no task, and no call that isn't needed.
-        receive, loop = connection.recv_bytes, self._loop
-        decode = OpenAIRealtimeDecoder(max_bytes=MAX_FRAME_BYTES).decode
-        dialogue, watches, listeners = self._dialogue, self._dialogue.watches, self._listeners
-        try:
-            while not self._is_closing:
-                events = decode(await receive())
-                dialogue.last_frame_at = loop.time()
-                for event in events:
-                    watch = watches.get(type(event))
-                    if watch is not None and not watch(event, events[0]):
-                        continue
-                    listeners.emit_nowait(event)
-                    if listeners.awaited:
-                        await listeners.emit_awaited(event)
-                        if self._is_closing:
-                            break
-        except self._dialing.ended as exc:
-            return self._dialing.end_of(exc)
+    async def _take(self, events: Sequence[RealtimeModelEvent]) -> None:
+        """Watch the events of a frame, and tell the listeners."""
+        self._dialogue.last_frame_at = self._loop.time()
+        watches, listeners = self._dialogue.watches, self._listeners
+        raw = events[0]
+        for event in events:
+            watch = watches.get(type(event))
+            told = event if watch is None else watch(event, raw)
+            if told is None:
+                continue
+            listeners.emit_nowait(told)
+            if listeners.awaited:
+                await listeners.emit_awaited(told)
+                if self._is_closing:
+                    break
+
+    async def _read(
+        self, connection: Connection, decode: Callable[[bytes], Sequence[RealtimeModelEvent]]
+    ) -> End:
+        """Take what comes, until the connection ends."""
+        receive = connection.receive
+        while not self._is_closing:
+            await self._take(decode(await receive()))
         return End(1000, "")

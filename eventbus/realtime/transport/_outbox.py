@@ -1,15 +1,15 @@
 """
-What waits to be sent, bounded: the queue between who sends and a network that may be slow.
+The bounded queue between the callers that send and a network that may be slow.
 
 Rules
 -----
 
-* First in, first out: nothing overtakes anything.
-* The bound is in bytes. Where there is no room, audio gives way, the oldest first: what the
-  user said a minute ago, the model needs least. Everything else is never dropped.
-* What is never dropped has the same bound: who sends it waits for room. A single message that
-  is larger than the bound goes when nothing of its kind waits.
-* A burst of drops begins with the first, and ends when the outbox has run empty.
+* First in, first out: no message overtakes another.
+* The bound is in bytes. When the queue is full, the oldest audio is dropped first: the model
+  needs least what the user said longest ago. Other messages are never dropped.
+* Messages that are never dropped have the same bound: their senders wait for room. A single
+  message larger than the bound is sent when no other message of that kind is queued.
+* A burst of drops begins with the first drop and ends when the queue is empty.
 """
 
 from __future__ import annotations
@@ -20,39 +20,37 @@ from typing import Any
 
 import attrs
 
-__all__ = ["Letter", "Outbox"]
-
 
 @attrs.frozen(eq=False)
-class Letter:
+class OutgoingMessage:
     """
-    One message.
+    A message to the service.
 
     Attributes:
-        frame: As it is sent.
-        message: The same, as a mapping.
+        frame: The frame that is sent: UTF-8 text.
+        message: The same as a mapping.
         is_audio: Whether it may be dropped.
-        outlives_session: Whether it means something in another session, too.
+        outlives_session: Whether it makes sense in another session of the service, too.
     """
 
-    frame: str
-    message: Mapping[str, Any]
+    frame: bytes = attrs.field(repr=lambda frame: f"<{len(frame)} bytes>")
+    message: Mapping[str, Any] = attrs.field(repr=lambda message: f"<{message.get('type')}>")
     is_audio: bool = False
     outlives_session: bool = False
 
 
 class Outbox:
     """
-    A bounded queue of letters.
+    A bounded queue of messages.
 
     Args:
-        max_bytes: Of all that waits.
+        max_bytes: The bound of all queued frames together.
     """
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         # Ordered, as audio is taken out of the middle, and the front must stay cheap to reach.
-        self._letters: OrderedDict[int, Letter] = OrderedDict()
+        self._messages: OrderedDict[int, OutgoingMessage] = OrderedDict()
         self._audio: deque[int] = deque()
         self._next_number = 0
         self._bytes = 0
@@ -60,61 +58,61 @@ class Outbox:
         self._is_dropping = False
 
     def __len__(self) -> int:
-        return len(self._letters)
+        return len(self._messages)
 
     @property
     def byte_count(self) -> int:
-        """How many bytes wait."""
+        """The size of all queued frames."""
         return self._bytes
 
-    def has_room(self, letter: Letter) -> bool:
-        """Whether a letter that is never dropped can be put in now."""
+    def has_room(self, message: OutgoingMessage) -> bool:
+        """Return whether a message that is never dropped can be queued now."""
         kept = self._bytes - self._audio_bytes
-        return not kept or kept + len(letter.frame) <= self._max_bytes
+        return not kept or kept + len(message.frame) <= self._max_bytes
 
-    def put(self, letter: Letter) -> bool:
-        """Append *letter*; True if audio was dropped, for the first time in this burst."""
+    def put(self, message: OutgoingMessage) -> bool:
+        """Append *message*; return True if that began a burst of drops."""
         number = self._next_number
         self._next_number += 1
-        self._letters[number] = letter
-        size = len(letter.frame)
+        self._messages[number] = message
+        size = len(message.frame)
         self._bytes += size
-        if letter.is_audio:
+        if message.is_audio:
             self._audio.append(number)
             self._audio_bytes += size
         if self._bytes <= self._max_bytes:
             return False
         return self._drop_audio()
 
-    def take(self) -> Letter | None:
-        """Remove and return the letter that is next; None if there is none."""
-        if not self._letters:
+    def take(self) -> OutgoingMessage | None:
+        """Remove and return the next message; None if the queue is empty."""
+        if not self._messages:
             return None
-        _, letter = self._letters.popitem(last=False)
-        size = len(letter.frame)
+        _, message = self._messages.popitem(last=False)
+        size = len(message.frame)
         self._bytes -= size
-        if letter.is_audio:
+        if message.is_audio:
             self._audio.popleft()
             self._audio_bytes -= size
-        if not self._letters:
+        if not self._messages:
             self._is_dropping = False
-        return letter
+        return message
 
-    def clear(self) -> list[Letter]:
-        """Remove and return all."""
-        letters = list(self._letters.values())
-        self._letters.clear()
+    def clear(self) -> list[OutgoingMessage]:
+        """Remove and return all messages."""
+        messages = list(self._messages.values())
+        self._messages.clear()
         self._audio.clear()
         self._bytes = self._audio_bytes = 0
         self._is_dropping = False
-        return letters
+        return messages
 
     def _drop_audio(self) -> bool:
         dropped = False
         while self._bytes > self._max_bytes and self._audio:
-            letter = self._letters.pop(self._audio.popleft())
-            self._bytes -= len(letter.frame)
-            self._audio_bytes -= len(letter.frame)
+            message = self._messages.pop(self._audio.popleft())
+            self._bytes -= len(message.frame)
+            self._audio_bytes -= len(message.frame)
             dropped = True
         is_first = dropped and not self._is_dropping
         self._is_dropping = self._is_dropping or dropped

@@ -1,27 +1,27 @@
 """
-Whether to connect again when a connection has ended, and when.
+The policy of reconnecting: after which ends of a connection, and after which delays.
 
 It depends on the WebSocket close code (RFC 6455, section 7.4, and the registry of IANA):
 
 ====== ============================ ===== =====================================================
-code   meaning                      again why
+code   meaning                      again reason
 ====== ============================ ===== =====================================================
 1000   normal closure               no    the session is over
-1001   going away                   yes   the server restarts; another one will take us
+1001   going away                   yes   the server restarts, or the session's time is up
 1002   protocol error               no    it would happen again
 1003   unsupported data             no    the same
-1005   closed, and no code given    no    ended in order, and not by accident
+1005   closed, and no code given    no    a deliberate end
 1006   no close frame               yes   the network, or a crash
 1007   invalid payload              no    it would happen again
-1008   policy violation             no    the service doesn't want us
+1008   policy violation             no    the service refuses this client
 1009   message too big              no    it would happen again
 1010   extension missing            no    the same
-1011   internal error, ping timeout yes   the next server may be well, the next network path too
-1012   service restart              yes   that is what it says
-1013   try again later              yes   that is what it says
-1014   bad gateway                  yes   it is the gateway's trouble
+1011   internal error, ping timeout yes   another server or network path may work
+1012   service restart              yes   the service will be back
+1013   try again later              yes   the service asks for it
+1014   bad gateway                  yes   the gateway's failure, not the service's
 1015   TLS failure                  no    a certificate doesn't mend itself
-3xxx   of a library                 no    unknown, so taken at its word: closed
+3xxx   of a library                 no    unknown, so taken as an intended end
 4xxx   of the service               no    authentication, quota, model: asking again won't help
 ====== ============================ ===== =====================================================
 
@@ -37,8 +37,6 @@ from http import HTTPStatus
 from typing import Any, Final
 
 import attrs
-
-__all__ = ["CLEAN_CODES", "NO_CLOSE_FRAME", "NO_STATUS", "TLS_FAILURE", "ReconnectPolicy"]
 
 NO_STATUS: Final = 1005
 NO_CLOSE_FRAME: Final = 1006
@@ -61,15 +59,29 @@ def _positive(_instance: object, attribute: attrs.Attribute[Any], value: float) 
 
 
 @attrs.frozen
+class End:
+    """
+    The end of a connection.
+
+    Attributes:
+        code: The close code; 1006 if there was no close frame.
+        reason: The reason given by the side that found fault with the other.
+    """
+
+    code: int
+    reason: str
+
+
+@attrs.frozen
 class ReconnectPolicy:
     """
-    How often to try again, and how long to wait before.
+    The number of attempts to connect again, and the delays before them.
 
     Attributes:
         max_attempts: Failed attempts in a row, after which it is given up.
-        initial_delay: The bound of the first delay, in seconds; it doubles with each.
-        max_delay: What the bound doesn't exceed.
-        reset_after: A connection that has lasted so long, in seconds, was a success; one that
+        initial_delay: The bound of the first delay, in seconds; it doubles with each attempt.
+        max_delay: The largest bound of a delay, in seconds.
+        reset_after: A connection that has lasted this long, in seconds, was a success; one that
             ends sooner counts as one more failed attempt.
         random: Returns a number from 0 to 1.
     """
@@ -81,15 +93,15 @@ class ReconnectPolicy:
     random: Callable[[], float] = attrs.field(default=random.random, repr=False, eq=False)
 
     def allows(self, code: int) -> bool:
-        """Whether to try again after a connection that has ended with this close code."""
+        """Return whether to connect again after an end with this close code."""
         return code in _AGAIN
 
     def allows_after_failure(self, code: int | None) -> bool:
         """
-        Whether to try once more after an attempt that has failed.
+        Return whether to try once more after a failed attempt.
 
         Args:
-            code: The HTTP status or close code that it failed with; None if there was no answer.
+            code: The HTTP status or close code of the failure; None if there was no answer.
         """
         if code is None or code in _BUSY:
             return True

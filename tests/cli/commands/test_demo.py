@@ -94,8 +94,9 @@ def test_missing_extra_is_one_line_with_what_to_install(run, monkeypatch):
     """
     Without a package of its extras, the demo says what to install, and has no traceback.
     """
-    monkeypatch.setitem(sys.modules, "openai", None)
-    for name in ("eventbus.cli.commands.demo", "eventbus.realtime.openai._model"):
+    monkeypatch.setitem(sys.modules, "websockets", None)
+    package = "eventbus.realtime.openai"
+    for name in ("eventbus.cli.commands.demo", package, f"{package}._model"):
         monkeypatch.delitem(sys.modules, name, raising=False)
 
     result = run("demo")
@@ -103,5 +104,5 @@ def test_missing_extra_is_one_line_with_what_to_install(run, monkeypatch):
     assert result.exit_code == 1
     assert result.stdout == ""
     assert result.stderr.splitlines() == [
-        "Error: eventbus demo needs the package openai: pip install 'eventbus[cli,openai,sim]'."
+        "Error: eventbus demo needs the package websockets: pip install 'eventbus[cli,openai,sim]'."
     ]

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from eventbus.audio import G711_ALAW, G711_ULAW, PCM16, AudioFormat
 from eventbus.realtime.openai._interruption import (
-    Hearing,
     Interruption,
+    PlaybackEstimate,
     interrupts_responses,
     output_format,
 )
@@ -19,11 +19,11 @@ SECOND = 48_000  # bytes
 
 
 @pytest.fixture
-def hearing():
+def playback():
     """
     What is heard without a tracker.
     """
-    return Hearing()
+    return PlaybackEstimate()
 
 
 @pytest.fixture
@@ -39,142 +39,142 @@ def tracked(tracker):
     """
     What is heard as the tracker says.
     """
-    return Hearing(tracker)
+    return PlaybackEstimate(tracker)
 
 
-def test_without_a_tracker_audio_is_heard_from_its_arrival_on(hearing):
+def test_without_a_tracker_audio_is_heard_from_its_arrival_on(playback):
     """
     What came in one go is heard at real-time speed.
     """
-    hearing.on_audio("r", "a", 0, 2 * SECOND, now=10.0)
+    playback.on_audio("r", "a", 0, 2 * SECOND, now=10.0)
 
-    assert hearing.interrupt(10.75) == Interruption("a", 0, "r", 750)
+    assert playback.interrupt(10.75) == Interruption("a", 0, "r", 750)
 
 
-def test_second_item_begins_when_the_first_ends(hearing):
+def test_second_item_begins_when_the_first_ends(playback):
     """
     Items that came together are heard one after another.
     """
-    hearing.on_audio("r", "a", 0, SECOND, now=0.0)
-    hearing.on_audio("r", "b", 0, SECOND, now=0.1)
+    playback.on_audio("r", "a", 0, SECOND, now=0.0)
+    playback.on_audio("r", "b", 0, SECOND, now=0.1)
 
-    assert hearing.interrupt(1.25) == Interruption("b", 0, "r", 250)
+    assert playback.interrupt(1.25) == Interruption("b", 0, "r", 250)
 
 
-def test_item_that_waits_is_not_the_one_that_is_cut_off(hearing):
+def test_item_that_waits_is_not_the_one_that_is_cut_off(playback):
     """
     While the first item is heard, the one behind it is not named.
     """
-    hearing.on_audio("r", "a", 0, SECOND, now=0.0)
-    hearing.on_audio("r", "b", 0, SECOND, now=0.1)
+    playback.on_audio("r", "a", 0, SECOND, now=0.0)
+    playback.on_audio("r", "b", 0, SECOND, now=0.1)
 
-    assert hearing.interrupt(0.5) == Interruption("a", 0, "r", 500)
+    assert playback.interrupt(0.5) == Interruption("a", 0, "r", 500)
 
 
-def test_second_item_that_comes_late_begins_at_its_arrival(hearing):
+def test_second_item_that_comes_late_begins_at_its_arrival(playback):
     """
     Silence between two items is not heard speech.
     """
-    hearing.on_audio("r", "a", 0, SECOND, now=0.0)
-    hearing.on_audio_done("a", 0)
-    hearing.on_audio("r", "b", 0, SECOND, now=5.0)
+    playback.on_audio("r", "a", 0, SECOND, now=0.0)
+    playback.on_audio_done("a", 0)
+    playback.on_audio("r", "b", 0, SECOND, now=5.0)
 
-    assert hearing.interrupt(5.25) == Interruption("b", 0, "r", 250)
+    assert playback.interrupt(5.25) == Interruption("b", 0, "r", 250)
 
 
-def test_gap_within_an_item_is_not_heard(hearing):
+def test_gap_within_an_item_is_not_heard(playback):
     """
     When the network stalls, the rest of an item is heard from its arrival on.
     """
-    hearing.on_audio("r", "a", 0, SECOND, now=0.0)
-    hearing.on_audio("r", "a", 0, SECOND, now=3.0)
+    playback.on_audio("r", "a", 0, SECOND, now=0.0)
+    playback.on_audio("r", "a", 0, SECOND, now=3.0)
 
-    assert hearing.interrupt(3.5) == Interruption("a", 0, "r", 1500)
+    assert playback.interrupt(3.5) == Interruption("a", 0, "r", 1500)
 
 
-def test_what_is_played_out_is_not_cut_off(hearing):
+def test_what_is_played_out_is_not_cut_off(playback):
     """
     An item that is complete and was heard in full isn't audible.
     """
-    hearing.on_audio("r", "a", 0, SECOND, now=0.0)
-    hearing.on_audio_done("a", 0)
+    playback.on_audio("r", "a", 0, SECOND, now=0.0)
+    playback.on_audio_done("a", 0)
 
-    assert hearing.interrupt(1.0) is None
+    assert playback.interrupt(1.0) is None
 
 
 @pytest.mark.parametrize("response_id", ["r", None])
-def test_end_of_the_response_completes_its_items(hearing, response_id):
+def test_end_of_the_response_completes_its_items(playback, response_id):
     """
     When the response is over nothing more of its items is to come.
     """
-    hearing.on_audio("r", "a", 0, SECOND, now=0.0)
-    hearing.on_response_done(response_id)
+    playback.on_audio("r", "a", 0, SECOND, now=0.0)
+    playback.on_response_done(response_id)
 
-    assert hearing.interrupt(2.0) is None
+    assert playback.interrupt(2.0) is None
 
 
-def test_item_that_is_being_spoken_is_cut_off_at_what_was_received(hearing):
+def test_item_that_is_being_spoken_is_cut_off_at_what_was_received(playback):
     """
     When the network is behind, what was heard is all that was received.
     """
-    hearing.on_audio("r", "a", 0, SECOND, now=0.0)
+    playback.on_audio("r", "a", 0, SECOND, now=0.0)
 
-    assert hearing.interrupt(7.0) == Interruption("a", 0, "r", 1000)
+    assert playback.interrupt(7.0) == Interruption("a", 0, "r", 1000)
 
 
-def test_what_was_cut_off_is_over(hearing):
+def test_what_was_cut_off_is_over(playback):
     """
     A second interruption finds nothing, and the next item is heard at once.
     """
-    hearing.on_audio("r", "a", 0, 10 * SECOND, now=0.0)
-    hearing.interrupt(0.5)
+    playback.on_audio("r", "a", 0, 10 * SECOND, now=0.0)
+    playback.interrupt(0.5)
 
-    assert hearing.interrupt(0.6) is None
-    hearing.on_audio("r2", "b", 0, SECOND, now=1.0)
-    assert hearing.interrupt(1.25) == Interruption("b", 0, "r2", 250)
+    assert playback.interrupt(0.6) is None
+    playback.on_audio("r2", "b", 0, SECOND, now=1.0)
+    assert playback.interrupt(1.25) == Interruption("b", 0, "r2", 250)
 
 
-def test_fenced_audio_is_not_received(hearing):
+def test_fenced_audio_is_not_received(playback):
     """
     Late audio of a fenced response says so, and leaves nothing to be heard.
     """
-    hearing.fence(["r"])
+    playback.fence(["r"])
 
-    assert not hearing.on_audio("r", "a", 0, SECOND, now=0.0)
-    assert hearing.on_audio("r2", "b", 0, SECOND, now=0.0)
-    assert hearing.interrupt(0.5) == Interruption("b", 0, "r2", 500)
+    assert not playback.on_audio("r", "a", 0, SECOND, now=0.0)
+    assert playback.on_audio("r2", "b", 0, SECOND, now=0.0)
+    assert playback.interrupt(0.5) == Interruption("b", 0, "r2", 500)
 
 
-def test_one_response_can_be_cut_off_alone(hearing):
+def test_one_response_can_be_cut_off_alone(playback):
     """
     What belongs to other responses goes on, and moves up to where the other was.
     """
-    hearing.on_audio("r", "a", 0, SECOND, now=0.0)
-    hearing.on_audio("r2", "b", 0, SECOND, now=0.0)
+    playback.on_audio("r", "a", 0, SECOND, now=0.0)
+    playback.on_audio("r2", "b", 0, SECOND, now=0.0)
 
-    assert hearing.interrupt(0.5, "r") == Interruption("a", 0, "r", 500)
-    assert hearing.interrupt(0.75) == Interruption("b", 0, "r2", 250)
+    assert playback.interrupt(0.5, "r") == Interruption("a", 0, "r", 500)
+    assert playback.interrupt(0.75) == Interruption("b", 0, "r2", 250)
 
 
-def test_response_that_waits_is_cut_off_without_being_named(hearing):
+def test_response_that_waits_is_cut_off_without_being_named(playback):
     """
     Nothing of it was heard, so there is no place where it could be truncated.
     """
-    hearing.on_audio("r", "a", 0, SECOND, now=0.0)
-    hearing.on_audio("r2", "b", 0, SECOND, now=0.0)
+    playback.on_audio("r", "a", 0, SECOND, now=0.0)
+    playback.on_audio("r2", "b", 0, SECOND, now=0.0)
 
-    assert hearing.interrupt(0.5, "r2") == Interruption("b", 0, "r2", None)
-    assert hearing.interrupt(0.75) == Interruption("a", 0, "r", 750)
+    assert playback.interrupt(0.5, "r2") == Interruption("b", 0, "r2", None)
+    assert playback.interrupt(0.75) == Interruption("a", 0, "r", 750)
 
 
-def test_response_of_which_nothing_is_left_is_not_cut_off(hearing):
+def test_response_of_which_nothing_is_left_is_not_cut_off(playback):
     """
     An interruption of a response that isn't heard changes nothing.
     """
-    hearing.on_audio("r", "a", 0, SECOND, now=0.0)
+    playback.on_audio("r", "a", 0, SECOND, now=0.0)
 
-    assert hearing.interrupt(0.5, "other") is None
-    assert hearing.interrupt(0.5) == Interruption("a", 0, "r", 500)
+    assert playback.interrupt(0.5, "other") is None
+    assert playback.interrupt(0.5) == Interruption("a", 0, "r", 500)
 
 
 def test_tracker_says_what_is_heard(tracked, tracker):
@@ -243,42 +243,42 @@ def test_format_is_that_of_the_session(tracked, tracker):
     assert tracked.interrupt(0.0) == Interruption("a", 0, "r", 200)
 
 
-def test_reset_forgets_parts_and_fences(hearing):
+def test_reset_forgets_parts_and_fences(playback):
     """
     Another session begins with nothing.
     """
-    hearing.on_audio("r", "a", 0, SECOND, now=0.0)
-    hearing.fence(["r2"])
+    playback.on_audio("r", "a", 0, SECOND, now=0.0)
+    playback.fence(["r2"])
 
-    hearing.reset()
+    playback.reset()
 
-    assert hearing.interrupt(0.5) is None
-    assert hearing.on_audio("r2", "b", 0, SECOND, now=0.0)
+    assert playback.interrupt(0.5) is None
+    assert playback.on_audio("r2", "b", 0, SECOND, now=0.0)
 
 
-def test_long_session_remembers_a_bounded_number_of_things(hearing):
+def test_long_session_remembers_a_bounded_number_of_things(playback):
     """
     Memory doesn't grow with the number of items and interruptions.
     """
     for number in range(2_000):
-        hearing.on_audio(f"r{number}", f"item{number}", 0, 48, now=float(number))
-        hearing.fence([f"x{number}"])
+        playback.on_audio(f"r{number}", f"item{number}", 0, 48, now=float(number))
+        playback.fence([f"x{number}"])
 
-    assert len(hearing._parts) <= 256
-    assert len(hearing._fenced) <= 256
+    assert len(playback._parts) <= 256
+    assert len(playback._fenced) <= 256
 
 
-def test_what_was_cut_off_is_fenced_though_it_was_done(hearing):
+def test_what_was_cut_off_is_fenced_though_it_was_done(playback):
     """
     Audio comes faster than it is heard, so that a response may be over when it is interrupted.
     """
-    hearing.on_audio("r", "a", 0, SECOND, now=0.0)
-    hearing.on_audio("r2", "b", 0, SECOND, now=0.0)
-    hearing.on_response_done("r")
-    hearing.interrupt(0.5)
+    playback.on_audio("r", "a", 0, SECOND, now=0.0)
+    playback.on_audio("r2", "b", 0, SECOND, now=0.0)
+    playback.on_response_done("r")
+    playback.interrupt(0.5)
 
-    assert not hearing.on_audio("r", "a", 0, SECOND, now=0.6)
-    assert not hearing.on_audio("r2", "b", 0, SECOND, now=0.6)
+    assert not playback.on_audio("r", "a", 0, SECOND, now=0.6)
+    assert not playback.on_audio("r2", "b", 0, SECOND, now=0.6)
 
 
 def test_what_was_heard_before_is_not_named_when_nothing_plays(tracked, tracker):
@@ -322,8 +322,8 @@ def test_truncation_is_where_a_player_would_be(audio_format, pieces, rest, is_do
     The item is the first one that isn't heard in full, and the last one while more may come; the
     place is what was heard of it, to the millisecond, and never more.
     """
-    hearing = Hearing()
-    hearing.set_format(audio_format)
+    playback = PlaybackEstimate()
+    playback.set_format(audio_format)
     now = 100.0
     arrivals: list[tuple[float, str, float]] = []
     received: dict[str, float] = {}
@@ -331,28 +331,28 @@ def test_truncation_is_where_a_player_would_be(audio_format, pieces, rest, is_do
     for is_next, length_ms, pause in pieces:
         now += pause
         if is_next:
-            hearing.on_audio_done(str(item), 0)
+            playback.on_audio_done(str(item), 0)
             item += 1
         size = audio_format.byte_count(length_ms)
-        hearing.on_audio("r", str(item), 0, size, now)
+        playback.on_audio("r", str(item), 0, size, now)
         arrivals.append((now, str(item), audio_format.duration_ms(size) / 1000))
         received[str(item)] = received.get(str(item), 0) + audio_format.duration_ms(size)
     if is_done:
-        hearing.on_response_done("r")
+        playback.on_response_done("r")
     now += rest
     heard = play(arrivals, now)
     audible = [each for each in received if heard[each] < received[each] - 0.001]
     if not audible and not is_done:
         audible = [str(item)]
 
-    cut = hearing.interrupt(now)
+    cut = playback.interrupt(now)
 
     assert (cut and cut.item_id) == (audible[0] if audible else None)
     if cut is not None:
         assert cut.audio_end_ms is not None
         assert heard[cut.item_id] - 1.001 < cut.audio_end_ms <= heard[cut.item_id] + 0.001
         assert cut.audio_end_ms <= received[cut.item_id]
-    assert hearing.interrupt(now) is None
+    assert playback.interrupt(now) is None
 
 
 ARRIVALS = st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 4800)), max_size=20)
@@ -364,14 +364,14 @@ def test_truncation_follows_the_tracker(pieces, playing, elapsed_ms):
     With a tracker, the part that it says is named, or none is, and at most at what it says.
     """
     tracker = RealtimePlaybackTracker()
-    hearing = Hearing(tracker)
+    playback = PlaybackEstimate(tracker)
     received: dict[str, int] = {}
     for item, size in pieces:
-        hearing.on_audio("r", item, 0, size, 0.0)
+        playback.on_audio("r", item, 0, size, 0.0)
         received[item] = received.get(item, 0) + size
     tracker.on_play_ms(playing, 0, elapsed_ms)
 
-    cut = hearing.interrupt(0.0)
+    cut = playback.interrupt(0.0)
 
     if cut is not None and cut.audio_end_ms is not None:
         assert cut.item_id == playing

@@ -16,9 +16,9 @@ from eventbus.realtime import (
     RealtimeModelSendToolOutput,
 )
 from eventbus.realtime.openai._messages import (
-    append_frame,
-    frame_of,
+    append_message,
     merge_sessions,
+    outgoing,
     outlives_session,
     raw_message,
     session_of,
@@ -161,7 +161,7 @@ def test_every_message_is_one_of_the_protocols(accepted):
         tool_output_message(RealtimeModelSendToolOutput(call, "42", True)),
         truncate_message("item", 0, 120),
     ]
-    for frame in [*map(frame_of, messages), append_frame(b"\0\0")[0]]:
+    for frame in [*(outgoing(each).frame for each in messages), append_message(b"\0\0").frame]:
         assert accepted(frame).type == json.loads(frame)["type"]
 
 
@@ -170,7 +170,8 @@ def test_audio_is_sent_as_it_is(audio):
     """
     The frame is valid JSON, is the mapping, and has the bytes in it.
     """
-    frame, message = append_frame(audio)
+    made = append_message(audio)
+    frame, message = made.frame, made.message
 
     assert json.loads(frame) == message
     assert base64.b64decode(message["audio"]) == audio
@@ -210,7 +211,7 @@ def test_read_only_mappings_can_be_sent():
     """
     message = {"type": "x", "a": types.MappingProxyType({"b": (1, 2)})}
 
-    assert json.loads(frame_of(message)) == {"type": "x", "a": {"b": [1, 2]}}
+    assert json.loads(outgoing(message).frame) == {"type": "x", "a": {"b": [1, 2]}}
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """
-The model over a real socket, and with it `live`, `dialogue` and `posting`, which it is made of.
+The model over a real socket, with all its parts.
 
-What `live` does when a connection is lost, wherever that is, needs no socket: `test_live`.
+The loss of a connection, at any step, needs no socket: see `transport/test_connection.py`.
 """
 
 from __future__ import annotations
@@ -227,7 +227,9 @@ async def test_model_can_be_connected_again(bus, captured):
         await model.close()
         await model.connect({"api_key": KEY, "url": server.url})
         await (await server.peer(1)).connection.close()
-        await captured.wait_for(RealtimeModelEndOfStreamEvent, lambda _: not model._live.is_open)
+        await captured.wait_for(
+            RealtimeModelEndOfStreamEvent, lambda _: not model._connection.is_open
+        )
         await model.close()
         await model.connect({"api_key": KEY, "url": server.url})
         await (await server.peer(2)).receive("session.update")
@@ -451,7 +453,7 @@ async def test_key_and_words_are_in_no_log_of_a_session(bus, captured, caplog):
     async with live(bus, script) as (_server, model):
         await model.send_event(RealtimeModelSendUserInput("my words"))
         await captured.wait_for(RealtimeModelEndOfStreamEvent)
-        everything = caplog.text + repr(model) + repr(model._live._dialing)
+        everything = caplog.text + repr(model) + repr(model._connection._dialer)
 
     assert KEY not in everything + repr(captured.events)
     assert "my words" not in everything
@@ -484,7 +486,7 @@ async def test_port_at_which_nothing_listens_is_told():
         (OSError("Multiple exceptions"), "can't be reached"),
         (TimeoutError(), "within 10 s"),
         (ssl.SSLCertVerificationError(1, "certificate verify failed"), "TLS"),
-        (EOFError("hung up"), "no realtime service"),
+        (EOFError("hung up"), "not a realtime service"),
         (ConnectionResetError(), "hangs up"),
         (RuntimeError(f"with {KEY} in it"), r"connected to \(RuntimeError\); check"),
         (TypeError(f"with {KEY} in it"), "<withheld>"),
@@ -496,12 +498,10 @@ async def test_every_cause_has_a_line_of_its_own(monkeypatch, failure, told):
     Whatever the system, TLS or the SDK raises is one line with a remedy, and shows no key.
     """
 
-    async def fail(self):
+    async def fail(*_args):
         raise failure
 
-    monkeypatch.setattr(
-        "openai.resources.realtime.realtime.AsyncRealtimeConnectionManager.enter", fail
-    )
+    monkeypatch.setattr("eventbus.realtime.transport._websocket.open_websocket", fail)
     with pytest.raises(RealtimeConnectionError, match=told) as caught:
         await OpenAIRealtimeModel().connect({"api_key": KEY, "url": "wss://h.invalid/v1"})
 
@@ -525,7 +525,7 @@ async def answering(answer):
 
 
 @pytest.mark.parametrize("answer", [b"", b"220 mail.example ESMTP\r\n\r\n", b"\x15\x03\x01"])
-@pytest.mark.parametrize(("scheme", "told"), [("ws", "no realtime service"), ("wss", "TLS|wss")])
+@pytest.mark.parametrize(("scheme", "told"), [("ws", "not a realtime service"), ("wss", "TLS|wss")])
 async def test_server_of_another_kind_is_told(answer, scheme, told):
     """
     What answers, but not as a WebSocket or with TLS, is another cause than silence.
@@ -599,7 +599,7 @@ async def test_header_that_none_can_be_is_told_without_it():
 
 async def test_variables_of_our_frames_keep_the_key():
     """
-    Some tools print them with a traceback; only what was given to `connect` is in its frame.
+    Some tools print them with a traceback; `connect` lets go of its argument at once.
     """
     url = f"ws://127.0.0.1:{closed_port()}/v1/realtime"
     with pytest.raises(RealtimeConnectionError) as caught:
@@ -609,7 +609,7 @@ async def test_variables_of_our_frames_keep_the_key():
     ours = [frame for frame in told.stack if "eventbus" in frame.filename]
     names = {frame.name for frame in ours if KEY in repr(frame.locals)}
     assert "open" in {frame.name for frame in ours}
-    assert not names - {"connect", "test_variables_of_our_frames_keep_the_key"}
+    assert names <= {"test_variables_of_our_frames_keep_the_key"}
 
 
 async def test_close_reason_that_quotes_the_key_of_a_client_is_told_without_it(bus, captured):
@@ -962,7 +962,7 @@ async def test_network_that_takes_nothing_costs_audio(bus, captured):
     # How much the system takes before nothing moves any more is not ours to say, so this sends a
     # lot: a hundred times what may wait.
     async with live(bus, does_read=False, max_buffered_bytes=300_000) as (_, model):
-        outbox = model._live._post._outbox
+        outbox = model._connection._sender._outbox
         for number in range(200):
             await model.send_event(RealtimeModelSendAudio(bytes(96_000)))
             await model.send_event(RealtimeModelSendRawMessage({"type": f"x{number}"}))

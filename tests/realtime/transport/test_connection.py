@@ -29,9 +29,11 @@ from eventbus.realtime import (
     RealtimeModelSendToolOutput,
     RealtimeModelSendUserInput,
 )
-from eventbus.realtime.transport._connection import End, Live, Tuning
+from eventbus.realtime.openai._dialogue import OpenAIDialogue
+from eventbus.realtime.transport._connection import SessionConnection, Timeouts
 from eventbus.realtime.transport._listeners import Listeners
-from eventbus.realtime.transport._reconnecting import NO_CLOSE_FRAME, ReconnectPolicy
+from eventbus.realtime.transport._reconnecting import NO_CLOSE_FRAME, End, ReconnectPolicy
+from eventbus.wire.openai import OpenAIRealtimeDecoder
 
 CONNECTING_AGAIN = "connecting again"
 
@@ -61,18 +63,21 @@ class Connection:
         self.is_lost = False
         self._on_message = on_message
 
-    async def recv_bytes(self):
+    async def receive(self):
         frame = await self.frames.get()
         if frame is None:
             raise Ended
         return frame
 
-    async def send_raw(self, data):
+    async def send(self, data):
         await asyncio.sleep(0)
         if self.is_lost:
             raise Ended
         self.sent.append(json.loads(data))
         self._on_message(self, self.sent[-1])
+
+    async def ping(self):
+        await asyncio.sleep(0)
 
     async def close(self):
         self.is_lost = True
@@ -93,7 +98,7 @@ class Connection:
 
 
 @attrs.define
-class Dialing:
+class Dialer:
     """
     Opens one connection after another.
     """
@@ -106,6 +111,9 @@ class Dialing:
 
     def end_of(self, _exc):
         return End(NO_CLOSE_FRAME, "")
+
+    def withhold(self, text):
+        return text
 
     async def open(self):
         self.connections.append(Connection(self.on_message))
@@ -136,20 +144,25 @@ class Noting(RealtimeModelListener):
         return [event for event in self.events if isinstance(event, event_type)]
 
 
-def new_live(dialing, listener):
+def new_session(dialer, listener):
     """
     Return a session that connects again at once.
     """
     listeners = Listeners()
     listeners.add(listener)
-    tuning = Tuning(
+    timeouts = Timeouts(
         reconnect=ReconnectPolicy(random=lambda: 0.0, max_attempts=1_000),
         close_timeout=1,
         send_timeout=1,
-        response_timeout=30,
         max_buffered_bytes=100_000,
     )
-    return Live(dialing, {}, tuning, listeners)
+
+    def new_dialogue(sender, emit):
+        return OpenAIDialogue(
+            {}, model="m", tracker=None, sender=sender, emit=emit, response_timeout=30
+        )
+
+    return SessionConnection(dialer, OpenAIRealtimeDecoder, new_dialogue, timeouts, listeners)
 
 
 async def settle():
@@ -187,19 +200,19 @@ async def test_nothing_is_emitted_after_a_close_from_inside():
 
     async def close(event):
         if isinstance(event, RealtimeModelExceptionEvent):
-            await live.close()
+            await session.close()
 
     listener = Noting(close)
-    dialing = Dialing()
-    live = new_live(dialing, listener)
-    await live.open()
-    speak(dialing.connections[0])
-    dialing.connections[0].lose()
+    dialer = Dialer()
+    session = new_session(dialer, listener)
+    await session.open()
+    speak(dialer.connections[0])
+    dialer.connections[0].lose()
     await settle()
 
-    assert live.is_over
+    assert session.is_over
     assert listener.outline[-3:] == ["exception", "disconnected", "end_of_stream"]
-    assert len(dialing.connections) == 1
+    assert len(dialer.connections) == 1
 
 
 async def test_settings_go_before_what_a_listener_sends_on_the_report():
@@ -208,20 +221,20 @@ async def test_settings_go_before_what_a_listener_sends_on_the_report():
     """
 
     async def react(event):
-        if getattr(event, "status", "") == "connecting" and dialing.connections:
-            await live.send(RealtimeModelSendAudio(b"", commit=True))
-            await live.send(RealtimeModelSendUserInput("meanwhile"))
+        if getattr(event, "status", "") == "connecting" and dialer.connections:
+            await session.send(RealtimeModelSendAudio(b"", commit=True))
+            await session.send(RealtimeModelSendUserInput("meanwhile"))
         elif isinstance(event, RealtimeModelExceptionEvent) and event.context == CONNECTING_AGAIN:
-            await live.send(RealtimeModelSendUserInput("on the report"))
+            await session.send(RealtimeModelSendUserInput("on the report"))
 
-    dialing = Dialing()
-    live = new_live(dialing, Noting(react))
-    await live.open()
-    dialing.connections[0].lose()
+    dialer = Dialer()
+    session = new_session(dialer, Noting(react))
+    await session.open()
+    dialer.connections[0].lose()
     await settle()
-    await live.close()
+    await session.close()
 
-    sent = dialing.connections[1].sent
+    sent = dialer.connections[1].sent
     texts = [each["item"]["content"][0]["text"] for each in sent if "item" in each]
     assert sent[0]["type"] == "session.update"
     assert texts == ["meanwhile", "on the report"]
@@ -234,20 +247,20 @@ async def test_turn_that_is_lost_ends_though_another_wish_waits():
 
     async def react(event):
         if isinstance(event, RealtimeModelExceptionEvent):
-            await live.send(RealtimeModelSendUserInput("go on"))
+            await session.send(RealtimeModelSendUserInput("go on"))
 
     listener = Noting(react)
-    dialing = Dialing()
-    live = new_live(dialing, listener)
-    await live.open()
-    speak(dialing.connections[0])
+    dialer = Dialer()
+    session = new_session(dialer, listener)
+    await session.open()
+    speak(dialer.connections[0])
     await settle()
-    dialing.connections[0].lose()
+    dialer.connections[0].lose()
     await settle()
-    await live.close()
+    await session.close()
 
     assert [event.response_id for event in listener.of(RealtimeModelTurnEndedEvent)] == ["r1"]
-    assert dialing.connections[1].sent[-1]["type"] == "response.create"
+    assert dialer.connections[1].sent[-1]["type"] == "response.create"
 
 
 async def test_late_audio_is_fenced_though_its_response_was_done_when_it_was_interrupted():
@@ -255,18 +268,18 @@ async def test_late_audio_is_fenced_though_its_response_was_done_when_it_was_int
     Audio comes faster than it is heard: most interruptions meet a response that is over.
     """
     listener = Noting()
-    dialing = Dialing()
-    live = new_live(dialing, listener)
-    await live.open()
-    (connection,) = dialing.connections
+    dialer = Dialer()
+    session = new_session(dialer, listener)
+    await session.open()
+    (connection,) = dialer.connections
     speak(connection)
     connection.give("response.done", response={"id": "r1", "status": "completed"})
     await settle()
-    await live.send(RealtimeModelSendInterrupt())
+    await session.send(RealtimeModelSendInterrupt())
     give_audio(connection)
     speak(connection, "r2")
     await settle()
-    await live.close()
+    await session.close()
 
     assert [event.response_id for event in listener.of(RealtimeModelAudioEvent)] == ["r1", "r2"]
 
@@ -276,15 +289,15 @@ async def test_response_that_was_interrupted_on_its_way_is_not_heard():
     It begins at the service before that has read of the cancellation.
     """
     listener = Noting()
-    dialing = Dialing()
-    live = new_live(dialing, listener)
-    await live.open()
-    (connection,) = dialing.connections
-    await live.send(RealtimeModelSendUserInput("Hello!"))
-    await live.send(RealtimeModelSendInterrupt())
+    dialer = Dialer()
+    session = new_session(dialer, listener)
+    await session.open()
+    (connection,) = dialer.connections
+    await session.send(RealtimeModelSendUserInput("Hello!"))
+    await session.send(RealtimeModelSendInterrupt())
     speak(connection)
     await settle()
-    await live.close()
+    await session.close()
 
     assert [message["type"] for message in connection.sent][-1] == "response.cancel"
     assert not listener.of(RealtimeModelAudioEvent)
@@ -347,21 +360,21 @@ async def converse(service):
     async def answer(event):
         if isinstance(event, RealtimeModelToolCallEvent):
             output = RealtimeModelSendToolOutput(event, event.call_id, start_response=True)
-            await live.send(output)
+            await session.send(output)
 
     listener = Noting(answer)
-    dialing = Dialing(service.on_message)
-    live = new_live(dialing, listener)
-    await live.open()
+    dialer = Dialer(service.on_message)
+    session = new_session(dialer, listener)
+    await session.open()
     for number in range(3):
-        await live.send(RealtimeModelSendSessionUpdate({"instructions": f"settings {number}"}))
-        await live.send(RealtimeModelSendAudio(bytes([number, 0])))
-        await live.send(RealtimeModelSendUserInput(f"message {number}"))
+        await session.send(RealtimeModelSendSessionUpdate({"instructions": f"settings {number}"}))
+        await session.send(RealtimeModelSendAudio(bytes([number, 0])))
+        await session.send(RealtimeModelSendUserInput(f"message {number}"))
         for _ in range(20 * number):
             await asyncio.sleep(0)
     await settle()
-    await live.close()
-    return dialing.connections, listener
+    await session.close()
+    return dialer.connections, listener
 
 
 @pytest.mark.parametrize("side", [0, 1])

@@ -4,34 +4,34 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventbus.realtime.transport._outbox import Letter, Outbox
+from eventbus.realtime.transport._outbox import Outbox, OutgoingMessage
 
 
 def audio(number, size=10):
     """
-    Return a letter that may be dropped.
+    Return a message that may be dropped.
     """
-    return Letter("a" * size, {"number": number}, is_audio=True)
+    return OutgoingMessage(b"a" * size, {"number": number}, is_audio=True)
 
 
 def control(number, size=10):
     """
-    Return a letter that is never dropped.
+    Return a message that is never dropped.
     """
-    return Letter("c" * size, {"number": number})
+    return OutgoingMessage(b"c" * size, {"number": number})
 
 
 def numbers(outbox):
     """
     Empty the outbox; return what was in it.
     """
-    return [letter.message["number"] for letter in iter(outbox.take, None)]
+    return [message.message["number"] for message in iter(outbox.take, None)]
 
 
 @pytest.fixture
 def outbox():
     """
-    An outbox with room for ten of these letters.
+    An outbox with room for ten of these messages.
     """
     return Outbox(100)
 
@@ -113,7 +113,7 @@ def test_what_is_cleared_is_returned(outbox):
     outbox.put(audio(0))
     outbox.put(control(1))
 
-    assert [letter.message["number"] for letter in outbox.clear()] == [0, 1]
+    assert [message.message["number"] for message in outbox.clear()] == [0, 1]
     assert (len(outbox), outbox.byte_count) == (0, 0)
     assert outbox.take() is None
 
@@ -127,16 +127,16 @@ def test_order_and_bound_hold_whatever_comes(steps):
     put, taken = [], []
     for number, step in enumerate(steps):
         if step is None:
-            letter = outbox.take()
-            taken += [] if letter is None else [letter.message["number"]]
+            message = outbox.take()
+            taken += [] if message is None else [message.message["number"]]
         else:
-            letter = audio(number, step[1]) if step[0] else control(number, step[1])
-            if letter.is_audio or outbox.has_room(letter):
-                put.append(letter)
-                outbox.put(letter)
+            message = audio(number, step[1]) if step[0] else control(number, step[1])
+            if message.is_audio or outbox.has_room(message):
+                put.append(message)
+                outbox.put(message)
                 assert outbox.byte_count <= 100
     taken += numbers(outbox)
 
     assert taken == sorted(taken)
-    kept = {letter.message["number"] for letter in put if not letter.is_audio}
-    assert kept <= set(taken) <= {letter.message["number"] for letter in put}
+    kept = {message.message["number"] for message in put if not message.is_audio}
+    assert kept <= set(taken) <= {message.message["number"] for message in put}

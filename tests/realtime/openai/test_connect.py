@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from eventbus.exceptions import RealtimeConnectionError
-from eventbus.realtime.openai._addresses import Address, without_secrets
+from eventbus.realtime.openai._connect import Address, without_secrets
 
 
 @pytest.mark.parametrize(

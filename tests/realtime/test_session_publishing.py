@@ -1,5 +1,5 @@
 """
-`eventbus.realtime._publishing`: what a session can't help is told to others, once.
+`eventbus.realtime.session`: what a session can't help is told to others, once.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from eventbus import EventBus, Mailbox, MailboxFull, Overflow
-from eventbus.realtime._publishing import SessionPublisher
+from eventbus.realtime.session import SessionPublisher
 from tests.support import crashes, raiser
 
 
