@@ -32,6 +32,14 @@ What can go wrong, in one tree.
     ├── ToolDefinitionError (TypeError)
     ├── ToolArgumentsError (ValueError)
     ├── ScenarioError (ValueError)
+    ├── BridgeError
+    │   ├── BridgeConnectionError (ConnectionError)
+    │   ├── BridgeSetupError (ValueError)
+    │   ├── PayloadTooLarge (ValueError)
+    │   ├── UnreadableMessage (ValueError)
+    │   ├── EventsLost
+    │   ├── NoSuchCall (LookupError)
+    │   └── CommandFailed
     └── RemoteException
 
 An exception that a handler raises is none of these: it travels in a
@@ -47,13 +55,18 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AudioFormatError",
+    "BridgeConnectionError",
+    "BridgeError",
+    "BridgeSetupError",
     "BusClosed",
     "BusNotRunning",
     "CodecError",
+    "CommandFailed",
     "DuplicateEventTypeError",
     "DuplicateSubscriptionError",
     "EventBusError",
     "EventTypeError",
+    "EventsLost",
     "ExportError",
     "FilterError",
     "FrameError",
@@ -65,8 +78,10 @@ __all__ = [
     "JournalWriteError",
     "MailboxFull",
     "ModelNotConnected",
+    "NoSuchCall",
     "NotAJournal",
     "OptionError",
+    "PayloadTooLarge",
     "PluginError",
     "PluginNotFoundError",
     "RealtimeConnectionError",
@@ -76,6 +91,7 @@ __all__ = [
     "ScenarioError",
     "ToolArgumentsError",
     "ToolDefinitionError",
+    "UnreadableMessage",
 ]
 
 
@@ -458,3 +474,90 @@ class RemoteException(EventBusError):
 
     def __hash__(self) -> int:
         return hash(self.args)
+
+
+class BridgeError(EventBusError):
+    """Something went wrong between two processes."""
+
+
+class BridgeConnectionError(BridgeError, ConnectionError):
+    """The server can't be reached, refuses the connection, or has ended it for good."""
+
+
+class BridgeSetupError(BridgeError, ValueError):
+    """
+    The server or the stream isn't set up for what the bridge needs.
+
+    Attributes:
+        differences: The settings that differ: name -> (as it is, as it should be).
+    """
+
+    def __init__(
+        self, message: str, *, differences: dict[str, tuple[object, object]] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.differences = differences or {}
+
+
+class PayloadTooLarge(BridgeError, ValueError):
+    """
+    An event takes more bytes than the server accepts, so it was not forwarded.
+
+    Attributes:
+        size: The bytes of its message.
+        limit: The most bytes that the server accepts.
+    """
+
+    def __init__(self, message: str, *, size: int, limit: int) -> None:
+        super().__init__(message)
+        self.size = size
+        self.limit = limit
+
+
+class UnreadableMessage(BridgeError, ValueError):
+    """
+    A message in the stream is not an event, or one that this version can't read.
+
+    Attributes:
+        subject: The message's subject.
+        stream_sequence: Its number in the stream.
+    """
+
+    def __init__(self, message: str, *, subject: str, stream_sequence: int) -> None:
+        super().__init__(message)
+        self.subject = subject
+        self.stream_sequence = stream_sequence
+
+
+class EventsLost(BridgeError):
+    """
+    Events did not reach the stream: the buffer of the forwarding process was full.
+
+    Attributes:
+        count: How many, as far as it is known.
+    """
+
+    def __init__(self, message: str, *, count: int) -> None:
+        super().__init__(message)
+        self.count = count
+
+
+class NoSuchCall(BridgeError, LookupError):
+    """
+    No process has a session of that call, or none that takes commands.
+
+    Attributes:
+        call: The call's id.
+    """
+
+    def __init__(self, message: str, *, call: str) -> None:
+        super().__init__(message)
+        self.call = call
+
+
+class CommandFailed(BridgeError):
+    """
+    The process that has the session could not carry out a command.
+
+    ``__cause__`` is a `RemoteException`, if an exception was the reason.
+    """

@@ -1,0 +1,13 @@
+"""
+Bridges: the events of a bus in other processes, over an engine that exists.
+
+Here is what doesn't depend on the engine. `eventbus.bridges.nats` has the bridge over NATS
+JetStream, and is imported by itself.
+"""
+
+from __future__ import annotations
+
+from ._delivery import Delivery, current_delivery
+from ._failures import OnFailure, Retry
+
+__all__ = ["Delivery", "OnFailure", "Retry", "current_delivery"]

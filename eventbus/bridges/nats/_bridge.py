@@ -1,0 +1,398 @@
+"""
+`NatsBridge`: one process's way to the events of others, over NATS JetStream.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio
+
+from ...bus import Scope
+from ...exceptions import EventBusError, OptionError
+from ...mailbox import Overflow
+from .._failures import OnFailure, check_on_failure
+from ._client import Connection, Servers, connect
+from ._forwarding import (
+    AUDIO,
+    CallId,
+    Envelope,
+    Forwarding,
+    Selection,
+    TraceContext,
+    call_id_of,
+    new_origin,
+    only_call,
+)
+from ._outbox import Outbox
+from ._receiving import Receiving, Start, check_start
+from ._stream import (
+    Storage,
+    StreamSettings,
+    check_name,
+    check_settings,
+    open_bucket,
+    open_dead_letters,
+    open_stream,
+)
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+    from anyio.abc import TaskGroup
+
+    from ...bus import EventBus
+    from ._subjects import Subjects
+
+logger = logging.getLogger(__name__)
+
+_MIN_LEASE_TIME: Final = 0.2
+
+
+class NatsBridge:
+    """
+    A bridge between the buses of several processes; asyncio only.
+
+    ::
+
+        async with bus, NatsBridge("nats://localhost:4222") as bridge:
+            bridge.receive(bus, group="crm")
+            await bridge.wait_signal()
+
+    It connects when it is entered. When it is left, it forwards what it has taken, finishes the
+    events that are being handled, leaves its groups and closes the connection; that takes at most
+    *drain_timeout*, also when the block is cancelled. It is entered once.
+
+    A bus that handles received events has to outlive the bridge: ``async with bus, bridge``. A
+    bridge that forwards has to outlive the bus, so that what a bus does while it closes is
+    forwarded: ``async with bridge, bus``.
+
+    Args:
+        servers: A URL of a NATS server, several ones, or a client that is connected, which the
+            bridge doesn't close.
+        stream: The stream's name. It is created if there is none.
+        prefix: The first token of all subjects; by default the stream's name.
+        partitions: Partitions that calls are spread over; by default those of the stream that is
+            there, or 64. A group can have as many members that work.
+        storage: Where the stream is kept: ``file`` or ``memory``.
+        replicas: Servers that keep it.
+        max_age: Seconds after which events are deleted; by default a day.
+        max_bytes: Bytes after which the oldest events are deleted; by default no limit.
+        duplicate_window: Seconds in which the server recognises a repeated event; by default 120.
+        connect_timeout: Seconds for the first connection.
+        drain_timeout: Seconds that leaving takes at most.
+        lease_time: Seconds after which a group takes a silent member to be dead.
+        options: Options of `nats.connect`, like ``user_credentials``, ``token`` or ``tls``. They
+            are passed on as they are, and never shown.
+
+    Attributes:
+        origin: An id of this bridge, which events that it forwards carry. From a second forwarding
+            on, a number is added.
+
+    Raises:
+        OptionError: An option has a value that it can't have.
+    """
+
+    def __init__(
+        self,
+        servers: Servers = "nats://127.0.0.1:4222",
+        *,
+        stream: str = "calls",
+        prefix: str | None = None,
+        partitions: int | None = None,
+        storage: Storage | None = None,
+        replicas: int | None = None,
+        max_age: float | None = None,
+        max_bytes: int | None = None,
+        duplicate_window: float | None = None,
+        connect_timeout: float = 5.0,
+        drain_timeout: float = 10.0,
+        lease_time: float = 2.0,
+        **options: Any,
+    ) -> None:
+        self._servers = servers
+        self._stream_name = check_name(stream, option="stream")
+        self._prefix = check_name(stream if prefix is None else prefix, option="prefix")
+        self._settings = StreamSettings(
+            partitions, storage, replicas, max_age, max_bytes, duplicate_window
+        )
+        check_settings(self._settings)
+        for name, value in (
+            ("connect_timeout", connect_timeout),
+            ("drain_timeout", drain_timeout),
+            ("lease_time", lease_time),
+        ):
+            _check_seconds(name, value)
+        if lease_time < _MIN_LEASE_TIME:
+            msg = (
+                f"lease_time={lease_time} is too short to renew it; take {_MIN_LEASE_TIME} or more."
+            )
+            raise OptionError(msg, option="lease_time")
+        self._connect_timeout = connect_timeout
+        self._drain_timeout = drain_timeout
+        self._lease_time = lease_time
+        self._options: Mapping[str, Any] = options
+        self.origin = new_origin()
+        self._connection: Connection | None = None
+        self._subjects: Subjects | None = None
+        self._group: TaskGroup | None = None
+        self._forwardings: list[Forwarding] = []
+        self._receivings: list[Receiving] = []
+        self._was_entered = False
+        self._origins = 0
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether there is a connection to a server at this moment."""
+        return self._connection is not None and self._connection.is_up
+
+    # --- forwarding -----------------------------------------------------------------------
+
+    def forward(
+        self,
+        bus: EventBus | Scope,
+        *event_types: Any,
+        without: Iterable[type[Any]] = AUDIO,
+        window: int = 512,
+        buffer_bytes: int = 1 << 26,
+        overflow: Overflow = Overflow.DROP_OLDEST,
+        call_id: CallId = call_id_of,
+        trace_context: TraceContext | None = None,
+    ) -> Forwarding:
+        """
+        Forward events of a bus, or of one call on it, from now on.
+
+        Events are taken as they are published, before middleware. A publish never waits for it,
+        and nothing changes for the handlers of the bus. The events of a call come into the stream
+        in their order, each once; order holds within one forwarding, so forward all the classes of
+        a call with one.
+
+        Args:
+            bus: The bus, or a scope of it.
+            event_types: Classes, or unions of them; by default `RealtimeModelEvent`. Raw events
+                are forwarded only if `RealtimeModelRawServerEvent` is given itself.
+            without: Classes of them that are not forwarded; by default the model's audio.
+            window: How many events may be on their way to the server, of different calls.
+            buffer_bytes: How many bytes of events may wait for the server.
+            overflow: What happens when they are more: DROP_OLDEST, DROP_NEWEST, or LATEST, which
+                drops what waits of the same call. One Exception event tells of each such time.
+            call_id: Returns the call's id of a sender; by default a text or number itself.
+            trace_context: Returns headers of the present trace context, like
+                ``{"traceparent": ...}``.
+
+        Raises:
+            EventBusError: The bridge isn't entered.
+            EventTypeError, OptionError: An argument has a value that it can't have.
+        """
+        connection, subjects, group = self._entered()
+        is_scoped = isinstance(bus, Scope)
+        outbox = Outbox(
+            connection,
+            window=window,
+            buffer_bytes=buffer_bytes,
+            overflow=overflow,
+        )
+        forwarding = Forwarding(
+            bus.bus if isinstance(bus, Scope) else bus,
+            only_call(call_id, bus.sender) if isinstance(bus, Scope) else None,
+            is_scoped=is_scoped,
+            selection=Selection(event_types, without),
+            subjects=subjects,
+            outbox=outbox,
+            envelope=Envelope(subjects, self._next_origin()),
+            call_id=call_id,
+            trace_context=trace_context,
+        )
+        outbox.on_overflow, outbox.on_refused = forwarding.overflowed, forwarding.refused
+        forwarding.start()
+        self._forwardings.append(forwarding)
+        group.start_soon(outbox.run)
+        return forwarding
+
+    # --- receiving ------------------------------------------------------------------------
+
+    def receive(
+        self,
+        bus: EventBus,
+        *,
+        group: str | None = None,
+        start: Start = "new",
+        call: str | None = None,
+        on_failure: OnFailure = "skip",
+        concurrency: int = 256,
+        buffered: int = 256,
+    ) -> Receiving:
+        """
+        Publish the stream's events on a bus, each call in order, from now on.
+
+        The sender is the call's id. A handler finds the circumstances of an event with
+        `eventbus.bridges.current_delivery`. Events of classes that aren't known here come as
+        `RealtimeModelOtherEvent`.
+
+        Args:
+            bus: The bus; it must run if it has async handlers.
+            group: The members of a group divide the calls among themselves: each event is handled
+                by one of them, at least once. Without a group, all events are.
+            start: Where to begin; of a group, where it begins if it is new.
+            call: Only this call's events; without a group.
+            on_failure: What happens after a handler has failed: ``skip``, ``park`` or a `Retry`.
+            concurrency: How many calls are handled at the same time.
+            buffered: How many messages of a partition may be waiting for their handlers.
+
+        Raises:
+            EventBusError: The bridge isn't entered.
+            OptionError: An argument has a value that it can't have.
+        """
+        connection, subjects, tasks = self._entered()
+        if group is not None and (not isinstance(group, str) or not group):
+            msg = f"group= is a name, not {group!r}."
+            raise OptionError(msg, option="group")
+        if group is not None and call is not None:
+            msg = "call= is for receiving without a group; a group divides all calls."
+            raise OptionError(msg, option="call")
+        for name, value in (("concurrency", concurrency), ("buffered", buffered)):
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                msg = f"{name}= is a whole number from 1 on, not {value!r}."
+                raise OptionError(msg, option=name)
+
+        async def dead_letters() -> None:
+            await open_dead_letters(connection, subjects, self._settings)
+
+        receiving = Receiving(
+            bus,
+            connection=connection,
+            subjects=subjects,
+            group=group,
+            member=new_origin(),
+            start=check_start(start),
+            call=call,
+            on_failure=check_on_failure(on_failure),
+            concurrency=concurrency,
+            buffered=buffered if group is not None else buffered * 4,
+            lease_time=self._lease_time,
+            drain_timeout=self._drain_timeout,
+            open_dead_letters=dead_letters,
+        )
+        self._receivings.append(receiving)
+        tasks.start_soon(receiving.run)
+        return receiving
+
+    # --- beginning and end ----------------------------------------------------------------
+
+    async def wait_signal(self) -> None:
+        """
+        Wait until the process is asked to end: SIGTERM or SIGINT.
+
+        Leaving the bridge then drains it. A second signal ends the process as it always does.
+        """
+        loop = asyncio.get_running_loop()
+        asked = asyncio.Event()
+        signals = (signal.SIGTERM, signal.SIGINT)
+        for number in signals:
+            loop.add_signal_handler(number, asked.set)
+        try:
+            await asked.wait()
+        finally:
+            for number in signals:
+                loop.remove_signal_handler(number)
+
+    async def drain(self) -> None:
+        """
+        Finish what is being handled, leave all groups, and forward what was taken.
+
+        It takes at most *drain_timeout*. Nothing is taken or received afterwards.
+        """
+        for forwarding in self._forwardings:
+            forwarding.stop()
+        await asyncio.gather(*(receiving.drain() for receiving in self._receivings))
+        for forwarding in self._forwardings:
+            try:
+                await forwarding.flush(self._drain_timeout)
+            except TimeoutError:
+                logger.error(  # noqa: TRY400  # the time is no news
+                    "events were not forwarded",
+                    extra={"stream": self._stream_name, "pending": forwarding.stats.pending},
+                )
+
+    async def __aenter__(self) -> Self:
+        """
+        Connect, and create or check the stream.
+
+        Raises:
+            BridgeConnectionError: No server can be reached, or it refuses the connection.
+            BridgeSetupError: The server is too old or has no JetStream, or the stream has other
+                settings.
+            EventBusError: It was entered before, or the event loop isn't asyncio's.
+        """
+        if self._was_entered:
+            msg = "A bridge is entered once; make another one."
+            raise EventBusError(msg)
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            msg = "NatsBridge needs asyncio: its client, nats-py, doesn't run on trio."
+            raise EventBusError(msg) from None
+        self._was_entered = True
+        connection = await connect(
+            self._servers, timeout=self._connect_timeout, options=self._options
+        )
+        try:
+            self._subjects = await open_stream(
+                connection, self._stream_name, self._prefix, self._settings
+            )
+            await open_bucket(connection, self._subjects, self._settings.replicas)
+            group = anyio.create_task_group()
+            await group.__aenter__()
+        except BaseException:
+            await connection.aclose()
+            raise
+        self._connection, self._group = connection, group
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        group, connection = self._group, self._connection
+        assert group is not None
+        assert connection is not None
+        try:
+            # Shielded: whoever leaves may be cancelled. Each part of it has its own time.
+            with anyio.CancelScope(shield=True):
+                await self.drain()
+        finally:
+            self._group = None
+            group.cancel_scope.cancel()
+            try:
+                # Not the body's exception: a group would wrap it.
+                await group.__aexit__(None, None, None)
+            except BaseExceptionGroup as errors:
+                raise errors.exceptions[0] if len(errors.exceptions) == 1 else errors from None
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await connection.aclose()
+
+    def _next_origin(self) -> str:
+        # One for each forwarding: only within one of them a later event has a greater number.
+        self._origins += 1
+        return self.origin if self._origins == 1 else f"{self.origin}-{self._origins}"
+
+    def _entered(self) -> tuple[Connection, Subjects, TaskGroup]:
+        if self._group is None or self._connection is None or self._subjects is None:
+            msg = "The bridge isn't entered; write: async with NatsBridge(...) as bridge."
+            raise EventBusError(msg)
+        return self._connection, self._subjects, self._group
+
+
+def _check_seconds(name: str, value: Any) -> None:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not is_number or value <= 0:
+        msg = f"{name}= is a positive number of seconds, not {value!r}."
+        raise OptionError(msg, option=name)

@@ -1,0 +1,186 @@
+"""
+Bad input: each is one clear error that names the remedy, and shows no secret.
+"""
+
+from __future__ import annotations
+
+import logging
+
+import nats
+import pytest
+
+from eventbus import (
+    BridgeConnectionError,
+    BridgeError,
+    BridgeSetupError,
+    EventBus,
+    EventBusError,
+    OptionError,
+)
+from eventbus.bridges.nats import NatsBridge
+from tests.bridges.collecting import TIMEOUT, said
+from tests.bridges.servers import free_port
+
+
+async def enter(*args, **options) -> None:
+    """
+    Enter a bridge and leave it.
+    """
+    async with NatsBridge(*args, **options):
+        pass
+
+
+async def test_no_server_is_an_error_that_names_address_and_remedy():
+    """
+    An address without a server ends in time, with the address and without user and password.
+    """
+    port = free_port()
+
+    with pytest.raises(BridgeConnectionError, match="nats-server -js") as caught:
+        await enter(f"nats://user:secret@127.0.0.1:{port}", connect_timeout=0.5)
+
+    assert f"nats://127.0.0.1:{port}" in str(caught.value)
+    assert "secret" not in str(caught.value)
+    assert isinstance(caught.value, ConnectionError)
+
+
+async def test_wrong_credentials_are_an_error_that_shows_none(make_server, caplog):
+    """
+    A server that refuses the credentials is told as that; neither error nor log has them.
+    """
+    caplog.set_level(logging.DEBUG)
+    server = make_server("--user", "right", "--pass", "right")
+
+    with pytest.raises(BridgeConnectionError, match="check the credentials") as caught:
+        await enter(server.url, user="wrong", password="hidden-words", connect_timeout=1)
+
+    assert "hidden-words" not in str(caught.value)
+    assert "hidden-words" not in caplog.text
+
+
+async def test_options_of_the_client_pass_through(make_server):
+    """
+    Credentials are nats-py's options, and a token that fits opens the connection.
+    """
+    server = make_server("--auth", "a-token")
+
+    async with NatsBridge(server.url, token="a-token") as bridge:
+        assert bridge.is_connected
+
+
+async def test_a_server_without_jetstream_is_told(make_server):
+    """
+    A server without JetStream is an error that says how to start it.
+    """
+    server = make_server(jetstream=False)
+
+    with pytest.raises(BridgeSetupError, match="-js"):
+        await enter(server.url)
+
+
+async def test_an_older_server_is_told(make_server, monkeypatch):
+    """
+    A server below the version that is needed is an error with both versions.
+    """
+    server = make_server()
+    old = nats.aio.client.ServerVersion("2.9.10")
+    monkeypatch.setattr(nats.aio.client.Client, "connected_server_version", old)
+
+    with pytest.raises(BridgeSetupError, match=r"2\.9\.10.*2\.10 or later"):
+        await enter(server.url)
+
+
+async def test_a_stream_with_other_settings_is_told_and_not_changed(url, stream):
+    """
+    Each setting that differs is named with both values, and the stream stays as it is.
+    """
+    await enter(url, stream=stream, max_age=3600)
+
+    with pytest.raises(BridgeSetupError) as caught:
+        await enter(url, stream=stream, max_age=60, storage="memory")
+
+    assert set(caught.value.differences) == {"max_age", "storage"}
+    assert "storage is 'file', not 'memory'" in str(caught.value)
+    client = await nats.connect(url)
+    info = await client.jetstream().stream_info(stream)
+    await client.close()
+    assert info.config.max_age == 3600
+
+
+async def test_a_bridge_takes_the_settings_of_the_stream_that_is_there(url, stream):
+    """
+    A bridge that asks for nothing joins a stream with any settings.
+    """
+    await enter(url, stream=stream, partitions=8, max_age=3600, storage="memory")
+    await enter(url, stream=stream)
+
+
+async def test_a_stream_of_somebody_else_is_told(url, stream):
+    """
+    A stream that no bridge made is not used.
+    """
+    client = await nats.connect(url)
+    await client.jetstream().add_stream(name=stream, subjects=[f"{stream}.>"])
+    await client.close()
+
+    with pytest.raises(BridgeSetupError, match="wasn't made by a bridge"):
+        await enter(url, stream=stream)
+
+
+async def test_a_client_that_is_connected_is_used_and_left_open(url, stream):
+    """
+    A client that the application has stays open when the bridge is left.
+    """
+    client = await nats.connect(url)
+    bus = EventBus()
+    async with NatsBridge(client, stream=stream) as bridge, bus:
+        forwarding = bridge.forward(bus)
+        bus.publish(said(1), sender="a")
+        await forwarding.flush(TIMEOUT)
+
+    assert client.is_connected
+    await client.close()
+    with pytest.raises(BridgeConnectionError, match="isn't connected"):
+        await enter(client, stream=stream)
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"stream": "a.b"}, "stream="),
+        ({"stream": ""}, "stream="),
+        ({"prefix": "*"}, "prefix="),
+        ({"partitions": 0}, "partitions="),
+        ({"replicas": "3"}, "replicas="),
+        ({"storage": "disk"}, "storage="),
+        ({"lease_time": 0.1}, "lease_time"),
+        ({"drain_timeout": -1}, "drain_timeout="),
+    ],
+)
+def test_wrong_options_are_refused_before_connecting(options, problem):
+    """
+    An option with a value that it can't have is an OptionError when the bridge is made.
+    """
+    with pytest.raises(OptionError, match=problem):
+        NatsBridge("nats://127.0.0.1:1", **options)
+
+
+async def test_a_bridge_is_entered_once_and_used_inside(url, stream):
+    """
+    Using a bridge outside of its block, or entering it twice, is an error that says so.
+    """
+    bridge = NatsBridge(url, stream=stream)
+    with pytest.raises(EventBusError, match="async with"):
+        bridge.forward(EventBus())
+    async with bridge:
+        pass
+    with pytest.raises(EventBusError, match="once"):
+        await bridge.__aenter__()
+
+
+def test_errors_of_bridges_have_one_root():
+    """
+    All errors of bridges are BridgeErrors.
+    """
+    assert issubclass(BridgeSetupError, BridgeError)
+    assert issubclass(BridgeConnectionError, BridgeError)
