@@ -1,5 +1,5 @@
 """
-How one call sounded: the speech of both sides where it was heard, and what was said.
+The sound of one call: the speech of both sides where it was heard, and its transcripts.
 """
 
 from __future__ import annotations
@@ -16,8 +16,6 @@ from ..journal._records import EventRecord, SentRecord
 from ._record_view import Facts
 from ._timeline import Playback, part_of
 
-__all__ = ["CallSound", "Line", "Piece", "sound_of"]
-
 _NS_PER_MS: Final = 1_000_000
 
 
@@ -31,7 +29,7 @@ class Piece:
 
 @attrs.define(eq=False)
 class Line:
-    """What somebody has said, and when; *end_ns* is None while it isn't known."""
+    """A part of the transcript and its time; *end_ns* is None while it isn't known."""
 
     start_ns: int
     end_ns: int | None = None
@@ -40,10 +38,10 @@ class Line:
 
 class CallSound:
     """
-    One call, as it sounded.
+    The sound of one call.
 
     Args:
-        keeps_audio: Whether the audio itself is wanted.
+        keeps_audio: Whether to keep the audio itself.
     """
 
     def __init__(self, *, keeps_audio: bool) -> None:
@@ -70,7 +68,7 @@ class CallSound:
 
     @property
     def is_silent(self) -> bool:
-        """Whether there is nothing to be heard in it."""
+        """Whether the call has no audio."""
         return not (self.playback.stretches or self.pieces)
 
     def _session(self, facts: Facts) -> None:
@@ -86,7 +84,7 @@ class CallSound:
         length_ns = self.output.duration_ns(size)
         data = facts.data.get("data") if self._keeps_audio else None
         if self._keeps_audio and (not isinstance(data, bytes) or len(data) != size):
-            data = bytes(size)  # it was withheld
+            data = bytes(size)  # withheld
         self.playback.play(facts.since_ns, part_of(facts.data), length_ns, data)
 
     def _interrupted(self, facts: Facts) -> None:
@@ -108,10 +106,24 @@ class CallSound:
                 line.end_ns = facts.since_ns
 
     def _transcribed(self, facts: Facts) -> None:
+        self._updated(facts)
+        self._is_whole |= facts.items
+
+    def _updated(self, facts: Facts) -> None:
+        """Replace the caller's text so far."""
         text = facts.data.get("transcript")
-        for item_id in facts.items:
-            line = self.caller.setdefault(item_id, Line(facts.since_ns, facts.since_ns))
-            line.text = text.strip() if isinstance(text, str) else ""
+        for item_id in facts.items - self._is_whole:
+            self._caller_line(item_id, facts).text = text.strip() if isinstance(text, str) else ""
+
+    def _hearing(self, facts: Facts) -> None:
+        """Append to the caller's text so far."""
+        delta = facts.data.get("delta")
+        for item_id in facts.items - self._is_whole:
+            self._caller_line(item_id, facts).text += str(delta or "")
+
+    def _caller_line(self, item_id: str, facts: Facts) -> Line:
+        # A vendor without speech events gives an item's first word as its beginning.
+        return self.caller.setdefault(item_id, Line(facts.since_ns, facts.since_ns))
 
     def _speaking(self, facts: Facts) -> None:
         delta = facts.data.get("delta")
@@ -158,6 +170,8 @@ _HEARD: Final[Mapping[str, Callable[[CallSound, Facts], None]]] = {
     "input_speech_started": CallSound._speech_started,  # noqa: SLF001
     "input_speech_stopped": CallSound._speech_stopped,  # noqa: SLF001
     "input_audio_transcription_completed": CallSound._transcribed,  # noqa: SLF001
+    "input_transcript_delta": CallSound._hearing,  # noqa: SLF001
+    "input_transcript_updated": CallSound._updated,  # noqa: SLF001
     "transcript_delta": CallSound._speaking,  # noqa: SLF001
     "transcript_done": CallSound._spoken,  # noqa: SLF001
 }
@@ -169,8 +183,8 @@ def sound_of(facts: Iterable[Facts], what: str, *, keeps_audio: bool) -> CallSou
 
     Args:
         facts: The records.
-        what: What is to be made of it, for the message of an error.
-        keeps_audio: Whether the audio itself is wanted.
+        what: The name of the result, for the message of an error.
+        keeps_audio: Whether to keep the audio itself.
 
     Raises:
         ExportError: There are several.

@@ -8,6 +8,11 @@ import pytest
 
 from eventbus.analysis._record_view import Facts
 from eventbus.analysis._sound import sound_of
+from eventbus.events import (
+    RealtimeModelInputAudioTranscriptionCompletedEvent,
+    RealtimeModelInputTranscriptDeltaEvent,
+    RealtimeModelInputTranscriptUpdatedEvent,
+)
 from eventbus.exceptions import ExportError
 from tests.journal.stories import BEGINNING, Story, spoken_turn
 
@@ -49,6 +54,29 @@ def test_caller_never_says_two_things_at_once():
     starts = [piece.start_ns // 1_000_000 for piece in sound(story).pieces]
 
     assert starts == [0, 100, 200]
+
+
+def hear(*events):
+    story = Story()
+    for event in events:
+        story.event(event)
+    return [line.text for line in sound(story).caller.values()]
+
+
+def test_callers_words_come_in_pieces_or_as_a_whole():
+    """
+    Deltas are appended, updates replace the text so far, and the completed transcript is final.
+    """
+    delta, updated = (
+        RealtimeModelInputTranscriptDeltaEvent,
+        RealtimeModelInputTranscriptUpdatedEvent,
+    )
+    completed = RealtimeModelInputAudioTranscriptionCompletedEvent("i", "Is it sunny?")
+
+    assert hear(delta("i", "Is it", 0), delta("i", " sunny", 0)) == ["Is it sunny"]
+    assert hear(updated("i", "Is it"), updated("i", "Is it sunny")) == ["Is it sunny"]
+    assert hear(updated("i", "Is it sun"), completed) == ["Is it sunny?"]
+    assert hear(delta("i", "Is it", 0), completed, updated("i", "Is")) == ["Is it sunny?"]
 
 
 def test_calls_without_sound_are_passed_over():

@@ -1,5 +1,5 @@
 """
-What is said and done in a live session, line by line, for whoever looks.
+The events of a live session as lines on a screen.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from ...events import (
     RealtimeModelInputAudioTranscriptionCompletedEvent,
     RealtimeModelInputAudioTranscriptionFailedEvent,
     RealtimeModelInputTranscriptDeltaEvent,
+    RealtimeModelInputTranscriptUpdatedEvent,
     RealtimeModelOutputTextDeltaEvent,
     RealtimeModelOutputTextDoneEvent,
     RealtimeModelSessionUpdatedEvent,
@@ -48,6 +49,9 @@ class Captions:
             case RealtimeModelInputTranscriptDeltaEvent(item_id=item_id, delta=delta):
                 self._heard[item_id] = heard = self._heard.get(item_id, "") + delta
                 self._screen.growing("caller", heard)
+            case RealtimeModelInputTranscriptUpdatedEvent(item_id=item_id, transcript=transcript):
+                self._heard[item_id] = transcript
+                self._screen.growing("caller", transcript)
             case RealtimeModelInputAudioTranscriptionCompletedEvent(
                 item_id=item_id, transcript=transcript
             ):

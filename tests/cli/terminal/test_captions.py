@@ -16,6 +16,7 @@ from eventbus.events import (
     RealtimeModelInputAudioTranscriptionCompletedEvent,
     RealtimeModelInputAudioTranscriptionFailedEvent,
     RealtimeModelInputTranscriptDeltaEvent,
+    RealtimeModelInputTranscriptUpdatedEvent,
     RealtimeModelOutputTextDeltaEvent,
     RealtimeModelOutputTextDoneEvent,
     RealtimeModelToolCallEvent,
@@ -82,6 +83,21 @@ def test_what_is_said_grows_and_becomes_a_line(screen):
         ("agent", "Or"),
     ]
     assert screen.lines == [("caller", "Hello"), ("agent", "Good day"), ("agent", "Or night")]
+
+
+def test_updated_transcript_replaces_the_text_so_far(screen):
+    """
+    A service that sends the whole transcript each time fills the same line.
+    """
+    show(
+        screen,
+        RealtimeModelInputTranscriptUpdatedEvent("u", "Is it"),
+        RealtimeModelInputTranscriptUpdatedEvent("u", "Is it sunny"),
+        RealtimeModelInputAudioTranscriptionCompletedEvent("u", "Is it sunny?"),
+    )
+
+    assert screen.grown == [("caller", "Is it"), ("caller", "Is it sunny")]
+    assert screen.lines == [("caller", "Is it sunny?")]
 
 
 def test_what_was_interrupted_is_shown_once(screen):
