@@ -39,7 +39,7 @@ FOLDERS = {
     "analysis": "exceptions events journal codec wire audio",
     "replay": "bus codec wire audio journal analysis",
     "export": "exceptions events codec audio journal analysis",
-    "telemetry": "bus realtime analysis",
+    "telemetry": "bus analysis",
     "bridges": "bus codec",
     "pytest_plugin": "bus testing simulator replay",
     "cli": "bus testing codec wire audio simulator realtime journal analysis replay export"

@@ -18,7 +18,7 @@ from ..exceptions import BusClosed, FrameError, JournalError, MailboxFull, Repla
 from ..journal._records import Record
 from ..replay._frame_file import BadLine, FrameFile
 from ..replay._player import Player, Source
-from ..telemetry._summary import Recorder, Summary
+from ..telemetry._summary import Summary, SummaryObserver
 from ..wire.openai._decoder import TABLE
 from .terminal.bad_lines import BadLines
 from .terminal.console import Bar
@@ -39,7 +39,7 @@ class ReplayRun:
     Args:
         source: A file of frames, or a journal.
         bus: The bus to publish on.
-        recorder: Watches the bus.
+        observer: Observes the bus.
         where: The records of a journal to publish.
         bar: Shows the progress of a file of frames; a journal has its own.
         on_event: Called with a line's or a record's number and an event before it is published;
@@ -55,7 +55,7 @@ class ReplayRun:
         self,
         source: FrameFile | JournalInput,
         bus: EventBus,
-        recorder: Recorder,
+        observer: SummaryObserver,
         *,
         where: Filter | None = None,
         bar: Bar | None = None,
@@ -66,7 +66,7 @@ class ReplayRun:
         self.difference: ReplayDifference | None = None
         self._source = source
         self._bus = bus
-        self._recorder = recorder
+        self._observer = observer
         self._where = where
         self._bar = bar or Bar(None)
         self._on_event = on_event
@@ -85,12 +85,12 @@ class ReplayRun:
         stderr.
         """
         was_interrupted = False
-        with self._recorder.recording(), self._bar.shown():
+        with self._observer.observing(), self._bar.shown():
             try:
                 anyio.run(self._run)
             except KeyboardInterrupt:
                 was_interrupted = True
-            summary = self._recorder.summary(
+            summary = self._observer.summary(
                 bad_lines=self._count_bad_lines, was_interrupted=was_interrupted
             )
         self._report(summary)
@@ -107,7 +107,7 @@ class ReplayRun:
             self.difference = difference
         except Exception:
             # A strict bus raises at its end what its handlers have raised: that is recorded.
-            if not has_played or not self._recorder.crashed:
+            if not has_played or not self._observer.crashed:
                 raise
 
     async def _play(self) -> None:
@@ -164,7 +164,7 @@ class ReplayRun:
     def _raise_if_unknown(self, exc: Exception) -> None:
         """Ignore a full mailbox, and failures that a strict bus raises: the summary has them."""
         if isinstance(exc, BusClosed) or not (
-            isinstance(exc, MailboxFull) or self._recorder.crashed
+            isinstance(exc, MailboxFull) or self._observer.crashed
         ):
             raise exc
 

@@ -1,15 +1,12 @@
 """
-Watches what happens on a bus while a file is replayed, and sums it up.
-
-A bus that somebody else has made is watched from outside: by a catch-all handler, which sees
-every event and handles none, by an observer, which sees every handler call, and by the
-difference that the replay makes in the bus's own `BusStats`.
+The summary of a run: events, handler calls, crashes and drops on one bus.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import sys
 from array import array
 from collections import Counter
@@ -18,19 +15,18 @@ from typing import Any, Final
 
 import attrs
 
-from .._core.dispatcher import BusStats
 from ..analysis._figures import percentile
 from ..bus import EventBus
 from ..events import RealtimeModelExceptionEvent, RealtimeModelRawServerEvent
 from ..exceptions import MailboxFull
-from ..handlers import Context, handler_name
-from ..middleware import HandlerCall
-from ..realtime.events import REPEATS
+from ..handlers import handler_name
+from ..middleware import EventsDropped, HandlerCall
 from ._places import where_raised
 
-__all__ = ["CallSummary", "CrashSummary", "EventSummary", "Recorder", "Summary"]
-
 _NS_PER_MS: Final = 1_000_000
+
+_MAX_OPEN: Final = 200_000
+"""Events without a handler call that are remembered: more than wait in several full mailboxes."""
 
 
 @attrs.frozen
@@ -40,9 +36,9 @@ class EventSummary:
 
     Attributes:
         event: The name of the class.
-        count: How many reached the handlers.
-        unhandled: How many of them nobody took.
-        is_raw: Whether they are frames, of which there is one behind every other event.
+        count: Number of events that middleware passed on, if there is any.
+        unhandled: Number of them that no handler took.
+        is_raw: Whether they are frames; each other event of a decoder was made of one.
     """
 
     event: str
@@ -52,21 +48,21 @@ class EventSummary:
 
     @property
     def handled(self) -> int:
-        """How many of them somebody took."""
+        """Number of them that a handler took."""
         return self.count - self.unhandled
 
 
 @attrs.frozen
 class CallSummary:
     """
-    The calls of one handler, and how long they ran, in milliseconds.
+    The calls of one handler and their run times, in milliseconds.
 
     Attributes:
         handler: Its name.
-        count: How many calls there were; those that failed are among them.
-        p50_ms: Half of them took at most this long.
-        p95_ms: 95 of 100 took at most this long.
-        max_ms: The longest.
+        count: Number of calls, failed ones included.
+        p50_ms: The median.
+        p95_ms: The 95th percentile.
+        max_ms: The maximum.
     """
 
     handler: str
@@ -82,11 +78,11 @@ class CrashSummary:
     Failures of one handler, of one kind.
 
     Attributes:
-        handler: Its name; or that of a middleware.
+        handler: Its name; or that of a middleware or a tool.
         event: The class of the event that it failed on.
         error: The class and the message of the first such failure.
         where: The line that raised it, if it is in the handler's file.
-        count: How many there were.
+        count: Number of such failures.
     """
 
     handler: str
@@ -99,20 +95,20 @@ class CrashSummary:
 @attrs.frozen
 class Summary:
     """
-    What a replay has done.
+    The summary of a run.
 
     Attributes:
         events: By class, the most frequent first.
         calls: By handler, in the order of their first calls.
         crashes: By handler and kind, in the order of the first of each.
-        published: Events that were published, those that a middleware kept back included.
-        crashed: Calls that failed, of handlers and of tools; more than *crashes* tells if the app
-            hid some.
-        dropped: Events that handlers did not get because their mailbox was full.
+        published: Number of events that were published, those that middleware kept back included.
+        crashed: Number of calls that failed, of handlers and of tools; more than in *crashes* if
+            middleware kept some of the Exception events back.
+        dropped: Number of events that handlers did not get because their mailbox was full.
         dropped_by: The handlers whose mailbox was full.
-        purged: Events that handlers did not get because what came after them made them obsolete.
-        bad_lines: Lines of the input that could not be read.
-        was_interrupted: Whether the replay ended before the input did.
+        purged: Number of events that a mailbox's ``purged_by`` removed.
+        bad_lines: Number of lines of the input that can't be read.
+        was_interrupted: Whether the run was ended by a signal.
     """
 
     events: tuple[EventSummary, ...]
@@ -128,31 +124,31 @@ class Summary:
 
     @property
     def count(self) -> int:
-        """How many events reached the handlers, raw events included."""
+        """Number of events, without those that middleware kept back; raw events included."""
         return sum(event.count for event in self.events)
 
     @property
     def handled(self) -> int:
-        """How many of them somebody took, raw events apart."""
+        """Number of events that a handler took, without raw events."""
         return sum(event.handled for event in self.events if not event.is_raw)
 
     @property
     def unhandled(self) -> int:
-        """How many of them nobody took, raw events apart: those would drown the others."""
+        """Number of events that no handler took, without raw events."""
         return sum(event.unhandled for event in self.events if not event.is_raw)
 
 
-class Recorder:
+class SummaryObserver:
     """
-    Records what happens on one bus; an `eventbus.middleware.Observer`.
+    Sums up what happens on one bus; an `eventbus.EventObserver`.
+
+    It only observes: it is not a handler, so `eventbus.EventBus.has_handlers` gives the same
+    answers with it as without it.
 
     Args:
         bus: The bus.
-        on_crash: Called with each failure of a handler, and what was raised, when it happens.
-        counts_events: Whether to count events, and to name what has crashed on them; that takes a
-            handler, which others see.
-        on_event: Called with each event and its context, before any handler of the bus; only if
-            events are counted.
+        on_crash: Called with each failure of a handler, and its exception, when it happens.
+        on_event: Called with each event and its sender, before middleware and handlers.
     """
 
     def __init__(
@@ -160,54 +156,67 @@ class Recorder:
         bus: EventBus,
         *,
         on_crash: Callable[[CrashSummary, BaseException], object] = lambda _, __: None,
-        counts_events: bool = True,
-        on_event: Callable[[object, Context], object] | None = None,
+        on_event: Callable[[Any, Any], object] | None = None,
     ) -> None:
         self._bus = bus
         self._on_crash = on_crash
-        self._counts_events = counts_events
         self._on_event = on_event
         self._before = bus.stats
-        self._unhandled = self._before.unhandled
-        self._events: Counter[type[Any]] = Counter()
-        self._unhandled_events: Counter[type[Any]] = Counter()
+        self._published: Counter[type[Any]] = Counter()
+        self._unhandled: Counter[type[Any]] = Counter()
+        # By sequence number, the events that have reached no handler so far: they wait in a
+        # mailbox, or middleware has kept them back.
+        self._open: dict[int, type[Any]] = {}
+        self._kept_back: Counter[type[Any]] = Counter()
         # The run time of each call, in nanoseconds: 8 bytes a call.
         self._run_ns: dict[str, array[int]] = {}
         self._crashes: dict[tuple[object, ...], CrashSummary] = {}
         self._dropped_by: dict[str, bool] = {}
-        self._left_out = 0
 
     @contextlib.contextmanager
-    def recording(self) -> Iterator[None]:
-        """Record, while this is entered."""
+    def observing(self) -> Iterator[None]:
+        """Observe the bus while this is entered."""
         self._before = self._bus.stats
-        self._unhandled = self._before.unhandled
-        with contextlib.ExitStack() as stack:
-            if self._counts_events:
-                # First of all: a handler that is interrupted leaves the rest of the calls undone.
-                see = self._see if self._on_event is None else self._see_and_tell
-                subscription = self._bus.subscribe(see, object, priority=sys.maxsize)
-                stack.enter_context(subscription)
-            stack.enter_context(self._bus.observe(self))
+        with self._bus.observe(self):
             yield
 
     @property
-    def handlers(self) -> tuple[Callable[..., object], ...]:
-        """What it subscribes, if it counts events; no handlers of the app's."""
-        return self._see, self._see_and_tell
-
-    @property
     def crashed(self) -> int:
-        """How many calls have failed so far."""
+        """Number of calls that have failed so far."""
         return self._bus.stats.crashed - self._before.crashed
 
+    def event_published(self, event: Any, sender: Any, sequence: int, /) -> None:
+        """Count an event."""
+        cls = type(event)
+        self._published[cls] += 1
+        self._open[sequence] = cls
+        if len(self._open) > _MAX_OPEN:
+            self._forget_oldest()
+        if isinstance(event, RealtimeModelExceptionEvent) and event.handler is not None:
+            if isinstance(event.exception, MailboxFull):
+                self._dropped_by[handler_name(event.handler)] = True
+            else:
+                self._note_crash(event.exception, event.handler, event.event)
+        if self._on_event is not None:
+            self._on_event(event, sender)
+
+    def event_unhandled(self, _event: Any, _sender: Any, sequence: int, /) -> None:
+        """Count an event as unhandled."""
+        cls = self._open.pop(sequence, None)
+        if cls is not None:
+            self._unhandled[cls] += 1
+
+    def events_dropped(self, dropped: EventsDropped, /) -> None:
+        """Count events as handled: their handler's mailbox had taken them."""
+        for sequence in dropped.sequences:
+            self._open.pop(sequence, None)
+
     def handler_started(self, call: HandlerCall, /) -> None:
-        """Do nothing: what counts is known at the end."""
+        """Count the event as handled."""
+        self._open.pop(call.sequence, None)
 
     def handler_finished(self, call: HandlerCall, /) -> None:
-        """Note how long a call took."""
-        if call.handler in self.handlers:
-            return
+        """Note the run time of a call."""
         assert call.run_ns is not None
         name = handler_name(call.handler)
         self._run_ns.setdefault(name, array("Q")).append(call.run_ns)
@@ -217,26 +226,28 @@ class Recorder:
 
     def summary(self, *, bad_lines: int = 0, was_interrupted: bool = False) -> Summary:
         """
-        Sum up what was recorded so far.
+        Return the summary so far.
 
         Args:
             bad_lines: As in `Summary`.
             was_interrupted: As in `Summary`.
         """
         stats, before = self._bus.stats, self._before
+        open_ = self._kept_back + Counter(self._open.values())
+        counts = (self._published - open_).most_common()
         return Summary(
             events=tuple(
                 EventSummary(
                     cls.__qualname__,
                     count,
-                    self._unhandled_events[cls],
+                    self._unhandled[cls],
                     is_raw=cls is RealtimeModelRawServerEvent,
                 )
-                for cls, count in self._events.most_common()
+                for cls, count in counts
             ),
             calls=tuple(_sum_up(name, run_ns) for name, run_ns in self._run_ns.items()),
             crashes=tuple(self._crashes.values()),
-            published=stats.published - before.published - self._left_out,
+            published=stats.published - before.published,
             # The bus counts the calls of its handlers, and those of tools are not among them.
             crashed=max(self.crashed, sum(crash.count for crash in self._crashes.values())),
             dropped=stats.dropped - before.dropped,
@@ -246,29 +257,9 @@ class Recorder:
             was_interrupted=was_interrupted,
         )
 
-    def _see(self, event: object) -> None:
-        """Count an event; the catch-all handler."""
-        cls = type(event)
-        stats: BusStats = self._bus.stats
-        # One event is dispatched at a time, and it is counted before its handlers are called.
-        is_unhandled = stats.unhandled > self._unhandled
-        self._unhandled = stats.unhandled
-        if is_unhandled and cls in REPEATS:  # only published because of this very handler
-            self._left_out += 1
-            return
-        self._events[cls] += 1
-        self._unhandled_events[cls] += is_unhandled
-        if isinstance(event, RealtimeModelExceptionEvent) and event.handler is not None:
-            if isinstance(event.exception, MailboxFull):
-                self._dropped_by[handler_name(event.handler)] = True
-            else:
-                self._note_crash(event.exception, event.handler, event.event)
-
-    def _see_and_tell(self, event: object, context: Context) -> None:
-        """Count an event, and tell; the catch-all handler where somebody wants to know."""
-        self._see(event)
-        assert self._on_event is not None
-        self._on_event(event, context)
+    def _forget_oldest(self) -> None:
+        for sequence in list(itertools.islice(self._open, _MAX_OPEN // 2)):
+            self._kept_back[self._open.pop(sequence)] += 1
 
     def _note_crash(
         self, error: BaseException, handler: Callable[..., object], event: object
@@ -288,7 +279,7 @@ class Recorder:
 
 
 def _file_of(handler: Any) -> str:
-    """Return the file that *handler* is written in, as tracebacks call it; '' if unknown."""
+    """Return the source file of *handler*, as tracebacks name it; '' if unknown."""
     while isinstance(handler, functools.partial):
         handler = handler.func
     name = getattr(handler, "__module__", None) or type(handler).__module__

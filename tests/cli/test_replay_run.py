@@ -12,7 +12,7 @@ from eventbus import EventBus
 from eventbus.cli.replay_run import ReplayRun
 from eventbus.events import RealtimeModelRawServerEvent, RealtimeModelTurnStartedEvent
 from eventbus.replay._frame_file import FrameFile
-from eventbus.telemetry._summary import Recorder
+from eventbus.telemetry._summary import SummaryObserver
 
 MS = 1_000_000
 
@@ -29,7 +29,7 @@ def turn(number, seconds=None):
 
 def play(*lines, bus=None, speed=math.inf, **more):
     bus = EventBus() if bus is None else bus
-    return ReplayRun(file_of(*lines), bus, Recorder(bus), speed=speed, **more).run()
+    return ReplayRun(file_of(*lines), bus, SummaryObserver(bus), speed=speed, **more).run()
 
 
 def test_raw_event_is_published_and_not_shown():

@@ -1,5 +1,5 @@
 """
-`eventbus.telemetry._summary`: what a replay does to a bus, seen from outside.
+`eventbus.telemetry.SummaryObserver`: the events, calls and failures of a run.
 """
 
 from __future__ import annotations
@@ -15,12 +15,8 @@ from eventbus.events import (
     RealtimeModelOtherEvent,
     RealtimeModelToolCallEvent,
 )
-from eventbus.realtime.events import (
-    RealtimeAudioEnd,
-    RealtimeAudioInterrupted,
-    RealtimeEventInfo,
-)
-from eventbus.telemetry._summary import EventSummary, Recorder
+from eventbus.realtime.events import RealtimeAudioEnd, RealtimeHistoryUpdated
+from eventbus.telemetry import EventSummary, SummaryObserver, _summary
 
 
 class Ping:
@@ -37,18 +33,18 @@ def events_of(summary):
 
 def test_events_are_counted_by_class_handled_and_not():
     """
-    Each event is counted once, as handled if somebody else than the recorder takes it.
+    Each event is counted once, as handled if somebody else than the observer takes it.
     """
     bus = EventBus()
     bus.subscribe(lambda event: None, Ping)
-    recorder = Recorder(bus)
+    observer = SummaryObserver(bus)
 
-    with recorder.recording():
+    with observer.observing():
         for event in (Ping(), Pong(), Ping(), Pong(), Pong()):
             bus.publish(event)
 
-    assert events_of(recorder.summary()) == {"Ping": (2, 0), "Pong": (0, 3)}
-    assert recorder.summary().events[0] == EventSummary("Pong", 3, 3), "the most frequent first"
+    assert events_of(observer.summary()) == {"Ping": (2, 0), "Pong": (0, 3)}
+    assert observer.summary().events[0] == EventSummary("Pong", 3, 3), "the most frequent first"
 
 
 def test_event_that_a_fallback_takes_counts_as_handled():
@@ -57,12 +53,12 @@ def test_event_that_a_fallback_takes_counts_as_handled():
     """
     bus = EventBus()
     bus.subscribe(lambda event: None, RealtimeModelOtherEvent)
-    recorder = Recorder(bus)
+    observer = SummaryObserver(bus)
 
-    with recorder.recording():
+    with observer.observing():
         bus.publish(Ping())
 
-    assert events_of(recorder.summary()) == {"Ping": (1, 0)}
+    assert events_of(observer.summary()) == {"Ping": (1, 0)}
 
 
 def test_what_was_before_and_comes_after_is_not_counted():
@@ -72,29 +68,29 @@ def test_what_was_before_and_comes_after_is_not_counted():
     bus = EventBus()
     bus.subscribe(lambda event: None, Ping)
     bus.publish(Ping())
-    recorder = Recorder(bus)
+    observer = SummaryObserver(bus)
 
-    with recorder.recording():
+    with observer.observing():
         bus.publish(Ping())
     bus.publish(Ping())
 
-    assert recorder.summary().count == 1
-    assert [call.count for call in recorder.summary().calls] == [1]
+    assert observer.summary().count == 1
+    assert [call.count for call in observer.summary().calls] == [1]
 
 
 def test_handler_calls_have_run_times():
     """
-    Each handler has its number of calls, and p50 <= p95 <= max; the recorder isn't among them.
+    Each handler has its number of calls, and p50 <= p95 <= max; the observer isn't among them.
     """
     bus = EventBus()
     bus.subscribe(functools.partial(print, end=""), Ping)
-    recorder = Recorder(bus)
+    observer = SummaryObserver(bus)
 
-    with recorder.recording():
+    with observer.observing():
         for _ in range(10):
             bus.publish(Ping())
 
-    (call,) = recorder.summary().calls
+    (call,) = observer.summary().calls
     assert (call.handler, call.count) == ("builtins.print", 10)
     assert 0 <= call.p50_ms <= call.p95_ms <= call.max_ms
 
@@ -110,13 +106,15 @@ def test_crash_has_handler_event_message_and_line():
     bus = EventBus()
     bus.subscribe(boom, Ping)
     seen = []
-    recorder = Recorder(bus, on_crash=lambda crash, error: seen.append((crash.count, type(error))))
+    observer = SummaryObserver(
+        bus, on_crash=lambda crash, error: seen.append((crash.count, type(error)))
+    )
 
-    with recorder.recording():
+    with observer.observing():
         bus.publish(Ping())
         bus.publish(Ping())
 
-    (crash,) = recorder.summary().crashes
+    (crash,) = observer.summary().crashes
     assert (crash.handler, crash.event, crash.error) == (
         f"{__name__}.boom",
         "Ping",
@@ -132,13 +130,13 @@ def test_crash_while_handling_a_crash_is_recorded():
     """
     bus = EventBus()
     bus.subscribe(boom, RealtimeModelExceptionEvent)
-    recorder = Recorder(bus)
+    observer = SummaryObserver(bus)
 
-    with recorder.recording():
+    with observer.observing():
         bus.publish(RealtimeModelExceptionEvent(ValueError("before")))
 
-    assert recorder.crashed == 1
-    assert [crash.event for crash in recorder.summary().crashes] == ["RealtimeModelExceptionEvent"]
+    assert observer.crashed == 1
+    assert [crash.event for crash in observer.summary().crashes] == ["RealtimeModelExceptionEvent"]
 
 
 def test_crash_of_middleware_is_recorded():
@@ -152,12 +150,12 @@ def test_crash_of_middleware_is_recorded():
         call_next(event)
 
     bus = EventBus(middleware=[fail])
-    recorder = Recorder(bus)
+    observer = SummaryObserver(bus)
 
-    with recorder.recording():
+    with observer.observing():
         bus.publish(Ping())
 
-    assert [crash.error for crash in recorder.summary().crashes] == ["LookupError"]
+    assert [crash.error for crash in observer.summary().crashes] == ["LookupError"]
 
 
 def test_event_that_middleware_keeps_back_is_published_and_not_counted():
@@ -165,12 +163,12 @@ def test_event_that_middleware_keeps_back_is_published_and_not_counted():
     What middleware doesn't pass on is among the published events, and reached no handler.
     """
     bus = EventBus(middleware=[lambda event, call_next: None])
-    recorder = Recorder(bus)
+    observer = SummaryObserver(bus)
 
-    with recorder.recording():
+    with observer.observing():
         bus.publish(Ping())
 
-    assert (recorder.summary().published, recorder.summary().count) == (1, 0)
+    assert (observer.summary().published, observer.summary().count) == (1, 0)
 
 
 async def test_drops_name_the_handler():
@@ -183,15 +181,15 @@ async def test_drops_name_the_handler():
 
     bus = EventBus()
     bus.subscribe(slow, Ping, mailbox=Mailbox(capacity=1))
-    recorder = Recorder(bus)
+    observer = SummaryObserver(bus)
 
-    with recorder.recording():
+    with observer.observing():
         async with bus:
             for _ in range(4):
                 bus.publish(Ping())
             await bus.aclose(drain=False)
 
-    summary = recorder.summary()
+    summary = observer.summary()
     assert summary.dropped >= 3
     assert [name.rpartition(".")[2] for name in summary.dropped_by] == ["slow"]
     assert summary.crashed == 0
@@ -207,15 +205,15 @@ async def test_purged_events_are_counted():
 
     bus = EventBus()
     bus.subscribe(play, Ping, mailbox=Mailbox(purged_by=(Pong,)))
-    recorder = Recorder(bus)
+    observer = SummaryObserver(bus)
 
-    with recorder.recording():
+    with observer.observing():
         async with bus:
             bus.publish(Ping())
             bus.publish(Ping())
             bus.publish(Pong())
 
-    assert (recorder.summary().purged, recorder.summary().dropped) == (2, 0)
+    assert (observer.summary().purged, observer.summary().dropped) == (2, 0)
 
 
 async def test_timeout_is_a_crash_without_a_line():
@@ -228,13 +226,13 @@ async def test_timeout_is_a_crash_without_a_line():
 
     bus = EventBus()
     bus.subscribe(slow, Ping, timeout=0.001)
-    recorder = Recorder(bus)
+    observer = SummaryObserver(bus)
 
-    with recorder.recording():
+    with observer.observing():
         async with bus:
             bus.publish(Ping())
 
-    (crash,) = recorder.summary().crashes
+    (crash,) = observer.summary().crashes
     assert crash.error.startswith("TimeoutError: ")
     assert crash.where is None
 
@@ -245,12 +243,12 @@ def test_summary_can_be_asked_for_at_any_time(count):
     A summary tells what has happened by then.
     """
     bus = EventBus()
-    recorder = Recorder(bus)
+    observer = SummaryObserver(bus)
 
-    with recorder.recording():
+    with observer.observing():
         for _ in range(count):
             bus.publish(Ping())
-        assert recorder.summary(was_interrupted=True).count == count
+        assert observer.summary(was_interrupted=True).count == count
 
 
 def test_tool_that_fails_is_a_crash():
@@ -262,32 +260,79 @@ def test_tool_that_fails_is_a_crash():
         """Fail."""
 
     bus = EventBus()
-    recorder = Recorder(bus)
-    with recorder.recording():
+    observer = SummaryObserver(bus)
+    with observer.observing():
         error = ValueError("no such order")
         call = RealtimeModelToolCallEvent("look_up", "call_1", "{}")
         bus.publish(RealtimeModelExceptionEvent(error, event=call, handler=look_up))
 
-    summary = recorder.summary()
+    summary = observer.summary()
 
     assert summary.crashed == 1
     assert summary.crashes[0].error == "ValueError: no such order"
 
 
-def test_what_only_the_recorder_gets_is_left_out():
+def test_watching_changes_nothing_of_what_the_bus_has_handlers_for():
     """
-    A session repeats its model's events where somebody gets that; the recorder is nobody, and what
-    is left out was kept back by no middleware.
+    An observed bus has handlers of the same classes as before, so a session under it publishes
+    the same events.
     """
-    info = RealtimeEventInfo()
     bus = EventBus()
     bus.subscribe(lambda event: None, RealtimeAudioEnd)
-    recorder = Recorder(bus)
 
-    with recorder.recording():
-        bus.publish(RealtimeAudioEnd(info, "item_1", 0))
-        bus.publish(RealtimeAudioInterrupted(info, "item_1", 0))
+    with SummaryObserver(bus, on_event=lambda event, sender: None).observing():
+        assert bus.has_handlers(RealtimeAudioEnd)
+        assert not bus.has_handlers(RealtimeHistoryUpdated)
+        assert not bus.has_handlers(object)
 
-    summary = recorder.summary()
-    assert events_of(summary) == {"RealtimeAudioEnd": (1, 0)}
-    assert summary.published == summary.count
+
+def test_event_comes_to_the_caller_before_its_handlers():
+    """
+    *on_event* gets each event with its sender, before any handler of it runs.
+    """
+    bus, order = EventBus(), []
+    bus.subscribe(lambda event: order.append("handler"), Ping)
+    observer = SummaryObserver(bus, on_event=lambda event, sender: order.append(sender))
+
+    with observer.observing():
+        bus.publish(Ping(), sender="call-1")
+        bus.publish(Pong())
+
+    assert order == ["call-1", "handler", None]
+
+
+async def test_event_that_waits_in_a_mailbox_is_handled_when_it_is_dropped_or_run():
+    """
+    An event of an async handler counts as handled, whether it was run or purged.
+    """
+
+    async def play(event):
+        pass
+
+    bus = EventBus()
+    bus.subscribe(play, Ping, mailbox=Mailbox(purged_by=(Pong,)))
+    observer = SummaryObserver(bus)
+
+    with observer.observing():
+        async with bus:
+            bus.publish(Ping())
+            bus.publish(Pong())
+            bus.publish(Ping())
+
+    assert events_of(observer.summary()) == {"Ping": (2, 0), "Pong": (0, 1)}
+
+
+def test_middleware_that_keeps_everything_back_takes_bounded_memory(monkeypatch):
+    """
+    Events that never reach a handler are counted, and not remembered one by one for ever.
+    """
+    monkeypatch.setattr(_summary, "_MAX_OPEN", 10)
+    bus = EventBus(middleware=[lambda event, call_next: None])
+    observer = SummaryObserver(bus)
+
+    with observer.observing():
+        for _ in range(100):
+            bus.publish(Ping())
+
+    assert len(observer._open) <= 10
+    assert (observer.summary().published, observer.summary().count) == (100, 0)

@@ -20,13 +20,12 @@ import click
 from ...bus import EventBus
 from ...events import RealtimeModelTranscriptDoneEvent
 from ...exceptions import RealtimeConnectionError
-from ...handlers import Context
 from ...realtime.openai import OpenAIRealtimeModel
 from ...realtime.session import RealtimeSession
 from ...simulator import Scenario, Simulator
 from ...simulator.scenario import Call, Pace, Turn, When
 from ...simulator.speech import silence, speak
-from ...telemetry._summary import Recorder
+from ...telemetry._summary import SummaryObserver
 from ...testing import FakeClock
 from .. import demo_app
 from ..live import PIECE_MS, CallClock, paced
@@ -83,7 +82,7 @@ class _Caller:
         self._agent = agent
         self._answers: list[str] = []
 
-    def note(self, event: object, _context: Context) -> None:
+    def note(self, event: object, _sender: object) -> None:
         """Take note of an event: an answer that is complete can be heard to its end."""
         if isinstance(event, RealtimeModelTranscriptDoneEvent):
             self._answers.append(event.item_id)
@@ -150,7 +149,7 @@ def command(ctx: click.Context, speed: float) -> None:
         agent = demo_app.PhoneAgent(screen, speed)
         bus.register(agent)
         caller = _Caller(agent)
-        recorder = Recorder(bus, on_event=caller.note)
+        observer = SummaryObserver(bus, on_event=caller.note)
 
         async def talk() -> None:
             with time:
@@ -164,14 +163,14 @@ def command(ctx: click.Context, speed: float) -> None:
                         await session.send_audio(piece)
                         output.flush()
 
-        with recorder.recording():
+        with observer.observing():
             try:
                 anyio.run(talk)
             except KeyboardInterrupt:
                 was_interrupted = True
             except RealtimeConnectionError as exc:
                 raise NoConnection(str(exc)) from exc
-        summary = recorder.summary(was_interrupted=was_interrupted)
+        summary = observer.summary(was_interrupted=was_interrupted)
     write_summary(output, summary, is_json=False)
     if was_interrupted:
         ctx.exit(ExitCode.INTERRUPTED)

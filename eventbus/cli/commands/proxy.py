@@ -22,10 +22,9 @@ from ...events import (
     RealtimeModelRawServerEvent,
 )
 from ...exceptions import CodecError, RealtimeConnectionError
-from ...handlers import Context
 from ...realtime.events import RealtimeModelRawClientEvent
 from ...realtime.proxy import RealtimeProxy
-from ...telemetry._summary import Recorder, Summary
+from ...telemetry._summary import Summary, SummaryObserver
 from ..apps import load_app
 from ..terminal.addresses import address_json
 from ..terminal.console import Output
@@ -105,7 +104,7 @@ def command(
     show = _Show(output, is_json=is_json)
     with contextlib.redirect_stdout(sys.stderr) if is_json else contextlib.nullcontext():
         bus = EventBus() if app_spec is None else _load(app_spec)
-        recorder = Recorder(
+        observer = SummaryObserver(
             bus, on_crash=report_crash, on_event=show.show if app_spec is None else None
         )
         try:
@@ -119,8 +118,8 @@ def command(
             )
         except ValueError as exc:
             raise click.BadParameter(str(exc), param_hint="'--upstream'") from exc
-        with recorded(bus, recording, without=recorder.handlers):
-            summary = _run(bus, proxy, recorder, show)
+        with recorded(bus, recording):
+            summary = _run(bus, proxy, observer, show)
     write_summary(output, summary, is_json=is_json)
     ctx.exit(exit_code(summary))
 
@@ -133,7 +132,7 @@ def _load(spec: str) -> EventBus:
         raise
 
 
-def _run(bus: EventBus, proxy: RealtimeProxy, recorder: Recorder, show: _Show) -> Summary:
+def _run(bus: EventBus, proxy: RealtimeProxy, observer: SummaryObserver, show: _Show) -> Summary:
     """Serve until Ctrl-C, and return what has happened."""
 
     async def serve() -> None:
@@ -143,7 +142,7 @@ def _run(bus: EventBus, proxy: RealtimeProxy, recorder: Recorder, show: _Show) -
                 await anyio.sleep_forever()
 
     was_interrupted = False
-    with recorder.recording():
+    with observer.observing():
         try:
             anyio.run(serve)
         except KeyboardInterrupt:
@@ -152,11 +151,11 @@ def _run(bus: EventBus, proxy: RealtimeProxy, recorder: Recorder, show: _Show) -
             raise NoConnection(str(exc)) from exc
         except ExceptionGroup:
             # A strict bus raises at its end what its handlers have raised: that is recorded.
-            if not recorder.crashed:
+            if not observer.crashed:
                 raise
     if show.error is not None:
         raise show.error
-    return recorder.summary(was_interrupted=was_interrupted)
+    return observer.summary(was_interrupted=was_interrupted)
 
 
 class _Show:
@@ -189,15 +188,15 @@ class _Show:
             text = f"Clients connect to {proxy.url}, or with OPENAI_BASE_URL={proxy.base_url}"
             click.echo(printable(text), err=True)
 
-    def show(self, event: Any, context: Context) -> None:
+    def show(self, event: Any, sender: object) -> None:
         """Show *event*; its frame is left out, as the event says the same."""
         if isinstance(event, RealtimeModelRawServerEvent) or self.error is not None:
             return
         try:
             if self._is_json:
-                self._write_json(event, context.sender)
+                self._write_json(event, sender)
             else:
-                self._write_line(event, context.sender)
+                self._write_line(event, sender)
             self._output.flush()
         except OSError as exc:  # nobody reads it any more, or the disk is full
             self.error = exc

@@ -18,7 +18,7 @@ import msgspec
 from ...bus import EventBus
 from ...journal._recorder import Recorder
 from ...journal._segments import segment_paths
-from ...telemetry._summary import Recorder as Watcher
+from ...telemetry._summary import SummaryObserver
 from ..apps import load_app_option
 from ..replay_run import ReplayRun
 from ..terminal.console import Bar
@@ -116,7 +116,7 @@ def command(
         run = ReplayRun(
             frames,
             bus,
-            Watcher(bus, counts_events=False),
+            SummaryObserver(bus),
             bar=Bar(frames.size, label="recording"),
             speed=speed,
             sender=sender,

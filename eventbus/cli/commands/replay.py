@@ -15,7 +15,7 @@ import click
 from ...bus import EventBus
 from ...codec import dumps
 from ...exceptions import CodecError
-from ...telemetry._summary import Recorder, Summary
+from ...telemetry._summary import Summary, SummaryObserver
 from ..apps import load_app_option
 from ..replay_run import ReplayRun
 from ..terminal.console import Bar, Output
@@ -119,14 +119,14 @@ def command(
     # The app's own prints are not JSON.
     with contextlib.redirect_stdout(sys.stderr) if is_json else contextlib.nullcontext():
         bus = EventBus() if app_spec is None else load_app_option(app_spec)
-        watcher = Recorder(bus, on_crash=report_crash)
+        observer = SummaryObserver(bus, on_crash=report_crash)
         source = ctx.with_resource(opened_frames(file)) if journal is None else journal
         # A bar is of no use where the events themselves are shown.
         is_quiet = app_spec is None and output.is_terminal
         run = ReplayRun(
             source,
             bus,
-            watcher,
+            observer,
             where=None if journal is None else read_filter(terms),
             bar=None
             if isinstance(source, JournalInput)
@@ -172,10 +172,8 @@ def _show(output: Output, number: int, event: Any, *, is_json: bool) -> None:
     try:
         if is_json:
             output.json_line(dumps(event))
-        elif hasattr(event, "type"):
-            output.line(event_line(number, event, output.width))
         else:
-            output.line(f"{number:>6}  {type(event).__qualname__}")
+            output.line(event_line(number, event, output.width))
     except CodecError as exc:
         click.echo(printable(str(exc)), err=True)
 

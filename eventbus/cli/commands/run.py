@@ -25,7 +25,6 @@ from ...bus import EventBus
 from ...codec import dumps
 from ...events import RealtimeModelRawServerEvent
 from ...exceptions import CodecError, RealtimeConnectionError, ScenarioError
-from ...handlers import Context
 from ...journal._recorder import Recorder as JournalRecorder
 from ...realtime.events import REPEATS, RealtimeHistoryUpdated
 from ...realtime.model import RealtimeModelConfig
@@ -34,7 +33,7 @@ from ...realtime.playback import RealtimePlaybackTracker
 from ...realtime.session import RealtimeSession
 from ...realtime.settings import RealtimeAudioOutputConfig, RealtimeSessionModelSettings
 from ...realtime.tools import Tool
-from ...telemetry._summary import Recorder, Summary
+from ...telemetry._summary import Summary, SummaryObserver
 from ..activity import Activity
 from ..apps import load_live_app
 from ..lazy import load
@@ -273,7 +272,7 @@ class _Run:
         self._key = key
         self._show = _Show(output, is_json=options.is_json)
         self._bus, self._tools = _load(options.app_spec)
-        self._recorder = Recorder(self._bus, on_crash=report_crash, on_event=self._note)
+        self._observer = SummaryObserver(self._bus, on_crash=report_crash, on_event=self._note)
         self._simulator = _simulator(options.scenario)
         self._activity = Activity()
         self._call: LiveCall | None = None
@@ -293,10 +292,8 @@ class _Run:
             wav, out = self._options.wav, self._options.out
             reader = files.enter_context(open_reader(wav)) if wav is not None else None
             writer = files.enter_context(open_writer(out)) if out is not None else None
-            self._journal = files.enter_context(
-                recorded(self._bus, self._options.recording, without=self._recorder.handlers)
-            )
-            with self._recorder.recording(), self._show.shown():
+            self._journal = files.enter_context(recorded(self._bus, self._options.recording))
+            with self._observer.observing(), self._show.shown():
                 try:
                     anyio.run(self._talk, reader, writer)
                 except KeyboardInterrupt:
@@ -306,13 +303,13 @@ class _Run:
                 except ExceptionGroup:
                     # A strict bus raises at its end what its handlers have raised: that is
                     # recorded.
-                    if not self._recorder.crashed:
+                    if not self._observer.crashed:
                         raise
         if self._output_error is not None:
             raise self._output_error
         if self.failure is None and self._activity.has_ended:
             self.failure = self._activity.failure
-        return self._recorder.summary(was_interrupted=was_interrupted)
+        return self._observer.summary(was_interrupted=was_interrupted)
 
     @property
     def has_lost_records(self) -> bool:
@@ -354,7 +351,7 @@ class _Run:
             self._bus, session, self._activity, queue, tracker, self._options.max_seconds
         )
 
-    def _note(self, event: object, _context: Context) -> None:
+    def _note(self, event: object, _sender: object) -> None:
         """Take note of an event on the bus, before any handler."""
         self._activity.note(event)
         self._write(self._show.show, event)

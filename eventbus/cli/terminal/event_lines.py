@@ -1,5 +1,5 @@
 """
-An event as one line of text, for people.
+Events as lines of text, for terminals.
 """
 
 from __future__ import annotations
@@ -48,16 +48,19 @@ def event_line(number: int, event: Any, width: int | None = None) -> Text:
     Return the line for *event*.
 
     Args:
-        number: The line of the file that it comes from.
-        event: An event of the vocabulary.
+        number: The line of the file, the record or the connection that it comes from.
+        event: An event of any class.
         width: Width of the terminal; None for no limit.
     """
-    head = f"{number:>6}  ", f"{event.type:<{_WIDTH}}  "
+    name = getattr(event, "type", None)
+    if not isinstance(name, str):
+        name = type(event).__qualname__
+    head = f"{number:>6}  ", f"{name:<{_WIDTH}}  "
     room = None if width is None else width - sum(map(len, head))
     return Text.assemble(
         (head[0], "dim"),
-        (head[1], _STYLES.get(event.type, "bold")),
-        (event_text(event, room), _STYLES.get(event.type, "")),
+        (head[1], _STYLES.get(name, "bold")),
+        (event_text(event, room), _STYLES.get(name, "")),
     )
 
 
@@ -78,7 +81,7 @@ def event_text(event: Any, room: int | None = None) -> str:
 
 
 def _parts_of(event: Any) -> tuple[list[str], list[str]]:
-    """Return what *event* says, and its ids."""
+    """Return the content of *event* and its ids."""
     match event:
         case RealtimeModelOtherEvent(data=Mapping() as frame):
             return [printable(str(frame.get("type", "")))], []
@@ -91,8 +94,10 @@ def _parts_of(event: Any) -> tuple[list[str], list[str]]:
             return words, []
         case RealtimeModelExceptionEvent(context=str(context)):
             return [printable(context)], []
-        case _:
+        case _ if attrs.has(type(event)):
             return _fields(event)
+        case _:
+            return [], []
 
 
 def _fields(event: Any) -> tuple[list[str], list[str]]:

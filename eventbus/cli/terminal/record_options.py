@@ -5,7 +5,7 @@ The journal of a live session, beside whatever else a command does with it.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -87,8 +87,6 @@ def read_recording(
 def recorded(
     bus: EventBus,
     recording: Recording | None,
-    *,
-    without: Collection[Callable[..., object]] = (),
 ) -> Iterator[Recorder | None]:
     """
     Record what happens on *bus*, if that is asked for; say on stderr how much it was.
@@ -96,7 +94,6 @@ def recorded(
     Args:
         bus: The bus.
         recording: The journal, and what it is to lack; None for no journal.
-        without: Handlers that are the command's own, and left out.
 
     Raises:
         JournalWriteError: The journal can't be created.
@@ -111,7 +108,7 @@ def recorded(
         redact=recording.redact,
     )
     try:
-        with recorder, recorder.attach(bus, without=without):
+        with recorder, recorder.attach(bus):
             yield recorder
     finally:
         if recorder.failure is not None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from eventbus import EventBus
 from eventbus.cli.terminal.record_options import Recording, read_recording, recorded
-from eventbus.journal import CallRecord, EventRecord, open_journal
+from eventbus.journal import EventRecord, open_journal
 from eventbus.journal import _writer as writer_module
 
 from ...support import Ping
@@ -72,30 +72,6 @@ def test_lost_records_are_told(tmp_path, capsys, monkeypatch):
     assert "records were lost" in first
     assert "No space left on device" in first
     assert "records" in second
-
-
-def test_handlers_of_the_command_are_left_out(tmp_path):
-    """
-    A call isn't recorded of what only looks on; others are, and what they publish names them.
-    """
-    path, bus = tmp_path / "call.journal", EventBus()
-    looker_on: list[object] = []
-
-    def answer(event):
-        if event.name == "p1":
-            bus.publish(Ping("p2"))
-
-    look = looker_on.append
-    bus.subscribe(look, Ping, priority=1)
-    bus.subscribe(answer, Ping)
-    with recorded(bus, Recording(path), without=[look]):
-        bus.publish(Ping("p1"))
-
-    calls = list(open_journal(path).read(CallRecord))
-    assert len(looker_on) == 2
-    assert {call.handler.rpartition(".")[2] for call in calls} == {"answer"}
-    first, second = open_journal(path).read(EventRecord)
-    assert (first.cause, second.cause) == (0, next(c.call or c.seq for c in calls))
 
 
 def test_what_is_left_out_is_not_written(tmp_path):
