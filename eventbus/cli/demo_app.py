@@ -53,7 +53,7 @@ SETTINGS: Final[RealtimeSessionModelSettings] = {
     "audio": {
         "input": {
             "format": PCM16,
-            "transcription": {"model": "demo-transcribe"},
+            "transcription": {"model": "gpt-4o-mini-transcribe"},
             "turn_detection": {"type": "server_vad", "silence_duration_ms": 300},
         },
         "output": {"format": PCM16},
