@@ -2,7 +2,7 @@
 Makes the objects that come most often, faster than their own constructors do.
 
 attrs' frozen classes set each field with ``object.__setattr__``, which is half
-of what it costs to decode a short audio frame. Here, an instance of a twin is
+of the cost of decoding a short audio frame. Here, an instance of a twin is
 filled instead, a class with the same slots that isn't frozen, and then it
 changes its class. The result is the very object that the constructor makes:
 same class, same values, as frozen as any other.
@@ -19,8 +19,6 @@ from typing import Any, TypeVar, cast
 
 import attrs
 
-__all__ = ["constructor"]
-
 _T = TypeVar("_T")
 
 _CONSTANTS = ("type", "role")
@@ -33,31 +31,47 @@ def constructor(cls: type[_T]) -> Callable[..., _T]:
     It takes every field but the constants, ``type`` and ``role``, in order, positional
     only, as the instance is to keep them: it applies no defaults and no converters.
     """
+    names, lines, scope = construction(cls)
+    make: Callable[..., _T] = compiled(
+        "make", f"{', '.join([*names, '/']) if names else ''}", lines, scope
+    )
+    return make
+
+
+def construction(cls: type[Any]) -> tuple[list[str], list[str], dict[str, Any]]:
+    """
+    Return the code that makes an instance of *cls*, for a function that has its fields as locals.
+
+    That is the names of the fields but the constants, the lines, of which the last one returns
+    the instance, and the globals that they need.
+    """
     fields = attrs.fields_dict(cast("Any", cls))
     constants = {name: fields[name].default for name in _CONSTANTS if name in fields}
     names = [name for name in fields if name not in constants]
     twin = _twin(cls, fields)
     if twin is None:
-        return lambda *values: cls(**dict(zip(names, values, strict=True)))
-
+        return names, [f"return cls({', '.join(f'{name}={name}' for name in names)})"], {"cls": cls}
     lines = [
-        f"def make({', '.join(names)}, /):" if names else "def make():",
-        "    made = new(twin)",
-        *(f"    made.{name} = {name}" for name in names),
-        *(f"    made.{name} = constant_{name}" for name in constants),
-        "    made.__class__ = cls",
-        "    return made",
+        "made = new(twin)",
+        *(f"made.{name} = {name}" for name in names),
+        *(f"made.{name} = constant_{name}" for name in constants),
+        "made.__class__ = cls",
+        "return made",
     ]
-    scope: dict[str, Any] = {
+    scope = {
         "new": object.__new__,
         "twin": twin,
         "cls": cls,
         **{f"constant_{name}": value for name, value in constants.items()},
     }
+    return names, lines, scope
+
+
+def compiled(name: str, arguments: str, lines: list[str], scope: dict[str, Any]) -> Any:
+    """Return the function of these lines."""
     # Source, as attrs and dataclasses do it: only an attribute that is spelled out is a fast one.
-    exec("\n".join(lines), scope)
-    make: Callable[..., _T] = scope["make"]
-    return make
+    exec("\n    ".join([f"def {name}({arguments}):", *lines]), scope)
+    return scope[name]
 
 
 def _twin(cls: type[Any], fields: Mapping[str, attrs.Attribute[Any]]) -> type[Any] | None:

@@ -133,12 +133,14 @@ class SystemMessageItem:
 
     Attributes:
         previous_item_id: The item that this one follows, if the service said so.
+        status: The item's status, if the service said so.
         extra: What the vendor sent besides, by name.
     """
 
     item_id: str
     content: tuple[InputText, ...] = attrs.field(default=(), converter=_as_tuple)
     previous_item_id: str | None = None
+    status: Literal["in_progress", "completed", "incomplete"] | None = None
     role: Literal["system"] = "system"
     type: Literal["message"] = "message"
     extra: Mapping[str, Any] = _extra()
@@ -151,6 +153,7 @@ class UserMessageItem:
 
     Attributes:
         previous_item_id: The item that this one follows, if the service said so.
+        status: The item's status, if the service said so.
         extra: What the vendor sent besides, by name.
     """
 
@@ -159,6 +162,7 @@ class UserMessageItem:
         default=(), converter=_as_tuple
     )
     previous_item_id: str | None = None
+    status: Literal["in_progress", "completed", "incomplete"] | None = None
     role: Literal["user"] = "user"
     type: Literal["message"] = "message"
     extra: Mapping[str, Any] = _extra()

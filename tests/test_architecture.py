@@ -77,8 +77,8 @@ INSIDE = {
     "simulator._service": "ids timers checks settings conversation input_audio usage"
     " fault_plan state validation outputs responses responder listener service",
     "telemetry": "_places _summary",
-    "wire": "_origin _decoder _frames _fields _strict _intake openai",
-    "wire.openai": "_items _shortcuts _decoder",
+    "wire": "_origin _decoder _frames _fields _strict _intake _flat _frame_decoder openai",
+    "wire.openai": "_items _reports _audio_layouts _decoder",
 }
 
 # Imports against the table, each with its reason. Empty is best.

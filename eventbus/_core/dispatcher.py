@@ -707,8 +707,18 @@ class Dispatcher(Turns):
         if calls is None:
             with self._registry.lock:
                 calls = table[event_type] = self._compile(event_type, sender)
-        if calls.is_fast and event_type not in fast and self._may_be_fast(calls):
-            fast[event_type] = calls
+        if calls.is_fast and self._may_be_fast(calls):
+            published_type = type(event)
+            if published_type is not event_type:
+                # The fast path looks up the class itself. It may find the route of a decoder's
+                # Other there if any other one takes the same: none falls back.
+                other = table.get(published_type)
+                if other is None:
+                    with self._registry.lock:
+                        other = table[published_type] = self._compile(published_type, sender)
+                calls = other if other.is_fast else calls
+                event_type = published_type if other.is_fast else event_type
+            fast.setdefault(event_type, calls)
         if calls.needs_loop and self._runner is None:
             msg = (
                 f"{_name(event)} has an async handler, and the bus isn't running; "

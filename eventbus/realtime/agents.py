@@ -43,7 +43,7 @@ from .. import events as ours
 from .. import items as our_items
 from ..bus import EventBus
 from ..wire._frames import freeze
-from ..wire.openai._items import error_from
+from ..wire.openai._reports import error_from
 from . import events as our_events
 from .session import SessionPublisher
 
@@ -298,14 +298,16 @@ def _item(item: Any) -> our_items.RealtimeItem | None:
     """Return the item as it is now; None if it is of no class that is known here."""
     extra = freeze(dict(item.model_extra or {})) if hasattr(item, "model_extra") else {}
     match item:
-        case their_items.SystemMessageItem():
-            return our_items.SystemMessageItem(
-                item.item_id, _parts(item.content), item.previous_item_id, extra=extra
-            )
-        case their_items.UserMessageItem():
-            return our_items.UserMessageItem(
-                item.item_id, _parts(item.content), item.previous_item_id, extra=extra
-            )
+        case their_items.SystemMessageItem() | their_items.UserMessageItem():
+            is_user = isinstance(item, their_items.UserMessageItem)
+            make = our_items.UserMessageItem if is_user else our_items.SystemMessageItem
+            status = extra.get("status")  # theirs has no field for it
+            if status in ("in_progress", "completed", "incomplete"):
+                extra = freeze({name: extra[name] for name in extra if name != "status"})
+            else:
+                status = None
+            content = _parts(item.content)
+            return make(item.item_id, content, item.previous_item_id, status, extra=extra)
         case their_items.AssistantMessageItem():
             content = _parts(item.content)
             return our_items.AssistantMessageItem(

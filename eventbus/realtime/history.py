@@ -581,7 +581,10 @@ def _merged_message(node: _Node, item: RealtimeMessageItem) -> RealtimeMessageIt
         node.final.clear()
         known = None
     before: list[Any] = [] if known is None else list(known.content)
-    is_over = getattr(item, "status", "completed") in ("completed", "incomplete")
+    is_over = not isinstance(item, AssistantMessageItem) or item.status in (
+        "completed",
+        "incomplete",
+    )
     content = []
     for part in item.content:
         place = next((i for i, other in enumerate(before) if type(other) is type(part)), None)
@@ -593,6 +596,8 @@ def _merged_message(node: _Node, item: RealtimeMessageItem) -> RealtimeMessageIt
         changes["extra"] = {**known.extra, **item.extra}
         if isinstance(known, AssistantMessageItem) and isinstance(item, AssistantMessageItem):
             changes["status"] = max(known.status, item.status, key=_STATUS_RANK.index)
+        else:
+            changes["status"] = item.status or known.status
     return attrs.evolve(item, **changes)
 
 

@@ -5,7 +5,7 @@ What a decoder is, what it publishes on, and how a reader of journals finds one 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 from ..events import RealtimeModelEvent, RealtimeModelRawServerEvent
 
@@ -36,8 +36,11 @@ class Decoder(Protocol):
         version: Raised when the same frames give other events than before.
     """
 
-    name: ClassVar[str]
-    version: ClassVar[int]
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def version(self) -> int: ...
 
     @property
     def options(self) -> Mapping[str, Any]:

@@ -1,8 +1,9 @@
 """
 Reads the fields of a frame, and says which one is wrong.
 
-An event takes what it needs and leaves the rest alone: only a field that is
-asked for can be wrong.
+An event takes the fields that it needs and leaves the rest alone: only a field that is asked for
+can be wrong. The functions read fields of the frame itself; `Fields` reads those of an object in
+it, and knows where it is.
 """
 
 from __future__ import annotations
@@ -10,9 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..exceptions import FrameError
-from ._frames import Frame, shown_type
-
-__all__ = ["Fields", "Message"]
+from ._frames import shown_type
 
 _KINDS = {
     type(None): "null",
@@ -26,21 +25,88 @@ _KINDS = {
 _MISSING = object()
 
 
+def text(data: dict[str, Any], name: str) -> str:
+    """Return a string."""
+    value = data.get(name, _MISSING)
+    if type(value) is not str:
+        raise wrong(data, name, "a string")
+    return value
+
+
+def optional_text(data: dict[str, Any], name: str) -> str | None:
+    """Return a string, or None if the field is missing or null."""
+    return None if data.get(name) is None else text(data, name)
+
+
+def text_if_any(data: dict[str, Any], name: str) -> str | None:
+    """Return a string, or None if there is anything else."""
+    value = data.get(name)
+    return value if type(value) is str else None
+
+
+def integer(data: dict[str, Any], name: str) -> int:
+    """Return a whole number; 1.0 is one too, as JSON has one kind of number."""
+    value = data.get(name, _MISSING)
+    if type(value) is int:
+        return value
+    if type(value) is float and value.is_integer():
+        return int(value)
+    raise wrong(data, name, "a whole number")
+
+
+def optional_integer(data: dict[str, Any], name: str) -> int | None:
+    """Return a whole number, or None if the field is missing or null."""
+    return None if data.get(name) is None else integer(data, name)
+
+
+def integer_if_any(data: dict[str, Any], name: str) -> int | None:
+    """Return a whole number, or None if there is anything else."""
+    value = data.get(name)
+    if type(value) is int:
+        return value
+    return int(value) if type(value) is float and value.is_integer() else None
+
+
+def index(data: dict[str, Any], name: str) -> int:
+    """Return an index; one that is missing or null is 0, as some services leave that out."""
+    return 0 if data.get(name) is None else integer(data, name)
+
+
+def child(data: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return an object."""
+    value = data.get(name, _MISSING)
+    if type(value) is not dict:
+        raise wrong(data, name, "an object")
+    return value
+
+
+def child_if_any(data: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return an object, or an empty one if there is anything else."""
+    value = data.get(name)
+    return value if type(value) is dict else {}
+
+
+def wrong(data: dict[str, Any], name: str, expected: str) -> FrameError:
+    """Return the error that says that a field of the frame isn't as *expected*."""
+    return _wrong(data, name, expected, frame_type=data.get("type"), path="")
+
+
 class Fields:
     """
-    The fields of one object in a frame.
+    The fields of an object in a frame.
 
-    Attributes:
-        data: The object, as plain data.
+    Args:
+        data: The object.
         frame_type: The ``type`` of the frame, as it came.
+        name: The field of the frame that has the object.
     """
 
-    __slots__ = ("_path", "data", "frame_type")
+    __slots__ = ("_frame_type", "_path", "data")
 
-    def __init__(self, data: dict[str, Any], frame_type: object, path: str = "") -> None:
+    def __init__(self, data: dict[str, Any], frame_type: object, name: str) -> None:
         self.data = data
-        self.frame_type = frame_type
-        self._path = path
+        self._frame_type = frame_type
+        self._path = f"{name}."
 
     def text(self, name: str) -> str:
         """Return a string."""
@@ -53,46 +119,14 @@ class Fields:
         """Return a string, or None if the field is missing or null."""
         return None if self.data.get(name) is None else self.text(name)
 
-    def text_if_any(self, name: str) -> str | None:
-        """Return a string, or None if there is anything else."""
+    def optional_integer(self, name: str) -> int | None:
+        """Return a whole number, or None if the field is missing or null."""
         value = self.data.get(name)
-        return value if type(value) is str else None
-
-    def integer(self, name: str) -> int:
-        """Return a whole number; 1.0 is one too, as JSON has one kind of number."""
-        value = self.data.get(name, _MISSING)
-        if type(value) is int:
+        if value is None or type(value) is int:
             return value
         if type(value) is float and value.is_integer():
             return int(value)
         raise self.wrong(name, "a whole number")
-
-    def optional_integer(self, name: str) -> int | None:
-        """Return a whole number, or None if the field is missing or null."""
-        return None if self.data.get(name) is None else self.integer(name)
-
-    def integer_if_any(self, name: str) -> int | None:
-        """Return a whole number, or None if there is anything else."""
-        try:
-            return self.integer(name)
-        except FrameError:
-            return None
-
-    def index(self, name: str) -> int:
-        """Return an index; one that is missing or null is 0, as some services leave that out."""
-        return self.optional_integer(name) or 0
-
-    def child(self, name: str) -> Fields:
-        """Return the fields of an object."""
-        value = self.data.get(name, _MISSING)
-        if type(value) is not dict:
-            raise self.wrong(name, "an object")
-        return Fields(value, self.frame_type, f"{self._path}{name}.")
-
-    def child_if_any(self, name: str) -> Fields:
-        """Return the fields of an object, or no fields if there is anything else."""
-        value = self.data.get(name)
-        return Fields(value if type(value) is dict else {}, self.frame_type, f"{self._path}{name}.")
 
     def items(self, name: str) -> list[Any]:
         """Return a list; one that is missing or null is empty."""
@@ -104,29 +138,19 @@ class Fields:
         return value
 
     def wrong(self, name: str, expected: str) -> FrameError:
-        """Return the error that says that a field isn't what was *expected*."""
-        field = f"{self._path}{name}"
-        value = self.data.get(name, _MISSING)
-        kind = _KINDS.get(type(value), "missing")
-        frame_type = shown_type(self.frame_type)
-        frame_name = "a frame of unknown type" if frame_type is None else f"the frame {frame_type}"
-        fault = f"must be {expected}, but is {kind}"
-        if kind == expected.partition(" of ")[0]:
-            fault = f"is not {expected}"
-        problem = f"The field {field} of {frame_name} {fault}"
-        return FrameError(problem, frame_type=frame_type, field=field)
+        """Return the error that says that a field isn't as *expected*."""
+        return _wrong(self.data, name, expected, frame_type=self._frame_type, path=self._path)
 
 
-class Message(Fields):
-    """
-    A frame that is being decoded.
-
-    Attributes:
-        frame: The same as a read-only mapping, for events that carry parts of it.
-    """
-
-    __slots__ = ("frame",)
-
-    def __init__(self, data: dict[str, Any], frame: Frame) -> None:
-        super().__init__(data, data.get("type"))
-        self.frame = frame
+def _wrong(
+    data: dict[str, Any], name: str, expected: str, *, frame_type: object, path: str
+) -> FrameError:
+    field = f"{path}{name}"
+    kind = _KINDS.get(type(data.get(name, _MISSING)), "missing")
+    shown = shown_type(frame_type)
+    frame_name = "a frame of unknown type" if shown is None else f"the frame {shown}"
+    fault = f"must be {expected}, but is {kind}"
+    if kind == expected.partition(" of ")[0]:
+        fault = f"is not {expected}"
+    problem = f"The field {field} of {frame_name} {fault}"
+    return FrameError(problem, frame_type=shown, field=field)

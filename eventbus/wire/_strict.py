@@ -1,5 +1,5 @@
 r"""
-Reads JSON objects strictly: what two readers could take for different things is refused.
+Reads JSON objects strictly: frames that two readers could read differently are refused.
 
 Rules
 -----
@@ -8,29 +8,33 @@ A frame must be
 
 * one JSON object in UTF-8, without NaN, Infinity or half a surrogate pair
   (RFC 8259, sections 6 and 8);
-* without a name that comes twice in one object, at any depth (section 4: what
-  happens then is "unpredictable");
-* nested no deeper than `MAX_DEPTH`, so that whoever walks through the data
-  later can do it recursively.
+* without a name that comes twice in one object, at any depth (section 4: the
+  behaviour of readers is "unpredictable" then);
+* nested no deeper than `MAX_DEPTH`, so that later code can walk through the
+  data recursively.
 
-Time and memory are linear in the frame's length, whatever is in it.
+Time and memory are linear in the frame's length, whatever it contains.
 
 Theory of operation
 -------------------
 
 msgspec takes care of the first rule. Of a name that comes twice it keeps the
-last value and doesn't tell, and to look at every pair in Python would cost
-more than all the rest. But pairs can be counted, as each has one colon::
+last value without a word, and a look at every pair in Python would cost more
+than all the rest. But pairs can be counted, as each has one colon::
 
     colons in the frame = pairs + colons in names and strings
 
-Written out again from the data that msgspec made of it, the frame has the same
-colons if nothing was dropped, and fewer if a pair was: at least that pair's
-own. There is one way in which the second sum could come out right by accident.
-A colon in a string can be spelled ``\u003a``, which is a colon in the data and
-none in the frame. So, if the sums agree and that escape isn't there, then
-nothing was dropped. If not, the standard library's parser, which shows every
-pair, says exactly what is the case.
+So a frame with as many colons as the object has names is flat, has no colon in
+a string, and nothing of it was dropped. That is one count, and enough for most
+types of frames.
+
+Otherwise the data are written out again, which is cheaper than walking through
+them. The result has the same colons if nothing was dropped, and fewer if a pair
+was: at least that pair's own. There is one way in which the second sum could
+come out right by accident. A colon in a string can be spelled ``\u003a``, which
+is a colon in the data and none in the frame. So, if the sums agree and that
+escape isn't there, then nothing was dropped. If not, the standard library's
+parser, which shows every pair, says exactly what is the case.
 
 Depth needs no walk either, as long as there are fewer brackets in the frame
 than levels allowed.
@@ -47,8 +51,6 @@ import msgspec
 
 from ..exceptions import FrameError
 from ._frames import shown_type
-
-__all__ = ["MAX_DEPTH", "peek_type", "read_object", "refusal", "salvage"]
 
 MAX_DEPTH = 128
 """How deeply objects and arrays may be nested; the frame itself is the first level."""
@@ -73,12 +75,11 @@ def read_object(
     frame: bytes, *, known_names: Container[str] = ()
 ) -> tuple[dict[str, Any] | None, FrameError | None]:
     """
-    Return the data in *frame*, and what is wrong with it.
+    Return the data in *frame*, and the error that says what is wrong with it.
 
-    Data is None if there is no JSON object, or one that is nested too deeply.
-    With a name that comes twice, there are both data and an error, which
-    tells the name only if it is among the *known_names*: another one may be
-    anybody's word.
+    Data is None if there is no JSON object, or one that is nested too deeply. With a name that
+    comes twice, there are both data and an error; it quotes the name only if it is among the
+    *known_names*, since another one may be a caller's word.
     """
     data: Any = None
     problem = None
@@ -92,17 +93,33 @@ def read_object(
         problem = f"is not valid JSON ({exc})" if _is_utf8(frame) else "is not valid UTF-8"
     else:
         if not isinstance(data, dict):
-            problem = "is no JSON object"
-        elif frame.count(b"{") + frame.count(b"[") > MAX_DEPTH and _is_too_deep(data):
+            problem = "is not a JSON object"
+        elif is_too_deep(frame, data):
             problem = _TOO_DEEP
     if problem is not None:
         return None, refusal(frame, problem)
-    if _encode(data).count(b":") != frame.count(b":") or (b"\\" in frame and b"\\u003" in frame):
-        name = _duplicate(frame)
-        if name is not None:
-            problem = "has a name twice in one object"
-            return data, refusal(frame, problem, field=name if name in known_names else "")
-    return data, None
+    return data, duplicate_in(frame, data, known_names=known_names)
+
+
+def is_too_deep(frame: bytes, data: dict[str, Any]) -> bool:
+    """Return whether *data*, which *frame* has, has more than `MAX_DEPTH` levels."""
+    return frame.count(b"{") + frame.count(b"[") > MAX_DEPTH and _has_more_levels(data)
+
+
+def duplicate_in(
+    frame: bytes, data: dict[str, Any], *, known_names: Container[str] = ()
+) -> FrameError | None:
+    """Return the error that says that a name comes twice in *frame*, if that is so."""
+    colons = frame.count(b":")
+    if colons == len(data):
+        return None
+    if _encode(data).count(b":") == colons and not (b"\\" in frame and b"\\u003" in frame):
+        return None
+    name = _duplicate(frame)
+    if name is None:
+        return None
+    problem = "has a name twice in one object"
+    return refusal(frame, problem, field=name if name in known_names else "")
 
 
 def _is_utf8(frame: bytes) -> bool:
@@ -152,9 +169,9 @@ def peek_type(frame: bytes) -> str | None:
 
 def salvage(frame: bytes) -> dict[str, Any]:
     """
-    Return what a forgiving parser makes of a frame that `read_object` refuses.
+    Return the data that a lenient parser reads in a frame that `read_object` refuses.
 
-    It is data that everybody can read again: no half surrogate pairs, and null for NaN.
+    Every JSON parser can read them again: no half surrogate pairs, and null for NaN.
     """
     text = _SURROGATE.sub(r"\\ufffd", frame.decode("utf-8", "replace"))
     try:
@@ -164,7 +181,7 @@ def salvage(frame: bytes) -> dict[str, Any]:
     return data if isinstance(data, dict) else {}
 
 
-# Also the halves of whole pairs: what was there is in the raw event.
+# Also the halves of whole pairs; the raw event has them.
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 
 
@@ -172,8 +189,8 @@ def _null(_constant: str) -> None:
     return None
 
 
-def _is_too_deep(data: dict[str, Any]) -> bool:
-    """Whether *data* has more than `MAX_DEPTH` levels; goes level by level, not recursively."""
+def _has_more_levels(data: dict[str, Any]) -> bool:
+    """Return whether *data* has more than `MAX_DEPTH` levels, without recursion."""
     level: list[Any] = [data]
     for _ in range(MAX_DEPTH):
         level = [

@@ -1,30 +1,25 @@
 """
-Decodes the OpenAI Realtime protocol, and the dialects of it that others speak.
+Decodes the OpenAI Realtime protocol, and the dialects of it that other services speak.
 
 Rules
 -----
 
-* A frame gives its raw event first, always; then the events that it means.
-* The events are those of the openai-agents SDK where it has them, in its order.
-  Where they differ, on purpose, is listed in ``docs/explanation/openai-decoder.md``.
-* A type that isn't in `TABLE` is `RealtimeModelOtherEvent`, and so is a frame
-  that means nothing an event class exists for.
-* What can't be read is `RealtimeModelExceptionEvent`; the decoder goes on.
+* The events are those of the openai-agents SDK where it has them, in its order. The deliberate
+  differences are listed in ``docs/explanation/openai-decoder.md``.
 * ``response.done`` ends the turn, however malformed the rest of it is.
-* Audio of a response that speech has interrupted gives its raw event only,
-  where the session's turn detection interrupts responses.
-* What a decoder remembers of a session is bounded, however long it is.
+* Audio of a response that speech has interrupted gives its raw event only, where the session's
+  turn detection interrupts responses.
+* The memory of a session is bounded, however long it is.
 
-The way of a frame: `openai_fast` recognises the deltas that come fifty times a
-second; anything else is read strictly (`strict`) and handed to the function
-that `TABLE` has for its type.
+The rules that hold for any protocol are in `FrameDecoder`, which calls the functions of `TABLE`;
+frames of audio, which come fifty times a second, are recognised by `AudioLayouts` first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, ClassVar, Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import pybase64
 
@@ -35,7 +30,6 @@ from ...events import (
     RealtimeModelAudioInterruptedEvent,
     RealtimeModelErrorEvent,
     RealtimeModelEvent,
-    RealtimeModelExceptionEvent,
     RealtimeModelInputAudioCommittedEvent,
     RealtimeModelInputAudioTimeoutTriggeredEvent,
     RealtimeModelInputAudioTranscriptionCompletedEvent,
@@ -43,14 +37,13 @@ from ...events import (
     RealtimeModelInputSpeechStartedEvent,
     RealtimeModelInputSpeechStoppedEvent,
     RealtimeModelInputTranscriptDeltaEvent,
+    RealtimeModelInputTranscriptUpdatedEvent,
     RealtimeModelItemDeletedEvent,
     RealtimeModelItemTruncatedEvent,
     RealtimeModelItemUpdatedEvent,
-    RealtimeModelOtherEvent,
     RealtimeModelOutputTextDeltaEvent,
     RealtimeModelOutputTextDoneEvent,
     RealtimeModelRateLimitsEvent,
-    RealtimeModelRawServerEvent,
     RealtimeModelSessionUpdatedEvent,
     RealtimeModelToolCallDeltaEvent,
     RealtimeModelToolCallEvent,
@@ -60,16 +53,23 @@ from ...events import (
     RealtimeModelTurnStartedEvent,
 )
 from ...exceptions import FrameError
-from .._decoder import Bus, is_unseen, publish_events
-from .._fields import Fields, Message
-from .._frames import Frame, frame_of
-from .._intake import as_it_came, to_bytes
-from .._origin import mark_events, new_marks
-from .._strict import read_object, refusal, salvage
-from ._items import error_from, message_item, tool_call_item, usage_event
-from ._shortcuts import AudioLayout, read_plain
-
-__all__ = ["BETA_NAMES", "TABLE", "OpenAIRealtimeDecoder"]
+from .._fields import (
+    Fields,
+    child,
+    child_if_any,
+    index,
+    integer,
+    text,
+    text_if_any,
+    wrong,
+)
+from .._flat import INDEX, INTEGER, OPTIONAL_INTEGER, OPTIONAL_TEXT, TEXT, TEXT_OR_EMPTY, flat
+from .._frame_decoder import DEFAULT_MAX_BYTES, FrameDecoder, Meaning, exception_event
+from .._frames import freeze
+from .._strict import salvage
+from ._audio_layouts import AudioLayouts
+from ._items import message_item, tool_call_item
+from ._reports import error_from, usage_event
 
 _MAX_REMEMBERED: Final = 256
 
@@ -116,497 +116,340 @@ _FIELD_NAMES: Final = frozenset(
     }
 )
 
-_new_raw = constructor(RealtimeModelRawServerEvent)
-_new_item_updated = constructor(RealtimeModelItemUpdatedEvent)
-_new_audio = constructor(RealtimeModelAudioEvent)
+_Data: TypeAlias = dict[str, Any]
 
 
-class OpenAIRealtimeDecoder:
-    """
-    Makes events of the frames of one session; every session needs its own.
+class _Recent(dict[str, None]):
+    """The ids that were added last: a set that can't grow without bound."""
 
-    Not for use from several threads at once.
+    __slots__ = ()
 
-    Args:
-        max_bytes: A frame that is longer is not parsed; its raw event has it as it came.
-    """
+    def add(self, id_: str) -> None:
+        self[id_] = None
+        if len(self) > _MAX_REMEMBERED:
+            del self[next(iter(self))]
 
-    name: ClassVar[str] = "openai-realtime"
-    version: ClassVar[int] = 1
-
-    def __init__(self, *, max_bytes: int = 16 * 1024 * 1024) -> None:
-        self._max_bytes = max_bytes
-        self._session = _Session()
-        self._next_mark = new_marks(self)
-
-    @property
-    def options(self) -> Mapping[str, Any]:
-        """The keyword arguments that make a decoder like this one, as plain JSON data."""
-        return {"max_bytes": self._max_bytes}
-
-    def publish_to(
-        self,
-        bus: Bus,
-        frame: bytes | bytearray | memoryview | str | Mapping[str, Any],
-        sender: Any = None,
-    ) -> None:
-        """
-        Decode *frame* and publish its events, in order.
-
-        A raw event that nothing on the bus would see is not made; it counts as published.
-
-        Args:
-            bus: A bus, or a scope of one, which has its sender already.
-            frame: As in `decode`.
-            sender: The session that the events belong to.
-
-        Raises:
-            Exception: The first one that publishing one of the events raised; the others have
-                been published all the same.
-        """
-        is_raw_unseen = is_unseen(bus, sender)
-        events = self.decode(frame)
-        publish_events(bus, events[1:] if is_raw_unseen else events, sender)
-
-    def decode(
-        self, frame: bytes | bytearray | memoryview | str | Mapping[str, Any]
-    ) -> Sequence[RealtimeModelEvent]:
-        """
-        Return the events that *frame* means, `RealtimeModelRawServerEvent` first.
-
-        Its ``data`` is the frame as a read-only mapping; the frame as it came,
-        if it is no JSON object, or one that can't be read.
-
-        Args:
-            frame:
-                What came over the socket, or the same already parsed. A buffer
-                is copied: it may be used again.
-
-        Raises nothing for what a frame contains: what can't be read is a
-        `RealtimeModelExceptionEvent` with a `FrameError`.
-        """
-        events = self._decode(frame)
-        mark_events(events, self._next_mark())
-        return events
-
-    def _decode(
-        self, frame: bytes | bytearray | memoryview | str | Mapping[str, Any]
-    ) -> Sequence[RealtimeModelEvent]:
-        session = self._session
-        if type(frame) is bytes:
-            raw = frame
-        else:
-            raw, error = to_bytes(frame)
-            if error is not None:
-                return self._refused(frame, raw, error)
-        if len(raw) > self._max_bytes:
-            problem = f"has {len(raw)} bytes, and max_bytes is {self._max_bytes}"
-            return self._refused(frame, b"", refusal(raw, problem))
-
-        layout = session.audio_layout
-        if layout is not None:
-            audio = layout.audio_in(raw)
-            if audio is not None:
-                return (
-                    _new_raw(frame_of(raw)),
-                    _new_audio(audio, layout.response_id, layout.item_id, layout.content_index),
-                )
-        plain = read_plain(raw)
-        if plain is not None:
-            return _new_raw(frame_of(raw)), plain
-
-        data, error = read_object(raw, known_names=_FIELD_NAMES)
-        if error is not None:
-            return self._refused(frame if data is None else Frame(raw), raw, error)
-        assert data is not None
-        message = Message(data, frame_of(raw))
-        events: list[RealtimeModelEvent] = [_new_raw(message.frame)]
-        try:
-            make = TABLE.get(message.text("type"), _other)
-            # One by one: what came before an error is kept.
-            for event in make(session, message):
-                events.append(event)  # noqa: PERF402
-        except FrameError as exc:
-            events.append(_exception(exc))
-        return events
-
-    def _refused(self, given: object, raw: bytes, error: FrameError) -> list[RealtimeModelEvent]:
-        """Return the events for a frame that was not read, or not in full."""
-        events: list[RealtimeModelEvent] = [
-            RealtimeModelRawServerEvent(as_it_came(given)),
-            _exception(error),
-        ]
-        if error.frame_type == "response.done":
-            # Whoever waits for the end of the turn must not wait for ever.
-            message = Message({**salvage(raw), "type": "response.done"}, Frame(b"{}"))
-            turn_ended, _ = _turn_ended(self._session, message)
-            events.append(turn_ended)
-        return events
+    def discard(self, id_: str) -> None:
+        self.pop(id_, None)
 
 
 class _Session:
     """
-    What must be remembered of a session to decode its next frame.
+    The state that decoding the next frame of a session needs.
 
     Attributes:
         interrupts: Whether the service says that speech interrupts responses.
         last_audio:
             Item, content index and response of the last audio since speech
             began; the response is None when it is over.
-        audio_layout: How the next audio frame will look, probably.
+        layouts: The probable forms of the next audio frame.
         in_progress: The responses that have begun, as far as speech interrupts them.
         fenced: The responses in progress that speech has interrupted.
         called: The tool calls that were given, by call id.
     """
 
-    __slots__ = ("audio_layout", "called", "fenced", "in_progress", "interrupts", "last_audio")
+    __slots__ = ("called", "fenced", "in_progress", "interrupts", "last_audio", "layouts")
 
     def __init__(self) -> None:
         self.interrupts = False
         self.last_audio: tuple[str, int, str | None] | None = None
-        self.audio_layout: AudioLayout | None = None
+        self.layouts = AudioLayouts()
         self.in_progress = _Recent()
         self.fenced = _Recent()
         self.called = _Recent()
 
 
-class _Recent:
-    """The ids that were added last: a set that can't grow without bound."""
-
-    __slots__ = ("_ids",)
-
-    def __init__(self) -> None:
-        self._ids: dict[str, None] = {}
-
-    def __contains__(self, id_: str) -> bool:
-        return id_ in self._ids
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(tuple(self._ids))
-
-    def __len__(self) -> int:
-        return len(self._ids)
-
-    def add(self, id_: str) -> None:
-        self._ids[id_] = None
-        if len(self._ids) > _MAX_REMEMBERED:
-            del self._ids[next(iter(self._ids))]
-
-    def discard(self, id_: str) -> None:
-        self._ids.pop(id_, None)
-
-
-_Events: TypeAlias = Iterable[RealtimeModelEvent]
+_new_session_updated = constructor(RealtimeModelSessionUpdatedEvent)
+_new_error = constructor(RealtimeModelErrorEvent)
+_new_rate_limits = constructor(RealtimeModelRateLimitsEvent)
+_new_speech_started = constructor(RealtimeModelInputSpeechStartedEvent)
+_new_input_updated = constructor(RealtimeModelInputTranscriptUpdatedEvent)
+_new_input_transcribed = constructor(RealtimeModelInputAudioTranscriptionCompletedEvent)
+_new_input_failed = constructor(RealtimeModelInputAudioTranscriptionFailedEvent)
+_new_item_updated = constructor(RealtimeModelItemUpdatedEvent)
+_new_turn_started = constructor(RealtimeModelTurnStartedEvent)
+_new_turn_ended = constructor(RealtimeModelTurnEndedEvent)
+_new_tool_call = constructor(RealtimeModelToolCallEvent)
+_new_audio = constructor(RealtimeModelAudioEvent)
 
 
 # --- the session -----------------------------------------------------------------------------
 
 
-def _session_updated(session: _Session, message: Message) -> _Events:
-    settings = message.child("session")
+def _session_updated(session: _Session, data: _Data) -> Meaning:
+    settings = child(data, "session")
     detection = _turn_detection(settings)
     if detection is not _NOT_SAID:
         # As openai-agents: only an explicit true, though the service's default is true.
         session.interrupts = (
             isinstance(detection, dict) and detection.get("interrupt_response") is True
         )
-    yield RealtimeModelSessionUpdatedEvent(
-        message.frame["session"], message.data["type"] == "session.created"
-    )
+    return _new_session_updated(freeze(settings), data["type"] == "session.created")
 
 
 _NOT_SAID: Final = object()
 
 
-def _turn_detection(settings: Fields) -> object:
+def _turn_detection(settings: _Data) -> object:
     """Return the turn detection: where GA has it, or else where the dialects have it."""
-    ga = settings.child_if_any("audio").child_if_any("input")
-    return ga.data.get("turn_detection", settings.data.get("turn_detection", _NOT_SAID))
+    ga = child_if_any(child_if_any(settings, "audio"), "input")
+    return ga.get("turn_detection", settings.get("turn_detection", _NOT_SAID))
 
 
-def _error(_session: _Session, message: Message) -> _Events:
-    error = error_from(message.data.get("error"))
+def _error(_session: _Session, data: _Data) -> Meaning:
+    error = error_from(data.get("error"))
     if error is None:
-        problem = message.wrong("error", expected="an object")
-        raise problem
-    yield RealtimeModelErrorEvent(error)
+        raise wrong(data, "error", "an object")
+    return _new_error(error)
 
 
-def _rate_limits(_session: _Session, message: Message) -> _Events:
-    limits = message.data.get("rate_limits")
+def _rate_limits(_session: _Session, data: _Data) -> Meaning:
+    limits = data.get("rate_limits")
     if not isinstance(limits, list) or not all(isinstance(limit, dict) for limit in limits):
-        problem = message.wrong("rate_limits", expected="an array of objects")
-        raise problem
-    yield RealtimeModelRateLimitsEvent(message.frame["rate_limits"])
+        raise wrong(data, "rate_limits", "an array of objects")
+    return _new_rate_limits(freeze(limits))
 
 
-# --- what the user says ----------------------------------------------------------------------
+# --- the user's speech -----------------------------------------------------------------------
 
 
-def _speech_started(session: _Session, message: Message) -> _Events:
+def _speech_started(session: _Session, data: _Data) -> Meaning:
+    started: RealtimeModelEvent
     try:
-        yield RealtimeModelInputSpeechStartedEvent(
-            message.text("item_id"), message.integer("audio_start_ms")
-        )
+        started = _new_speech_started(text(data, "item_id"), integer(data, "audio_start_ms"))
     except FrameError as exc:  # the user has begun to speak all the same
-        yield _exception(exc)
+        started = exception_event(exc)
     if session.interrupts:
         for response_id in session.in_progress:
             session.fenced.add(response_id)
-    if session.last_audio is not None:
-        item_id, content_index, response_id_ = session.last_audio
-        if session.interrupts and response_id_ is not None:
-            session.fenced.add(response_id_)
-        yield RealtimeModelAudioInterruptedEvent(item_id, content_index)
+    if session.last_audio is None:
+        return started
+    item_id, content_index, audio_response_id = session.last_audio
+    if session.interrupts and audio_response_id is not None:
+        session.fenced.add(audio_response_id)
     session.last_audio = None
-    session.audio_layout = None  # it knows nothing of fences
+    session.layouts.forget()  # they know nothing of fences
+    return started, RealtimeModelAudioInterruptedEvent(item_id, content_index)
 
 
-def _speech_stopped(_session: _Session, message: Message) -> _Events:
-    yield RealtimeModelInputSpeechStoppedEvent(
-        message.text("item_id"), message.integer("audio_end_ms")
-    )
+_speech_stopped = flat(RealtimeModelInputSpeechStoppedEvent, item_id=TEXT, audio_end_ms=INTEGER)
 
 
-def _input_committed(_session: _Session, message: Message) -> _Events:
-    yield RealtimeModelInputAudioCommittedEvent(
-        message.text("item_id"), message.optional_text("previous_item_id")
-    )
+_input_committed = flat(
+    RealtimeModelInputAudioCommittedEvent, item_id=TEXT, previous_item_id=OPTIONAL_TEXT
+)
 
 
-def _input_timeout(_session: _Session, message: Message) -> _Events:
-    yield RealtimeModelInputAudioTimeoutTriggeredEvent(
-        message.text("item_id"),
-        message.integer("audio_start_ms"),
-        message.integer("audio_end_ms"),
-    )
+_input_timeout = flat(
+    RealtimeModelInputAudioTimeoutTriggeredEvent,
+    item_id=TEXT,
+    audio_start_ms=INTEGER,
+    audio_end_ms=INTEGER,
+)
 
 
-def _input_transcript_delta(_session: _Session, message: Message) -> _Events:
-    yield RealtimeModelInputTranscriptDeltaEvent(
-        message.text("item_id"),
-        message.optional_text("delta") or "",  # optional in the API
-        message.optional_integer("content_index"),
-    )
+_input_transcript_delta = flat(
+    RealtimeModelInputTranscriptDeltaEvent,
+    item_id=TEXT,
+    delta=TEXT_OR_EMPTY,  # optional in the API
+    content_index=OPTIONAL_INTEGER,
+)
 
 
-def _input_transcribed(_session: _Session, message: Message) -> _Events:
-    yield RealtimeModelInputAudioTranscriptionCompletedEvent(
-        message.text("item_id"), message.text("transcript")
-    )
+_input_transcript_updated = flat(
+    RealtimeModelInputTranscriptUpdatedEvent, item_id=TEXT, transcript=TEXT
+)
 
 
-def _input_transcription_failed(_session: _Session, message: Message) -> _Events:
-    yield RealtimeModelInputAudioTranscriptionFailedEvent(
-        message.text("item_id"), error_from(message.data.get("error"))
-    )
+def _input_transcribed(_session: _Session, data: _Data) -> Meaning:
+    item_id, transcript = text(data, "item_id"), text(data, "transcript")
+    if (
+        data.get("status") == "in_progress"
+    ):  # xAI sends its partial transcripts under this name, too
+        return _new_input_updated(item_id, transcript)
+    return _new_input_transcribed(item_id, transcript)
+
+
+def _input_transcription_failed(_session: _Session, data: _Data) -> Meaning:
+    return _new_input_failed(text(data, "item_id"), error_from(data.get("error")))
 
 
 # --- the conversation ------------------------------------------------------------------------
 
 
-def _conversation_item(_session: _Session, message: Message) -> _Events:
-    item = message.child("item")
-    updated = None
-    if item.data.get("type") == "message":
-        updated = message_item(item, previous_item_id=message.text_if_any("previous_item_id"))
-    if updated is None:
-        yield RealtimeModelOtherEvent(message.frame, from_decoder=True)
-    else:
-        yield _new_item_updated(updated)
+def _conversation_item(_session: _Session, data: _Data) -> Meaning | None:
+    item = child(data, "item")
+    if item.get("type") != "message":
+        return None
+    previous_item_id = text_if_any(data, "previous_item_id")
+    updated = message_item(item, data["type"], previous_item_id=previous_item_id)
+    return None if updated is None else _new_item_updated(updated)
 
 
-def _item_deleted(_session: _Session, message: Message) -> _Events:
-    yield RealtimeModelItemDeletedEvent(message.text("item_id"))
+_item_deleted = flat(RealtimeModelItemDeletedEvent, item_id=TEXT)
 
 
-def _item_truncated(_session: _Session, message: Message) -> _Events:
-    yield RealtimeModelItemTruncatedEvent(
-        message.text("item_id"), message.index("content_index"), message.integer("audio_end_ms")
-    )
+_item_truncated = flat(
+    RealtimeModelItemTruncatedEvent, item_id=TEXT, content_index=INDEX, audio_end_ms=INTEGER
+)
 
 
 # --- responses -------------------------------------------------------------------------------
 
 
-def _response_created(session: _Session, message: Message) -> _Events:
-    response = message.child("response")
-    response_id = response.optional_text("id")
+def _response_created(session: _Session, data: _Data) -> Meaning:
+    response = child(data, "response")
+    response_id = response.get("id")
+    if type(response_id) is not str:
+        response_id = Fields(response, data["type"], "response").optional_text("id")
     # A response outside of the conversation, which speech doesn't interrupt, has a null there.
-    if response_id is not None and response.data.get("conversation_id", "") is not None:
+    if response_id is not None and response.get("conversation_id", "") is not None:
         session.in_progress.add(response_id)
-    yield RealtimeModelTurnStartedEvent(response_id)
+    return _new_turn_started(response_id)
 
 
-def _response_done(session: _Session, message: Message) -> _Events:
-    turn_ended, problem = _turn_ended(session, message)
+def _response_done(session: _Session, data: _Data) -> Meaning:
+    turn_ended, problem = _turn_ended(session, data)
+    response = child_if_any(data, "response")
+    usage, path = response.get("usage"), "response.usage"
+    if not usage and type(data.get("usage")) is dict:  # as xAI has it
+        usage, path = data["usage"], "usage"
+    events: list[RealtimeModelEvent] = []
     try:
-        usage = _usage(message)
         if usage is not None:
-            yield usage_event(usage)
+            if type(usage) is not dict:
+                fields = Fields(response, data["type"], "response")
+                problem = problem or fields.wrong("usage", "an object")
+            else:
+                events.append(usage_event(usage, data["type"], path))
     except FrameError as exc:
         problem = problem or exc
     if problem is not None:
-        yield _exception(problem)
-    yield turn_ended
+        events.append(exception_event(problem))
+    return (*events, turn_ended)
 
 
 def _turn_ended(
-    session: _Session, message: Message
+    session: _Session, data: _Data
 ) -> tuple[RealtimeModelTurnEndedEvent, FrameError | None]:
-    """Return the end of the turn, as far as it can be read, and the first thing that is wrong."""
+    """Return the end of the turn, as far as it can be read, and the first problem with it."""
     problem = None
-    try:
-        response = message.child("response")
-        response.optional_text("id")
-        response.optional_text("status")
-    except FrameError as exc:
-        problem = exc
-        response = message.child_if_any("response")
-
-    response_id = response.text_if_any("id")
+    response = child_if_any(data, "response")
+    response_id, status = response.get("id"), response.get("status")
+    if not type(response_id) is type(status) is str:
+        try:
+            fields = Fields(child(data, "response"), data["type"], "response")
+            fields.optional_text("id")
+            fields.optional_text("status")
+        except FrameError as exc:
+            problem = exc
+            response_id, status = text_if_any(response, "id"), text_if_any(response, "status")
     if response_id is not None:
         session.in_progress.discard(response_id)
         session.fenced.discard(response_id)
         if session.last_audio is not None and session.last_audio[2] == response_id:
             session.last_audio = (*session.last_audio[:2], None)
     # xAI has a string for the details, so they aren't worth an error.
-    details = response.child_if_any("status_details")
-    return (
-        RealtimeModelTurnEndedEvent(
-            response_id, response.text_if_any("status"), error_from(details.data.get("error"))
-        ),
-        problem,
-    )
+    details = response.get("status_details")
+    error = error_from(details.get("error")) if type(details) is dict else None
+    return _new_turn_ended(response_id, status, error, False, False), problem
 
 
-def _usage(message: Message) -> Fields | None:
-    """Return the response's usage: where GA has it, or else where xAI has it."""
-    response = message.child_if_any("response")
-    if not response.data.get("usage") and isinstance(message.data.get("usage"), dict):
-        return message.child("usage")
-    return None if response.data.get("usage") is None else response.child("usage")
-
-
-def _output_item(session: _Session, message: Message) -> _Events:
-    item = message.child("item")
-    previous_item_id = message.text_if_any("previous_item_id")
-    if item.data.get("type") == "function_call" and item.data.get("status") == "completed":
-        call = tool_call_item(item, previous_item_id=previous_item_id)
-        yield RealtimeModelItemUpdatedEvent(call)
-        # A call that is complete when it is added comes again when it is done.
-        if call.call_id is None or call.call_id not in session.called:
-            if call.call_id is not None:
-                session.called.add(call.call_id)
-            yield RealtimeModelToolCallEvent(
-                call.name, call.call_id or "", call.arguments, call.item_id, previous_item_id
-            )
-        return
-    updated = None
-    if item.data.get("type") == "message":
-        is_done = message.data["type"] == "response.output_item.done"
+def _output_item(session: _Session, data: _Data) -> Meaning | None:
+    item = child(data, "item")
+    previous_item_id = text_if_any(data, "previous_item_id")
+    if item.get("type") == "message":
+        is_done = data["type"] == "response.output_item.done"
         updated = message_item(
             item,
+            data["type"],
             previous_item_id=previous_item_id,
             default_role="assistant",
             default_status="completed" if is_done else "in_progress",
         )
-    if updated is None:
-        yield RealtimeModelOtherEvent(message.frame, from_decoder=True)
-    else:
-        yield _new_item_updated(updated)
+        return None if updated is None else _new_item_updated(updated)
+    if item.get("type") != "function_call" or item.get("status") != "completed":
+        return None
+    call = tool_call_item(item, data["type"], previous_item_id=previous_item_id)
+    call_id = call.call_id
+    # A call that is complete when it is added comes again when it is done.
+    if call_id is not None:
+        if call_id in session.called:
+            return _new_item_updated(call)
+        session.called.add(call_id)
+    return (
+        _new_item_updated(call),
+        _new_tool_call(call.name, call_id or "", call.arguments, call.item_id, previous_item_id),
+    )
 
 
-def _audio(session: _Session, message: Message) -> _Events:
-    response_id = message.text("response_id")
-    item_id = message.text("item_id")
-    content_index = message.index("content_index")
+def _audio(session: _Session, data: _Data) -> Meaning:
+    response_id, item_id = text(data, "response_id"), text(data, "item_id")
+    content_index = index(data, "content_index")
     if response_id in session.fenced:
-        return
-    delta = message.text("delta")
+        return ()
+    delta = text(data, "delta")
     try:
-        data = pybase64.b64decode(delta, None, True)
+        samples = pybase64.b64decode(delta, None, True)
     except ValueError:
-        data = None
-    if data is None:
-        problem = message.wrong("delta", expected="a string of base64")
-        raise problem
+        raise wrong(data, "delta", "a string of base64") from None
     session.last_audio = item_id, content_index, response_id
-    session.audio_layout = AudioLayout.of(
-        message.frame.raw,
-        message.data,
-        response_id=response_id,
-        item_id=item_id,
-        content_index=content_index,
-    )
-    yield RealtimeModelAudioEvent(data, response_id, item_id, content_index)
+    return _new_audio(samples, response_id, item_id, content_index)
 
 
-def _audio_done(_session: _Session, message: Message) -> _Events:
-    yield RealtimeModelAudioDoneEvent(message.text("item_id"), message.index("content_index"))
+_audio_done = flat(RealtimeModelAudioDoneEvent, item_id=TEXT, content_index=INDEX)
 
 
-def _transcript_delta(_session: _Session, message: Message) -> _Events:
-    yield RealtimeModelTranscriptDeltaEvent(
-        message.text("item_id"), message.text("delta"), message.text("response_id")
-    )
+_transcript_delta = flat(
+    RealtimeModelTranscriptDeltaEvent, item_id=TEXT, delta=TEXT, response_id=TEXT
+)
 
 
-def _transcript_done(_session: _Session, message: Message) -> _Events:
-    yield RealtimeModelTranscriptDoneEvent(
-        message.text("item_id"), message.text("transcript"), message.text("response_id")
-    )
+_transcript_done = flat(
+    RealtimeModelTranscriptDoneEvent, item_id=TEXT, transcript=TEXT, response_id=TEXT
+)
 
 
-def _output_text_delta(_session: _Session, message: Message) -> _Events:
-    yield RealtimeModelOutputTextDeltaEvent(
-        message.text("item_id"), message.text("delta"), message.text("response_id")
-    )
+_output_text_delta = flat(
+    RealtimeModelOutputTextDeltaEvent, item_id=TEXT, delta=TEXT, response_id=TEXT
+)
 
 
-def _output_text_done(_session: _Session, message: Message) -> _Events:
-    yield RealtimeModelOutputTextDoneEvent(
-        message.text("item_id"), message.text("text"), message.text("response_id")
-    )
+_output_text_done = flat(
+    RealtimeModelOutputTextDoneEvent, item_id=TEXT, text=TEXT, response_id=TEXT
+)
 
 
-def _tool_call_delta(_session: _Session, message: Message) -> _Events:
-    yield RealtimeModelToolCallDeltaEvent(
-        message.text("call_id"),
-        message.text("item_id"),
-        message.text("delta"),
-        message.text("response_id"),
-    )
-
-
-def _other(_session: _Session, message: Message) -> _Events:
-    yield RealtimeModelOtherEvent(message.frame, from_decoder=True)
+_tool_call_delta = flat(
+    RealtimeModelToolCallDeltaEvent, call_id=TEXT, item_id=TEXT, delta=TEXT, response_id=TEXT
+)
 
 
 # --- the table -------------------------------------------------------------------------------
 
-_GA: Mapping[str, Callable[[_Session, Message], _Events]] = {
+_GA: Mapping[str, Callable[[_Session, _Data], Meaning | None] | None] = {
     "session.created": _session_updated,
     "session.updated": _session_updated,
     "error": _error,
     "rate_limits.updated": _rate_limits,
-    # what the user says
+    # the user's speech
     "input_audio_buffer.speech_started": _speech_started,
     "input_audio_buffer.speech_stopped": _speech_stopped,
     "input_audio_buffer.committed": _input_committed,
-    "input_audio_buffer.cleared": _other,
+    "input_audio_buffer.cleared": None,
     "input_audio_buffer.timeout_triggered": _input_timeout,
-    "input_audio_buffer.dtmf_event_received": _other,
+    "input_audio_buffer.dtmf_event_received": None,
     "conversation.item.input_audio_transcription.delta": _input_transcript_delta,
-    "conversation.item.input_audio_transcription.segment": _other,
+    "conversation.item.input_audio_transcription.segment": None,
+    "conversation.item.input_audio_transcription.updated": _input_transcript_updated,  # xAI
     "conversation.item.input_audio_transcription.completed": _input_transcribed,
     "conversation.item.input_audio_transcription.failed": _input_transcription_failed,
     # the conversation
-    "conversation.created": _other,
+    "conversation.created": None,
     "conversation.item.added": _conversation_item,
     "conversation.item.created": _conversation_item,
     "conversation.item.retrieved": _conversation_item,
-    "conversation.item.done": _other,  # says nothing that response.output_item.done doesn't
+    "conversation.item.done": None,  # says nothing that response.output_item.done doesn't
     "conversation.item.deleted": _item_deleted,
     "conversation.item.truncated": _item_truncated,
     # responses
@@ -614,8 +457,8 @@ _GA: Mapping[str, Callable[[_Session, Message], _Events]] = {
     "response.done": _response_done,
     "response.output_item.added": _output_item,
     "response.output_item.done": _output_item,
-    "response.content_part.added": _other,
-    "response.content_part.done": _other,
+    "response.content_part.added": None,
+    "response.content_part.done": None,
     "response.output_audio.delta": _audio,
     "response.output_audio.done": _audio_done,
     "response.output_audio_transcript.delta": _transcript_delta,
@@ -623,19 +466,19 @@ _GA: Mapping[str, Callable[[_Session, Message], _Events]] = {
     "response.output_text.delta": _output_text_delta,
     "response.output_text.done": _output_text_done,
     "response.function_call_arguments.delta": _tool_call_delta,
-    "response.function_call_arguments.done": _other,  # the output item has them
-    "response.mcp_call_arguments.delta": _other,
-    "response.mcp_call_arguments.done": _other,
-    "response.mcp_call.in_progress": _other,
-    "response.mcp_call.completed": _other,
-    "response.mcp_call.failed": _other,
-    "mcp_list_tools.in_progress": _other,
-    "mcp_list_tools.completed": _other,
-    "mcp_list_tools.failed": _other,
+    "response.function_call_arguments.done": None,  # the output item has them
+    "response.mcp_call_arguments.delta": None,
+    "response.mcp_call_arguments.done": None,
+    "response.mcp_call.in_progress": None,
+    "response.mcp_call.completed": None,
+    "response.mcp_call.failed": None,
+    "mcp_list_tools.in_progress": None,
+    "mcp_list_tools.completed": None,
+    "mcp_list_tools.failed": None,
     # WebRTC and SIP: the service plays the audio
-    "output_audio_buffer.started": _other,
-    "output_audio_buffer.stopped": _other,
-    "output_audio_buffer.cleared": _other,
+    "output_audio_buffer.started": None,
+    "output_audio_buffer.stopped": None,
+    "output_audio_buffer.cleared": None,
 }
 
 BETA_NAMES: Mapping[str, str] = MappingProxyType(
@@ -650,14 +493,45 @@ BETA_NAMES: Mapping[str, str] = MappingProxyType(
 )
 """Name in the beta protocol -> the name that the same event has now."""
 
-TABLE: Mapping[str, Callable[[_Session, Message], _Events]] = MappingProxyType(
+TABLE: Mapping[str, Callable[[_Session, _Data], Meaning | None] | None] = MappingProxyType(
     {**_GA, **{beta: _GA[name] for beta, name in BETA_NAMES.items()}}
 )
-"""Type of a frame -> the function that makes its events."""
+"""Type of a frame -> the function that makes its events; None makes `RealtimeModelOtherEvent`."""
 
 
-def _exception(error: FrameError) -> RealtimeModelExceptionEvent:
-    where = f", field {error.field}" if error.field else ""
-    return RealtimeModelExceptionEvent(
-        error, f"decoding {error.frame_type or 'a frame of unknown type'}{where}"
-    )
+class OpenAIRealtimeDecoder(FrameDecoder[_Session]):
+    """
+    Makes events of the frames of one session; every session needs its own.
+
+    Not for use from several threads at once.
+
+    Args:
+        max_bytes: A frame that is longer is not parsed; its raw event has it as it came.
+    """
+
+    name = "openai-realtime"
+    version = 1
+
+    _table = TABLE
+    _known_names = _FIELD_NAMES
+
+    def __init__(self, *, max_bytes: int = DEFAULT_MAX_BYTES) -> None:
+        super().__init__(_Session(), max_bytes)
+
+    def _shortcut(self, raw: bytes) -> RealtimeModelAudioEvent | None:
+        session = self._session
+        event = session.layouts.event_in(raw)
+        if event is not None:
+            session.last_audio = session.layouts.last.place
+        return event
+
+    def _learn(self, raw: bytes, data: dict[str, Any], meaning: object) -> None:
+        if type(meaning) is RealtimeModelAudioEvent:
+            self._session.layouts.learn(raw, data, meaning)
+
+    def _ends(self, frame_type: str, raw: bytes) -> tuple[RealtimeModelEvent, ...]:
+        if frame_type != "response.done":
+            return ()
+        # Code that waits for the end of the turn must not wait for ever.
+        turn_ended, _ = _turn_ended(self._session, {**salvage(raw), "type": "response.done"})
+        return (turn_ended,)

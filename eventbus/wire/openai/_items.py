@@ -1,28 +1,18 @@
 """
-Converts what OpenAI's frames carry: items, usage and errors.
+Converts the conversation items in OpenAI's frames.
 
-Names, defaults and totals are those of the openai-agents SDK. What a service
-adds to an object is kept in ``extra``; a content part of an unknown type, or
-one that doesn't belong to the item's role, is left out.
+Names and defaults are those of the openai-agents SDK. Fields that a service adds to an item or
+a part are kept in ``extra``; a content part of an unknown type, or one that doesn't belong to
+the item's role, is left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from ..._fast_init import constructor
-from ...events import (
-    RealtimeError,
-    RealtimeModelCachedTokensDetails,
-    RealtimeModelInputTokensDetails,
-    RealtimeModelOutputTokensDetails,
-    RealtimeModelUsageEvent,
-    Usage,
-    UsageInputTokensDetails,
-    UsageOutputTokensDetails,
-)
 from ...items import (
     AssistantAudio,
     AssistantMessageItem,
@@ -39,217 +29,131 @@ from ...items import (
 from .._fields import Fields
 from .._frames import ReadOnlyDict, freeze
 
-__all__ = [
-    "NOTHING",
-    "PARTS",
-    "Kind",
-    "Status",
-    "error_from",
-    "message_item",
-    "new_message",
-    "tool_call_item",
-    "usage_event",
-]
+Status: TypeAlias = Literal["in_progress", "completed", "incomplete"]
+_MakePart: TypeAlias = Callable[[dict[str, Any]], ContentPart]
 
-Status = Literal["in_progress", "completed", "incomplete"]
-
-
-class Kind:
-    """
-    A kind of content part.
-
-    Attributes:
-        make: Makes one, of its strings and of what the vendor sent besides.
-        strings: The names of the strings.
-        known: The names of everything that isn't "besides".
-    """
-
-    __slots__ = ("known", "make", "strings")
-
-    def __init__(self, cls: type[ContentPart], *strings: str) -> None:
-        self.make = constructor(cls)
-        self.strings = strings
-        self.known = frozenset((*strings, "type"))
-
-
-_INPUT_TEXT = Kind(InputText, "text")
-_INPUT_AUDIO = Kind(InputAudio, "audio", "transcript")
-_INPUT_IMAGE = Kind(InputImage, "image_url", "detail")
-_TEXT = Kind(AssistantText, "text")
-_AUDIO = Kind(AssistantAudio, "audio", "transcript")
+NOTHING: ReadOnlyDict[str, Any] = ReadOnlyDict()
+"""The additional fields of most objects."""
 
 _new_system_message = constructor(SystemMessageItem)
 _new_user_message = constructor(UserMessageItem)
 _new_assistant_message = constructor(AssistantMessageItem)
+_new_call = constructor(RealtimeToolCallItem)
 
-NOTHING: ReadOnlyDict[str, Any] = ReadOnlyDict()
-"""What most vendors send besides."""
-
-_ERROR_FIELDS = ("message", "type", "code", "event_id", "param")
-_MESSAGE_FIELDS = frozenset({"id", "type", "role", "content"})
-_ASSISTANT_FIELDS = _MESSAGE_FIELDS | {"status"}
+_MESSAGE_FIELDS = frozenset({"id", "type", "role", "content", "status"})
 _CALL_FIELDS = frozenset({"id", "type", "call_id", "name", "arguments", "status"})
 
-PARTS: Mapping[str, Mapping[str, Kind]] = {
-    "system": {"input_text": _INPUT_TEXT},
-    "user": {
-        "input_text": _INPUT_TEXT,
-        "input_audio": _INPUT_AUDIO,
-        "input_image": _INPUT_IMAGE,
-    },
-    "assistant": {
-        "output_text": _TEXT,
-        "output_audio": _AUDIO,
-        "text": _TEXT,  # beta
-        "audio": _AUDIO,  # beta
-    },
-}
-"""Role -> type of a content part -> its kind."""
 
-
-def message_item(
-    item: Fields,
-    *,
-    previous_item_id: str | None,
-    default_role: str | None = None,
-    default_status: Status = "in_progress",
-) -> RealtimeMessageItem | None:
-    """Return the message that *item* is, or None if its role is none that we know."""
-    role = item.text_if_any("role") or default_role or ""
-    types = PARTS.get(role)
-    if types is None:
-        return None
-    item_id = item.optional_text("id") or ""
-    content = tuple(
-        [part for each in item.items("content") if (part := _part(each, types)) is not None]
-    )
-    status = item.data.get("status")
-    if status not in ("in_progress", "completed", "incomplete"):
-        status = default_status
-    extra = _extra(item.data, _ASSISTANT_FIELDS if role == "assistant" else _MESSAGE_FIELDS)
-    return new_message(role, item_id, content, previous_item_id, status, extra)
-
-
-def new_message(
-    role: str,
-    item_id: str,
-    content: tuple[ContentPart, ...],
-    previous_item_id: str | None,
-    status: Status,
-    extra: ReadOnlyDict[str, Any],
-) -> RealtimeMessageItem:
-    """Return the message of a *role* in `PARTS`; only the assistant's has a field for *status*."""
-    if role == "assistant":
-        return _new_assistant_message(item_id, content, previous_item_id, status, extra)
-    make = _new_user_message if role == "user" else _new_system_message
-    return make(item_id, content, previous_item_id, extra)
-
-
-def tool_call_item(item: Fields, *, previous_item_id: str | None) -> RealtimeToolCallItem:
-    """
-    Return the tool call that *item* is.
-
-    It is in progress even if the model has completed it: the SDK uses one item
-    for a call and its output, and completes it with the output.
-    """
-    return RealtimeToolCallItem(
-        item_id=item.optional_text("id") or "",
-        call_id=item.optional_text("call_id"),
-        name=item.text("name"),
-        arguments=item.optional_text("arguments") or "",
-        status="in_progress",
-        previous_item_id=previous_item_id,
-        extra=_extra(item.data, _CALL_FIELDS),
-    )
-
-
-def usage_event(usage: Fields) -> RealtimeModelUsageEvent:
-    """Return what a response has cost; a breakdown that can't be read is left out."""
-    input_tokens = usage.optional_integer("input_tokens") or 0
-    output_tokens = usage.optional_integer("output_tokens") or 0
-    total_tokens = usage.optional_integer("total_tokens")
-    input_details = usage.child_if_any("input_token_details")
-    output_details = usage.child_if_any("output_token_details")
-    return RealtimeModelUsageEvent(
-        Usage(
-            requests=1,
-            input_tokens=input_tokens,
-            output_tokens=output_tokens,
-            total_tokens=input_tokens + output_tokens if total_tokens is None else total_tokens,
-            input_tokens_details=UsageInputTokensDetails(
-                input_details.integer_if_any("cached_tokens") or 0
-            ),
-            output_tokens_details=UsageOutputTokensDetails(
-                output_details.integer_if_any("reasoning_tokens") or 0
-            ),
-        ),
-        _input_details(input_details) if _has_object(usage, "input_token_details") else None,
-        _output_details(output_details) if _has_object(usage, "output_token_details") else None,
-    )
-
-
-def error_from(value: object) -> RealtimeError | None:
-    """
-    Return the error that a service describes, or None if there is no description.
-
-    An object or, from some services, only a text; the type of a field that isn't
-    a string doesn't matter, it goes to ``extra``.
-    """
-    if isinstance(value, str):
-        return RealtimeError(message=value)
-    if not isinstance(value, dict):
-        return None
-    known = {name: value[name] for name in _ERROR_FIELDS if isinstance(value.get(name), str)}
-    extra = {
-        name: freeze(each)
-        for name, each in value.items()
-        if name not in known and not (each is None and name in _ERROR_FIELDS)
-    }
-    return RealtimeError(**known, extra=ReadOnlyDict(extra))
-
-
-def _part(part: object, types: Mapping[str, Kind]) -> ContentPart | None:
-    """Return the content part, or None if it is of no type that the item can have."""
-    if type(part) is not dict:
-        return None
-    part_type = part.get("type")
-    if type(part_type) is not str or part_type not in types:
-        return None
-    kind = types[part_type]
-    strings = [value if type(value := part.get(name)) is str else None for name in kind.strings]
-    return kind.make(*strings, _extra(part, kind.known))
-
-
-def _extra(data: Mapping[str, Any], known: AbstractSet[str]) -> ReadOnlyDict[str, Any]:
+def extra_fields(data: dict[str, Any], known: AbstractSet[str]) -> ReadOnlyDict[str, Any]:
     """Return the fields of *data* that aren't *known*, read-only."""
     if data.keys() <= known:
         return NOTHING
     return ReadOnlyDict({name: freeze(data[name]) for name in data if name not in known})
 
 
-def _has_object(fields: Fields, name: str) -> bool:
-    return isinstance(fields.data.get(name), dict)
+def _part_of_one(cls: type[ContentPart], name: str) -> _MakePart:
+    """Return a function that makes a part with one string."""
+    make, known = constructor(cls), frozenset({"type", name})
+
+    def make_part(part: dict[str, Any]) -> ContentPart:
+        value = part.get(name)
+        return make(value if type(value) is str else None, extra_fields(part, known))
+
+    return make_part
 
 
-def _input_details(details: Fields) -> RealtimeModelInputTokensDetails:
-    cached = details.child_if_any("cached_tokens_details")
-    return RealtimeModelInputTokensDetails(
-        text_tokens=details.integer_if_any("text_tokens"),
-        audio_tokens=details.integer_if_any("audio_tokens"),
-        image_tokens=details.integer_if_any("image_tokens"),
-        cached_tokens=details.integer_if_any("cached_tokens"),
-        cached_tokens_details=RealtimeModelCachedTokensDetails(
-            text_tokens=cached.integer_if_any("text_tokens"),
-            audio_tokens=cached.integer_if_any("audio_tokens"),
-            image_tokens=cached.integer_if_any("image_tokens"),
+def _part_of_two(cls: type[ContentPart], name: str, name2: str) -> _MakePart:
+    """Return a function that makes a part with two strings."""
+    make, known = constructor(cls), frozenset({"type", name, name2})
+
+    def make_part(part: dict[str, Any]) -> ContentPart:
+        value, value2 = part.get(name), part.get(name2)
+        return make(
+            value if type(value) is str else None,
+            value2 if type(value2) is str else None,
+            extra_fields(part, known),
         )
-        if _has_object(details, "cached_tokens_details")
-        else None,
-    )
+
+    return make_part
 
 
-def _output_details(details: Fields) -> RealtimeModelOutputTokensDetails:
-    return RealtimeModelOutputTokensDetails(
-        text_tokens=details.integer_if_any("text_tokens"),
-        audio_tokens=details.integer_if_any("audio_tokens"),
+_input_text = _part_of_one(InputText, "text")
+_text = _part_of_one(AssistantText, "text")
+_audio = _part_of_two(AssistantAudio, "audio", "transcript")
+
+# Role -> type of a content part -> the function that makes it.
+_PARTS: Mapping[str, Mapping[str, _MakePart]] = {
+    "system": {"input_text": _input_text},
+    "user": {
+        "input_text": _input_text,
+        "input_audio": _part_of_two(InputAudio, "audio", "transcript"),
+        "input_image": _part_of_two(InputImage, "image_url", "detail"),
+    },
+    "assistant": {
+        "output_text": _text,
+        "output_audio": _audio,
+        "text": _text,  # beta
+        "audio": _audio,  # beta
+    },
+}
+
+
+def message_item(
+    item: dict[str, Any],
+    frame_type: object,
+    *,
+    previous_item_id: str | None,
+    default_role: str = "",
+    default_status: Status = "in_progress",
+) -> RealtimeMessageItem | None:
+    """Return the message that *item* is, or None if it has an unknown role."""
+    role = item.get("role")
+    if type(role) is not str:
+        role = default_role
+    kinds = _PARTS.get(role)
+    if kinds is None:
+        return None
+    item_id, parts = item.get("id"), item.get("content")
+    if type(item_id) is not str:
+        item_id = Fields(item, frame_type, "item").optional_text("id") or ""
+    if type(parts) is not list:
+        parts = Fields(item, frame_type, "item").items("content")
+    content = []
+    for part in parts:
+        if type(part) is dict:
+            kind = part.get("type")
+            make = kinds.get(kind) if type(kind) is str else None
+            if make is not None:
+                content.append(make(part))
+    status = item.get("status")
+    extra = extra_fields(item, _MESSAGE_FIELDS)
+    if status not in ("in_progress", "completed", "incomplete"):
+        # The service may leave out the status of a message of the user, and does not imply one.
+        status = default_status if role == "assistant" else None
+    if role == "assistant":
+        return _new_assistant_message(item_id, tuple(content), previous_item_id, status, extra)
+    new_message = _new_user_message if role == "user" else _new_system_message
+    return new_message(item_id, tuple(content), previous_item_id, status, extra)
+
+
+def tool_call_item(
+    item: dict[str, Any], frame_type: object, *, previous_item_id: str | None
+) -> RealtimeToolCallItem:
+    """
+    Return the tool call that *item* is.
+
+    It is in progress even if the model has completed it: the SDK uses one item
+    for a call and its output, and completes it with the output.
+    """
+    item_id, call_id = item.get("id"), item.get("call_id")
+    name, arguments = item.get("name"), item.get("arguments")
+    if not type(item_id) is type(call_id) is type(name) is type(arguments) is str:
+        fields = Fields(item, frame_type, "item")
+        item_id = fields.optional_text("id") or ""
+        call_id = fields.optional_text("call_id")
+        name = fields.text("name")
+        arguments = fields.optional_text("arguments") or ""
+    extra = extra_fields(item, _CALL_FIELDS)
+    return _new_call(
+        item_id, call_id, name, arguments, "in_progress", None, previous_item_id, extra
     )

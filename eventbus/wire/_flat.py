@@ -1,0 +1,58 @@
+"""
+Reads events whose fields are fields of their frame, by name.
+
+The functions are made of source, like constructors: the types of all fields are checked in one
+condition, and the instance is filled in place. Only a frame that fails it is read field by
+field, which finds the one that is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
+
+from .._fast_init import compiled, construction
+from ._fields import index, integer, optional_integer, optional_text, text
+
+_T = TypeVar("_T")
+
+
+class Kind(NamedTuple):
+    """
+    A kind of field.
+
+    Attributes:
+        condition: True of a usual value, in Python, with ``{}`` for the variable.
+        read: Reads the field, also an unusual value, or raises.
+    """
+
+    condition: str
+    read: Callable[[dict[str, Any], str], object]
+
+
+TEXT = Kind("type({}) is str", text)
+OPTIONAL_TEXT = Kind("({0} is None or type({0}) is str)", optional_text)
+TEXT_OR_EMPTY = Kind("type({}) is str", lambda data, name: optional_text(data, name) or "")
+INTEGER = Kind("type({}) is int", integer)
+OPTIONAL_INTEGER = Kind("({0} is None or type({0}) is int)", optional_integer)
+INDEX = Kind("type({}) is int", index)
+
+
+def flat(cls: type[_T], **kinds: Kind) -> Callable[[Any, dict[str, Any]], _T]:
+    """
+    Return a function that makes an instance of *cls* from the fields of a frame.
+
+    Args:
+        kinds: The kind of each field, in the order in which they are checked.
+    """
+    names, lines, scope = construction(cls)
+    assert set(names) == kinds.keys(), cls
+    body = [
+        *(f"{name} = data.get({name!r})" for name in kinds),
+        f"if not ({' and '.join(kind.condition.format(n) for n, kind in kinds.items())}):",
+        *(f"    {name} = read_{name}(data, {name!r})" for name in kinds),
+        *lines,
+    ]
+    scope.update({f"read_{name}": kind.read for name, kind in kinds.items()})
+    read: Callable[[Any, dict[str, Any]], _T] = compiled("read", "_session, data, /", body, scope)
+    return read

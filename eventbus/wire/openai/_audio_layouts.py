@@ -1,0 +1,216 @@
+r"""
+A shortcut for frames of audio: they are compared with the one before, not parsed.
+
+Rules
+-----
+
+A layout takes a frame only if the event that it makes is the one that parsing the frame would
+give; it leaves all other frames alone. It never reports an error.
+
+Theory of operation
+-------------------
+
+Consecutive audio frames of one item are the same bytes, except for the event's id, the audio
+itself and, in some dialects, times and measurements behind it::
+
+    {"type":"response.output_audio.delta","event_id":"event_B9",...,"delta":"AAAA","ts":17}
+    --------------------- head ----------------------~~~~~~~~---- middle ----~~~~---- tail ---
+
+So one frame is parsed, and `AudioLayout` remembers its parts. In the next frame, head and middle
+must be there byte for byte. The id between them is letters, digits, dashes and underscores, so
+it stays one JSON string. The audio is decoded as strict base64, which has no quote and no
+backslash, so it is one JSON string too. The tail must be the same bytes, or match a pattern: the
+same names in the same order, with values of the same kind that can't contain a quote. Fields
+that the event is made of are part of the pattern with their values.
+
+Some services leave out a field of the tail now and then. Therefore a decoder keeps a few layouts,
+and makes a few for one item. If frames of the item still don't fit, they are parsed: to make a
+layout for every frame would cost more.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import pybase64
+
+from ..._fast_init import constructor
+from ...events import RealtimeModelAudioEvent
+
+MAX_LAYOUTS: Final = 3
+"""Layouts that are made for one item, and that are kept."""
+
+_MAX_PLACES: Final = 64
+
+_b64decode = pybase64.b64decode
+_new_audio = constructor(RealtimeModelAudioEvent)
+
+# Names of fields that every frame of an item has in common.
+_CONSTANT: Final = frozenset({b"type", b"response_id", b"item_id", b"content_index"})
+
+# Values that can be told from what follows them without a parser; no number that one could refuse.
+_STRING: Final = rb'"[ !#-\[\]-~]*+"'
+_NUMBER: Final = rb"-?+(?:0|[1-9][0-9]{0,17}+)(?:\.[0-9]{1,17}+)?+"
+_PAIR: Final = re.compile(rb'"(\w++)"(\s*+:\s*+)(?:(%s)|(%s)|(null))' % (_STRING, _NUMBER))
+
+
+class AudioLayout:
+    """
+    The form of the audio frames of one item.
+
+    Attributes:
+        response_id, item_id, content_index: The values in all of them.
+        place: Item, content index and response.
+    """
+
+    __slots__ = (
+        "_head",
+        "_id_at",
+        "_matches_tail",
+        "_middle",
+        "_middle_size",
+        "_tail",
+        "_tail_size",
+        "content_index",
+        "item_id",
+        "place",
+        "response_id",
+    )
+
+    def __init__(
+        self,
+        frame: bytes,
+        *,
+        event_id: tuple[int, int],
+        audio: tuple[int, int],
+        event: RealtimeModelAudioEvent,
+    ) -> None:
+        self._id_at, middle_at = event_id
+        self._head = frame[: self._id_at]
+        self._middle = frame[middle_at : audio[0]]
+        self._middle_size = len(self._middle)
+        self._tail = frame[audio[1] :]
+        self._tail_size = len(self._tail)
+        self._matches_tail = _tail_matcher(self._tail)
+        self.response_id = event.response_id
+        self.item_id = event.item_id
+        self.content_index = event.content_index
+        self.place = event.item_id, event.content_index, event.response_id
+
+    @classmethod
+    def of(
+        cls, frame: bytes, data: Mapping[str, Any], event: RealtimeModelAudioEvent
+    ) -> AudioLayout | None:
+        """Return the layout of a *frame* that has *data* and means *event*, if it has one."""
+        # Without a backslash, every quote begins or ends a string, and in a flat object
+        # `"delta":"` can only be that field and the beginning of its value.
+        if b"\\" in frame or any(isinstance(each, (dict, list)) for each in data.values()):
+            return None
+        event_id = _span(frame, b"event_id")
+        audio = _span(frame, b"delta")
+        if event_id is None or audio is None or event_id[1] > audio[0]:
+            return None
+        # "event_" is the same every time.
+        event_id = frame.rfind(b"_", *event_id) + 1 or event_id[0], event_id[1]
+        return cls(frame, event_id=event_id, audio=audio, event=event)
+
+    def audio_in(self, frame: bytes) -> bytes | None:
+        """Return the audio in a *frame* of this layout, else None."""
+        if not frame.startswith(self._head):
+            return None
+        middle_at = frame.find(b'"', self._id_at)
+        if not frame.startswith(self._middle, middle_at):
+            return None
+        event_id = frame[self._id_at : middle_at]
+        if not event_id.isalnum() and not event_id.translate(None, b"-_").isalnum():
+            return None
+        audio_at = middle_at + self._middle_size
+        end = len(frame) - self._tail_size
+        if not frame.endswith(self._tail) or end < audio_at:
+            end = frame.find(b'"', audio_at)
+            if end < 0 or self._matches_tail is None or self._matches_tail(frame, end) is None:
+                return None
+        try:
+            return _b64decode(frame[audio_at:end], None, True)
+        except ValueError:
+            return None
+
+
+class AudioLayouts:
+    """
+    The layouts of a session, the last used one first.
+
+    Attributes:
+        last: The last used one; there is none before the first event.
+    """
+
+    __slots__ = ("_layouts", "_made", "last")
+
+    last: AudioLayout
+
+    def __init__(self) -> None:
+        self._layouts: list[AudioLayout] = []
+        # Response, item and content index -> layouts that were made for them.
+        self._made: dict[tuple[str, str, int], int] = {}
+
+    def event_in(self, frame: bytes) -> RealtimeModelAudioEvent | None:
+        """Return the event of a *frame* of one of the layouts, else None."""
+        for layout in self._layouts:
+            audio = layout.audio_in(frame)
+            if audio is not None:
+                if layout is not self._layouts[0]:
+                    self._layouts.remove(layout)
+                    self._layouts.insert(0, layout)
+                self.last = layout
+                return _new_audio(audio, layout.response_id, layout.item_id, layout.content_index)
+        return None
+
+    def learn(self, frame: bytes, data: Mapping[str, Any], event: RealtimeModelAudioEvent) -> None:
+        """Add the layout of a *frame* that has *data* and means *event*."""
+        place = event.response_id, event.item_id, event.content_index
+        made = self._made.pop(place, 0)
+        self._made[place] = made + 1  # the last one again
+        if made >= MAX_LAYOUTS:
+            return
+        if len(self._made) > _MAX_PLACES:
+            del self._made[next(iter(self._made))]
+        layout = AudioLayout.of(frame, data, event)
+        if layout is not None:
+            self._layouts.insert(0, layout)
+            del self._layouts[MAX_LAYOUTS:]
+
+    def forget(self) -> None:
+        """Take no frame until the next one has been parsed."""
+        self._layouts.clear()
+        self._made.clear()
+
+
+def _span(frame: bytes, name: bytes) -> tuple[int, int] | None:
+    """Return the start and the end of the string that is the value of a field."""
+    for colon in (b'":"', b'": "'):
+        key = b'"' + name + colon
+        at = frame.find(key)
+        if at >= 0:
+            start = at + len(key)
+            return start, frame.index(b'"', start)
+    return None
+
+
+def _tail_matcher(tail: bytes) -> Callable[[bytes, int], object] | None:
+    """Return a function that matches tails like this one; None if they are all equal."""
+    pattern, position = [], 0
+    for pair in _PAIR.finditer(tail):
+        name, colon, string, number, _ = pair.groups()
+        pattern.append(re.escape(tail[position : pair.start()]))
+        if name in _CONSTANT:
+            pattern.append(re.escape(pair[0]))
+        else:
+            value = _STRING if string else _NUMBER if number else rb"(?:null|%s)" % _STRING
+            pattern.append(re.escape(b'"' + name + b'"' + colon) + value)
+        position = pair.end()
+    if not pattern:
+        return None
+    pattern.append(re.escape(tail[position:]))
+    return re.compile(b"".join(pattern)).fullmatch

@@ -1,0 +1,121 @@
+"""
+Converts the errors and the usage in OpenAI's frames.
+
+Names and totals are those of the openai-agents SDK.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..._fast_init import constructor
+from ...events import (
+    RealtimeError,
+    RealtimeModelCachedTokensDetails,
+    RealtimeModelInputTokensDetails,
+    RealtimeModelOutputTokensDetails,
+    RealtimeModelUsageEvent,
+    Usage,
+    UsageInputTokensDetails,
+    UsageOutputTokensDetails,
+)
+from .._fields import Fields, integer_if_any, text_if_any
+from .._frames import ReadOnlyDict, freeze
+
+_ERROR_FIELDS = ("message", "type", "code", "event_id", "param")
+_NONE: ReadOnlyDict[str, Any] = ReadOnlyDict()
+
+_new_usage_event = constructor(RealtimeModelUsageEvent)
+_new_usage = constructor(Usage)
+_new_input = constructor(UsageInputTokensDetails)
+_new_output = constructor(UsageOutputTokensDetails)
+_new_input_details = constructor(RealtimeModelInputTokensDetails)
+_new_cached_details = constructor(RealtimeModelCachedTokensDetails)
+_new_output_details = constructor(RealtimeModelOutputTokensDetails)
+
+
+def error_from(value: object) -> RealtimeError | None:
+    """
+    Return the error that a service describes, or None if there is no description.
+
+    An object or, from some services, only a text. A known field that isn't a string goes to
+    ``extra``.
+    """
+    if isinstance(value, str):
+        return RealtimeError(message=value)
+    if not isinstance(value, dict):
+        return None
+    known = [text_if_any(value, name) for name in _ERROR_FIELDS]
+    extra = {
+        name: freeze(each)
+        for name, each in value.items()
+        if name not in _ERROR_FIELDS or (each is not None and type(each) is not str)
+    }
+    # The class has a field named type, which `constructor` takes for a constant.
+    return RealtimeError(*known, extra=ReadOnlyDict(extra) if extra else _NONE)
+
+
+def usage_event(
+    usage: dict[str, Any], frame_type: object, name: str = "response.usage"
+) -> RealtimeModelUsageEvent:
+    """
+    Return the cost of a response; a breakdown that can't be read is left out.
+
+    Args:
+        usage: The totals, and perhaps breakdowns.
+        frame_type: The type of the frame.
+        name: The field that has them.
+    """
+    input_tokens = usage.get("input_tokens")
+    output_tokens = usage.get("output_tokens")
+    total_tokens = usage.get("total_tokens")
+    if not type(input_tokens) is type(output_tokens) is type(total_tokens) is int:
+        fields = Fields(usage, frame_type, name)
+        input_tokens = fields.optional_integer("input_tokens") or 0
+        output_tokens = fields.optional_integer("output_tokens") or 0
+        total_tokens = fields.optional_integer("total_tokens")
+        if total_tokens is None:
+            total_tokens = input_tokens + output_tokens
+    input_details = usage.get("input_token_details")
+    output_details = usage.get("output_token_details")
+    cached = reasoning = None
+    if type(input_details) is dict:
+        cached = integer_if_any(input_details, "cached_tokens")
+    if type(output_details) is dict:
+        reasoning = integer_if_any(output_details, "reasoning_tokens")
+    totals = _new_usage(
+        1,
+        input_tokens,
+        output_tokens,
+        total_tokens,
+        _new_input(cached or 0),
+        _new_output(reasoning or 0),
+    )
+    return _new_usage_event(totals, _input_details(input_details), _output_details(output_details))
+
+
+def _input_details(details: object) -> RealtimeModelInputTokensDetails | None:
+    if type(details) is not dict:
+        return None
+    cached = details.get("cached_tokens_details")
+    return _new_input_details(
+        integer_if_any(details, "text_tokens"),
+        integer_if_any(details, "audio_tokens"),
+        integer_if_any(details, "image_tokens"),
+        integer_if_any(details, "cached_tokens"),
+        None
+        if type(cached) is not dict
+        else _new_cached_details(
+            integer_if_any(cached, "text_tokens"),
+            integer_if_any(cached, "audio_tokens"),
+            integer_if_any(cached, "image_tokens"),
+        ),
+    )
+
+
+def _output_details(details: object) -> RealtimeModelOutputTokensDetails | None:
+    if type(details) is not dict:
+        return None
+    return _new_output_details(
+        integer_if_any(details, "text_tokens"), integer_if_any(details, "audio_tokens")
+    )

@@ -1,0 +1,341 @@
+from __future__ import annotations
+
+import base64
+import json
+from unittest import mock
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from eventbus.events import RealtimeModelAudioEvent, RealtimeModelInputSpeechStartedEvent
+from eventbus.wire.openai import OpenAIRealtimeDecoder
+from eventbus.wire.openai._audio_layouts import MAX_LAYOUTS, AudioLayout
+
+COMPACT = (",", ":")
+SPACED = (", ", ": ")
+EVENT = RealtimeModelAudioEvent(b"", "resp_1", "item_1", 0)
+
+OPENAI = {
+    "type": "response.output_audio.delta",
+    "event_id": "event_a1",
+    "response_id": "resp_1",
+    "item_id": "item_1",
+    "output_index": 0,
+    "content_index": 0,
+    "delta": "AAAA",
+}
+VOICE_LIVE = {
+    "event_id": "event_5ySYe4HO0CC49gK3lWmFtZ",
+    "type": "response.audio.delta",
+    "response_id": "resp_1",
+    "item_id": "item_1",
+    "output_index": 0,
+    "content_index": 0,
+    "delta": "AAAA",
+}
+XAI = {
+    "type": "response.output_audio.delta",
+    "event_id": "ed0ace42-3a00-4911-9810-d36cee99fb58",
+    "item_id": "item_1",
+    "response_id": "resp_1",
+    "delta": "AAAA",
+    "content_index": 0,
+    "output_index": 0,
+    "rid": "ffb63e79-0d1b-4c4a-ab10-9036e015a2a8",
+    "latency": "0.65",
+    "audio_duration_ms": 489,
+    "ts": 1785214086092,
+    "previous_item_id": None,
+}
+DIALECTS = [OPENAI, VOICE_LIVE, XAI]
+
+
+def encoded(frame=OPENAI, separators=COMPACT, **changes):
+    return json.dumps({**frame, **changes}, separators=separators).encode()
+
+
+def layout_of(raw):
+    return AudioLayout.of(raw, json.loads(raw), EVENT)
+
+
+def decoded(*frames):
+    """
+    Return the events of each frame of a session; errors as text, as no two of them are equal.
+    """
+    decoder = OpenAIRealtimeDecoder()
+    return [
+        [str(event.exception) if event.type == "exception" else event for event in events]
+        for events in map(decoder.decode, frames)
+    ]
+
+
+def parsed(*frames):
+    """
+    Return the events of a decoder that parses every frame.
+    """
+    path = "eventbus.wire.openai._audio_layouts.AudioLayouts.event_in"
+    with mock.patch(path, return_value=None):
+        return decoded(*frames)
+
+
+def audio_of(ms, byte=0):
+    return base64.b64encode(bytes([byte]) * 48 * ms).decode()
+
+
+# --- a layout --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("separators", [COMPACT, SPACED])
+@pytest.mark.parametrize(
+    ("dialect", "changes"),
+    [
+        (OPENAI, {"event_id": "event_b2"}),
+        (VOICE_LIVE, {"event_id": "event_SdrRMBTCaGLShvz8DhNb"}),
+        (XAI, {"event_id": "5943d4fe-2520-428d-824f-53e091a12414", "ts": 3, "latency": "1"}),
+    ],
+    ids=["OpenAI", "Voice Live", "xAI"],
+)
+def test_layout_reads_the_next_frame_of_the_item(separators, dialect, changes):
+    """
+    The event's id, the audio and measurements behind it may change from frame to frame.
+    """
+    layout = layout_of(encoded(dialect, separators))
+
+    audio = layout.audio_in(encoded(dialect, separators, delta="//8BAA==", **changes))
+
+    assert audio == b"\xff\xff\x01\x00"
+
+
+@pytest.mark.parametrize("last", ["event_id", "type", "item_id", "extra"])
+def test_layout_works_for_any_order_of_fields(last):
+    """
+    Only a frame with its id behind the audio has no layout.
+    """
+    first = {**OPENAI, "extra": None}
+    first[last] = first.pop(last)
+    layout = layout_of(json.dumps(first).encode())
+
+    audio = layout and layout.audio_in(
+        json.dumps({**first, "event_id": "event_c3", "delta": "AQID"}).encode()
+    )
+
+    assert audio == (None if last == "event_id" else b"\x01\x02\x03")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"type": "response.output_audio.delt_"},
+        {"response_id": "resp_2"},
+        {"item_id": "item_2"},
+        {"content_index": 1},
+        {"event_id": 'event_"'},
+        {"event_id": "event_é"},
+        {"delta": "AAA"},
+        {"delta": "AA=A"},
+        {"delta": "AAAA\n"},
+        {"delta": "AAAA AAAA"},
+        {"delta": "AA-_"},
+        {"delta": 'AAA"'},
+        {"delta": 5},
+        {"more": 1},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("dialect", DIALECTS, ids=["OpenAI", "Voice Live", "xAI"])
+def test_layout_leaves_every_other_frame_alone(dialect, changes):
+    """
+    A frame that differs in anything else is parsed.
+    """
+    assert layout_of(encoded(dialect)).audio_in(encoded(dialect, **changes)) is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"latency": 'a"'},
+        {"latency": "\\"},
+        {"latency": 0.65},
+        {"latency": None},
+        {"ts": "1"},
+        {"ts": 1e300},
+        {"ts": True},
+        {"ts": [1]},
+        {"previous_item_id": 4},
+        {"rid": "é"},
+    ],
+    ids=str,
+)
+def test_value_of_another_kind_behind_the_audio_is_parsed(changes):
+    """
+    A pattern takes plain strings for strings and short numbers for numbers.
+    """
+    assert layout_of(encoded(XAI)).audio_in(encoded(XAI, **changes)) is None
+
+
+@pytest.mark.parametrize("number", [b"01", b"1.", b".5", b"-", b"--1", b"1.2.3", b"+1", b"1e5"])
+def test_malformed_number_behind_the_audio_is_parsed(number):
+    """
+    The shortcut accepts no number that a parser would refuse.
+    """
+    layout = layout_of(encoded(XAI, audio_duration_ms=777))
+
+    assert layout.audio_in(encoded(XAI, audio_duration_ms=777).replace(b"777", number)) is None
+
+
+def test_quote_that_begins_the_audio_does_not_end_it():
+    """
+    A frame that breaks off where the audio begins has none, not even empty audio.
+    """
+    broken = encoded(delta="").replace(b'""}', b'"}')
+
+    assert layout_of(encoded()).audio_in(broken) is None
+    assert layout_of(encoded()).audio_in(encoded(delta="")) == b""
+
+
+def test_no_byte_that_is_not_base64_gets_through():
+    """
+    Strict decoding keeps out each byte that could end the string, or be something else than audio.
+    """
+    layout = layout_of(encoded())
+    for byte in range(256):
+        frame = encoded(delta="AA_A").replace(b"AA_A", b"AA" + bytes([byte]) + b"A")
+        is_base64 = bytes([byte]).isalnum() or byte in b"+/"
+
+        assert (layout.audio_in(frame) is not None) == is_base64, byte
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        encoded(item_id='item"1'),
+        encoded(extra={"delta": "BBBB"}),
+        encoded(extra=["x"]),
+        encoded(event_id="é"),
+        json.dumps(OPENAI, separators=(",", " : ")).encode(),
+        json.dumps({name: OPENAI[name] for name in OPENAI if name != "event_id"}).encode(),
+    ],
+)
+def test_frame_that_is_not_plain_has_no_layout(frame):
+    """
+    Frames with escapes, nested data and unusual spelling are parsed.
+    """
+    assert layout_of(frame) is None
+
+
+@given(st.sampled_from(DIALECTS), st.sampled_from([COMPACT, SPACED]), st.data())
+def test_layout_reads_no_more_than_a_parser_does(dialect, separators, data):
+    """
+    Flip, cut or insert bytes anywhere: the audio that a layout reads is that of the frame.
+    """
+    frame = encoded(dialect, separators)
+    at = data.draw(st.integers(0, len(frame)))
+    cut = data.draw(st.integers(0, 3))
+    inserted = data.draw(
+        st.binary(max_size=3) | st.sampled_from([b'"delta":"BBBB",', b'",', b'"ts":1,', b'","a":"'])
+    )
+    changed = frame[:at] + inserted + frame[at + cut :]
+
+    audio = layout_of(frame).audio_in(changed)
+
+    if audio is not None:
+        ((_, event),) = parsed(changed)
+        assert (event.data, event.response_id, event.item_id) == (audio, "resp_1", "item_1")
+
+
+# --- the layouts of a session ----------------------------------------------------------------
+
+
+def test_field_that_comes_now_and_then_does_not_end_the_shortcut():
+    """
+    Frames with and without a field are both recognised, once each has been parsed.
+    """
+    without = {name: XAI[name] for name in XAI if name != "latency"}
+    frames = [encoded(XAI if n % 3 else without, ts=n, delta=audio_of(20, n)) for n in range(12)]
+    made, original = [], AudioLayout.of
+
+    with mock.patch.object(AudioLayout, "of", lambda *args: made.append(1) or original(*args)):
+        events = decoded(*frames)
+
+    assert events == parsed(*frames)
+    assert len(made) == 2
+
+
+@pytest.mark.parametrize("items", [1, 2, 5])
+def test_layout_that_never_fits_is_not_made_for_every_frame(items):
+    """
+    Frames whose form changes each time are parsed, after a few tries for each item.
+    """
+    frames = [
+        encoded(item_id=f"item_{n % items}", delta=audio_of(20), **{f"field_{n}": n})
+        for n in range(60)
+    ]
+    made, original = [], AudioLayout.of
+
+    with mock.patch.object(AudioLayout, "of", lambda *args: made.append(1) or original(*args)):
+        events = decoded(*frames)
+
+    assert events == parsed(*frames)
+    assert len(made) == items * MAX_LAYOUTS
+
+
+SPEECH = {"type": "input_audio_buffer.speech_started", "audio_start_ms": 5, "item_id": "item_9"}
+SESSION = {
+    "type": "session.updated",
+    "session": {"turn_detection": {"type": "server_vad", "interrupt_response": True}},
+}
+DONE = {"type": "response.done", "response": {"id": "resp_1", "status": "completed"}}
+
+
+@given(
+    st.lists(
+        st.builds(
+            encoded,
+            st.sampled_from([*DIALECTS, OPENAI]),
+            item_id=st.sampled_from(["item_1", "item_2"]),
+            response_id=st.sampled_from(["resp_1", "resp_2"]),
+            content_index=st.integers(0, 1),
+            delta=st.sampled_from([audio_of(20), audio_of(20, 7), audio_of(4), "", "A"]),
+        )
+        | st.sampled_from([encoded(SPEECH), encoded(SESSION), encoded(DONE)]),
+        max_size=12,
+    )
+)
+def test_shortcut_changes_no_event_of_a_session(frames):
+    """
+    Whatever items, dialects, interruptions and broken audio come one after the other.
+    """
+    assert decoded(*frames) == parsed(*frames)
+
+
+def test_interruption_names_the_item_that_the_shortcut_read_last():
+    """
+    Between items whose layouts are both known, the last audio counts.
+    """
+    decoder = OpenAIRealtimeDecoder()
+    for item_id in ("item_1", "item_2", "item_1"):
+        decoder.decode(encoded(item_id=item_id, delta=audio_of(20)))
+
+    _, started, interrupted = decoder.decode(SPEECH)
+
+    assert type(started) is RealtimeModelInputSpeechStartedEvent
+    assert interrupted.item_id == "item_1"
+
+
+def test_recorded_audio_is_read_alike(corpus):
+    """
+    Each recorded session of each dialect gives the same events with and without the shortcut.
+    """
+    for path in corpus.glob("*.frames.jsonl"):
+        frames = [
+            json.dumps(
+                {**frame, "delta": frame["delta"] * 20}
+                if frame.get("type", "").endswith("audio.delta")
+                else frame,
+                separators=COMPACT,
+            ).encode()
+            for frame in map(json.loads, path.read_text("utf-8").splitlines())
+        ]
+
+        assert decoded(*frames) == parsed(*frames), path
