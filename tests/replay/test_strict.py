@@ -4,20 +4,33 @@
 
 from __future__ import annotations
 
+import math
+
+import anyio
 import attrs
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from eventbus import EventBus
 from eventbus.events import (
     RealtimeModelExceptionEvent,
     RealtimeModelOtherEvent,
+    RealtimeModelSessionUpdatedEvent,
     RealtimeModelTurnStartedEvent,
 )
 from eventbus.exceptions import ReplayDifference
-from eventbus.journal import EndRecord, EventRecord, HeaderRecord, Withholding
-from eventbus.replay._strict import check_decoder, first_difference
+from eventbus.journal import (
+    EndRecord,
+    EventRecord,
+    HeaderRecord,
+    Recorder,
+    Withholding,
+    open_journal,
+)
+from eventbus.replay import check_decoder, replay
+from eventbus.replay._strict import first_difference
 from eventbus.wire.openai import OpenAIRealtimeDecoder
 from tests.journal.stories import Story, spoken_turn
 
@@ -226,3 +239,54 @@ def test_header_is_no_frame():
     A journal without frames has nothing to compare.
     """
     assert check_decoder([HeaderRecord()]) == 0
+
+
+# --- recorded sessions ------------------------------------------------------------------------
+
+
+class Forgetful(OpenAIRealtimeDecoder):
+    """
+    A decoder that has changed: the session's settings are of another class.
+    """
+
+    def decode(self, frame):
+        """
+        Return other events than the decoder that recorded.
+        """
+        return [
+            RealtimeModelOtherEvent(event)
+            if isinstance(event, RealtimeModelSessionUpdatedEvent)
+            else event
+            for event in super().decode(frame)
+        ]
+
+
+def recorded(path, journal):
+    """
+    Record a session of the corpus, and return the number of its frames.
+    """
+
+    async def run():
+        bus = EventBus()
+        with Recorder(journal, fsync="none") as recorder, recorder.attach(bus):
+            return await replay(path, bus, speed=math.inf)
+
+    return anyio.run(run).last
+
+
+@pytest.mark.slow
+def test_recorded_sessions_are_what_the_decoder_gives(corpus, tmp_path):
+    """
+    A journal of each session passes, and a decoder that has changed is found in each.
+    """
+    paths = sorted(corpus.glob("*.jsonl"))
+    assert paths
+    for path in paths:
+        if path.name.startswith("google"):  # another protocol
+            continue
+        journal = tmp_path / f"{path.stem}.journal"
+        assert recorded(path, journal) > 5
+
+        assert check_decoder(open_journal(journal)) > 5, path.name
+        difference = difference_in(open_journal(journal), decoder=Forgetful)
+        assert (difference.field, difference.got) == ("class", "RealtimeModelOtherEvent")
