@@ -23,6 +23,7 @@ from ._figures import (
     percentile,
 )
 from ._filters import Filter, parse_filter
+from ._record_view import RecordView, views
 from ._stats import measure
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "Interruption",
     "Limit",
     "Outcome",
+    "RecordView",
     "Span",
     "Tokens",
     "ToolCall",
@@ -45,4 +47,5 @@ __all__ = [
     "parse_filter",
     "parse_limit",
     "percentile",
+    "views",
 ]

@@ -43,7 +43,7 @@ from ..exceptions import FilterError
 from ..wire.openai._decoder import TABLE
 
 if TYPE_CHECKING:
-    from ._record_view import Facts
+    from ._record_view import RecordView
 
 __all__ = ["STATES", "Filter", "duration_ns", "parse_filter"]
 
@@ -66,7 +66,7 @@ STATES: Final[Mapping[str, str]] = {
 class _Term(Protocol):
     """One condition."""
 
-    def matches(self, facts: Facts) -> bool:
+    def matches(self, facts: RecordView) -> bool:
         """Whether a record meets it."""
         ...
 
@@ -89,7 +89,7 @@ class Filter:
     last_ns: int | None = None
     types: tuple[str, ...] = ()
 
-    def matches(self, facts: Facts) -> bool:
+    def matches(self, facts: RecordView) -> bool:
         """Whether a record meets all the conditions."""
         return all(term.matches(facts) for term in self._terms)
 
@@ -247,7 +247,7 @@ def _error(position: int, term: str, problem: str) -> FilterError:
 class _Not:
     term: _Term
 
-    def matches(self, facts: Facts) -> bool:
+    def matches(self, facts: RecordView) -> bool:
         return not self.term.matches(facts)
 
 
@@ -255,10 +255,10 @@ class _Not:
 class _Names:
     """One of the record's names, in this respect, is one of those."""
 
-    get: Callable[[Facts], Iterable[str | None]]
+    get: Callable[[RecordView], Iterable[str | None]]
     pattern: re.Pattern[str]
 
-    def matches(self, facts: Facts) -> bool:
+    def matches(self, facts: RecordView) -> bool:
         return any(name and self.pattern.fullmatch(name) for name in self.get(facts))
 
 
@@ -267,11 +267,11 @@ class _Number:
     """A number of the record's lies between two others, both included; None is no bound."""
 
     name: str
-    get: Callable[[Facts], int | None]
+    get: Callable[[RecordView], int | None]
     low: int | None
     high: int | None
 
-    def matches(self, facts: Facts) -> bool:
+    def matches(self, facts: RecordView) -> bool:
         number = self.get(facts)
         return (
             number is not None
@@ -290,7 +290,7 @@ class _Is:
 
     state: str
 
-    def matches(self, facts: Facts) -> bool:
+    def matches(self, facts: RecordView) -> bool:
         return self.state in facts.states
 
 
@@ -300,11 +300,11 @@ class _Text:
 
     pattern: re.Pattern[str]
 
-    def matches(self, facts: Facts) -> bool:
+    def matches(self, facts: RecordView) -> bool:
         return any(map(self.pattern.search, facts.texts()))
 
 
-_NAMES: Final[Mapping[str, Callable[[Facts], Iterable[str | None]]]] = {
+_NAMES: Final[Mapping[str, Callable[[RecordView], Iterable[str | None]]]] = {
     "type": operator.attrgetter("types"),
     "sender": lambda facts: (facts.sender,),
     "item": operator.attrgetter("items"),
@@ -312,7 +312,7 @@ _NAMES: Final[Mapping[str, Callable[[Facts], Iterable[str | None]]]] = {
     "handler": lambda facts: (facts.handler,),
 }
 
-_TIMES: Final[Mapping[str, Callable[[Facts], int | None]]] = {
+_TIMES: Final[Mapping[str, Callable[[RecordView], int | None]]] = {
     "dur": operator.attrgetter("run_ns"),
     "queued": operator.attrgetter("queued_ns"),
     "t": operator.attrgetter("since_ns"),
@@ -382,7 +382,7 @@ _EXAMPLES: Final = {
 
 
 def _number(
-    token: _Token, get: Callable[[Facts], int | None], read: Callable[[str], int | None]
+    token: _Token, get: Callable[[RecordView], int | None], read: Callable[[str], int | None]
 ) -> _Number:
     assert token.name is not None
     term = f"{token.name}:{token.value}"

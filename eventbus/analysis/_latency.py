@@ -37,7 +37,7 @@ import attrs
 from ..audio._formats import PCM16, AudioFormat, session_format
 from ..journal._records import CallRecord, EventRecord, FrameRecord, SentRecord
 from ._figures import Interruption, Outcome, Span, Tokens, ToolCall, Turn
-from ._record_view import Facts
+from ._record_view import RecordView
 from ._timeline import InputClock, Playback, Stretch, part_of
 from ._voice import CallerVoice
 
@@ -170,7 +170,7 @@ class CallMeasure:
         self._played_by_call: dict[int, _Asked] = {}
         self._silenced_by_call: dict[int, _Cut] = {}
 
-    def take(self, facts: Facts) -> None:
+    def take(self, facts: RecordView) -> None:
         """Take the next record of the call."""
         match facts.record:
             case FrameRecord(seq=seq, mono_ns=now_ns):
@@ -193,14 +193,14 @@ class CallMeasure:
 
     # --- what the service says --------------------------------------------------------------
 
-    def _session(self, facts: Facts, _now_ns: int) -> None:
+    def _session(self, facts: RecordView, _now_ns: int) -> None:
         session = facts.data.get("session")
         if isinstance(session, Mapping):
             self._detection = _Detection.of(session)
             self._formats["input"] = session_format(session, "input")
             self._formats["output"] = session_format(session, "output")
 
-    def _speech_started(self, facts: Facts, now_ns: int) -> None:
+    def _speech_started(self, facts: RecordView, now_ns: int) -> None:
         self._close("abandoned")
         start_ms = facts.data.get("audio_start_ms")
         start_ns = start_ms * _NS_PER_MS if isinstance(start_ms, int) else None
@@ -217,7 +217,7 @@ class CallMeasure:
         is_exact = is_measured and voice_ns is not None
         self._voice = facts.record.cause, self._speaking_ns, is_exact
 
-    def _speech_stopped(self, facts: Facts, now_ns: int) -> None:
+    def _speech_stopped(self, facts: RecordView, now_ns: int) -> None:
         end_ms, silence_ns = facts.data.get("audio_end_ms"), self._detection.silence_ms * _NS_PER_MS
         end_ns = end_ms * _NS_PER_MS if isinstance(end_ms, int) else None
         voice_ns = None
@@ -233,7 +233,7 @@ class CallMeasure:
         self._heard_caller(began_ns)
         self._said_ns = self._input.length_ns if end_ns is None else end_ns
 
-    def _committed(self, facts: Facts, now_ns: int) -> None:
+    def _committed(self, facts: RecordView, now_ns: int) -> None:
         if facts.items <= self._stopped_items.keys():
             return  # the turn detection has committed it
         # By the application, which need not have done so at once.
@@ -249,23 +249,23 @@ class CallMeasure:
         place_ns = self._caller.last_ns(self._said_ns, end_ns, before_ns)
         return None if place_ns is None else self._input.at(place_ns)
 
-    def _stop(self, facts: Facts, began_ns: int, now_ns: int, *, is_estimated: bool) -> None:
+    def _stop(self, facts: RecordView, began_ns: int, now_ns: int, *, is_estimated: bool) -> None:
         self._ask("speech", began_ns, now_ns, is_estimated=is_estimated)
         for item_id in facts.items:
             self._stopped_items[item_id] = now_ns
 
-    def _transcribed(self, facts: Facts, now_ns: int) -> None:
+    def _transcribed(self, facts: RecordView, now_ns: int) -> None:
         for item_id in facts.items:
             stopped_ns = self._stopped_items.get(item_id)
             if stopped_ns is not None:
                 self.transcription_ms.append(_ms(now_ns - stopped_ns))
 
-    def _turn_started(self, facts: Facts, now_ns: int) -> None:
+    def _turn_started(self, facts: RecordView, now_ns: int) -> None:
         self._owners.update(dict.fromkeys(facts.responses, self._open))
         if self._open is not None and self._open.waits_for != "audio":
             self._open.pass_to("audio", now_ns)
 
-    def _audio(self, facts: Facts, now_ns: int) -> None:
+    def _audio(self, facts: RecordView, now_ns: int) -> None:
         assert isinstance(facts.record, EventRecord)
         length_ns = self._formats["output"].duration_ns(facts.record.audio_bytes or 0)
         self._playback.play(now_ns, part_of(facts.data), length_ns)
@@ -276,7 +276,7 @@ class CallMeasure:
             self._played_by_call[facts.seq] = turn
             self._close("answered")
 
-    def _interrupted(self, facts: Facts, now_ns: int) -> None:
+    def _interrupted(self, facts: RecordView, now_ns: int) -> None:
         if not self._playback.is_audible(now_ns):
             return  # it was heard to its end: this is simply the caller's next turn
         cause, voice_ns, is_exact = self._voice or (0, 0, False)
@@ -291,10 +291,10 @@ class CallMeasure:
         self._cuts.append(cut)
         self._silenced_by_call[facts.seq] = cut
 
-    def _truncated(self, facts: Facts, _now_ns: int) -> None:
+    def _truncated(self, facts: RecordView, _now_ns: int) -> None:
         self._truncate(facts.data)
 
-    def _tool_called(self, facts: Facts, now_ns: int) -> None:
+    def _tool_called(self, facts: RecordView, now_ns: int) -> None:
         call_id, name = facts.data.get("call_id"), facts.data.get("name")
         if isinstance(call_id, str) and call_id not in self._tools:
             self._tools[call_id] = str(name), now_ns, None
@@ -303,7 +303,7 @@ class CallMeasure:
             if self._open.waits_for != "tool":
                 self._open.pass_to("tool", now_ns)
 
-    def _turn_ended(self, facts: Facts, _now_ns: int) -> None:
+    def _turn_ended(self, facts: RecordView, _now_ns: int) -> None:
         status, turn = facts.data.get("status"), self._open
         self.failures += status == "failed"
         if turn is None or not self._is_for(turn, facts):
@@ -314,10 +314,10 @@ class CallMeasure:
             self._close("silent")
         turn.has_called = False
 
-    def _failed(self, _facts: Facts, _now_ns: int) -> None:
+    def _failed(self, _facts: RecordView, _now_ns: int) -> None:
         self.failures += 1
 
-    def _used(self, facts: Facts, _now_ns: int) -> None:
+    def _used(self, facts: RecordView, _now_ns: int) -> None:
         usage = facts.data.get("usage")
         if not isinstance(usage, Mapping):
             return
@@ -332,7 +332,7 @@ class CallMeasure:
 
     # --- what is sent, and what handlers do -------------------------------------------------
 
-    def _sent(self, record: SentRecord, facts: Facts) -> None:
+    def _sent(self, record: SentRecord, facts: RecordView) -> None:
         # Fifty times a second; parsed only as far as it must be.
         now_ns, size = record.mono_ns, record.audio_bytes
         if size is not None:
@@ -387,7 +387,7 @@ class CallMeasure:
         if self._open is not None:
             self._open.outcome, self._open = outcome, None
 
-    def _is_for(self, turn: _Asked, facts: Facts) -> bool:
+    def _is_for(self, turn: _Asked, facts: RecordView) -> bool:
         """Whether an event is of a response that answers *turn*, as far as is known."""
         return all(self._owners.get(response, turn) is turn for response in facts.responses)
 
@@ -473,7 +473,7 @@ def _count(value: object) -> int:
     return value if type(value) is int else 0
 
 
-_ON_EVENT: Final[Mapping[str, Callable[[CallMeasure, Facts, int], None]]] = {
+_ON_EVENT: Final[Mapping[str, Callable[[CallMeasure, RecordView, int], None]]] = {
     "session_updated": CallMeasure._session,  # noqa: SLF001  # a table of its own methods
     "input_speech_started": CallMeasure._speech_started,  # noqa: SLF001
     "input_speech_stopped": CallMeasure._speech_stopped,  # noqa: SLF001

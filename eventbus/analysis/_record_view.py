@@ -1,19 +1,20 @@
 """
-What can be asked of a record, whatever kind it is of.
+A view of a record that has the same properties for every kind of record.
 
-Filters, listings and exports ask these questions of every record. So each answer is made when
-it is first wanted: most records are passed over for their type alone.
+Filters, listings and exports look at every record. So a property is computed when it is first
+read: most records are skipped for their type alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any, Final
 
 import msgspec
 
 from ..events import RealtimeModelConnectionStatusEvent, RealtimeModelRawServerEvent
+from ..journal._reader import Journal
 from ..journal._records import (
     CallRecord,
     DropRecord,
@@ -28,8 +29,6 @@ from ..journal._records import (
 )
 from ..journal._selection import ids_in
 from ..wire._frames import shown_type
-
-__all__ = ["Facts", "kind_name"]
 
 _KINDS: Final[Mapping[type[Record], str]] = {
     HeaderRecord: "header",
@@ -47,25 +46,31 @@ _FAILED_EVENTS: Final = frozenset(
     {"error", "exception", "input_audio_transcription_failed", "session.error"}
 )
 _AUDIO_DELTAS: Final = frozenset({"response.output_audio.delta", "response.audio.delta"})
-_AUDIO: Final = frozenset({"audio"})  # base64 has any short word somewhere
+_AUDIO: Final = frozenset({"audio"})  # base64 contains any short word somewhere
 _parse: Final = msgspec.json.Decoder().decode
-_MAX_DEPTH: Final = 64  # of what is searched; deeper than anything that is said
+_MAX_DEPTH: Final = 64  # of searched documents; deeper than any real one
 _RAW: Final = ("raw_server_event", RealtimeModelRawServerEvent.__name__)
 _STATUS: Final = ("connection_status", RealtimeModelConnectionStatusEvent.__name__)
 
 
 def kind_name(record: Record) -> str:
-    """Return what the kind of *record* is called: for example ``event``."""
+    """Return the name of a record's kind: for example ``event``."""
     return _KINDS.get(type(record), "unknown")
 
 
-class Facts:
+class RecordView:
     """
-    A record, and what can be asked of it.
+    A record of any kind, with its types, ids, states and texts; `views` makes them.
 
     Args:
         record: The record.
         origin_ns: The ``mono_ns`` of the journal's beginning.
+
+    Attributes:
+        record: The record.
+        seq: Its number.
+        since_ns: Nanoseconds since the journal's beginning.
+        kind: The name of its kind: ``event``, ``frame``, ``call`` and so on.
     """
 
     def __init__(self, record: Record, origin_ns: int = 0) -> None:
@@ -76,13 +81,13 @@ class Facts:
 
     @property
     def sender(self) -> str | None:
-        """The session's name, as text."""
+        """The name of the sender, as text."""
         sender = self.record.sender
         return None if sender is None else str(sender)
 
     @cached_property
     def types(self) -> tuple[str, ...]:
-        """What it is called: the event's type and class, or the vendor's name of a frame."""
+        """Its names: the event's type and class, or the vendor's name of a frame."""
         match self.record:
             case EventRecord(type_name=type_name, class_name=class_name):
                 # Of a class with a module, its own name will do as well.
@@ -99,7 +104,7 @@ class Facts:
 
     @property
     def type(self) -> str | None:
-        """The name to show: of an event its type or class, of a frame the vendor's."""
+        """Its name to show: an event's type or class, or the vendor's name of a frame."""
         match self.record:
             case EventRecord(type_name=type_name, class_name=class_name):
                 return type_name or class_name
@@ -125,7 +130,7 @@ class Facts:
 
     @cached_property
     def items(self) -> frozenset[str]:
-        """The ids of the conversation items that it is about."""
+        """The ids of its conversation items."""
         found = ids_in(self.data, "item")
         own = self.data.get("id") if "call_id" in self.data else None
         # A tool call is an item itself.
@@ -133,7 +138,7 @@ class Facts:
 
     @cached_property
     def responses(self) -> frozenset[str]:
-        """The ids of the responses that it is about."""
+        """The ids of its responses."""
         return frozenset(ids_in(self.data, "response"))
 
     @property
@@ -147,17 +152,17 @@ class Facts:
 
     @property
     def run_ns(self) -> int | None:
-        """How long the handler ran, of a call that has ended."""
+        """The run time of the handler, of a call that has ended."""
         return self.record.run_ns if isinstance(self.record, CallRecord) else None
 
     @property
     def queued_ns(self) -> int | None:
-        """How long the event waited for the handler, of a call."""
+        """The time that the event waited for the handler, of a call."""
         return self.record.queued_ns if isinstance(self.record, CallRecord) else None
 
     @cached_property
     def states(self) -> frozenset[str]:
-        """What ``is:`` can ask for, and it is; see `eventbus.analysis._filters.STATES`."""
+        """Its states, for ``is:`` in a filter; see `eventbus.analysis._filters.STATES`."""
         states = {self.kind}
         match self.record:
             case CallRecord(state="crashed"):
@@ -178,7 +183,7 @@ class Facts:
 
     @property
     def error(self) -> str | None:
-        """What went wrong, of a call that crashed or an exception: the class, and the message."""
+        """The class and message of a crash or an exception; the reason of a gap."""
         match self.record:
             case CallRecord(error=error) if error is not None:
                 return str(error)
@@ -195,7 +200,7 @@ class Facts:
         return None
 
     def texts(self) -> Iterator[str]:
-        """Yield every text in it: names, ids, and what was said."""
+        """Yield every text in it: names, ids, transcripts."""
         yield from filter(None, (self.sender, self.handler, self.error))
         yield from self.types
         is_audio = self.kind == "frame" and self.type in _AUDIO_DELTAS
@@ -205,8 +210,26 @@ class Facts:
                 yield from _strings(value, _MAX_DEPTH)
 
 
+def views(records: Iterable[Record | RecordView]) -> Iterator[RecordView]:
+    """
+    Yield a view of each record, with times since the journal's beginning.
+
+    Args:
+        records: A `Journal`, or records in their order, of which the first is the beginning. A
+            view among them is passed on as it is.
+    """
+    origin_ns = records.header.mono_ns if isinstance(records, Journal) else None
+    for record in records:
+        if isinstance(record, RecordView):
+            yield record
+            continue
+        if origin_ns is None:
+            origin_ns = record.mono_ns
+        yield RecordView(record, origin_ns)
+
+
 def _mapping(read: Callable[[], Any]) -> Mapping[str, Any]:
-    """Return what is read, if that is a mapping and can be read; else an empty one."""
+    """Return the mapping that *read* gives; an empty one if it fails or gives something else."""
     try:
         data = read()
     except (ValueError, RecursionError):  # no JSON, or not the codec's

@@ -12,8 +12,8 @@ import attrs
 
 from ..audio._formats import PCM16, session_format
 from ..exceptions import ExportError
-from ..journal._records import EventRecord, SentRecord
-from ._record_view import Facts
+from ..journal._records import EventRecord, Record, SentRecord
+from ._record_view import RecordView, views
 from ._timeline import Playback, part_of
 
 _NS_PER_MS: Final = 1_000_000
@@ -54,7 +54,7 @@ class CallSound:
         self._keeps_audio = keeps_audio
         self._input_end_ns = 0
 
-    def take(self, facts: Facts) -> None:
+    def take(self, facts: RecordView) -> None:
         """Take the next record."""
         match facts.record:
             case EventRecord(type_name=str(name)):
@@ -71,13 +71,13 @@ class CallSound:
         """Whether the call has no audio."""
         return not (self.playback.stretches or self.pieces)
 
-    def _session(self, facts: Facts) -> None:
+    def _session(self, facts: RecordView) -> None:
         session = facts.data.get("session")
         if isinstance(session, Mapping):
             self.input = session_format(session, "input")
             self.output = session_format(session, "output")
 
-    def _audio(self, facts: Facts) -> None:
+    def _audio(self, facts: RecordView) -> None:
         record = facts.record
         assert isinstance(record, EventRecord)
         size = record.audio_bytes or 0
@@ -87,62 +87,62 @@ class CallSound:
             data = bytes(size)  # withheld
         self.playback.play(facts.since_ns, part_of(facts.data), length_ns, data)
 
-    def _interrupted(self, facts: Facts) -> None:
+    def _interrupted(self, facts: RecordView) -> None:
         self.playback.stop(facts.since_ns)
 
-    def _truncated(self, facts: Facts) -> None:
+    def _truncated(self, facts: RecordView) -> None:
         end_ms = facts.data.get("audio_end_ms")
         if isinstance(end_ms, int):
             self.playback.truncate(part_of(facts.data), end_ms * _NS_PER_MS)
 
-    def _speech_started(self, facts: Facts) -> None:
+    def _speech_started(self, facts: RecordView) -> None:
         for item_id in facts.items:
             self.caller[item_id] = Line(facts.since_ns)
 
-    def _speech_stopped(self, facts: Facts) -> None:
+    def _speech_stopped(self, facts: RecordView) -> None:
         for item_id in facts.items:
             line = self.caller.get(item_id)
             if line is not None and line.end_ns is None:
                 line.end_ns = facts.since_ns
 
-    def _transcribed(self, facts: Facts) -> None:
+    def _transcribed(self, facts: RecordView) -> None:
         self._updated(facts)
         self._is_whole |= facts.items
 
-    def _updated(self, facts: Facts) -> None:
+    def _updated(self, facts: RecordView) -> None:
         """Replace the caller's text so far."""
         text = facts.data.get("transcript")
         for item_id in facts.items - self._is_whole:
             self._caller_line(item_id, facts).text = text.strip() if isinstance(text, str) else ""
 
-    def _hearing(self, facts: Facts) -> None:
+    def _hearing(self, facts: RecordView) -> None:
         """Append to the caller's text so far."""
         delta = facts.data.get("delta")
         for item_id in facts.items - self._is_whole:
             self._caller_line(item_id, facts).text += str(delta or "")
 
-    def _caller_line(self, item_id: str, facts: Facts) -> Line:
+    def _caller_line(self, item_id: str, facts: RecordView) -> Line:
         # A vendor without speech events gives an item's first word as its beginning.
         return self.caller.setdefault(item_id, Line(facts.since_ns, facts.since_ns))
 
-    def _speaking(self, facts: Facts) -> None:
+    def _speaking(self, facts: RecordView) -> None:
         delta = facts.data.get("delta")
         for item_id in facts.items - self._is_whole:
             self.model[item_id] = self.model.get(item_id, "") + str(delta or "")
 
-    def _spoken(self, facts: Facts) -> None:
+    def _spoken(self, facts: RecordView) -> None:
         text = facts.data.get("transcript")
         if isinstance(text, str):
             self.model.update(dict.fromkeys(facts.items, text))
             self._is_whole |= facts.items
 
-    def _sent(self, record: SentRecord, facts: Facts) -> None:
+    def _sent(self, record: SentRecord, facts: RecordView) -> None:
         if record.audio_bytes is not None:
             self._said(record.audio_bytes, facts)
         elif facts.data.get("type") == "conversation.item.truncate":
             self._truncated(facts)
 
-    def _said(self, size: int, facts: Facts) -> None:
+    def _said(self, size: int, facts: RecordView) -> None:
         length_ns = self.input.duration_ns(size)
         # It was recorded before it was sent; and nobody says two things at once.
         start_ns = max(facts.since_ns - length_ns, self._input_end_ns)
@@ -162,7 +162,7 @@ def _from_base64(text: str) -> bytes:
         return b""
 
 
-_HEARD: Final[Mapping[str, Callable[[CallSound, Facts], None]]] = {
+_HEARD: Final[Mapping[str, Callable[[CallSound, RecordView], None]]] = {
     "session_updated": CallSound._session,  # noqa: SLF001  # a table of its own methods
     "audio": CallSound._audio,  # noqa: SLF001
     "audio_interrupted": CallSound._interrupted,  # noqa: SLF001
@@ -177,12 +177,12 @@ _HEARD: Final[Mapping[str, Callable[[CallSound, Facts], None]]] = {
 }
 
 
-def sound_of(facts: Iterable[Facts], what: str, *, keeps_audio: bool) -> CallSound:
+def sound_of(records: Iterable[Record | RecordView], what: str, *, keeps_audio: bool) -> CallSound:
     """
     Return the only call that has sound or words.
 
     Args:
-        facts: The records.
+        records: The records, or views of them.
         what: The name of the result, for the message of an error.
         keeps_audio: Whether to keep the audio itself.
 
@@ -190,7 +190,7 @@ def sound_of(facts: Iterable[Facts], what: str, *, keeps_audio: bool) -> CallSou
         ExportError: There are several.
     """
     calls: dict[str | None, CallSound] = {}
-    for each in facts:
+    for each in views(records):
         sound = calls.get(each.sender)
         if sound is None:
             sound = calls[each.sender] = CallSound(keeps_audio=keeps_audio)

@@ -36,7 +36,7 @@ from ._figures import (
     Turn,
 )
 from ._latency import CallMeasure
-from ._record_view import Facts
+from ._record_view import RecordView
 
 __all__ = ["measure"]
 
@@ -46,7 +46,7 @@ _NS_PER_MS: Final = 1_000_000
 def measure(
     records: Iterable[Record],
     *,
-    where: Callable[[Facts], bool] | None = None,
+    where: Callable[[RecordView], bool] | None = None,
     played_by: str | None = None,
     origin_ns: int | None = None,
 ) -> Figures:
@@ -114,13 +114,13 @@ class _Measurement:
         self._running: dict[int, CallRecord] = {}
         self._gaps = 0
 
-    def take(self, record: Record, where: Callable[[Facts], bool] | None) -> None:
+    def take(self, record: Record, where: Callable[[RecordView], bool] | None) -> None:
         """Take the next record."""
         if self._origin_ns is None:
             self._origin_ns = record.mono_ns
         if isinstance(record, (HeaderRecord, EndRecord)):
             return
-        facts = Facts(record, self._origin_ns)
+        facts = RecordView(record, self._origin_ns)
         if where is not None and not where(facts):
             return
         match record:
@@ -151,7 +151,7 @@ class _Measurement:
             self._all_totals(calls),
         )
 
-    def _call_of(self, facts: Facts) -> _Call:
+    def _call_of(self, facts: RecordView) -> _Call:
         call = self._calls.get(facts.sender)
         if call is None:
             assert self._origin_ns is not None
@@ -283,4 +283,4 @@ def _handler_figures(name: str, tally: _Tally) -> HandlerFigures:
 
 
 def _name(record: Record) -> str | None:
-    return Facts(record).sender
+    return RecordView(record).sender

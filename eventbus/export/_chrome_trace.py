@@ -12,15 +12,15 @@ import json
 from collections.abc import Generator, Iterable, Iterator
 from typing import IO, Any, Final
 
-from ..analysis._record_view import Facts
-from ..journal._records import CallRecord, GapRecord, HeaderRecord
+from ..analysis._record_view import RecordView, views
+from ..journal._records import CallRecord, GapRecord, HeaderRecord, Record
 
 __all__ = ["write_chrome_trace"]
 
 _NS_PER_US: Final = 1_000
 
 
-def write_chrome_trace(facts: Iterable[Facts], file: IO[str]) -> None:
+def write_chrome_trace(records: Iterable[Record | RecordView], file: IO[str]) -> None:
     """
     Write handler calls, and the events between them, in Chrome's trace event format.
 
@@ -30,7 +30,7 @@ def write_chrome_trace(facts: Iterable[Facts], file: IO[str]) -> None:
     trace = _Trace()
     file.write('{"displayTimeUnit": "ms", "traceEvents": [\n')
     separator = ""
-    for each in facts:
+    for each in views(records):
         for entry in trace.entries(each):
             file.write(separator + json.dumps(entry))
             separator = ",\n"
@@ -48,7 +48,7 @@ class _Trace:
         self._threads: dict[tuple[int, str], int] = {}
         self._running: dict[int, dict[str, Any]] = {}
 
-    def entries(self, facts: Facts) -> Iterator[dict[str, Any]]:
+    def entries(self, facts: RecordView) -> Iterator[dict[str, Any]]:
         """Yield the entries for a record: names that are new, and then itself."""
         record = facts.record
         if isinstance(record, HeaderRecord) or facts.kind == "end":

@@ -21,7 +21,8 @@ from typing import IO, Any, Final
 
 import attrs
 
-from ..analysis._record_view import Facts
+from ..analysis._record_view import RecordView, views
+from ..journal._records import Record
 from ._chrome_trace import write_chrome_trace
 from ._rows import COLUMNS, record_json, record_row
 from ._srt import write_srt
@@ -38,17 +39,17 @@ __all__ = [
 ]
 
 
-def write_jsonl(facts: Iterable[Facts], file: IO[str]) -> None:
+def write_jsonl(records: Iterable[Record | RecordView], file: IO[str]) -> None:
     """Write each record as a line of JSON; see `eventbus.export._rows`."""
-    for each in facts:
+    for each in views(records):
         file.write(f"{record_json(each)}\n")
 
 
-def write_csv(facts: Iterable[Facts], file: IO[str]) -> None:
+def write_csv(records: Iterable[Record | RecordView], file: IO[str]) -> None:
     """Write each record as a row, under a row with the names of the columns (RFC 4180)."""
     writer = csv.writer(file)
     writer.writerow(COLUMNS)
-    writer.writerows(map(_safe_row, map(record_row, facts)))
+    writer.writerows(map(_safe_row, map(record_row, views(records))))
 
 
 _FORMULA: Final = frozenset("=+-@\t\r")
@@ -78,7 +79,7 @@ class Format:
 
     name: str
     suffix: str
-    write: Callable[[Iterable[Facts], Any], None] = attrs.field(repr=False)
+    write: Callable[[Iterable[Record | RecordView], Any], None] = attrs.field(repr=False)
     is_binary: bool = False
 
 

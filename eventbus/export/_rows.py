@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from ..analysis._record_view import Facts
+from ..analysis._record_view import RecordView
 from ..codec import FORMAT_VERSION
 from ..journal._records import (
     CallRecord,
@@ -72,7 +72,7 @@ def wall_time(wall_ns: int) -> str:
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{ns // 1000:06}Z"
 
 
-def record_data(facts: Facts) -> dict[str, Any]:
+def record_data(facts: RecordView) -> dict[str, Any]:
     """
     Return a record as data that JSON can have, bytes apart.
 
@@ -126,7 +126,7 @@ def record_data(facts: Facts) -> dict[str, Any]:
     return data
 
 
-def record_json(facts: Facts) -> str:
+def record_json(facts: RecordView) -> str:
     """Return `record_data` as one line of JSON."""
     return plain_json(record_data(facts))
 
@@ -141,7 +141,7 @@ def plain_json(data: object) -> str:
     return encoded.decode()
 
 
-def record_row(facts: Facts) -> list[object]:
+def record_row(facts: RecordView) -> list[object]:
     """Return the values of `COLUMNS`; None where a record has none. It has no content."""
     record = facts.record
     row: dict[str, object] = {
@@ -194,7 +194,7 @@ def _call_data(record: CallRecord) -> dict[str, Any]:
     }
 
 
-def _as_it_came(record: FrameRecord | SentRecord, facts: Facts) -> object:
+def _as_it_came(record: FrameRecord | SentRecord, facts: RecordView) -> object:
     """Return a frame or a message: an object, text, or bytes."""
     if record.form == "json" and facts.data:
         return dict(facts.data)

@@ -9,8 +9,9 @@ import textwrap
 from collections.abc import Iterable, Iterator
 from typing import IO, Final
 
-from ..analysis._record_view import Facts
+from ..analysis._record_view import RecordView
 from ..analysis._sound import CallSound, sound_of
+from ..journal._records import Record
 
 __all__ = ["write_srt"]
 
@@ -23,7 +24,7 @@ _JOINERS: Final = "\u200c\u200d"  # part of words, though they aren't printable
 _TAG: Final = re.compile(r"<(?=/?[A-Za-z])|\{(?=\\)")  # players obey <font>, and {\an8}
 
 
-def write_srt(facts: Iterable[Facts], file: IO[str]) -> None:
+def write_srt(records: Iterable[Record | RecordView], file: IO[str]) -> None:
     """
     Write what was said as captions, at the times of `write_wav`.
 
@@ -31,13 +32,13 @@ def write_srt(facts: Iterable[Facts], file: IO[str]) -> None:
     the words that were said by then, by their share of the time.
 
     Args:
-        facts: The records of one call.
+        records: The records of one call; a `Journal`, records, or views of them.
         file: Open for writing text.
 
     Raises:
         ExportError: There is more than one call in it.
     """
-    sound = sound_of(facts, "a file of captions", keeps_audio=False)
+    sound = sound_of(records, "a file of captions", keeps_audio=False)
     lines = sorted(_lines(sound), key=lambda line: line[0])
     number = 0
     for start_ns, end_ns, who, text in lines:

@@ -8,7 +8,7 @@ from array import array
 from collections.abc import Iterable, Iterator
 from typing import IO, Final
 
-from ..analysis._record_view import Facts
+from ..analysis._record_view import RecordView
 from ..analysis._sound import sound_of
 from ..analysis._timeline import Stretch
 from ..audio import _wav as wav_files
@@ -16,6 +16,7 @@ from ..audio._formats import AudioFormat
 from ..audio._resampling import resample
 from ..audio._samples import Samples, samples_of
 from ..exceptions import ExportError
+from ..journal._records import Record
 
 __all__ = ["write_wav"]
 
@@ -23,7 +24,7 @@ _NS_PER_S: Final = 1_000_000_000
 _MAX_HOURS: Final = 6  # of 24 kHz stereo, about half of what a WAV file can hold
 
 
-def write_wav(facts: Iterable[Facts], file: IO[bytes]) -> None:
+def write_wav(records: Iterable[Record | RecordView], file: IO[bytes]) -> None:
     """
     Write the call as a WAV file with 16 bits a sample.
 
@@ -31,13 +32,13 @@ def write_wav(facts: Iterable[Facts], file: IO[bytes]) -> None:
     the right; else one, the model. What was withheld is silence.
 
     Args:
-        facts: The records of one call.
+        records: The records of one call; a `Journal`, records, or views of them.
         file: Open for writing; it need not be seekable.
 
     Raises:
         ExportError: There is more than one call in it, or none with audio, or it is too long.
     """
-    sound = sound_of(facts, "a WAV file", keeps_audio=True)
+    sound = sound_of(records, "a WAV file", keeps_audio=True)
     if sound.is_silent:
         msg = "There is no audio in it, so there is nothing to hear; was it withheld?"
         raise ExportError(msg)

@@ -21,7 +21,7 @@ from typing import Any, Final, Literal
 import attrs
 import msgspec
 
-from ..analysis._record_view import Facts
+from ..analysis._record_view import RecordView, views
 from ..journal._records import CallRecord, EventRecord, Record, StatusRecord
 from ._strict import first_difference, without_content
 
@@ -44,8 +44,8 @@ class Difference:
     """
 
     kind: Literal["changed", "removed", "added"]
-    left: Facts | None
-    right: Facts | None
+    left: RecordView | None
+    right: RecordView | None
     field: str = ""
     detail: tuple[str, str] = ("", "")
     is_last: bool = False
@@ -55,29 +55,29 @@ class Difference:
 class _Entry:
     """A record, as it is compared."""
 
-    facts: Facts
+    facts: RecordView
     document: Mapping[str, Any]
     signature: bytes
 
 
 def differences(
-    left: Iterable[Facts],
-    right: Iterable[Facts],
+    left: Iterable[Record | RecordView],
+    right: Iterable[Record | RecordView],
     *,
     ids: bool = False,
     calls: bool = False,
 ) -> Iterator[Difference]:
     """
-    Yield how two journals differ, in their order.
+    Yield the differences between two journals, in order.
 
     Args:
-        left: The records of the first.
-        right: The records of the second.
+        left: The first journal, its records, or views of them.
+        right: The second one.
         ids: Whether ids count.
         calls: Whether handler calls count.
     """
-    old = list(_entries(left, ids=ids, calls=calls))
-    new = list(_entries(right, ids=ids, calls=calls))
+    old = list(_entries(views(left), ids=ids, calls=calls))
+    new = list(_entries(views(right), ids=ids, calls=calls))
     start = _common(old, new)
     end = _common(old[start:][::-1], new[start:][::-1])
     old, new = old[start : len(old) - end], new[start : len(new) - end]
@@ -126,7 +126,7 @@ def _pair(left: _Entry, right: _Entry) -> Difference:
     return Difference("changed", left.facts, right.facts, path, detail)
 
 
-def _entries(facts: Iterable[Facts], *, ids: bool, calls: bool) -> Iterator[_Entry]:
+def _entries(facts: Iterable[RecordView], *, ids: bool, calls: bool) -> Iterator[_Entry]:
     numbers: dict[str, str] = {}
     sessions: dict[str | None, int] = {}
     for each in facts:
@@ -139,7 +139,7 @@ def _entries(facts: Iterable[Facts], *, ids: bool, calls: bool) -> Iterator[_Ent
         yield _Entry(each, document, _encode(document))
 
 
-def _document(record: Record, facts: Facts, *, calls: bool) -> dict[str, Any] | None:
+def _document(record: Record, facts: RecordView, *, calls: bool) -> dict[str, Any] | None:
     """Return what is compared of a record; None if it isn't."""
     match record:
         case EventRecord(problem=problem):

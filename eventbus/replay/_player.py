@@ -32,7 +32,7 @@ import anyio
 import anyio.lowlevel
 import attrs
 
-from ..analysis._record_view import Facts
+from ..analysis._record_view import RecordView
 from ..bus import EventBus
 from ..events import EVENT_TYPES, RealtimeModelEvent, RealtimeModelExceptionEvent
 from ..exceptions import BusClosed, CodecError, EventBusError, FrameError, JournalError
@@ -126,7 +126,7 @@ async def replay(
     strict: bool = False,
     decode: bool = False,
     decoder: Callable[[], Decoder] = OpenAIRealtimeDecoder,
-    where: Callable[[Facts], bool] | None = None,
+    where: Callable[[RecordView], bool] | None = None,
     patience: float = 5.0,
     with_content: bool = False,
 ) -> ReplayReport:
@@ -214,7 +214,7 @@ class Player:
         strict: bool = False,
         decode: bool = False,
         decoder: Callable[[], Decoder] = OpenAIRealtimeDecoder,
-        where: Callable[[Facts], bool] | None = None,
+        where: Callable[[RecordView], bool] | None = None,
         patience: float = 5.0,
         with_content: bool = False,
         sender: object = None,
@@ -483,7 +483,7 @@ class _Options:
     is_strict: bool
     decodes: bool
     decoder: Callable[[], Decoder]
-    where: Callable[[Facts], bool] | None
+    where: Callable[[RecordView], bool] | None
     with_content: bool
     sender: object
     on_bad_line: Callable[[BadLine], object]
@@ -643,7 +643,7 @@ class _Reader:
 
     def _is_wanted(self, record: Record) -> bool:
         where, origin_ns = self._options.where, self._origin_ns
-        return where is None or where(Facts(record, origin_ns or 0))
+        return where is None or where(RecordView(record, origin_ns or 0))
 
     def _is_from_outside(self, record: Record) -> bool:
         """Return whether an event comes from outside, so that nothing here publishes it again."""

@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventbus.analysis import parse_filter
+from eventbus.analysis import RecordView, parse_filter
 from eventbus.analysis._filters import STATES, duration_ns
-from eventbus.analysis._record_view import Facts
 from eventbus.events import RealtimeModelErrorEvent, RealtimeModelOtherEvent
 from eventbus.exceptions import FilterError
 from eventbus.journal import GapRecord
@@ -51,7 +50,7 @@ def found(story, text):
     Return what the filter finds: kinds and types, each once, in their order.
     """
     where, origin_ns = parse_filter(text), story.records[0].mono_ns
-    facts = [Facts(record, origin_ns) for record in story.records]
+    facts = [RecordView(record, origin_ns) for record in story.records]
     matching = [each for each in facts if where.matches(each)]
     return list(dict.fromkeys(each.type or each.handler or each.kind for each in matching))
 
@@ -109,7 +108,7 @@ def test_empty_filter_matches_everything(story):
     """
     No terms are no condition.
     """
-    assert all(parse_filter("  ").matches(Facts(record)) for record in story.records)
+    assert all(parse_filter("  ").matches(RecordView(record)) for record in story.records)
 
 
 def test_audio_is_no_text(story):
@@ -160,7 +159,7 @@ def test_any_text_is_a_filter_or_an_error(text):
     with contextlib.suppress(FilterError):
         where = parse_filter(text)
         for record in Story().records:
-            where.matches(Facts(record))
+            where.matches(RecordView(record))
 
 
 @given(st.text(max_size=40))
@@ -172,7 +171,7 @@ def test_any_text_can_be_quoted(text):
     story = Story()
     story.event(RealtimeModelOtherEvent({"note": f"<{text}>"}))
 
-    assert parse_filter(f'"{quoted}"').matches(Facts(story.records[-1]))
+    assert parse_filter(f'"{quoted}"').matches(RecordView(story.records[-1]))
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import pytest
 
-from eventbus.analysis._record_view import Facts, kind_name
+from eventbus.analysis import RecordView, views
+from eventbus.analysis._record_view import kind_name
 from eventbus.events import RealtimeModelExceptionEvent, RealtimeModelOtherEvent
 from eventbus.journal import (
     CallRecord,
@@ -46,7 +47,7 @@ def test_everything_can_be_asked_of_anything(record):
     """
     No record is so strange that a question about it fails.
     """
-    facts = Facts(record)
+    facts = RecordView(record)
 
     for name in ("types", "type", "items", "responses", "handler", "run_ns", "queued_ns", "states"):
         getattr(facts, name)
@@ -69,7 +70,7 @@ def test_time_counts_from_the_beginning():
     """
     since_ns is the time since the journal's beginning, sender a text.
     """
-    facts = Facts(EndRecord(mono_ns=1_500, sender=7), 1_000)
+    facts = RecordView(EndRecord(mono_ns=1_500, sender=7), 1_000)
 
     assert (facts.since_ns, facts.sender) == (500, "7")
 
@@ -78,7 +79,7 @@ def test_class_with_a_module_is_found_by_its_own_name():
     """
     An event that isn't the vocabulary's has its class as a type, with the module and without.
     """
-    assert Facts(EventRecord(class_name="shop.events.Order")).types == (
+    assert RecordView(EventRecord(class_name="shop.events.Order")).types == (
         "shop.events.Order",
         "Order",
     )
@@ -93,10 +94,10 @@ def test_ids_are_found_wherever_services_put_them():
     story.send({"type": "x", "item_id": "item_2"})
     story.send({"type": "x", "call_id": "c", "id": "item_3"})
 
-    sent = [Facts(record) for record in story.records if isinstance(record, SentRecord)]
+    sent = [RecordView(record) for record in story.records if isinstance(record, SentRecord)]
     assert [facts.items for facts in sent] == [{"item_2"}, {"item_3"}]
-    assert Facts(story.records[1]).items == {"item_1"}
-    assert Facts(story.records[1]).responses == {"resp_1"}
+    assert RecordView(story.records[1]).items == {"item_1"}
+    assert RecordView(story.records[1]).responses == {"resp_1"}
 
 
 def test_error_says_what_was_raised():
@@ -108,8 +109,19 @@ def test_error_says_what_was_raised():
     story.event(RealtimeModelExceptionEvent(ValueError()))
     story.event(RealtimeModelOtherEvent("fine"))
 
-    assert [Facts(record).error for record in story.records[1:]] == [
+    assert [RecordView(record).error for record in story.records[1:]] == [
         "ValueError: no",
         "ValueError",
         None,
     ]
+
+
+def test_views_count_from_the_beginning():
+    """
+    The first record is the beginning; views among the records are kept as they are.
+    """
+    first, second = StatusRecord(mono_ns=5_000), StatusRecord(mono_ns=7_000)
+    kept = RecordView(second)
+
+    assert [view.since_ns for view in views([first, second, kept])] == [0, 2_000, 7_000]
+    assert [*views([kept])] == [kept]

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from eventbus.analysis._record_view import Facts
+from eventbus.analysis import RecordView
 from eventbus.analysis._sound import sound_of
 from eventbus.events import (
     RealtimeModelInputAudioTranscriptionCompletedEvent,
@@ -19,7 +19,7 @@ from tests.journal.stories import BEGINNING, Story, spoken_turn
 
 def sound(*stories, keeps_audio=True):
     records = [record for story in stories for record in story.records]
-    facts = [Facts(record, BEGINNING) for record in records]
+    facts = [RecordView(record, BEGINNING) for record in records]
     return sound_of(facts, "a file", keeps_audio=keeps_audio)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import io
 import json
 
-from eventbus.analysis._record_view import Facts
+from eventbus.analysis import RecordView
 from eventbus.export import write_chrome_trace
 from eventbus.journal import GapRecord
 from tests.journal.stories import BEGINNING, Story, spoken_turn
@@ -16,7 +16,7 @@ from tests.journal.stories import BEGINNING, Story, spoken_turn
 def trace(*stories):
     file = io.StringIO()
     records = [record for story in stories for record in story.records]
-    write_chrome_trace([Facts(record, BEGINNING) for record in records], file)
+    write_chrome_trace([RecordView(record, BEGINNING) for record in records], file)
     return json.loads(file.getvalue())["traceEvents"]
 
 

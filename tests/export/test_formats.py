@@ -11,7 +11,7 @@ import json
 import attrs
 import pytest
 
-from eventbus.analysis._record_view import Facts
+from eventbus.analysis import RecordView
 from eventbus.events import RealtimeModelOtherEvent
 from eventbus.export import FORMATS, write_csv, write_jsonl
 from eventbus.export._rows import COLUMNS
@@ -20,7 +20,7 @@ from tests.journal.stories import BEGINNING, Story, spoken_turn
 
 
 def facts(records):
-    return [Facts(record, BEGINNING) for record in records]
+    return [RecordView(record, BEGINNING) for record in records]
 
 
 def written(write, records):

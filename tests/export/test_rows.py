@@ -9,7 +9,7 @@ import math
 
 import pytest
 
-from eventbus.analysis._record_view import Facts
+from eventbus.analysis import RecordView
 from eventbus.codec import loads
 from eventbus.events import RealtimeModelAudioEvent
 from eventbus.export._rows import (
@@ -38,7 +38,7 @@ def test_event_in_json_can_be_loaded_by_the_codec():
     story = Story()
     event = RealtimeModelAudioEvent(b"\x00\x01", "resp_1", "item_1", 0)
     story.event(event)
-    data = json.loads(record_json(Facts(story.records[-1])))
+    data = json.loads(record_json(RecordView(story.records[-1])))
 
     assert loads(json.dumps(data["event"])) == event
 
@@ -60,7 +60,7 @@ def test_each_kind_has_its_data(record, name, expected):
     """
     A record's own data is under a name for it.
     """
-    assert json.loads(record_json(Facts(record)))[name] == expected
+    assert json.loads(record_json(RecordView(record)))[name] == expected
 
 
 def test_call_has_its_times_and_its_error():
@@ -69,7 +69,7 @@ def test_call_has_its_times_and_its_error():
     """
     story = Story()
     story.at(5).call("app.play", 1, queued_ms=2, run_ms=3, error="no")
-    data = record_data(Facts(story.records[-1]))
+    data = record_data(RecordView(story.records[-1]))
 
     assert (data["handler"], data["state"], data["queued_ms"], data["run_ms"]) == (
         "app.play",
@@ -101,7 +101,7 @@ def test_row_has_a_value_for_each_column():
     """
     Rows are as long as the header, whatever the record is.
     """
-    rows = [record_row(Facts(record)) for record in spoken_turn().records]
+    rows = [record_row(RecordView(record)) for record in spoken_turn().records]
 
     assert {len(row) for row in rows} == {len(COLUMNS)}
 

@@ -9,7 +9,7 @@ import re
 
 import pytest
 
-from eventbus.analysis._record_view import Facts
+from eventbus.analysis import RecordView
 from eventbus.export import write_srt
 from tests.journal.stories import BEGINNING, Story, spoken_turn
 
@@ -21,7 +21,7 @@ def captions(story):
     Return the captions: number, times, and text.
     """
     file = io.StringIO()
-    write_srt([Facts(record, BEGINNING) for record in story.records], file)
+    write_srt([RecordView(record, BEGINNING) for record in story.records], file)
     blocks = file.getvalue().removesuffix("\n\n").split("\n\n") if file.getvalue() else []
     return [block.split("\n", 2) for block in blocks]
 

@@ -10,7 +10,7 @@ from array import array
 
 import pytest
 
-from eventbus.analysis._record_view import Facts
+from eventbus.analysis import RecordView
 from eventbus.exceptions import ExportError
 from eventbus.export import write_wav
 from tests.journal.stories import BEGINNING, Story, spoken_turn
@@ -22,7 +22,7 @@ def exported(*stories):
     """
     file = io.BytesIO()
     records = [record for story in stories for record in story.records]
-    write_wav([Facts(record, BEGINNING) for record in records], file)
+    write_wav([RecordView(record, BEGINNING) for record in records], file)
     file.seek(0)
     with wave.open(file) as wav:
         samples = array("h", wav.readframes(wav.getnframes()))

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from eventbus.analysis._record_view import Facts
+from eventbus.analysis import RecordView
 from eventbus.events import RealtimeModelOtherEvent, RealtimeModelTurnStartedEvent
 from eventbus.journal import StatusRecord
 from eventbus.replay import differences
@@ -15,7 +15,7 @@ from tests.journal.stories import Story, spoken_turn
 
 
 def facts(story):
-    return [Facts(record) for record in story.records]
+    return [RecordView(record) for record in story.records]
 
 
 def told(left, right, **options):

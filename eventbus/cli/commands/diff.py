@@ -12,7 +12,7 @@ from typing import Any, Final
 import click
 from rich.text import Text
 
-from ...analysis._record_view import Facts
+from ...analysis._record_view import RecordView
 from ...export._rows import plain_json
 from ...replay._diff import MAX_ALIGNED, Difference, differences
 from ..terminal.console import Output
@@ -107,7 +107,7 @@ def _data(difference: Difference) -> dict[str, Any]:
     }
 
 
-def _side(facts: Facts | None) -> dict[str, Any] | None:
+def _side(facts: RecordView | None) -> dict[str, Any] | None:
     if facts is None:
         return None
     return {"seq": facts.seq, "t_ms": facts.since_ns / 1e6, "type": facts.type or facts.kind}

@@ -13,7 +13,7 @@ from typing import IO, Final
 
 import click
 
-from ...analysis._record_view import Facts
+from ...analysis._record_view import RecordView
 from ...exceptions import ExportError
 from ...export._formats import FORMATS, Format
 from ..terminal.escaping import printable, printable_json
@@ -112,14 +112,14 @@ def command(
     ctx.exit(source.exit_code)
 
 
-class _Counted(Iterator[Facts]):
+class _Counted(Iterator[RecordView]):
     """Counts what is taken from another iterator."""
 
-    def __init__(self, facts: Iterator[Facts]) -> None:
+    def __init__(self, facts: Iterator[RecordView]) -> None:
         self.count = 0
         self._facts = facts
 
-    def __next__(self) -> Facts:
+    def __next__(self) -> RecordView:
         facts = next(self._facts)
         self.count += 1
         return facts
@@ -145,7 +145,7 @@ class _Escaping:
         return self._file.write("".join(parts))
 
 
-def _write(facts: Iterator[Facts], to: Format) -> None:
+def _write(facts: Iterator[RecordView], to: Format) -> None:
     """Write to stdout."""
     if to.is_binary:
         to.write(facts, sys.stdout.buffer)
@@ -159,7 +159,7 @@ def _write(facts: Iterator[Facts], to: Format) -> None:
     text.detach()
 
 
-def _write_file(facts: Iterator[Facts], to: Format, file: IO[bytes]) -> None:
+def _write_file(facts: Iterator[RecordView], to: Format, file: IO[bytes]) -> None:
     if to.is_binary:
         to.write(facts, file)
         return

@@ -12,7 +12,7 @@ import click
 import msgspec
 from rich.text import Text
 
-from ...analysis._record_view import Facts
+from ...analysis._record_view import RecordView
 from ...export._rows import plain_json, record_data
 from ...journal._records import CallRecord, EventRecord, FrameRecord, Record, SentRecord
 from ..terminal.console import Output
@@ -73,7 +73,7 @@ def command(ctx: click.Context, journal: Path, seq: int, *, is_all: bool, is_jso
     ctx.exit(source.exit_code)
 
 
-def _causes(source: JournalInput, facts: Facts) -> Iterator[Facts]:
+def _causes(source: JournalInput, facts: RecordView) -> Iterator[RecordView]:
     """Yield the causes of a record, the nearest first."""
     seq = facts.record.cause
     for _ in range(_MAX_CAUSES):
@@ -85,7 +85,7 @@ def _causes(source: JournalInput, facts: Facts) -> Iterator[Facts]:
         seq = cause.record.cause if cause.record.cause < cause.seq else 0
 
 
-def _effects(source: JournalInput, facts: Facts, *, is_all: bool) -> Iterator[Facts]:
+def _effects(source: JournalInput, facts: RecordView, *, is_all: bool) -> Iterator[RecordView]:
     """Yield the effects of a record, direct or not, in the order of the journal."""
     known = {facts.seq, *_calls_of(facts.record)}
     running: set[int] = set()
@@ -113,7 +113,7 @@ def _calls_of(record: Record) -> set[int]:
 
 
 def _lines(
-    facts: Facts, causes: list[Facts], effects: list[Facts], width: int | None
+    facts: RecordView, causes: list[RecordView], effects: list[RecordView], width: int | None
 ) -> Iterator[Text]:
     lines = RecordLines(width)
     for cause in causes:
@@ -125,7 +125,7 @@ def _lines(
         yield lines.line(effect)
 
 
-def _content(facts: Facts) -> Iterator[str]:
+def _content(facts: RecordView) -> Iterator[str]:
     """Yield the content of a record, line by line."""
     match facts.record:
         case EventRecord() | FrameRecord() | SentRecord():

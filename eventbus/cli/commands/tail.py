@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from ...analysis._filters import Filter
-from ...analysis._record_view import Facts
+from ...analysis._record_view import RecordView
 from ...exceptions import JournalError
 from ...export._rows import record_json
 from ..terminal.console import Output
@@ -65,7 +65,7 @@ def command(
 
     lines = RecordLines(output.width)
 
-    def write(facts: Facts) -> None:
+    def write(facts: RecordView) -> None:
         if is_json:
             output.json_line(record_json(facts))
         else:
@@ -83,7 +83,7 @@ def command(
     ctx.exit(source.exit_code)
 
 
-def _last(source: JournalInput, where: Filter, count: int, end: int) -> list[Facts]:
+def _last(source: JournalInput, where: Filter, count: int, end: int) -> list[RecordView]:
     """Return the last *count* records, up to number *end*, that match."""
     if not count:
         return []
@@ -93,12 +93,12 @@ def _last(source: JournalInput, where: Filter, count: int, end: int) -> list[Fac
     return [facts for facts in found if facts.seq <= end]
 
 
-def _new(source: JournalInput, where: Filter, end: int) -> Iterator[Facts]:
+def _new(source: JournalInput, where: Filter, end: int) -> Iterator[RecordView]:
     """Yield what is added after record number *end*, and matches."""
     origin_ns = source.journal.header.mono_ns
     try:
         for record in source.journal.seek(seq=end + 1).follow():
-            facts = Facts(record, origin_ns)
+            facts = RecordView(record, origin_ns)
             if facts.kind != "header" and where.matches(facts):
                 yield facts
     except JournalError as exc:

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from ...analysis._filters import Filter, closest_type, parse_filter
-from ...analysis._record_view import Facts
+from ...analysis._record_view import RecordView
 from ...exceptions import FilterError, JournalDamaged, JournalError
 from ...journal import Journal, open_journal
 from ...journal._records import Record
@@ -135,7 +135,7 @@ class JournalInput:
         """How the command ends, as far as its input goes."""
         return ExitCode.BAD_INPUT if self._damages else ExitCode.OK
 
-    def facts(self, where: Filter | None = None) -> Iterator[Facts]:
+    def facts(self, where: Filter | None = None) -> Iterator[RecordView]:
         """
         Yield what the filter lets through, and show how far it is.
 
@@ -150,7 +150,7 @@ class JournalInput:
         with self._bar.shown():
             for record in self.journal:
                 self._bar.update(self.journal.position_bytes)
-                facts = Facts(record, origin_ns)
+                facts = RecordView(record, origin_ns)
                 if last_ns is not None and facts.since_ns > last_ns:
                     break
                 if where is None or (facts.kind != "header" and where.matches(facts)):
@@ -164,12 +164,12 @@ class JournalInput:
         """Yield the records themselves, as `facts` does."""
         return (facts.record for facts in self.facts(where))
 
-    def find(self, seq: int) -> Facts | None:
+    def find(self, seq: int) -> RecordView | None:
         """Return the record of that number; None if there is none."""
         record = next(iter(self.journal.seek(seq=seq)), None)
         if record is None or record.seq != seq:
             return None
-        return Facts(record, self.journal.header.mono_ns)
+        return RecordView(record, self.journal.header.mono_ns)
 
     def _report(self, damage: JournalDamaged) -> None:
         self._damages += 1

@@ -9,7 +9,7 @@ from typing import Final
 from rich.cells import cell_len
 from rich.text import Text
 
-from ...analysis._record_view import Facts
+from ...analysis._record_view import RecordView
 from ...exceptions import CodecError
 from ...journal._records import (
     CallRecord,
@@ -57,7 +57,7 @@ class RecordLines:
         self._seq = _MIN_SEQ
         self._sender = 0
 
-    def line(self, facts: Facts) -> Text:
+    def line(self, facts: RecordView) -> Text:
         """Return the line for a record."""
         sender = printable(facts.sender or "")
         if len(sender) > _MAX_SENDER:
@@ -75,7 +75,7 @@ class RecordLines:
         )
 
 
-def _content(facts: Facts, room: int | None) -> str:
+def _content(facts: RecordView, room: int | None) -> str:
     record = facts.record
     match record:
         case EventRecord():

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from eventbus import JournalWriteError
-from eventbus.analysis._record_view import Facts
 from eventbus.cli.commands import record, replay, stats
 from eventbus.export import FORMATS
 from eventbus.journal import CallRecord, FrameRecord, SentRecord, open_journal
@@ -175,7 +174,7 @@ def test_corpus_is_imported_replayed_and_exported(corpus, invoke, tmp_path):
         with (tmp_path / "out").open("w", encoding="utf-8") as file:
             for form in FORMATS.values():
                 if not form.is_binary:
-                    form.write(map(Facts, open_journal(journal)), file)
+                    form.write(open_journal(journal), file)
 
 
 def test_records_that_are_lost_are_no_success(invoke, write_frames, monkeypatch):

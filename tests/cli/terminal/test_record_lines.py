@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from eventbus.analysis._record_view import Facts
+from eventbus.analysis import RecordView
 from eventbus.cli.terminal.record_lines import RecordLines
 from eventbus.exceptions import RemoteException
 from eventbus.journal import (
@@ -54,7 +54,7 @@ def test_line_says_what_a_record_has(record, expected):
     """
     Each kind has its line, without control characters.
     """
-    assert str(RecordLines().line(Facts(record))).partition(" s  ")[2] == expected
+    assert str(RecordLines().line(RecordView(record))).partition(" s  ")[2] == expected
 
 
 def test_line_begins_with_number_time_and_session():
@@ -63,7 +63,9 @@ def test_line_begins_with_number_time_and_session():
     """
     record = FrameRecord(seq=7, mono_ns=1_500_000_000, sender="call-1")
 
-    assert str(RecordLines().line(Facts(record))).startswith("   7     1.500 s  call-1  frame ")
+    assert str(RecordLines().line(RecordView(record))).startswith(
+        "   7     1.500 s  call-1  frame "
+    )
 
 
 def test_columns_are_as_wide_as_needed():
@@ -78,7 +80,7 @@ def test_columns_are_as_wide_as_needed():
         StatusRecord(seq=3, sender="a name that is long", status="connected"),
     ]
 
-    assert [str(lines.line(Facts(record))) for record in records] == [
+    assert [str(lines.line(RecordView(record))) for record in records] == [
         "   1     0.000 s  status  connected",
         "   2     0.000 s  call-1  status  connected",
         "123456     0.000 s          status  connected",
@@ -97,7 +99,7 @@ def test_ids_give_way_to_words():
         item_id="item_DO3lrmcS",
         delta="Good morning!",
     )
-    facts = Facts(story.records[seq])
+    facts = RecordView(story.records[seq])
 
     assert str(RecordLines(60).line(facts)).endswith('event   transcript_delta  "Good morning!"')
     assert "item_DO3lrmcS" in str(RecordLines(80).line(facts))
@@ -109,4 +111,4 @@ def test_every_record_of_a_call_is_one_line():
     """
     lines = RecordLines()
 
-    assert all("\n" not in str(lines.line(Facts(record))) for record in spoken_turn().records)
+    assert all("\n" not in str(lines.line(RecordView(record))) for record in spoken_turn().records)
