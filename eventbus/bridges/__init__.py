@@ -7,7 +7,30 @@ JetStream, and is imported by itself.
 
 from __future__ import annotations
 
+from ._commands import (
+    ApproveToolCall,
+    Command,
+    CommandedSession,
+    HangUp,
+    Interrupt,
+    RejectToolCall,
+    SendMessage,
+    UpdateSettings,
+)
 from ._delivery import Delivery, current_delivery
 from ._failures import OnFailure, Retry
 
-__all__ = ["Delivery", "OnFailure", "Retry", "current_delivery"]
+__all__ = [
+    "ApproveToolCall",
+    "Command",
+    "CommandedSession",
+    "Delivery",
+    "HangUp",
+    "Interrupt",
+    "OnFailure",
+    "RejectToolCall",
+    "Retry",
+    "SendMessage",
+    "UpdateSettings",
+    "current_delivery",
+]

@@ -23,14 +23,26 @@ A bridge over NATS JetStream: the events of a call on other machines, in order, 
     _leases      partitions divided among the members of a group
     _calls       work in order for each call
     _receiving   messages onto a bus
+    _commanding  commands to a session, and its answers
+    _remote_tools  tools that run in another process
     _bridge      NatsBridge
 """
 
 from __future__ import annotations
 
 from ._bridge import NatsBridge
+from ._commanding import Commanding
 from ._forwarding import Forwarding
 from ._outbox import ForwardStats
 from ._receiving import ReceiveStats, Receiving
+from ._remote_tools import RemoteTool
 
-__all__ = ["ForwardStats", "Forwarding", "NatsBridge", "ReceiveStats", "Receiving"]
+__all__ = [
+    "Commanding",
+    "ForwardStats",
+    "Forwarding",
+    "NatsBridge",
+    "ReceiveStats",
+    "Receiving",
+    "RemoteTool",
+]

@@ -7,16 +7,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 import anyio
+import msgspec
 
 from ...bus import Scope
-from ...exceptions import EventBusError, OptionError
+from ...exceptions import EventBusError, OptionError, ToolDefinitionError
 from ...mailbox import Overflow
+from .._commands import Command, CommandedSession
 from .._failures import OnFailure, check_on_failure
 from ._client import Connection, Servers, connect
+from ._commanding import Commanding, send_command
 from ._forwarding import (
     AUDIO,
     CallId,
@@ -30,6 +33,7 @@ from ._forwarding import (
 )
 from ._outbox import Outbox
 from ._receiving import Receiving, Start, check_start
+from ._remote_tools import Approval, RemoteTool, ToolWorker, make_tool, remote_tool
 from ._stream import (
     Storage,
     StreamSettings,
@@ -38,6 +42,7 @@ from ._stream import (
     open_bucket,
     open_dead_letters,
     open_stream,
+    read_tools,
 )
 
 if TYPE_CHECKING:
@@ -52,6 +57,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _MIN_LEASE_TIME: Final = 0.2
+
+_F = TypeVar("_F", bound=Callable[..., Any])
 
 
 class NatsBridge:
@@ -143,6 +150,10 @@ class NatsBridge:
         self._group: TaskGroup | None = None
         self._forwardings: list[Forwarding] = []
         self._receivings: list[Receiving] = []
+        self._commandings: list[Commanding] = []
+        self._tools: dict[str, Any] = {}
+        self._workers: list[ToolWorker] = []
+        self._announced: dict[str, Mapping[str, Any]] = {}
         self._was_entered = False
         self._origins = 0
 
@@ -282,6 +293,155 @@ class NatsBridge:
         tasks.start_soon(receiving.run)
         return receiving
 
+    # --- the way back ---------------------------------------------------------------------
+
+    def commands(self, session: CommandedSession) -> Commanding:
+        """
+        Take commands for a session from other processes, until it is over.
+
+        Args:
+            session: A `RealtimeSession`, or an object with the same methods. Its sender is the
+                call's id.
+
+        Raises:
+            EventBusError: The bridge isn't entered.
+            OptionError: The session's sender has no id.
+        """
+        connection, subjects, tasks = self._entered()
+        call = only_call(call_id_of, session.sender)
+        commanding = Commanding(session, call, connection, subjects)
+        self._commandings.append(commanding)
+        tasks.start_soon(self._serve, commanding)
+        return commanding
+
+    async def _serve(self, commanding: Commanding) -> None:
+        await commanding.run()
+        self._commandings.remove(commanding)
+
+    async def send(self, call: str, command: Command, *, timeout: float = 5.0) -> None:
+        """
+        Send a command to the process that holds a call, and wait until it is carried out.
+
+        If it is cancelled, the command may be carried out all the same.
+
+        Args:
+            call: The call's id.
+            command: One of the commands in `eventbus.bridges`.
+            timeout: Seconds to wait.
+
+        Raises:
+            NoSuchCall: No process has that call, or takes commands for it.
+            CommandFailed: The session can't do it; the cause is a `RemoteException`.
+            TimeoutError: There was no answer in time.
+            BridgeConnectionError: There is no connection.
+            TypeError: It isn't a command.
+        """
+        connection, subjects, _ = self._entered()
+        await send_command(connection, subjects, call, command, timeout)
+
+    @overload
+    def tool(self, function: _F, /) -> _F: ...
+    @overload
+    def tool(
+        self,
+        function: None = None,
+        /,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        timeout: float | None = None,
+    ) -> Callable[[_F], _F]: ...
+    def tool(self, function: Any = None, /, **options: Any) -> Any:
+        """
+        Run the decorated function for models in other processes, and return it as it is.
+
+        It may be used before the bridge is entered. All processes that have a tool of one name
+        share its calls.
+
+        Args:
+            function: As for `eventbus.realtime.tools.tool`, but without a `ToolContext`; or a tool.
+            options: ``name``, ``description`` and ``timeout``, as there.
+
+        Raises:
+            ToolDefinitionError: The function can't be a tool, or there is one of that name.
+        """
+        if function is None:
+            return lambda given: self.tool(given, **options)
+        made = make_tool(function, options)
+        if made.name in self._tools:
+            msg = f"There is a tool {made.name} already; name= gives this one another name."
+            raise ToolDefinitionError(msg, tool=made.name)
+        self._tools[made.name] = made
+        if self._group is not None:
+            self._start_tool(made)
+        return function
+
+    def _start_tool(self, made: Any) -> None:
+        connection, subjects, tasks = self._entered()
+        worker = ToolWorker(made, connection, subjects)
+        self._workers.append(worker)
+        tasks.start_soon(worker.run)
+
+    def remote(
+        self,
+        name: str,
+        *,
+        timeout: float | None = None,
+        needs_approval: Approval = False,
+        description: str | None = None,
+        parameters: Mapping[str, Any] | None = None,
+    ) -> RemoteTool:
+        """
+        Return a tool that a worker runs; a session takes it like any other.
+
+        Args:
+            name: The tool's name.
+            timeout: Seconds after which a call is given up; by default those of the worker.
+            needs_approval: As for `eventbus.realtime.tools.tool`.
+            description: What the model is told of it; by default as a worker has announced.
+            parameters: The JSON schema of its arguments; by default as a worker has announced.
+
+        Raises:
+            EventBusError: The bridge isn't entered.
+            ToolDefinitionError: No worker has announced it before the bridge was entered or
+                `find_tools` was called, and *description* and *parameters* aren't given.
+        """
+        connection, subjects, _ = self._entered()
+        announced: Mapping[str, Any] = self._announced.get(name, {})
+        if not announced and (description is None or parameters is None):
+            known = ", ".join(sorted(self._announced)) or "none"
+            msg = (
+                f"No worker has announced the tool {name!r}; announced are: {known}. Start a "
+                f"worker and call find_tools(), or pass description= and parameters=."
+            )
+            raise ToolDefinitionError(msg, tool=name)
+        announced = {
+            "name": name,
+            "description": announced.get("description") if description is None else description,
+            "parameters": announced.get("parameters") if parameters is None else dict(parameters),
+            "timeout": announced.get("timeout"),
+        }
+        return remote_tool(
+            connection, subjects, announced, timeout=timeout, needs_approval=needs_approval
+        )
+
+    async def find_tools(self) -> list[str]:
+        """
+        Look which tools workers have announced; return their names.
+
+        Entering the bridge does it once.
+
+        Raises:
+            BridgeConnectionError: The server gives no answer.
+        """
+        connection, subjects, _ = self._entered()
+        await self._read_tools(connection, subjects)
+        return sorted(self._announced)
+
+    async def _read_tools(self, connection: Connection, subjects: Subjects) -> None:
+        found = await read_tools(connection, subjects)
+        self._announced = {name: msgspec.msgpack.decode(data) for name, data in found.items()}
+
     # --- beginning and end ----------------------------------------------------------------
 
     async def wait_signal(self) -> None:
@@ -307,9 +467,14 @@ class NatsBridge:
 
         It takes at most *drain_timeout*. Nothing is taken or received afterwards.
         """
+        for commanding in self._commandings:
+            commanding.stop()
+        await asyncio.gather(
+            *(receiving.drain() for receiving in self._receivings),
+            self._drain_tools(),
+        )
         for forwarding in self._forwardings:
             forwarding.stop()
-        await asyncio.gather(*(receiving.drain() for receiving in self._receivings))
         for forwarding in self._forwardings:
             try:
                 await forwarding.flush(self._drain_timeout)
@@ -318,6 +483,15 @@ class NatsBridge:
                     "events were not forwarded",
                     extra={"stream": self._stream_name, "pending": forwarding.stats.pending},
                 )
+
+    async def _drain_tools(self) -> None:
+        try:
+            async with asyncio.timeout(self._drain_timeout):
+                await asyncio.gather(*(worker.drain() for worker in self._workers))
+        except TimeoutError:
+            logger.warning("calls of tools didn't end in time")
+            for worker in self._workers:
+                worker.abort()
 
     async def __aenter__(self) -> Self:
         """
@@ -346,12 +520,15 @@ class NatsBridge:
                 connection, self._stream_name, self._prefix, self._settings
             )
             await open_bucket(connection, self._subjects, self._settings.replicas)
+            await self._read_tools(connection, self._subjects)
             group = anyio.create_task_group()
             await group.__aenter__()
         except BaseException:
             await connection.aclose()
             raise
         self._connection, self._group = connection, group
+        for made in self._tools.values():
+            self._start_tool(made)
         return self
 
     async def __aexit__(

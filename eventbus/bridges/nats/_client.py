@@ -33,6 +33,7 @@ except ModuleNotFoundError as exc:
 import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 
 from ...exceptions import BridgeConnectionError, BridgeError, BridgeSetupError
 
@@ -146,6 +147,21 @@ class Connection:
             msg = f"The NATS server gave no answer: {reason(exc)}."
             raise BridgeConnectionError(msg) from exc
 
+    async def settle(self) -> None:
+        """
+        Wait until the server has all that was sent before, like a subscription.
+
+        A ping of the client may overtake it; a request doesn't.
+        """
+        with contextlib.suppress(BridgeError):
+            await self.api("INFO")
+
+    async def drain(self, subscription: Subscription) -> None:
+        """End a subscription, once the messages that came for it are worked off."""
+        if self.is_up:
+            with contextlib.suppress(nats.errors.Error, OSError):
+                await subscription.drain()  # type: ignore[no-untyped-call]  # it has no types
+
     async def aclose(self) -> None:
         """Close the client, if it is the bridge's own."""
         if self.is_ours:
@@ -223,9 +239,9 @@ async def _open(
     except (TimeoutError, nats.errors.Error, OSError, ValueError) as exc:
         with contextlib.suppress(Exception):  # the client's, which is being thrown away
             await client.close()
-        error = errors[-1] if errors else exc
-        text = reason(error)
-        if "authorization" in text.lower() or "authentication" in text.lower():
+        refusals = [error for error in errors if "auth" in reason(error).lower()]
+        text = reason((refusals or errors or [exc])[-1])
+        if refusals:
             advice = "check the credentials: user and password, token=, user_credentials= or tls="
         else:
             advice = "start one with: nats-server -js, or check the address"

@@ -244,3 +244,16 @@ async def get_last(connection: Connection, stream: str, subject: str) -> tuple[i
         raise
     message = answer["message"]
     return int(message["seq"]), base64.b64decode(message.get("data", ""))
+
+
+async def read_tools(connection: Connection, subjects: Subjects) -> dict[str, bytes]:
+    """Return the announcements of tools, by name."""
+    stream = f"KV_{subjects.bucket}"
+    request = {"subjects_filter": subjects.key("tools", ">")}
+    answer = await connection.api(f"STREAM.INFO.{stream}", request)
+    found = {}
+    for subject in answer["state"].get("subjects") or ():
+        last = await get_last(connection, stream, subject)
+        if last is not None:
+            found[subject.rpartition(".")[2]] = last[1]
+    return found
