@@ -18,10 +18,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ._core.dispatcher import BusStats
-    from ._core.registry import Registration, Subscription
-    from ._core.waiting import Stream
-    from .bus import EventBus, Scope
+    from .bus import BusStats, EventBus, Registration, Scope, Stream, Subscription
+    from .context import Context, Publisher
     from .exceptions import (
         AudioFormatError,
         BridgeConnectionError,
@@ -62,7 +60,7 @@ if TYPE_CHECKING:
         ToolDefinitionError,
         UnreadableMessage,
     )
-    from .handlers import ANY, Context, on
+    from .handlers import ANY, on
     from .mailbox import Mailbox, Overflow
     from .middleware import EventObserver, EventsDropped, HandlerCall, LoggingMiddleware, Observer
 
@@ -108,6 +106,7 @@ __all__ = [
     "PayloadTooLarge",
     "PluginError",
     "PluginNotFoundError",
+    "Publisher",
     "RealtimeConnectionError",
     "Registration",
     "RegistrationError",
@@ -127,8 +126,8 @@ __all__ = [
 # plugin's sake, and most of them need nothing of it. What isn't named here is an exception.
 _HOMES = {
     "ANY": "handlers",
-    "BusStats": "_core.dispatcher",
-    "Context": "handlers",
+    "BusStats": "bus",
+    "Context": "context",
     "EventBus": "bus",
     "EventObserver": "middleware",
     "EventsDropped": "middleware",
@@ -137,14 +136,25 @@ _HOMES = {
     "Mailbox": "mailbox",
     "Observer": "middleware",
     "Overflow": "mailbox",
-    "Registration": "_core.registry",
+    "Publisher": "context",
+    "Registration": "bus",
     "Scope": "bus",
-    "Stream": "_core.waiting",
-    "Subscription": "_core.registry",
+    "Stream": "bus",
+    "Subscription": "bus",
     "on": "handlers",
 }
 
-_MODULES = {"bus", "events", "exceptions", "handlers", "items", "mailbox", "middleware", "plugins"}
+_MODULES = {
+    "bus",
+    "context",
+    "events",
+    "exceptions",
+    "handlers",
+    "items",
+    "mailbox",
+    "middleware",
+    "plugins",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,35 +1,38 @@
 """
-`EventBus`, the facade: what handlers are registered with, and events published on.
+`EventBus` and `Scope`: registering handlers, publishing, starting and closing.
 
-Little is decided here. Who gets an event is `routing`'s business, calling them `dispatch`'s,
-and what a handler may look like `handlers`'.
+The routing is decided in `_core.routing`, the calls are made in `_core.dispatcher`, and the
+signature of a handler is checked in `_core.signatures`.
 """
 
 from __future__ import annotations
 
 import contextlib
+from threading import get_ident
 from types import ModuleType, UnionType
-from typing import TYPE_CHECKING, Any, Never, NoReturn, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Never, NoReturn, TypeVar, overload
 
+import anyio.lowlevel
 import attrs
 from blinker import ANY
 
-from ._core.dispatcher import Dispatcher, raise_together
+from ._core.dispatcher import BusStats, Dispatcher
+from ._core.options import Options, check_options_for, read_options
 from ._core.registry import Registration, Subscription, sender_key
+from ._core.signatures import describe_handler, event_classes, handler_name, refuse_method
+from ._core.turn import dispatches
 from ._core.waiting import Stream, expect
+from ._core.workers import Runner
 from .events import RealtimeModelExceptionEvent
-from .exceptions import BusNotRunning, EventBusError, HandlerError, OptionError, PluginError
-from .handlers import (
-    Options,
-    check_options,
-    check_options_for,
-    describe_handler,
-    event_classes,
-    handler_name,
-    marks_in,
-    refuse_method,
-    refuse_unknown,
+from .exceptions import (
+    BusClosed,
+    BusNotRunning,
+    EventBusError,
+    HandlerError,
+    OptionError,
+    PluginError,
 )
+from .handlers import marks_in
 from .plugins import find_plugins, load_plugin
 
 if TYPE_CHECKING:
@@ -38,49 +41,52 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self, Unpack
 
+    from ._core.signatures import Handler
     from ._core.waiting import Parked
-    from ._core.workers import Runner
-    from .handlers import EventType, Handler, HandlerOf, HandlerOptions, Subscriber
+    from .handlers import EventType, HandlerOf, HandlerOptions, Subscriber
     from .mailbox import Mailbox
     from .middleware import Middleware, Observer
 
-__all__ = ["EventBus", "Scope"]
+__all__ = ["BusStats", "EventBus", "Registrar", "Registration", "Scope", "Stream", "Subscription"]
 
 E1 = TypeVar("E1")
 E2 = TypeVar("E2")
 E3 = TypeVar("E3")
 
+_EXPECT: Final = ("sender", "when", "timeout")
+_STREAM: Final = ("sender", "when", "mailbox")
 
-class _Subscribing:
-    """What registering handlers and waiting for events look like, on a bus and on a scope of it."""
 
-    __slots__ = ()
+class Registrar:
+    """
+    Registering handlers and waiting for events, on a bus or on a scope of it.
 
-    @property
-    def _bus(self) -> EventBus:
-        raise NotImplementedError
+    `EventBus` and `Scope` derive from it; it is not made by itself. A function that only
+    registers handlers can be given either of them.
+    """
+
+    __slots__ = ("_dispatcher",)
+
+    _dispatcher: Dispatcher
 
     def _bind(self, sender: Any) -> Any:
         """Return the sender to subscribe for, where *sender* was asked for."""
         raise NotImplementedError
 
-    def _subscribe(
+    def _add(
         self, handler: Handler, classes: tuple[type[Any], ...], options: Options
     ) -> Subscription:
         raise NotImplementedError
 
-    def _attach_here(
+    def _attach(
         self,
         handler: Handler,
         event_types: tuple[type[Any], ...],
         options: Options,
         parked: Parked,
     ) -> AbstractContextManager[Subscription]:
-        """Return what subscribes for a task that waits for events, while it is entered."""
-        return self._bus._attach(handler, event_types, options, parked)  # noqa: SLF001  # in the bus
-
-    def _subscriptions_of(self, handler: Handler) -> list[Subscription]:
-        return self._bus._registry.find(handler.call)  # noqa: SLF001  # in the bus
+        """Return a context manager that subscribes for a task that waits for events."""
+        raise NotImplementedError
 
     @overload
     def on(
@@ -118,18 +124,7 @@ class _Subscribing:
         *more: EventType,
         **options: Unpack[HandlerOptions[Any]],
     ) -> Subscriber[Never]: ...
-    def on(
-        self,
-        *event_types: Any,
-        sender: Any = ANY,
-        priority: int = 0,
-        once: bool = False,
-        when: Callable[[Any], object] | None = None,
-        timeout: float | None = None,
-        weak: bool = False,
-        mailbox: Mailbox | None = None,
-        **unknown: object,
-    ) -> Any:
+    def on(self, *event_types: Any, **options: Any) -> Any:
         """
         Subscribe the decorated function at once, and return it as it is.
 
@@ -140,30 +135,29 @@ class _Subscribing:
             sender: The session whose events it gets; by default those of all, and those without.
             priority: Higher goes first; equal ones go in the order of registration.
             once: Take one event, and end the subscription.
-            when: A predicate of the event; what it says no to, the handler doesn't get. Asked at
-                publish. The event counts as handled all the same.
-            timeout: Seconds, after which an async handler is cancelled; TimeoutError is its
+            when: A predicate of the event, called at publish; events it rejects are not delivered.
+                They count as handled all the same.
+            timeout: Seconds after which an async handler is cancelled; TimeoutError is its
                 failure then, and it goes on with the next event.
             weak: Don't keep the object of a bound method alive.
             mailbox: How events wait for an async handler; by default up to 65,536 for each
                 sender, and the oldest makes room for more.
 
         Raises:
-            EventTypeError: What was given is no class.
+            EventTypeError: An event type is not a class.
             HandlerError: The function can't be a handler.
             OptionError: An option has a value that it can't have, or doesn't fit the handler.
             DuplicateSubscriptionError: The function is subscribed to one of the classes, for
                 this sender, with other options.
         """
-        refuse_unknown(unknown, where="on()")
+        checked = read_options(options, where="on()")
         classes = event_classes(event_types)
-        options = check_options(Options(sender, priority, once, when, timeout, weak, mailbox))
 
         def subscribe(handler: Any) -> Any:
             refuse_method(handler)
             description = describe_handler(handler)
-            check_options_for(description, options)
-            self._subscribe(description, classes, options)
+            check_options_for(description, checked)
+            self._add(description, classes, checked)
             return handler
 
         return subscribe
@@ -220,20 +214,10 @@ class _Subscribing:
         **options: Unpack[HandlerOptions[Any]],
     ) -> Subscription: ...
     def subscribe(
-        self,
-        handler: Callable[..., object],
-        *event_types: Any,
-        sender: Any = ANY,
-        priority: int = 0,
-        once: bool = False,
-        when: Callable[[Any], object] | None = None,
-        timeout: float | None = None,
-        weak: bool = False,
-        mailbox: Mailbox | None = None,
-        **unknown: object,
+        self, handler: Callable[..., object], *event_types: Any, **options: Any
     ) -> Subscription:
         """
-        Subscribe *handler*, and return what ends it.
+        Subscribe *handler*, and return its subscription, which can be cancelled.
 
         A handler is subscribed once for each class and sender: subscribing it again returns the
         subscription that there is.
@@ -246,12 +230,11 @@ class _Subscribing:
         Raises:
             EventTypeError, HandlerError, OptionError, DuplicateSubscriptionError: As in `on`.
         """
-        refuse_unknown(unknown, where=f"subscribe({handler_name(handler)})")
+        checked = read_options(options, where=f"subscribe({handler_name(handler)})")
         description = describe_handler(handler)
         classes = event_classes(event_types)
-        options = check_options(Options(sender, priority, once, when, timeout, weak, mailbox))
-        check_options_for(description, options)
-        return self._subscribe(description, classes, options)
+        check_options_for(description, checked)
+        return self._add(description, classes, checked)
 
     @overload
     async def expect(
@@ -309,23 +292,16 @@ class _Subscribing:
         when: Callable[[Any], object] | None = None,
         timeout: float | None = None,
     ) -> Any: ...
-    async def expect(
-        self,
-        *event_types: Any,
-        sender: Any = ANY,
-        when: Callable[[Any], object] | None = None,
-        timeout: float | None = None,
-        **unknown: object,
-    ) -> Any:
+    async def expect(self, *event_types: Any, **options: Any) -> Any:
         """
         Wait for an event, and return it: the first that is published from now on.
 
-        Cancelling it takes nothing from anybody: other handlers get the event as well.
+        Other handlers get the event as well. If it is cancelled, nothing is lost.
 
         Args:
             event_types: Classes, or unions of them, as in `on`.
             sender: The session whose events count; by default all of them.
-            when: A predicate of the event; only what it says yes to counts.
+            when: A predicate of the event; events it rejects do not count.
             timeout: Seconds to wait; None is as long as it takes.
 
         Raises:
@@ -333,13 +309,13 @@ class _Subscribing:
             BusClosed: The bus was closed meanwhile.
             BusNotRunning: The bus doesn't run.
             EventTypeError, OptionError: As in `on`.
-            Exception: What *when* raised.
+            Exception: The predicate raised it.
         """
-        refuse_unknown(unknown, where="expect()", known=("sender", "when", "timeout"))
+        checked = read_options(options, where="expect()", known=_EXPECT)
         classes = event_classes(event_types)
-        options = check_options(Options(self._bind(sender), when=when, timeout=timeout))
+        sender = self._bind(checked.sender)
         return await expect(
-            self._attach_here, classes, sender=options.sender, when=when, timeout=timeout
+            self._attach, classes, sender=sender, when=checked.when, timeout=checked.timeout
         )
 
     @overload
@@ -398,14 +374,7 @@ class _Subscribing:
         when: Callable[[Any], object] | None = None,
         mailbox: Mailbox | None = None,
     ) -> Stream[Any]: ...
-    def stream(
-        self,
-        *event_types: Any,
-        sender: Any = ANY,
-        when: Callable[[Any], object] | None = None,
-        mailbox: Mailbox | None = None,
-        **unknown: object,
-    ) -> Stream[Any]:
+    def stream(self, *event_types: Any, **options: Any) -> Stream[Any]:
         """
         Return the events of some classes as an async iterator, to be entered first.
 
@@ -420,7 +389,7 @@ class _Subscribing:
         Args:
             event_types: Classes, or unions of them, as in `on`.
             sender: The session whose events it gets; by default all of them.
-            when: A predicate of the event; what it says no to is left out.
+            when: A predicate of the event; events it rejects are left out.
             mailbox: The buffer; it must be one that drops. By default up to 65,536 events, and
                 the oldest makes room for more.
 
@@ -428,18 +397,16 @@ class _Subscribing:
             BusNotRunning: On entering: the bus doesn't run.
             EventTypeError, OptionError: As in `on`.
         """
-        refuse_unknown(unknown, where="stream()", known=("sender", "when", "mailbox"))
+        checked = read_options(options, where="stream()", known=_STREAM)
         classes = event_classes(event_types)
-        options = check_options(Options(self._bind(sender), when=when, mailbox=mailbox))
-        bus = self._bus
         return Stream(
-            self._attach_here,
+            self._attach,
             classes,
-            sender=options.sender,
-            when=when,
-            mailbox=mailbox,
-            on_drop=bus._dropped,  # noqa: SLF001  # in the bus
-            on_wait=bus._note_waiting,  # noqa: SLF001  # in the bus
+            sender=self._bind(checked.sender),
+            when=checked.when,
+            mailbox=checked.mailbox,
+            on_drop=self._dispatcher.dropped,
+            on_wait=self._dispatcher.waiters.notice,
         )
 
     def register(self, listener: object) -> Registration:
@@ -450,10 +417,11 @@ class _Subscribing:
             listener: A module, an object whose class has marked methods, or a marked function.
 
         Returns:
-            What undoes it; handlers that were subscribed already are part of it.
+            The subscriptions, which can be cancelled together; handlers that were subscribed
+            already are part of it.
 
         Raises:
-            HandlerError: Nothing in it is marked, or something that is can't be a handler.
+            HandlerError: Nothing in it is marked, or a marked function can't be a handler.
             OptionError: An option doesn't fit its handler.
             DuplicateSubscriptionError: A handler is subscribed already, with other options.
         """
@@ -466,20 +434,24 @@ class _Subscribing:
             marked.append((description, mark))
         if not marked:
             _refuse_listener(listener)
-        # What is there already comes back from _subscribe; a failure is no reason to cancel it.
-        before = {s for description, _ in marked for s in self._subscriptions_of(description)}
+        # A subscription that is there already is returned by _add, and survives a failure.
+        find = self._dispatcher.registry.find
+        before = {s for description, _ in marked for s in find(description.call)}
         subscriptions: dict[Subscription, None] = {}
         try:
             for description, mark in marked:
-                subscriptions[self._subscribe(description, mark.classes, mark.options)] = None
+                subscriptions[self._add(description, mark.classes, mark.options)] = None
         except BaseException:
-            for subscription in subscriptions.keys() - before:
-                subscription.cancel()
+            # Looked up: after a KeyboardInterrupt, the last one may not be in the dict yet.
+            for description, _ in marked:
+                for subscription in find(description.call):
+                    if subscription not in before:
+                        subscription.cancel()
             raise
         return Registration(subscriptions)
 
 
-class EventBus(_Subscribing, Dispatcher):
+class EventBus(Registrar):
     """
     A typed event bus.
 
@@ -490,15 +462,15 @@ class EventBus(_Subscribing, Dispatcher):
     Args:
         middleware: Functions that each published event passes, in this order, before its
             handlers; see `eventbus.middleware`.
-        observers: What sees each handler call; see `eventbus.middleware.Observer`.
-        strict: Raise what handlers raise: `publish` does for sync ones, leaving ``async with``
-            for async ones. For tests.
+        observers: Observers of handler calls; see `eventbus.middleware.Observer`.
+        strict: Raise the exceptions of handlers: `publish` does for sync ones, leaving
+            ``async with`` for async ones, of which it keeps the first 32. For tests.
 
     Raises:
-        HandlerError: Something can't be middleware.
+        HandlerError: A function can't be middleware, or an object can't be an observer.
     """
 
-    __slots__ = ("_entered",)
+    __slots__ = ("__weakref__", "_dispatch", "_entered", "_routes", "_turn")
 
     def __init__(
         self,
@@ -507,13 +479,197 @@ class EventBus(_Subscribing, Dispatcher):
         observers: Iterable[Observer] = (),
         strict: bool = False,
     ) -> None:
-        super().__init__(middleware=middleware, observers=observers, strict=strict)
+        self._dispatcher = Dispatcher(
+            self, middleware=middleware, observers=observers, strict=strict
+        )
+        # The parts that publish looks at.
+        self._turn = self._dispatcher.turn
+        self._routes = self._dispatcher.routes
+        self._dispatch = self._dispatcher.dispatch
         self._entered: Runner | None = None
+
+    # --- publishing ---------------------------------------------------------------------
+
+    # Give sender by its name; it isn't keyword-only just because CPython calls a function that
+    # has keyword-only defaults the slow way, which is a tenth of the time that this takes.
+    # Scope.publish is the same once more, for a sender that is known: to call this one from there
+    # would take as long as a handler.
+    @dispatches
+    def publish(self, event: Any, sender: Any = None) -> None:  # noqa: C901, PLR0912  # in one frame
+        """
+        Publish *event*: sync handlers have run when it returns, async ones have it queued.
+
+        Called from inside a handler it returns at once, and the event is dispatched after the
+        present one. Called from another thread than that of the running bus it returns at once,
+        too, and the event is handed over, in order.
+
+        Args:
+            event: An object of any class. A bare dict, str or bytes is published as a
+                `RealtimeModelRawServerEvent` of it.
+            sender: The session that the event belongs to. Senders are told apart by identity,
+                strings and integers by value.
+
+        Raises:
+            BusNotRunning: It would reach an async handler, and the bus doesn't run; no handler
+                has run.
+            MailboxFull: A mailbox with `Overflow.RAISE` had no room; the other handlers have
+                got the event.
+            BusClosed: The bus is closed, or the event loop that it ran in.
+            EventTypeError: *event* is a class.
+            Exception: A handler raised it, with ``EventBus(strict=True)`` only.
+        """
+        turn = self._turn
+        key: Any = None
+        fast = self._routes.fast
+        if sender is not None:
+            key = sender if type(sender) is str else sender_key(sender)
+            own = self._routes.fast_of.get(key)
+            if own is not None:
+                fast = own
+        try:
+            calls = fast[type(event)]
+        except KeyError:
+            calls = None
+        if (
+            calls is None
+            or (turn.thread is not None and turn.thread != get_ident())
+            or turn.current is not None
+        ):
+            self._dispatcher.publish(event, sender)
+            return
+        try:
+            turn.current = calls
+            turn.tally += calls.tally
+            if sender is not None:
+                self._dispatch.sender, self._dispatch.key = sender, key
+            only = calls.only
+            if only is not None:  # an iterator for one call takes longer than the call
+                try:
+                    only(event)
+                except BaseException as exc:
+                    if not self._dispatcher.isolate(calls, only, event, exc):
+                        raise
+            else:
+                for call in calls.calls:
+                    try:
+                        call(event)
+                    except BaseException as exc:
+                        if not self._dispatcher.isolate(calls, call, event, exc):
+                            raise
+            if sender is not None:
+                self._dispatch.sender = self._dispatch.key = None
+            turn.current = None
+        except BaseException:
+            self._dispatch.clear()
+            turn.give_up()
+            raise
+        if turn.is_waited_for:
+            turn.work_off()
+
+    async def publish_async(self, event: Any, *, sender: Any = None) -> None:
+        """
+        Publish *event*, and wait until no full mailbox with `Overflow.BLOCK` got it.
+
+        It returns before async handlers have run. If it is cancelled, the event has been
+        published all the same. A handler does not wait for room in its own mailbox, nor in that
+        of a handler that waits for it.
+
+        Args:
+            event: As in `publish`.
+            sender: As in `publish`.
+
+        Raises:
+            BusNotRunning, MailboxFull, BusClosed, EventTypeError: As in `publish`.
+        """
+        dispatcher = self._dispatcher
+        tracker = dispatcher.publish_tracked(event, sender, waits_for_handlers=False)
+        with dispatcher.deliveries.waiting_for(tracker):
+            await tracker.wait_room()
+        if tracker.was_aborted:
+            msg = f"The bus was closed before there was room for {type(event).__qualname__}."
+            raise BusClosed(msg)
+
+    async def publish_and_wait(
+        self, event: Any, *, sender: Any = None, raise_errors: bool = False
+    ) -> None:
+        """
+        Publish *event*, and return when every handler of it has finished.
+
+        If it is cancelled, the handlers go on. Awaited in a handler that gets the event itself,
+        the handler runs for it beside the call that waits.
+
+        Args:
+            event: As in `publish`.
+            sender: As in `publish`.
+            raise_errors: Raise the exceptions of the handlers, once all have finished.
+
+        Raises:
+            BaseExceptionGroup: The exceptions of the handlers, if *raise_errors*; an
+                ExceptionGroup, unless one of them is not an Exception.
+            BusClosed: The bus is closed, or was before all handlers had finished.
+            BusNotRunning, MailboxFull, EventTypeError: As in `publish`.
+        """
+        dispatcher, name = self._dispatcher, type(event).__qualname__
+        tracker = dispatcher.publish_tracked(event, sender, waits_for_handlers=True)
+        await dispatcher.waiters.wait_for(tracker)
+        if tracker.was_aborted:
+            msg = f"The bus was closed before all handlers of {name} had finished."
+            raise BusClosed(msg)
+        # Taken out: an error's traceback leads back to the tracker, and that would be a cycle.
+        errors, tracker.errors = tracker.errors, []
+        if raise_errors and errors:
+            msg = f"handlers of {name} failed"
+            raise BaseExceptionGroup(msg, errors)
+
+    # --- looking ------------------------------------------------------------------------
+
+    @property
+    def stats(self) -> BusStats:
+        """The counts of the bus so far; a snapshot."""
+        return self._dispatcher.stats()
 
     @property
     def is_running(self) -> bool:
-        """Whether async handlers can get events."""
-        return self._runner is not None
+        """True if async handlers can get events."""
+        return self._dispatcher.runner is not None
+
+    def has_handlers(self, event_type: type[Any], *, sender: Any = None) -> bool:
+        """
+        Return True if an event of *event_type* would reach a handler as it is.
+
+        That is one of the class or of a base of it, ``object`` included; a fallback does not
+        count, nor does an observer. A publisher of events that only repeat another one asks it,
+        to publish them only where a handler gets them. It takes no longer than a look-up, until a
+        subscription changes.
+
+        Args:
+            event_type: The class of the event.
+            sender: The session that the event would belong to, as in `publish`.
+        """
+        return self._routes.has_handlers(event_type, sender)
+
+    @contextlib.contextmanager
+    def observe(self, observer: Observer) -> Iterator[None]:
+        """
+        Let *observer* see each handler call, while this is entered.
+
+        It is for code that hasn't made the bus; ``EventBus(observers=[...])`` is for the code that
+        has. A handler that is working through its mailbox is seen from when it has run dry.
+
+        Args:
+            observer: Comes after the observers that there are; see
+                `eventbus.middleware.EventObserver` for more that it can see.
+
+        Raises:
+            HandlerError: It lacks a method of an observer.
+        """
+        self._dispatcher.add_observer(observer)
+        try:
+            yield
+        finally:
+            self._dispatcher.remove_observer(observer)
+
+    # --- registering --------------------------------------------------------------------
 
     def unsubscribe(self, handler: Callable[..., object]) -> None:
         """
@@ -521,32 +677,32 @@ class EventBus(_Subscribing, Dispatcher):
 
         Does nothing if there is none.
         """
-        for subscription in self._registry.find(handler):
+        for subscription in self._dispatcher.registry.find(handler):
             subscription.cancel()
 
     def load_plugins(
         self, names: Iterable[str] | None = None, exclude: Iterable[str] = ()
     ) -> dict[str, Registration]:
         """
-        Register the plugins that are installed; see `eventbus.plugins`.
+        Register the installed plugins; see `eventbus.plugins`.
 
         One that can't be loaded becomes a `RealtimeModelExceptionEvent`, and the others load.
 
         Args:
-            names: Which; by default all of them, in the order of their names.
-            exclude: Which not.
+            names: The names of plugins; by default all of them, in the order of their names.
+            exclude: The names of plugins to leave out.
 
         Returns:
-            What undoes it, by name.
+            The registration of each plugin, by name.
 
         Raises:
-            PluginNotFoundError: A name in *names* is nobody's; nothing was loaded.
+            PluginNotFoundError: No package has a plugin of a name in *names*; nothing was loaded.
         """
-        registrations = {}
+        registrations: dict[str, Registration] = {}
         for entry_point in find_plugins(names, exclude):
             try:
                 registrations[entry_point.name] = self.register(load_plugin(entry_point))
-            except Exception as exc:  # noqa: BLE001  # somebody else's code, and it is reported
+            except Exception as exc:  # noqa: BLE001  # other people's code, and it is reported
                 msg = f"The plugin {entry_point.name!r} ({entry_point.value}) could not be loaded."
                 error = PluginError(msg, plugin=entry_point.name)
                 error.__cause__ = exc
@@ -555,7 +711,7 @@ class EventBus(_Subscribing, Dispatcher):
                 try:
                     self.publish(event)
                 except BusNotRunning as reason:  # an async handler would be told, if it could
-                    self._report_lost(event, reason)
+                    self._dispatcher.report_lost(event, reason)
         return registrations
 
     def scope(self, sender: Any) -> Scope:
@@ -568,6 +724,8 @@ class EventBus(_Subscribing, Dispatcher):
         """
         return Scope(self, sender)
 
+    # --- starting and closing -----------------------------------------------------------
+
     async def __aenter__(self) -> Self:
         """
         Run in the present event loop.
@@ -575,7 +733,23 @@ class EventBus(_Subscribing, Dispatcher):
         Raises:
             EventBusError: It runs already.
         """
-        self._entered = await self._start()
+        dispatcher = self._dispatcher
+        runner = dispatcher.runner
+        if runner is not None and runner.backend.is_gone:
+            dispatcher.end(runner)
+        if dispatcher.runner is not None:
+            msg = "The bus is running already; enter another one, or close this one first."
+            raise EventBusError(msg)
+        while self._turn.current is not None:  # a thread is in the middle of a dispatch
+            await anyio.lowlevel.checkpoint()
+        self._entered = runner = Runner(
+            drive=dispatcher.deliveries.drive,
+            is_idle=dispatcher.is_idle,
+            on_drain=dispatcher.let_go,
+            on_abort=dispatcher.deliveries.abort,
+            on_end=dispatcher.end,
+        )
+        dispatcher.begin(runner)
         return self
 
     async def __aexit__(
@@ -597,49 +771,113 @@ class EventBus(_Subscribing, Dispatcher):
         except BaseException as closing:  # noqa: BLE001  # raised below, if it is not our own
             error = closing
         is_ours = runner.leave_host(error)
-        raised, self._raised_async = self._raised_async, []
         if runner.fatal is not None:
+            self._dispatcher.raised_async.take()
             raise runner.fatal
         if error is not exc and error is not None and not is_ours:
+            self._dispatcher.raised_async.take()
             raise error
         if error is None or is_ours:
-            raise_together("handlers failed", raised)
+            self._dispatcher.raised_async.raise_all()
+        self._dispatcher.raised_async.take()
         return is_ours
 
+    async def aclose(self, *, drain: bool = True, timeout: float | None = None) -> None:
+        """
+        Close the bus; after it, `publish` raises `BusClosed`.
+
+        With *drain*, events that are queued are handled first, and those that handlers publish
+        meanwhile; the publish of any other code is refused at once. Without it, or when the time
+        is up, handlers are cancelled, and the queued events are dropped. In the end iterators
+        stop, and tasks that wait get `BusClosed`.
+
+        It may be called from several tasks, and again later. Called in a handler, it returns at
+        once, and the bus closes when it can. If it is cancelled, the bus is closed without
+        draining.
+
+        Args:
+            drain: True to handle the queued events.
+            timeout:
+                Seconds to drain in, or without *drain*, to cancel in; None is as long as it takes
+                to drain, and two seconds to cancel. Handlers that ignore their cancellation for
+                so long are left behind; after a drain that ran out of time, for two seconds.
+
+        Raises:
+            EventBusError: The bus runs in another thread's event loop.
+        """
+        dispatcher = self._dispatcher
+        runner = dispatcher.runner
+        if runner is not None and runner.backend.is_gone:
+            dispatcher.end(runner)
+        if dispatcher.runner is None or runner is None:
+            dispatcher.close()
+            return
+        if runner.thread != get_ident():
+            msg = "The bus runs in another thread's event loop; await aclose() there."
+            raise EventBusError(msg)
+        dispatcher.drain()
+        if dispatcher.is_inside_handler():
+            runner.request_stop(drain=drain, timeout=timeout)
+            return
+        try:
+            await runner.stop(drain=drain, timeout=timeout)
+        finally:
+            dispatcher.end(runner)
+
+    # --- private ------------------------------------------------------------------------
+
     def __repr__(self) -> str:
-        return f"<EventBus, {self._state.value}>"
+        dispatcher = self._dispatcher
+        if dispatcher.is_closed:
+            state = "closed"
+        elif dispatcher.is_closing:
+            state = "closing"
+        else:
+            state = "idle" if dispatcher.runner is None else "running"
+        return f"<EventBus, {state}>"
 
     def __reduce__(self) -> NoReturn:
         msg = "An EventBus can't be pickled or copied; events can."
         raise TypeError(msg)
 
-    @property
-    def _bus(self) -> EventBus:
-        return self
-
     def _bind(self, sender: Any) -> Any:
         return sender
 
-    def _subscribe(
+    def _add(
         self, handler: Handler, classes: tuple[type[Any], ...], options: Options
     ) -> Subscription:
-        return self._registry.add(handler, classes, options)
+        return self._dispatcher.registry.add(handler, classes, options)
+
+    def _attach(
+        self,
+        handler: Handler,
+        event_types: tuple[type[Any], ...],
+        options: Options,
+        parked: Parked,
+    ) -> AbstractContextManager[Subscription]:
+        if self._dispatcher.is_closed:
+            self._dispatcher.check_open()
+        return self._dispatcher.waiters.attached(handler, event_types, options, parked)
 
 
-class Scope(_Subscribing):
+class Scope(Registrar):
     """
     A bus, seen by one session: everything in it is bound to one sender.
 
-    At its exit its subscriptions are cancelled, and what is queued for them is gone; its streams
-    end, and who waits in `expect` gets `BusClosed`. Handlers of the bus itself still get what the
-    session has published.
+    At its exit its subscriptions are cancelled, and the events that are queued for them count as
+    cancelled in `EventBus.stats`; its streams end, and tasks that wait in `expect` get
+    `BusClosed`. Handlers of the bus itself still get the events that the session has published.
+
+    Code that takes a bus and a sender can be given a scope instead: it publishes to `bus` as
+    `sender`.
 
     Attributes:
         bus: The bus.
         sender: The session.
     """
 
-    __slots__ = ("_parked", "_subscriptions", "bus", "sender")
+    __slots__ = ("_dispatch", "_is_entered", "_key", "_parked", "_routes", "_subscriptions",
+                 "_turn", "bus", "sender")  # fmt: skip
 
     def __init__(self, bus: EventBus, sender: Any) -> None:
         if sender is None or sender is ANY:
@@ -647,33 +885,93 @@ class Scope(_Subscribing):
             raise TypeError(msg)
         self.bus = bus
         self.sender = sender
+        self._dispatcher = bus._dispatcher  # noqa: SLF001  # this, and the rest, is one bus
+        self._turn = self._dispatcher.turn
+        self._routes = self._dispatcher.routes
+        self._dispatch = self._dispatcher.dispatch
+        self._key = sender_key(sender)
+        self._is_entered = False
         self._subscriptions: set[Subscription] | None = None
-        self._parked: set[Parked] = set()
+        self._parked: set[Parked] | None = None
 
-    def publish(self, event: Any) -> None:
-        """Publish *event* as the session's; see `EventBus.publish`."""
-        self.bus.publish(event, sender=self.sender)
+    # --- publishing ---------------------------------------------------------------------
 
-    def count_unseen(self, event_type: type[Any]) -> bool:
-        """Count an event that nothing would see; see `EventBus.count_unseen`."""
-        return self.bus.count_unseen(event_type, self.sender)
+    @dispatches
+    def publish(self, event: Any, sender: Any = None) -> None:  # noqa: C901  # as in EventBus
+        """
+        Publish *event* as the session's; see `EventBus.publish`.
 
-    def has_handlers(self, event_type: type[Any]) -> bool:
-        """Return whether the session's event would reach a handler; see `EventBus.has_handlers`."""
-        return self.bus.has_handlers(event_type, sender=self.sender)
+        Args:
+            event: As in `EventBus.publish`.
+            sender: The sender of the scope, or None, which stands for it.
 
-    async def publish_async(self, event: Any) -> None:
+        Raises:
+            OptionError: *sender* is another one.
+        """
+        turn = self._turn
+        fast = self._routes.fast_of.get(self._key)
+        if fast is None:
+            fast = self._routes.fast
+        try:
+            calls = fast[type(event)]
+        except KeyError:
+            calls = None
+        if (
+            calls is None
+            or sender is not None
+            or (turn.thread is not None and turn.thread != get_ident())
+            or turn.current is not None
+        ):
+            self._dispatcher.publish(event, self._own(sender))
+            return
+        try:
+            turn.current = calls
+            turn.tally += calls.tally
+            self._dispatch.sender, self._dispatch.key = self.sender, self._key
+            only = calls.only
+            if only is not None:
+                try:
+                    only(event)
+                except BaseException as exc:
+                    if not self._dispatcher.isolate(calls, only, event, exc):
+                        raise
+            else:
+                for call in calls.calls:
+                    try:
+                        call(event)
+                    except BaseException as exc:
+                        if not self._dispatcher.isolate(calls, call, event, exc):
+                            raise
+            self._dispatch.sender = self._dispatch.key = None
+            turn.current = None
+        except BaseException:
+            self._dispatch.clear()
+            turn.give_up()
+            raise
+        if turn.is_waited_for:
+            turn.work_off()
+
+    async def publish_async(self, event: Any, *, sender: Any = None) -> None:
         """Publish *event* as the session's; see `EventBus.publish_async`."""
-        await self.bus.publish_async(event, sender=self.sender)
+        await self.bus.publish_async(event, sender=self._own(sender))
 
-    async def publish_and_wait(self, event: Any, *, raise_errors: bool = False) -> None:
+    async def publish_and_wait(
+        self, event: Any, *, sender: Any = None, raise_errors: bool = False
+    ) -> None:
         """Publish *event* as the session's; see `EventBus.publish_and_wait`."""
-        await self.bus.publish_and_wait(event, sender=self.sender, raise_errors=raise_errors)
+        await self.bus.publish_and_wait(event, sender=self._own(sender), raise_errors=raise_errors)
+
+    def has_handlers(self, event_type: type[Any], *, sender: Any = None) -> bool:
+        """Return True if an event of the session would reach a handler as it is."""
+        return self._routes.has_handlers(event_type, self._own(sender))
+
+    # --- entering -----------------------------------------------------------------------
 
     def __enter__(self) -> Self:
-        if self._subscriptions is not None:
+        if self._is_entered:
             msg = "The scope is entered already; ask the bus for another one."
             raise EventBusError(msg)
+        self._is_entered = True
         self._subscriptions = set()
         return self
 
@@ -683,53 +981,65 @@ class Scope(_Subscribing):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        subscriptions, self._subscriptions = self._subscriptions, None
-        for subscription in subscriptions or ():
+        self._is_entered = False
+        # Taken out one by one: after a KeyboardInterrupt, the rest can still be ended.
+        while self._subscriptions:
+            subscription = next(iter(self._subscriptions))
             subscription.cancel()
-        for parked in tuple(self._parked):
+            self._subscriptions.discard(subscription)
+        self._subscriptions = None
+        for parked in tuple(self._parked or ()):
             parked.abort()
 
     def __repr__(self) -> str:
         return f"<Scope of {self.sender!r}>"
 
-    def _subscribe(
+    # --- private ------------------------------------------------------------------------
+
+    def _own(self, sender: Any) -> Any:
+        if sender is not None and sender_key(sender) != self._key:
+            msg = f"A scope publishes as its own sender, {self.sender!r}; leave out sender=."
+            raise OptionError(msg, option="sender")
+        return self.sender
+
+    def _bind(self, sender: Any) -> Any:
+        is_given = sender is not ANY and sender is not None
+        if is_given and sender_key(sender) != self._key:
+            msg = f"A scope subscribes for its own sender, {self.sender!r}; leave out sender=."
+            raise OptionError(msg, option="sender")
+        return self.sender
+
+    def _add(
         self, handler: Handler, classes: tuple[type[Any], ...], options: Options
     ) -> Subscription:
-        if self._subscriptions is None:
+        subscriptions = self._subscriptions
+        if subscriptions is None or not self._is_entered:
             msg = f"The scope is not entered; write: with bus.scope({self.sender!r}) as call."
             raise EventBusError(msg)
         options = attrs.evolve(options, sender=self._bind(options.sender))
-        before = self._subscriptions_of(handler)
-        subscription = self.bus._subscribe(handler, classes, options)  # noqa: SLF001  # in the bus
-        if subscription not in before:  # what was there before the scope outlives it
-            self._subscriptions.add(subscription)
-        return subscription
+        registry = self._dispatcher.registry
+        before = registry.find(handler.call)
+        try:
+            return registry.add(handler, classes, options)
+        finally:  # looked up: after a KeyboardInterrupt too, the scope ends what it has begun
+            subscriptions.update(s for s in registry.find(handler.call) if s not in before)
 
     @contextlib.contextmanager
-    def _attach_here(
+    def _attach(
         self,
         handler: Handler,
         event_types: tuple[type[Any], ...],
         options: Options,
         parked: Parked,
     ) -> Iterator[Subscription]:
+        if self._parked is None:
+            self._parked = set()
         self._parked.add(parked)
         try:
-            with super()._attach_here(handler, event_types, options, parked) as subscription:
+            with self.bus._attach(handler, event_types, options, parked) as subscription:  # noqa: SLF001
                 yield subscription
         finally:
             self._parked.discard(parked)
-
-    @property
-    def _bus(self) -> EventBus:
-        return self.bus
-
-    def _bind(self, sender: Any) -> Any:
-        is_given = sender is not ANY and sender is not None
-        if is_given and sender_key(sender) != sender_key(self.sender):
-            msg = f"A scope subscribes for its own sender, {self.sender!r}; leave out sender=."
-            raise OptionError(msg, option="sender")
-        return self.sender
 
 
 def _refuse_listener(listener: object) -> NoReturn:

@@ -44,8 +44,8 @@ import anyio.lowlevel
 import attrs
 from blinker import ANY
 
+from ._core.signatures import event_classes, handler_name
 from .exceptions import EventBusError
-from .handlers import event_classes, handler_name
 from .middleware import summarize
 
 if TYPE_CHECKING:
@@ -54,8 +54,7 @@ if TYPE_CHECKING:
 
     from trio.abc import Clock
 
-    from ._core.registry import Subscription
-    from .bus import EventBus
+    from .bus import EventBus, Subscription
     from .handlers import EventType
 else:
     Clock = object  # trio asks for the three methods only, and is not imported for that

@@ -23,8 +23,8 @@ PACKAGE = ROOT / "eventbus"
 
 # The core, from the bottom up: each imports only what comes before it.
 CORE = [
-    *("_local_requests", "_fast_init", "exceptions", "items", "events", "mailbox", "handlers"),
-    *("middleware", "_core", "plugins", "bus", "testing"),
+    *("_local_requests", "_fast_init", "exceptions", "items", "context", "events", "mailbox"),
+    *("middleware", "_core", "handlers", "plugins", "bus", "testing"),
 ]
 
 # Each folder around the core, and what it may import beside itself. The names of the core stand
@@ -50,7 +50,8 @@ FOLDERS = {
 # before it. A folder in a folder is one name, and has a row of its own; its ``__init__``, which
 # only collects names, comes last by itself.
 INSIDE = {
-    "_core": "registry routing calls workers delivery turn waiting compiler dispatcher",
+    "_core": "signatures options queue observing chain registry routing calls routes backend"
+    " workers delivery turn waiting compiler dispatcher",
     "analysis": "_record_view _timeline _voice _filters _figures _sound _latency _stats",
     "audio": "_samples _formats _resampling _wav _playout devices",
     "bridges": "_delivery _failures _commands nats",
@@ -84,8 +85,6 @@ INSIDE = {
 # Imports against the table, each with its reason. Empty is best.
 EXCEPTIONS = {
     ("bridges.nats._remote_tools", "realtime.tools"): "a remote tool is a tool of a session",
-    ("handlers", "bus"): "a Context hands its handler the bus, so that it can publish",
-    ("middleware", "_core.delivery"): "HandlerCall and DropReason are to move",
 }
 
 # Packages that any module of the core may import, and the places of every other one.

@@ -381,17 +381,17 @@ class Box(typing.Generic[typing.TypeVar("T")]):
 
 
 NO_EVENT_TYPES = [
-    ("Ping", r"'Ping' is no event class; write the class itself, not its name"),
-    (Ping("p1"), r"Ping.* is no event class; name its class"),
-    (None, r"None is no event class"),
-    (5, r"5 is no event class"),
-    (handle, r"handle.* is no event class; write @on\(EventClass\)"),
-    (list[Ping], r"list\[.*Ping\] is no event class"),
-    (Box[int], r"Box\[int\] is no event class"),
-    (typing.Literal["audio"], r"Literal\['audio'\] is no event class"),
-    (typing.Union["Ping", Pong], r"ForwardRef\('Ping'\) is no event class"),
-    ((Ping, Pong), r"\(.*Ping.*Pong.*\) is no event class"),
-    (typing.Any, r"typing\.Any is no event class; a handler of object gets every event"),
+    ("Ping", r"'Ping' is not an event class; write the class itself, not its name"),
+    (Ping("p1"), r"Ping.* is not an event class; name its class"),
+    (None, r"None is not an event class"),
+    (5, r"5 is not an event class"),
+    (handle, r"handle.* is not an event class; write @on\(EventClass\)"),
+    (list[Ping], r"list\[.*Ping\] is not an event class"),
+    (Box[int], r"Box\[int\] is not an event class"),
+    (typing.Literal["audio"], r"Literal\['audio'\] is not an event class"),
+    (typing.Union["Ping", Pong], r"ForwardRef\('Ping'\) is not an event class"),
+    ((Ping, Pong), r"\(.*Ping.*Pong.*\) is not an event class"),
+    (typing.Any, r"typing\.Any is not an event class; a handler of object gets every event"),
     (dict, r"bare dict is published as a RealtimeModelRawServerEvent.*subscribe to that"),
     (str, r"bare str is published as a RealtimeModelRawServerEvent"),
     (bytes, r"bare bytes is published as a RealtimeModelRawServerEvent"),
@@ -542,7 +542,9 @@ def test_weak_is_refused_for_all_but_bound_methods(bus, handler):
         lambda: bus.subscribe(handler, Ping, weak=True),
         lambda: bus.on(Ping, weak=True)(handler),
     ):
-        with pytest.raises(OptionError, match=r"no bound method, and weak=True is for those") as e:
+        with pytest.raises(
+            OptionError, match=r"not a bound method, and weak=True is for those"
+        ) as e:
             attempt()
         assert e.value.option == "weak"
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventbus import Mailbox, OptionError, Overflow
-from eventbus.mailbox import MailboxQueue
+from eventbus._core.queue import MailboxQueue
 
 
 def make_queue(capacity, overflow):

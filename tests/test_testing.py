@@ -230,7 +230,7 @@ def test_capture_refuses_what_is_no_class(bus):
     """
     An event instead of its class is refused at once.
     """
-    with pytest.raises(EventTypeError, match="no event class"):
+    with pytest.raises(EventTypeError, match="not an event class"):
         capture(bus, Ping("a"))
 
 

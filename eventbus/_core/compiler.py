@@ -1,9 +1,9 @@
 """
-Compiling a route into calls: each wish of a handler becomes part of a closure, or of none.
+Compiling a route into calls: the options of a handler become part of a closure, or of none.
 
-A sync handler that wants nothing but the event is called as it is, and counted in advance, by
-the tally that comes with the calls; everything else is a closure that counts itself. What a
-closure has to know of the event that is being dispatched, besides the event, is the `Moment`.
+A sync handler that takes nothing but the event is called as it is, and counted in advance, by
+the tally that comes with the calls; everything else is a closure that counts itself. A closure
+finds the circumstances of the event that is being dispatched in the `Dispatch`.
 """
 
 from __future__ import annotations
@@ -12,24 +12,23 @@ import logging
 import time
 from collections.abc import Mapping
 from contextvars import copy_context
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final
 
+from ..context import Context, Publisher
 from ..events import (
     RealtimeModelErrorEvent,
     RealtimeModelExceptionEvent,
     RealtimeModelOtherEvent,
     RealtimeModelRawServerEvent,
 )
-from ..handlers import Context
-from ..mailbox import DEFAULT_MAILBOX, MailboxQueue, Overflow
-from ..middleware import (
-    Observer,
-    log_failed_observer,
-    observe,
-    observe_async,
-)
+from ..exceptions import HandlerError
+from ..mailbox import Overflow
+from ..middleware import Observer
 from .calls import Calls
 from .delivery import timeout_error
+from .observing import log_failure, observe, observe_async
+from .queue import DEFAULT_MAILBOX, MailboxQueue
 from .routing import find_route
 
 if TYPE_CHECKING:
@@ -37,8 +36,7 @@ if TYPE_CHECKING:
 
     from .delivery import Deliveries, Item, Tracker
     from .registry import Registry, Subscription
-
-__all__ = ["DELIVERED", "MASK", "PUBLISHED", "UNHANDLED", "Compiler", "Moment"]
+    from .turn import Turn
 
 logger = logging.getLogger(__name__)
 
@@ -49,16 +47,16 @@ DELIVERED: Final = 1 << 64
 UNHANDLED: Final = 1 << 128
 
 
-class Moment:
+class Dispatch:
     """
     The circumstances of the event that is being dispatched.
 
     Attributes:
         sender: Its sender; None if there is none.
-        key: What tells that sender from others; None if there is none.
-        tracker: Who waits for it; None if nobody does.
-        published_ns: When it was published, if that was before the dispatch began.
-        context: Its Context, once a handler wanted it.
+        key: The key of that sender; None if there is none.
+        tracker: The tracker of the publisher that waits for it; None if none does.
+        published_ns: The time of the publish, if that was before the dispatch began.
+        context: Its Context, once a handler has asked for it.
     """
 
     __slots__ = ("context", "key", "published_ns", "sender", "tracker")
@@ -68,7 +66,7 @@ class Moment:
         self.clear()
 
     def clear(self) -> None:
-        """Be that of an event without a sender, published now, that nobody waits for."""
+        """Reset to the circumstances of an event without sender or tracker."""
         self.sender: Any = None
         self.key: Hashable = None
         self.tracker: Tracker | None = None
@@ -77,54 +75,58 @@ class Moment:
 
 class Compiler:
     """
-    Makes `Calls` for one bus.
+    The compiler of one bus's routes.
 
     Args:
         bus: The bus, which handlers find in their Context.
-        registry: Who subscribed to what.
-        deliveries: Where events for async handlers go.
-        moment: What is being dispatched.
-        count_published: Returns how many events were published.
+        registry: The subscriptions.
+        deliveries: Takes the events for async handlers.
+        dispatch: The circumstances of the event that is being dispatched.
+        turn: Has the tally.
         run: Makes the calls that it is given, with an event.
 
     Attributes:
-        observers: What sees each handler call.
+        observers: The observers of handler calls.
     """
 
     def __init__(
         self,
-        bus: Any,
+        bus: Publisher,
         registry: Registry,
         deliveries: Deliveries,
-        moment: Moment,
+        dispatch: Dispatch,
+        turn: Turn,
         *,
-        count_published: Callable[[], int],
         run: Callable[[Calls, Any], None],
     ) -> None:
         self.observers: tuple[Observer, ...] = ()
         self._bus = bus
         self._registry = registry
         self._deliveries = deliveries
-        self._moment = moment
-        self._count_published = count_published
+        self._dispatch = dispatch
+        self._turn = turn
         self._run = run
+
+    def count_published(self) -> int:
+        """Return how many events were published."""
+        return self._turn.tally & MASK
 
     def compile(self, event_type: type[Any], sender: Any, *, begins: bool = True) -> Calls:
         """
         Return the calls for events of *event_type* from *sender*.
 
         Args:
-            begins: Whether these calls are the first that are made with an event; behind
+            begins: True if these calls are the first that are made with an event; behind
                 middleware they aren't, and an event has one Context all the way.
         """
-        registry, moment, deliveries = self._registry, self._moment, self._deliveries
+        registry, dispatch, deliveries = self._registry, self._dispatch, self._deliveries
         route = find_route(event_type, lambda cls: registry.subscriptions_for(cls, sender))
         calls = Calls()
         if begins:
             self.announce(calls)
         purged = registry.purged_by(event_type, sender)
         if purged:
-            calls.append(lambda _: deliveries.purge(purged, moment.key))
+            calls.append(lambda _: deliveries.purge(purged, dispatch.key))
         takers = (*route.direct, *route.fallback)
         if begins and any(taker.description.wants_context for taker in takers):
             calls.append(self.begin_context)
@@ -158,7 +160,7 @@ class Compiler:
 
     def _report_to_observers(self, calls: Calls, method: str) -> None:
         """Add the call of *method* of the observers that have it."""
-        moment, count = self._moment, self._count_published
+        dispatch, count = self._dispatch, self.count_published
         told = [
             (observer, getattr(observer, method))
             for observer in self.observers
@@ -168,9 +170,9 @@ class Compiler:
         def report(event: Any) -> None:
             for observer, tell in told:
                 try:
-                    tell(event, moment.sender, count())
+                    tell(event, dispatch.sender, count())
                 except Exception as exc:  # noqa: BLE001  # other people's code, and it is logged
-                    log_failed_observer(observer, exc)
+                    log_failure(observer, exc)
 
         if told:
             calls.append(report)
@@ -191,13 +193,15 @@ class Compiler:
         ):
             calls.append(self._sync_call(subscription), subscription)
         else:
-            calls.append(subscription.target, subscription)
+            target = subscription.target
+            call = target if subscription.is_checked else _FirstCall(self._turn, subscription)
+            calls.append(call, subscription, counted=True)
             calls.tally += DELIVERED
 
     def _sync_call(self, subscription: Subscription) -> Callable[[Any], object]:
         options, wants_context = subscription.options, subscription.description.wants_context
         when, once, observers = options.when, options.once, self.observers
-        moment, deliveries = self._moment, self._deliveries
+        dispatch, deliveries = self._dispatch, self._deliveries
 
         def call(event: Any) -> None:
             if when is not None and not when(event):
@@ -210,16 +214,18 @@ class Compiler:
             deliveries.delivered += 1
             args = (event, self.make_context()) if wants_context else (event,)
             if observers:
-                observe(observers, handler, args, moment.sender, self._count_published())
+                result = observe(observers, handler, args, dispatch.sender, self.count_published())
             else:
-                handler(*args)
+                result = handler(*args)
+            if result is not None:
+                _refuse_coroutine(subscription, result)
 
         return call
 
     def _async_call(self, subscription: Subscription) -> Callable[[Any], object]:
         options, wants_context = subscription.options, subscription.description.wants_context
         when, once, is_observed = options.when, options.once, bool(self.observers)
-        moment, deliveries, queues = self._moment, self._deliveries, subscription.queues
+        dispatch, deliveries, queues = self._dispatch, self._deliveries, subscription.queues
         capacity = (options.mailbox or DEFAULT_MAILBOX).capacity
         subscription.direct = None if options.weak or is_observed else subscription.target
 
@@ -228,16 +234,16 @@ class Compiler:
                 return
             if once and not self._spend(subscription):
                 return
-            queue = queues.get(moment.key)
+            queue = queues.get(dispatch.key)
             if queue is None:
-                queue = deliveries.open(subscription, moment.sender, moment.key)
-            tracker = moment.tracker
+                queue = deliveries.open(subscription, dispatch.sender, dispatch.key)
+            tracker = dispatch.tracker
             item = (
                 event,
                 copy_context(),
                 self.make_context() if wants_context else None,
                 tracker,
-                (time.perf_counter_ns(), self._count_published()) if is_observed else None,
+                (time.perf_counter_ns(), self.count_published()) if is_observed else None,
             )
             if tracker is None and len(queue.items) < capacity:
                 queue.items.append(item)
@@ -266,7 +272,7 @@ class Compiler:
             await handler(*args)
 
     def _spend(self, subscription: Subscription) -> bool:
-        """Use up a subscription that is good for one event; whether it was still good."""
+        """Use up a subscription that is good for one event; False if it was used up already."""
         with self._registry.lock:
             if not subscription.is_active:
                 return False
@@ -274,20 +280,56 @@ class Compiler:
             return True
 
     def begin_context(self, _: object) -> None:
-        """Forget the Context of the event before; the first of the calls that may want one."""
-        self._moment.context = None
+        """Forget the Context of the event before; the first call of an event that may need one."""
+        self._dispatch.context = None
 
     def make_context(self) -> Context:
         """Return the present event's Context: the same one for all of its handlers."""
-        moment = self._moment
-        if moment.context is None:
-            published_ns = moment.published_ns
+        dispatch = self._dispatch
+        if dispatch.context is None:
+            published_ns = dispatch.published_ns
             if published_ns is None:
                 published_ns = time.time_ns()
-            moment.context = Context(
-                moment.sender, self._count_published(), published_ns, self._bus
+            dispatch.context = Context(
+                dispatch.sender, self.count_published(), published_ns, self._bus
             )
-        return moment.context
+        return dispatch.context
+
+
+class _FirstCall:
+    """
+    The first call of a sync handler, which shows whether its result is a coroutine.
+
+    The handler itself takes its place from the second call on, so that the test costs nothing.
+    """
+
+    __slots__ = ("_subscription", "_turn")
+
+    def __init__(self, turn: Turn, subscription: Subscription) -> None:
+        self._turn = turn
+        self._subscription = subscription
+
+    def __call__(self, event: Any) -> None:
+        subscription = self._subscription
+        result = subscription.target(event)
+        if result is not None:
+            _refuse_coroutine(subscription, result)
+        subscription.is_checked = True
+        current = self._turn.current
+        if current is not None:
+            current.replace(self, subscription.target)
+
+
+def _refuse_coroutine(subscription: Subscription, result: object) -> None:
+    """Raise HandlerError if *result* is a coroutine, whose code would never run."""
+    if isinstance(result, CoroutineType):
+        result.close()
+        msg = (
+            f"{subscription.description.name} is a sync callable that returned a coroutine, which "
+            f"nothing awaits, so its code did not run. Subscribe the 'async def' function itself, "
+            f"or call it from an 'async def' handler."
+        )
+        raise HandlerError(msg, handler=subscription.handler)
 
 
 def _log_unhandled(event: object) -> None:
@@ -311,9 +353,9 @@ def _log_error_event(event: RealtimeModelErrorEvent) -> None:
 
 
 def log_exception_event(event: RealtimeModelExceptionEvent) -> None:
-    """Log a failure that would otherwise be nowhere."""
+    """Log a failure that no handler was told of."""
     logger.error(
-        "a failure that no handler of RealtimeModelExceptionEvent took",
+        "a failure, and no handler of RealtimeModelExceptionEvent took it",
         extra={"context": event.context},
         exc_info=event.exception,
     )

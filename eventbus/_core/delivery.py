@@ -1,14 +1,23 @@
 """
 The async half: an event's way through a mailbox to its handler.
 
-Each async handler has one queue for each sender, and each queue that isn't empty is one job of
-the `Runner`: its events are handled one after another, in order, and nobody else waits for
-them. A queue is made by the first event and forgotten when it has run dry, so ten thousand
-quiet calls have none.
+Each async handler has one queue for each sender. A queue is made by the first event and forgotten
+when it has run dry, so ten thousand quiet calls have none.
 
-An event that somebody waits for may go to a handler that itself waits for that event
-(`EventBus.publish_and_wait` from inside a handler), or for a handler that waits for it, and so
-on. Queueing it there would wait forever, so it is handled beside the call that waits.
+How the queues are served
+-------------------------
+1. A queue that gets its first event goes to the end of the list of ready queues.
+2. One worker of the `Runner`, the driver, takes the first queue of the list, handles one event of
+   it, and puts the queue to the end of the list if there are more: queues are served in turn. Only
+   while no other queue is ready it goes on with the same one.
+3. Most handlers of most events never wait. When one does, the driver hands the list on to another
+   worker before it waits with the handler, so a slow handler delays its own queue, and no other.
+4. A worker whose handler has finished becomes the driver, if there is none and a queue is ready;
+   else it parks.
+
+An event that `EventBus.publish_and_wait` waits for may go to a handler that itself waits for that
+event, or for a handler that waits for it, and so on. Queueing it there would wait forever, so it
+is handled beside the call that waits. Nothing else is.
 """
 
 from __future__ import annotations
@@ -16,32 +25,23 @@ from __future__ import annotations
 import contextlib
 from contextvars import Context as Variables
 from contextvars import ContextVar
-from functools import partial
 from types import coroutine
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import anyio
 import anyio.lowlevel
 
 from ..exceptions import is_exit
-from ..mailbox import DEFAULT_MAILBOX, MailboxQueue
+from ..middleware import DropReason
+from .observing import Queued
+from .queue import DEFAULT_MAILBOX, MailboxQueue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator, Hashable, Iterable, Iterator
 
-    from ..handlers import Context
+    from ..context import Context
     from .registry import Subscription
     from .workers import Runner
-
-__all__ = [
-    "Deliveries",
-    "DropReason",
-    "Item",
-    "Queued",
-    "Tracker",
-    "timeout_error",
-    "waits_for",
-]
 
 # Handled events between two looks at the event loop, less one, for handlers that never wait.
 _BREATHER: Final = 0xFF
@@ -49,29 +49,35 @@ _BREATHER: Final = 0xFF
 
 class Tracker:
     """
-    What became of one event that somebody waits for.
+    The progress of one event that its publisher waits for.
 
     Attributes:
         blocked: The queues whose handlers wait for it, directly or not.
-        queues: The queues that it is in, or being handled from; None is the dispatch itself,
-            which calls the sync handlers.
-        errors: What its handlers raised.
+        waits_for_handlers: True if the publisher waits until all handlers have finished; False
+            if it waits for room only.
+        queues: The queues that the publisher still waits for; None is the dispatch itself, which
+            calls the sync handlers.
+        errors: The exceptions of its handlers.
         over_capacity: Queues that it went into although they were full.
-        was_aborted: Whether the bus was closed before all of its handlers had run.
+        was_aborted: True if the bus was closed before that.
     """
 
-    __slots__ = ("_done", "blocked", "errors", "over_capacity", "queues", "was_aborted")
+    __slots__ = ("_done", "blocked", "errors", "over_capacity", "queues", "waits_for_handlers",
+                 "was_aborted")  # fmt: skip
 
-    def __init__(self, blocked: frozenset[MailboxQueue]) -> None:
+    def __init__(self, blocked: frozenset[MailboxQueue], *, waits_for_handlers: bool) -> None:
         self.blocked = blocked
+        self.waits_for_handlers = waits_for_handlers
         self.queues: list[MailboxQueue | None] = [None]
         self.errors: list[BaseException] = []
         self.over_capacity: list[MailboxQueue] = []
         self.was_aborted = False
         self._done = anyio.Event()
 
+    is_waiting = False  # for the events that handlers wait for: that depends on what handles it
+
     def begin(self, queue: MailboxQueue) -> None:
-        """Note that one more handler has it before it."""
+        """Note that one more handler will get it."""
         self.queues.append(queue)
 
     def end(self, queue: MailboxQueue | None) -> None:
@@ -80,10 +86,8 @@ class Tracker:
         if not self.queues:
             self._done.set()
 
-    is_waiting = False  # for the events that handlers wait for: that depends on what handles it
-
     def abort(self) -> None:
-        """Wait no longer: the bus was closed."""
+        """End the wait: the bus was closed."""
         if self.queues:
             self.was_aborted = True
             self._done.set()
@@ -95,21 +99,26 @@ class Tracker:
         else:
             await anyio.lowlevel.checkpoint()
 
+    async def wait_room(self) -> None:
+        """Wait until the queues that were full have room; not for those that wait for this."""
+        full = [q for q in self.over_capacity if not waits_for(q, self.blocked)]
+        if not full:
+            await anyio.lowlevel.checkpoint()
+        self.queues += full
+        for queue in full:
+            await queue.wait_room()
+            self.was_aborted |= queue.was_closed
+            self.queues.remove(queue)
 
-DropReason: TypeAlias = Literal["full", "purged", "closed", "cancelled"]
-"""Why a handler will not get an event; see `eventbus.middleware.EventsDropped`."""
-
-Queued: TypeAlias = tuple[int, int]
-"""When an event was queued (`time.perf_counter_ns`), and its number (`Context.sequence`)."""
 
 Item: TypeAlias = "tuple[Any, Variables, Context | None, Tracker | None, Queued | None]"
 """
-What is in a queue: an event, the publisher's context variables, the `Context` if the handler
-wants it, who waits for it, and when it was queued as which event, if somebody observes.
+An item of a queue: an event, the publisher's context variables, the `Context` if the handler
+takes it, the tracker of a publisher that waits for it, and its `Queued` if there are observers.
 """
 
-# The call that this code runs in, the tasks that the handler started included: the queue that
-# the handler works through, and which of its calls.
+# The handler call that this code runs in, also in a task that the handler has started: its queue,
+# and the number of the call.
 _current: ContextVar[tuple[MailboxQueue, int] | None] = ContextVar("eventbus_call", default=None)
 
 
@@ -127,7 +136,7 @@ def _first_step(steps: Generator[Any, None, object], queue: MailboxQueue) -> obj
 def _go_on(
     variables: Variables, coro: Coroutine[Any, Any, object], awaited: object
 ) -> Generator[Any, Any, None]:
-    """Await the rest of *coro*, each step in *variables*, whichever task that happens in."""
+    """Await the rest of *coro*, each step of it in *variables*."""
     try:
         while True:
             try:
@@ -146,20 +155,22 @@ class Deliveries:
 
     Args:
         call: Makes the coroutine for one item of a queue, where it is not just the handler's.
-        on_failure: Called with a queue, an event from it, and what its handler raised.
+        on_failure: Called with a queue, an event from it, and the exception of its handler.
         on_drop: Called with a queue, how many events it had no room for, and the first of them.
-        on_discard: Called with a queue, what was taken out of it, and why.
+        on_discard: Called with a queue, the items that were taken out of it, and the reason.
 
     Attributes:
-        runner: Runs the queues, while the bus runs.
+        runner: Has the workers, while the bus runs.
+        queues: The queues with events that wait or are being handled.
         delivered: Handler calls that were started.
         timed_out: Handler calls that were cancelled by their timeout.
         dropped: Events that found no room, which *on_drop* counts, or the bus closed.
-        purged: Events that one of ``Mailbox.purged_by`` did away with.
+        purged: Events that were taken out by one of ``Mailbox.purged_by``.
+        cancelled: Events whose subscription ended before they were handled.
     """
 
-    __slots__ = ("_call", "_on_discard", "_on_drop", "_on_failure", "_queues", "delivered",
-                 "dropped", "purged", "runner", "timed_out")  # fmt: skip
+    __slots__ = ("_call", "_on_discard", "_on_drop", "_on_failure", "cancelled", "delivered",
+                 "dropped", "purged", "queues", "runner", "timed_out")  # fmt: skip
 
     def __init__(
         self,
@@ -173,19 +184,19 @@ class Deliveries:
         self._on_failure = on_failure
         self._on_drop = on_drop
         self._on_discard = on_discard
-        self._queues: set[MailboxQueue] = set()
+        self.queues: set[MailboxQueue] = set()
         self.runner: Runner | None = None
-        self.delivered = self.timed_out = self.dropped = self.purged = 0
+        self.delivered = self.timed_out = self.dropped = self.purged = self.cancelled = 0
 
     @property
     def pending(self) -> int:
         """How many events wait for an async handler, or are being handled by one."""
-        return sum(len(queue.items) + queue.is_running for queue in self._queues)
+        return sum(len(queue.items) + queue.is_running for queue in tuple(self.queues))
 
     # --- putting ------------------------------------------------------------------------
 
     def open(self, subscription: Subscription, sender: Any, key: Hashable) -> MailboxQueue:
-        """Return a new queue for *subscription*, for something to be put into it right away."""
+        """Return a new queue for *subscription*, to put an event into it right away."""
         mailbox = subscription.options.mailbox or DEFAULT_MAILBOX
         queue = MailboxQueue(mailbox, self, subscription, sender, key)
         subscription.queues[key] = queue
@@ -193,10 +204,12 @@ class Deliveries:
         return queue
 
     def put(self, queue: MailboxQueue, item: Item) -> None:
-        """Put *item* into *queue*, minding who waits for it, and what there is room for."""
+        """Put *item* into *queue*, as its tracker and the room in the queue demand."""
         tracker = item[3]
         if tracker is not None:
-            if tracker.blocked and waits_for(queue, tracker.blocked):
+            if not tracker.waits_for_handlers:
+                item = (*item[:3], None, item[4])
+            elif tracker.blocked and waits_for(queue, tracker.blocked):
                 beside = MailboxQueue(
                     queue.settings, self, queue.subscription, queue.sender, queue.key
                 )
@@ -204,19 +217,20 @@ class Deliveries:
                 beside.items.append(item)
                 self._schedule(beside)
                 return
-            tracker.begin(queue)
+            else:
+                tracker.begin(queue)
         dropped = queue.put(item)
         if dropped:
             _end_all(queue, dropped)
-            self._on_discard(queue, dropped, "full")
+            self._discard(queue, dropped, "full")
             self._on_drop(queue, len(dropped), dropped[0][0])
         elif tracker is not None and queue.is_over_capacity:
             tracker.over_capacity.append(queue)
 
     def _schedule(self, queue: MailboxQueue) -> None:
         assert self.runner is not None
-        self._queues.add(queue)
-        self.runner.schedule(partial(self._work_off, queue))
+        self.queues.add(queue)
+        self.runner.schedule(queue)
 
     # --- taking away --------------------------------------------------------------------
 
@@ -226,52 +240,71 @@ class Deliveries:
             queue = subscription.queues.get(key)
             if queue is not None:
                 purged = queue.clear()
-                self.purged += len(purged)
                 _end_all(queue, purged)
-                if purged:
-                    self._on_discard(queue, purged, "purged")
+                self._discard(queue, purged, "purged")
 
     def forget(self, subscription: Subscription) -> None:
-        """Do away with what waits for a subscription that was cancelled."""
-        for queue in subscription.queues.values():
+        """Take out the events that wait for a subscription that was cancelled."""
+        for queue in tuple(subscription.queues.values()):
             rest = queue.clear()
             _end_all(queue, rest)
-            if rest:
-                self._on_discard(queue, rest, "cancelled")
+            self._discard(queue, rest, "cancelled")
 
     def abort(self) -> None:
-        """Do away with everything that waits; what runs is somebody else's to cancel."""
-        for queue in self._queues:
+        """Take out all events that wait; the running handlers are cancelled by the runner."""
+        for queue in tuple(self.queues):
             self._drop_all(queue)
 
     def _drop_all(self, queue: MailboxQueue) -> None:
+        queue.was_closed = True
         rest = queue.clear()
-        self.dropped += len(rest)
         for _, _, _, tracker, _ in rest:
             if tracker is not None:
                 tracker.was_aborted = True
         _end_all(queue, rest)
-        if rest:
-            self._on_discard(queue, rest, "closed")
+        self._discard(queue, rest, "closed")
+
+    def _discard(self, queue: MailboxQueue, items: list[Item], reason: DropReason) -> None:
+        """Count and report items that were taken out of *queue* and will not be handled."""
+        if not items:
+            return
+        match reason:
+            case "purged":
+                self.purged += len(items)
+            case "cancelled":
+                self.cancelled += len(items)
+            case "closed":
+                self.dropped += len(items)
+            case "full":  # counted by on_drop, which counts those of a stream too
+                pass
+        self._on_discard(queue, items, reason)
 
     def end(self) -> None:
-        """Be without a runner: what a queue has not worked off yet, it never will."""
+        """End without a runner: events that are still queued will never be handled."""
         runner, self.runner = self.runner, None
-        for queue in tuple(self._queues):
-            if runner is not None and not runner.is_gone:
-                self._drop_all(queue)  # and wake who waits for it
+        for queue in tuple(self.queues):
+            if runner is not None and not runner.backend.is_gone:
+                self._drop_all(queue)  # and wake the publishers that wait
             self._forget(queue)
 
     def _forget(self, queue: MailboxQueue) -> None:
-        self._queues.discard(queue)
+        self.queues.discard(queue)
         queues = queue.subscription.queues
         if queues.get(queue.key) is queue:
             del queues[queue.key]
 
-    # --- who is who ---------------------------------------------------------------------
+    def _remember(self, queue: MailboxQueue) -> None:
+        """Take back a queue that was forgotten a moment too early."""
+        other = queue.subscription.queues.setdefault(queue.key, queue)
+        if other is queue:
+            self._schedule(queue)
+        else:  # one more event has come since, and it comes after these
+            other.items.extendleft(reversed(queue.clear()))
+
+    # --- waiting ---------------------------------------------------------------------
 
     def current(self) -> MailboxQueue | None:
-        """Return the queue whose handler this is called in, if it is one of these."""
+        """Return the queue of the handler that this is called in, if there is one."""
         call = _current.get()
         if call is None:
             return None
@@ -281,7 +314,7 @@ class Deliveries:
         return queue if is_present else None
 
     def blocked(self) -> frozenset[MailboxQueue]:
-        """Return the queues that wait for whatever is awaited where this is called."""
+        """Return the queues whose handlers wait as long as the present one does."""
         queue = self.current()
         if queue is None:
             return frozenset()
@@ -289,22 +322,22 @@ class Deliveries:
         return further | {queue}
 
     def are_stuck(self, waiting: set[MailboxQueue]) -> bool:
-        """Whether nothing goes on but what waits: *waiting*, and what waits for those."""
+        """Return True if every queue is one of *waiting*, or waits for one of them."""
         stuck = set(waiting)
         while True:
             further = {
                 queue
-                for queue in self._queues - stuck
+                for queue in self.queues - stuck
                 if queue.awaited
                 and all(other in stuck for tracker in queue.awaited for other in tracker.queues)
             }
             if not further:
-                return self._queues <= stuck
+                return self.queues <= stuck
             stuck |= further
 
     @contextlib.contextmanager
     def waiting_for(self, tracker: Tracker) -> Iterator[None]:
-        """Let the others know what the handler waits for, if this is entered in one."""
+        """Note that the present handler waits for *tracker*, while this is entered."""
         queue = self.current()
         if queue is None:
             yield
@@ -318,54 +351,81 @@ class Deliveries:
     # --- handling -----------------------------------------------------------------------
 
     # One loop, which each event goes through: a coroutine more for each would be felt.
-    async def _work_off(self, queue: MailboxQueue) -> None:  # noqa: C901, PLR0912
-        """Handle what is in *queue*, one after another, until it is empty."""
-        items, subscription = queue.items, queue.subscription
-        handler, timeout = subscription.direct, subscription.options.timeout
+    async def drive(self, worker: object) -> None:  # noqa: C901, PLR0912, PLR0915
+        """Handle the events of ready queues, until another worker drives or none is ready."""
         runner = self.runner
-        queue.is_running = True
+        assert runner is not None
+        ready = runner.ready
         handled = 0
-        try:
-            while items:
-                item = items.popleft()
-                event, variables, context, tracker, _ = item
-                if queue.room is not None:
-                    queue.make_room()
-                queue.tracker = tracker
+        while True:
+            while ready:
+                queue = ready.popleft()
+                items, subscription = queue.items, queue.subscription
+                handler, timeout = subscription.direct, subscription.options.timeout
+                queue.is_running = True
                 try:
-                    if subscription.is_cancelled:
-                        continue
-                    self.delivered = queue.serial = self.delivered + 1
-                    if handler is None:
-                        coro = self._call(queue, item)
-                    else:
-                        coro = handler(event) if context is None else handler(event, context)
-                    if timeout is None:
-                        # Most handlers of most events never wait: those are done right here.
-                        awaited = variables.run(_first_step, coro.__await__(), queue)
-                        if awaited is not _DONE:
-                            await _go_on(variables, coro, awaited)
-                    else:
-                        await self._run_in_time(timeout, variables, coro, queue)
-                except BaseException as exc:
-                    if not self._isolate(runner, queue, event, exc):
-                        raise
-                finally:
-                    if tracker is not None:
-                        tracker.end(queue)
-                handled += 1
-                if not handled & _BREATHER:
-                    await anyio.lowlevel.checkpoint()
-        finally:
-            # Empty, unless the bus is being closed without draining.
-            queue.is_running = False
-            self._forget(queue)
-            self._drop_all(queue)
+                    while items:
+                        item = items.popleft()
+                        event, variables, context, tracker, _ = item
+                        if queue.room is not None:
+                            queue.make_room()
+                        queue.tracker = tracker
+                        try:
+                            if subscription.is_cancelled:
+                                self._discard(queue, [item], "cancelled")
+                                continue
+                            self.delivered = queue.serial = self.delivered + 1
+                            if handler is None:
+                                coro = self._call(queue, item)
+                            else:
+                                coro = (
+                                    handler(event) if context is None else handler(event, context)
+                                )
+                            if timeout is None:
+                                awaited = variables.run(_first_step, coro.__await__(), queue)
+                                if awaited is not _DONE:
+                                    if runner.driver is worker:
+                                        runner.hand_on()
+                                    await _go_on(variables, coro, awaited)
+                            else:
+                                await self._run_in_time(timeout, variables, coro, queue, worker)
+                        except BaseException as exc:
+                            if not self._isolate(runner, queue, event, exc):
+                                raise
+                        finally:
+                            if tracker is not None:
+                                tracker.end(queue)
+                        handled += 1
+                        if not handled & _BREATHER:
+                            await anyio.lowlevel.checkpoint()
+                        if ready:
+                            break  # the others have their turn
+                except BaseException:
+                    queue.is_running = False
+                    self._forget(queue)
+                    self._drop_all(queue)
+                    raise
+                queue.is_running = False
+                if items:
+                    ready.append(queue)
+                else:
+                    self._forget(queue)
+                    if items:  # a signal handler has published before it was forgotten
+                        self._remember(queue)
+                if runner.driver is not worker:
+                    if runner.driver is not None:
+                        return
+                    runner.driver = worker
+            # In this order: a queue that becomes ready in between finds no driver, and gets one.
+            runner.driver = None
+            if not ready or runner.driver is not None:
+                return
+            runner.driver = worker
 
     def _isolate(
         self, runner: Runner | None, queue: MailboxQueue, event: Any, exc: BaseException
     ) -> bool:
-        """Report what a handler raised; False if it isn't the handler's own, and must be raised."""
+        """Report an exception of a handler; False if it isn't its own, and must be raised."""
         if is_exit(exc):
             return False
         if not isinstance(exc, Exception) and (runner is None or runner.is_cancelled()):
@@ -383,6 +443,7 @@ class Deliveries:
         variables: Variables,
         coro: Coroutine[Any, Any, object],
         queue: MailboxQueue,
+        worker: object,
     ) -> None:
         error: BaseException | None = None
         with anyio.move_on_after(timeout) as scope:
@@ -390,6 +451,8 @@ class Deliveries:
             try:
                 awaited = variables.run(_first_step, coro.__await__(), queue)
                 if awaited is not _DONE:
+                    if self.runner is not None and self.runner.driver is worker:
+                        self.runner.hand_on()
                     await _go_on(variables, coro, awaited)
             except Exception as exc:
                 if not scope.cancel_called:
@@ -411,14 +474,14 @@ def _end_all(queue: MailboxQueue, items: Iterable[Item]) -> None:
 
 
 def timeout_error(queue: MailboxQueue) -> TimeoutError:
-    """Return the failure of a handler whose time is up."""
+    """Return the failure of a handler that has taken too long."""
     subscription = queue.subscription
     name, timeout = subscription.description.name, subscription.options.timeout
     return TimeoutError(f"{name} took longer than its timeout of {timeout} s")
 
 
 def waits_for(queue: MailboxQueue, blocked: frozenset[MailboxQueue]) -> bool:
-    """Whether *queue* gets no further before one of *blocked* does."""
+    """Return True if *queue* gets no further before one of *blocked* does."""
     seen: set[MailboxQueue] = set()
     to_do: list[MailboxQueue | None] = [queue]
     while to_do:

@@ -1,9 +1,9 @@
 """
-Who subscribed to what: one blinker `Signal` per event class.
+The subscriptions of a bus: one blinker `Signal` per event class.
 
 blinker keeps the books, with entries for subscriptions as receivers and sessions as senders; its
 ``receiver_connected`` and ``receiver_disconnected`` tell when a route has become stale. Its
-dispatch is not used (see the module `dispatch`).
+dispatch is not used (see `dispatcher`).
 
 Three habits of blinker's shape this module:
 
@@ -13,8 +13,15 @@ Three habits of blinker's shape this module:
   ``ANY``: integers are given to it as strings.
 * ``disconnect(receiver, sender)`` is quick but leaves an empty entry behind for both, and
   ``disconnect(receiver)`` leaves nothing but visits every sender. Ten thousand calls come and
-  go, so the books strike out the quick way, and are written anew once more than half of them
-  is struck out.
+  go, so the quick way is used, and a signal is made anew once more than half of its entries are
+  empty.
+
+A change takes several steps, and a KeyboardInterrupt can come between any two of them:
+
+* A subscription counts from the one step that sets `Subscription.is_active`, and no longer from
+  the one that takes it back. Whatever else is noted of it before or after does no harm.
+* Routes are forgotten before or after the step, and none is made meanwhile: that takes the lock.
+* An ending that was interrupted is noted, and finished by the next change.
 """
 
 from __future__ import annotations
@@ -27,20 +34,19 @@ from typing import TYPE_CHECKING, Any, Final
 from blinker import ANY, Signal
 
 from ..exceptions import DuplicateSubscriptionError
-from ..handlers import Handler, Options
+from .options import Options
+from .signatures import Handler
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator
     from types import TracebackType
     from typing import Self
 
-__all__ = ["Registration", "Subscription"]
-
 _REWRITE_FROM: Final = 64
 
 
 def sender_key(sender: object) -> Hashable:
-    """Return what tells *sender* from others: the value of a string or number, else the id."""
+    """Return the key of *sender*: the value of a string or number, of other objects the id."""
     if isinstance(sender, str):
         return sender
     if isinstance(sender, int):
@@ -57,7 +63,7 @@ def _blinker_sender(sender: Any) -> Any:
 
 
 def handler_identity(handler: Any) -> Hashable:
-    """Return what makes two callables the same handler: of a method, its object and function."""
+    """Return a key that is equal for equal handlers: of a method, its object and function."""
     bound_to = getattr(handler, "__self__", None)
     if inspect.ismethod(handler):
         return id(bound_to), id(handler.__func__)
@@ -68,10 +74,10 @@ def handler_identity(handler: Any) -> Hashable:
 
 class _Entry:
     """
-    What blinker has of a subscription.
+    The receiver that blinker has for a subscription.
 
-    Struck out, it may stay in blinker's books for a while, and must keep nothing alive: neither
-    the handler nor the sender.
+    An empty one may stay with blinker for a while, and keeps nothing alive: neither the handler
+    nor the sender.
     """
 
     __slots__ = ("subscription",)
@@ -82,21 +88,21 @@ class _Entry:
 
 class Subscription:
     """
-    One handler's wish for the events of some classes; `cancel` ends it.
+    The subscription of one handler to some event classes; `cancel` ends it.
 
     Works as a context manager that cancels at exit.
 
     Attributes:
         handler: The callable, as it was given; of a weak subscription whose object is gone, None.
         event_types: The classes that it was subscribed to.
-        options: What it was subscribed with.
-        is_active: Whether it still gets events.
-        is_cancelled: Whether what is queued for it was given up, too.
+        options: The options that it was subscribed with.
+        is_active: True if it still gets events.
+        is_cancelled: True if the events that were queued for it were given up, too.
     """
 
     __slots__ = ("__weakref__", "_ref", "_registry", "description", "direct", "entry",
-                 "event_types", "identity", "is_active", "is_cancelled", "options", "order",
-                 "queues", "target")  # fmt: skip
+                 "event_types", "identity", "is_active", "is_cancelled", "is_checked",
+                 "is_removed", "options", "order", "queues", "target")  # fmt: skip
 
     def __init__(
         self,
@@ -113,13 +119,13 @@ class Subscription:
         self.options = options
         self.order = order
         self.entry = _Entry(self)
-        self.is_active = True
-        self.is_cancelled = False
+        self.is_active = self.is_cancelled = self.is_removed = False
+        self.is_checked = False  # that a call of it gives no coroutine, if it is sync
         # Queues of its events, by sender key; only those that aren't empty.
         self.queues: dict[Hashable, Any] = {}
-        # What is called: the handler, unless the bus subscribed on somebody's behalf.
+        # The handler; of a weak subscription, a stand-in.
         self.target: Callable[..., Any] = description.call
-        # What a worker may call without asking anybody; set by the bus.
+        # The handler, if a worker may call it without asking anybody; set by the compiler.
         self.direct: Callable[..., Any] | None = None
         self._ref: weakref.WeakMethod[Any] | None = None
         if options.weak:
@@ -159,17 +165,17 @@ class Subscription:
         return f"<Subscription of {self.description.name} to {types}{state}>"
 
     def _forget(self, _: object) -> None:
-        # Runs whenever the collector does, perhaps in the middle of a change of the books.
-        self._registry.bury(self)
+        # Runs whenever the collector does, perhaps in the middle of a change.
+        self._registry.mark_dead(self)
 
 
 def _gone(*_: object) -> None:
-    """Stand in for a method whose object is gone."""
+    """Stand in for a method of an object that is gone."""
 
 
 class Registration:
     """
-    What `EventBus.register` subscribed; `cancel` undoes it.
+    The subscriptions of one `EventBus.register`; `cancel` ends them.
 
     Works as a context manager that cancels at exit.
 
@@ -204,16 +210,16 @@ class Registration:
 
 class Registry:
     """
-    The books.
+    The subscriptions of one bus.
 
     Args:
         on_change: Called with the sender (or `ANY`) after subscriptions to it have changed.
         on_cancel: Called with a subscription that has just been cancelled.
-        on_dead: Called, at any time at all, when the object of a weak subscription is gone.
+        on_dead: Called, at any moment at all, when the object of a weak subscription is gone.
 
     Attributes:
-        lock: Held while the books are being changed; to be held while they are being read.
-        senders: How many subscriptions each sender has of its own, by sender key.
+        lock: Held while subscriptions change; to be held while they are being read.
+        senders: The subscriptions that each sender has of its own, by sender key.
     """
 
     def __init__(
@@ -224,17 +230,20 @@ class Registry:
         on_dead: Callable[[], None],
     ) -> None:
         self._signals: dict[type[Any], Signal] = {}
-        self._struck_out: dict[type[Any], int] = {}
+        self._emptied: dict[type[Any], int] = {}
         # Handler -> class and sender -> subscription.
         self._known: dict[Hashable, dict[tuple[type[Any], Hashable], Subscription]] = {}
         self._purged_by: dict[type[Any], dict[Subscription, None]] = {}
         self._dead: list[Subscription] = []
+        self._ending: dict[Subscription, None] = {}
         self._order = 0
         self.lock = RLock()
-        self.senders: dict[Hashable, int] = {}
+        self.senders: dict[Hashable, set[Subscription]] = {}
         self._on_change = on_change
         self._on_cancel = on_cancel
         self._on_dead = on_dead
+
+    # --- changes ------------------------------------------------------------------------
 
     def add(
         self, description: Handler, event_types: tuple[type[Any], ...], options: Options
@@ -249,41 +258,47 @@ class Registry:
             DuplicateSubscriptionError: The handler is subscribed already, with other options.
         """
         with self.lock:
-            return self._add(description, event_types, options)
-
-    def _add(
-        self, description: Handler, event_types: tuple[type[Any], ...], options: Options
-    ) -> Subscription:
-        self._remove_dead()
-        sender = _key(options.sender)
-        identity = handler_identity(description.call)
-        known = self._known.get(identity, {})
-        found = [known.get((event_type, sender)) for event_type in event_types]
-        for subscription, event_type in zip(found, event_types, strict=True):
-            if subscription is not None and subscription.options != options:
-                msg = (
-                    f"{description.name} is subscribed to {event_type.__qualname__} already, with "
-                    f"other options; cancel that subscription first, or give the same options."
-                )
-                raise DuplicateSubscriptionError(msg, handler=description.call)
-        new = tuple(t for t, existing in zip(event_types, found, strict=True) if existing is None)
-        if not new:
-            assert found[0] is not None
-            return found[0]
-        self._order += 1
-        subscription = Subscription(self, description, new, options, self._order)
-        self._known[identity] = known
-        if sender is not ANY:
-            self.senders[sender] = self.senders.get(sender, 0) + 1
-        for event_type in new:
-            known[event_type, sender] = subscription
-            self._connect(event_type, subscription)
-        for event_type in options.mailbox.purged_by if options.mailbox else ():
-            self._purged_by.setdefault(event_type, {})[subscription] = None
+            self._finish()
+            sender = _key(options.sender)
+            identity = handler_identity(description.call)
+            known = self._known.get(identity, {})
+            found = [known.get((event_type, sender)) for event_type in event_types]
+            for existing, event_type in zip(found, event_types, strict=True):
+                if existing is not None and existing.options != options:
+                    msg = (
+                        f"{description.name} is subscribed to {event_type.__qualname__} already, "
+                        f"with other options; cancel that subscription first, or give the same "
+                        f"options."
+                    )
+                    raise DuplicateSubscriptionError(msg, handler=description.call)
+            new = tuple(t for t, s in zip(event_types, found, strict=True) if s is None)
+            if not new:
+                assert found[0] is not None
+                return found[0]
+            self._order += 1
+            subscription = Subscription(self, description, new, options, self._order)
+            try:
+                self._note(subscription, sender)
+                subscription.is_active = True
+                self._on_change(options.sender)
+            except BaseException:
+                self.expire(subscription)
+                raise
         return subscription
 
+    def _note(self, subscription: Subscription, sender: Hashable) -> None:
+        options = subscription.options
+        if sender is not ANY:
+            self.senders.setdefault(sender, set()).add(subscription)
+        known = self._known.setdefault(subscription.identity, {})
+        for event_type in subscription.event_types:
+            known[event_type, sender] = subscription
+            self._connect(self._signal(event_type), subscription)
+        for event_type in options.mailbox.purged_by if options.mailbox else ():
+            self._purged_by.setdefault(event_type, {})[subscription] = None
+
     def remove(self, subscription: Subscription) -> None:
-        """End *subscription*, and what is queued for it; does nothing if it has ended."""
+        """End *subscription*, and the events that are queued for it; again, it does nothing."""
         with self.lock:
             self.expire(subscription)
             if not subscription.is_cancelled:
@@ -291,92 +306,132 @@ class Registry:
                 self._on_cancel(subscription)
 
     def expire(self, subscription: Subscription) -> None:
-        """Strike *subscription* out of the books; what is queued for it is still delivered."""
-        if not subscription.is_active:
+        """End *subscription*; the events that are queued for it are still delivered."""
+        if subscription.is_removed:
             return
-        subscription.is_active = False
-        subscription.entry.subscription = None
         options = subscription.options
+        self._ending[subscription] = None
+        self._on_change(options.sender)
+        subscription.is_active = False
+        # From here on each step may be made twice: the first time may have been interrupted.
+        subscription.entry.subscription = None
         receiver: Any = subscription.entry
         for event_type in subscription.event_types:
-            signal = self._signals[event_type]
-            signal.disconnect(receiver, sender=_blinker_sender(options.sender))
-            self._strike_out(event_type, signal)
+            signal = self._signals.get(event_type)
+            if signal is not None:
+                signal.disconnect(receiver, sender=_blinker_sender(options.sender))
+                self._count_emptied(event_type, signal)
         for event_type in options.mailbox.purged_by if options.mailbox else ():
-            waiting = self._purged_by[event_type]
-            del waiting[subscription]
-            if not waiting:
-                del self._purged_by[event_type]
-        known = self._known[subscription.identity]
+            _discard(self._purged_by, event_type, subscription)
+        sender = _key(options.sender)
+        known = self._known.get(subscription.identity, {})
         for event_type in subscription.event_types:
-            del known[event_type, _key(options.sender)]
+            if known.get((event_type, sender)) is subscription:
+                del known[event_type, sender]
         if not known:
-            del self._known[subscription.identity]
-        senders = self.senders
-        if options.sender is not ANY:
-            key = sender_key(options.sender)
-            senders[key] -= 1
-            if not senders[key]:
-                del senders[key]
+            self._known.pop(subscription.identity, None)
+        if sender is not ANY and sender in self.senders:
+            self.senders[sender].discard(subscription)
+            if not self.senders[sender]:
+                del self.senders[sender]
+        self._on_change(options.sender)
+        subscription.is_removed = True
+        self._ending.pop(subscription, None)
 
-    def bury(self, subscription: Subscription) -> None:
+    def _finish(self) -> None:
+        """Finish the endings that were interrupted, and those of objects that are gone."""
+        while self._ending:
+            self.expire(next(iter(self._ending)))
+        while self._dead:
+            self.remove(self._dead[0])
+            del self._dead[0]  # a finalizer may have added to the end
+
+    def mark_dead(self, subscription: Subscription) -> None:
         """Note that a weak subscription's object is gone; it is removed before the next look."""
         self._dead.append(subscription)
         self._on_dead()
 
+    # --- looks --------------------------------------------------------------------------
+
+    def is_held_here(self) -> bool:
+        """Return True if this thread holds the lock: it is in the middle of a change or a look."""
+        lock: Any = self.lock
+        return bool(lock._is_owned())  # noqa: SLF001  # as threading.Condition does
+
     def find(self, handler: object) -> list[Subscription]:
         """Return the subscriptions of *handler*, in the order of registration."""
-        found = set(self._known.get(handler_identity(handler), {}).values())
+        with self.lock:
+            self._finish()
+            found = set(self._known.get(handler_identity(handler), {}).values())
         return sorted(found, key=lambda subscription: subscription.order)
 
     def subscriptions_for(self, event_type: type[Any], sender: object) -> Iterator[Subscription]:
-        """Yield who subscribed to exactly *event_type*, for *sender* or for any."""
-        self._remove_dead()
+        """Yield the subscriptions to exactly *event_type*, for *sender* or for any."""
+        if self._dead or self._ending:
+            self._finish()
         signal = self._signals.get(event_type)
         if signal is not None:
             entries: Any = signal.receivers_for(_blinker_sender(sender))
             for entry in entries:
-                yield entry.subscription
+                subscription = entry.subscription
+                if subscription is not None and subscription.is_active:
+                    yield subscription
 
     def purged_by(self, event_type: type[Any], sender: object) -> list[Subscription]:
-        """Return whose queues of *sender* an event of *event_type* empties."""
+        """Return the subscriptions whose queues of *sender* an event of *event_type* empties."""
+        if not self._purged_by:
+            return []
         key = sender_key(sender)
         return [
             subscription
             for base in event_type.__mro__
             for subscription in self._purged_by.get(base, ())
-            if subscription.options.sender is ANY or sender_key(subscription.options.sender) == key
+            if subscription.is_active
+            and (
+                subscription.options.sender is ANY or sender_key(subscription.options.sender) == key
+            )
         ]
 
-    def _connect(self, event_type: type[Any], subscription: Subscription) -> None:
+    # --- blinker ------------------------------------------------------------------------
+
+    def _connect(self, signal: Signal, subscription: Subscription) -> None:
         receiver: Any = subscription.entry
-        self._signal(event_type).connect(
-            receiver, sender=_blinker_sender(subscription.options.sender), weak=False
-        )
+        sender = _blinker_sender(subscription.options.sender)
+        signal.connect(receiver, sender=sender, weak=False)
 
     def _signal(self, event_type: type[Any]) -> Signal:
         signal = self._signals.get(event_type)
         if signal is None:
-            signal = self._signals[event_type] = Signal()
-            signal.receiver_connected.connect(self._changed, weak=False)
-            signal.receiver_disconnected.connect(self._changed, weak=False)
+            signal = self._signals[event_type] = self._watched(Signal())
+        return signal
+
+    def _watched(self, signal: Signal) -> Signal:
+        signal.receiver_connected.connect(self._changed, weak=False)
+        signal.receiver_disconnected.connect(self._changed, weak=False)
         return signal
 
     def _changed(self, _: Signal, *, sender: Any, **__: object) -> None:
         self._on_change(sender)
 
-    def _strike_out(self, event_type: type[Any], signal: Signal) -> None:
-        """Note that an entry was struck out; write the books anew once most of them are."""
-        struck_out = self._struck_out.get(event_type, 0) + 1
-        if struck_out >= _REWRITE_FROM and struck_out * 2 >= len(signal.receivers):
-            struck_out = 0
-            del self._signals[event_type]
+    def _count_emptied(self, event_type: type[Any], signal: Signal) -> None:
+        """Note that an entry is empty; make the signal anew once most of its entries are."""
+        emptied = self._emptied.get(event_type, 0) + 1
+        if emptied >= _REWRITE_FROM and emptied * 2 >= len(signal.receivers):
+            emptied = 0
+            new = Signal()
             entries: list[Any] = list(signal.receivers.values())
             for entry in entries:
                 if entry.subscription is not None:
-                    self._connect(event_type, entry.subscription)
-        self._struck_out[event_type] = struck_out
+                    self._connect(new, entry.subscription)
+            self._signals[event_type] = self._watched(new)
+        self._emptied[event_type] = emptied
 
-    def _remove_dead(self) -> None:
-        while self._dead:
-            self.remove(self._dead.pop())
+
+def _discard(
+    table: dict[type[Any], dict[Subscription, None]], key: type[Any], subscription: Subscription
+) -> None:
+    entries = table.get(key)
+    if entries is not None:
+        entries.pop(subscription, None)
+        if not entries:
+            table.pop(key, None)

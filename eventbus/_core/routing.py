@@ -44,10 +44,9 @@ class _DecodedOther(RealtimeModelOtherEvent):
 
 def route_class(event: object) -> type[Any]:
     """Return the class whose route *event* takes: its own, but for an Other of a decoder."""
-    event_type = type(event)
-    if event_type is RealtimeModelOtherEvent and event.from_decoder:  # type: ignore[attr-defined]
+    if type(event) is RealtimeModelOtherEvent and event.from_decoder:
         return _DecodedOther
-    return event_type
+    return type(event)
 
 
 @attrs.frozen

@@ -1,48 +1,50 @@
 """
 Waiting for events in a task: one of them, or all of them in a loop.
 
-Both are subscriptions on the task's behalf, and like any handler they take what they get: an
-event that only a stream sees is handled. Both need a running bus, and neither outlives it: an
-iterator ends when it has given out what it had, and who waits gets `BusClosed`.
+Both are subscriptions on the task's behalf, and handle the events that they get: an event that
+only a stream sees is handled. Both need a running bus, and neither outlives it: an iterator ends
+when it has given out all events that it had, and a task that waits gets `BusClosed`.
 """
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import anyio
 
-from ..exceptions import BusClosed, EventBusError, OptionError
-from ..handlers import Handler, Options
-from ..mailbox import DEFAULT_MAILBOX, Mailbox, MailboxQueue, Overflow
+from ..exceptions import BusClosed, BusNotRunning, EventBusError, OptionError
+from ..mailbox import Mailbox, Overflow
+from .options import Options
+from .queue import DEFAULT_MAILBOX, MailboxQueue
+from .signatures import Handler
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
     from types import TracebackType
     from typing import Self
 
-    from .registry import Subscription
-
-__all__ = ["Attach", "Stream", "expect"]
+    from .delivery import Deliveries, Tracker
+    from .registry import Registry, Subscription
 
 EventT_co = TypeVar("EventT_co", covariant=True)
 
 
 class Parked(Protocol):
-    """Something that waits for events, and must wait no longer than there is a bus."""
+    """Something that waits for events, and must stop when the bus does."""
 
     @property
     def is_waiting(self) -> bool:
-        """Whether it gets no further before an event comes."""
+        """True if it gets no further before an event comes."""
         ...
 
     def abort(self) -> None:
-        """Wait no longer: the bus was closed."""
+        """End the wait: the bus was closed."""
 
 
 class Attach(Protocol):
-    """What a bus lets a stream do: subscribe for a while."""
+    """Subscribes on behalf of a task that waits, for a while."""
 
     def __call__(
         self,
@@ -53,7 +55,7 @@ class Attach(Protocol):
         /,
     ) -> AbstractContextManager[Subscription]:
         """
-        Return what subscribes *handler* while it is entered.
+        Return a context manager that subscribes *handler* while it is entered.
 
         Raises:
             BusNotRunning: The bus doesn't run.
@@ -62,7 +64,7 @@ class Attach(Protocol):
 
 
 class _Waiter:
-    """Somebody who waits for one event."""
+    """A task that waits for one event."""
 
     def __init__(self, when: Callable[[Any], object] | None) -> None:
         self.when = when
@@ -155,7 +157,7 @@ class Stream(Generic[EventT_co]):
 
     @property
     def is_waiting(self) -> bool:
-        """Whether a task waits, and there is nothing to give it."""
+        """True if a task waits, and there is nothing to give it."""
         return self._waiting > 0 and self._queue is not None and not self._queue.items
 
     async def __aenter__(self) -> Self:
@@ -215,3 +217,79 @@ class Stream(Generic[EventT_co]):
 
 def _names(event_types: tuple[type[Any], ...]) -> str:
     return ", ".join(event_type.__qualname__ for event_type in event_types)
+
+
+class Waiters:
+    """
+    The tasks of one bus that wait for events, or for handlers.
+
+    Args:
+        registry: The subscriptions.
+        deliveries: The queues of async handlers.
+    """
+
+    def __init__(self, registry: Registry, deliveries: Deliveries) -> None:
+        self._registry = registry
+        self._deliveries = deliveries
+        # Each with the queue of the handler that it is in, if it is in one.
+        self._parked: dict[Parked, MailboxQueue | None] = {}
+
+    @contextlib.contextmanager
+    def attached(
+        self,
+        handler: Handler,
+        event_types: tuple[type[Any], ...],
+        options: Options,
+        parked: Parked,
+    ) -> Iterator[Subscription]:
+        """
+        Subscribe on behalf of a task that waits for events, while this is entered.
+
+        Raises:
+            BusNotRunning: The bus doesn't run.
+        """
+        if self._deliveries.runner is None:
+            msg = f"{handler.name} waits for events, and the bus isn't running; enter it first."
+            raise BusNotRunning(msg)
+        self._parked[parked] = self._deliveries.current()
+        try:
+            with self._registry.add(handler, event_types, options) as subscription:
+                self.notice()
+                yield subscription
+        finally:
+            self._parked.pop(parked, None)
+
+    async def wait_for(self, tracker: Tracker) -> None:
+        """Wait until the handlers of a tracked event have finished, or the bus was closed."""
+        self._parked[tracker] = None
+        try:
+            with self._deliveries.waiting_for(tracker):
+                await tracker.wait()
+        finally:
+            self._parked.pop(tracker, None)
+
+    def notice(self) -> None:
+        """Look, while the bus drains, whether all handlers that are left wait for events."""
+        runner = self._deliveries.runner
+        if runner is not None:
+            runner.notice()
+
+    def let_go(self) -> None:
+        """
+        End the waits of handlers for events that nobody can publish any more.
+
+        While the bus drains only handlers can: if each of those that are left waits for an event,
+        or for one that does, then none will ever come.
+        """
+        waiting = {q for parked, q in self._parked.items() if q is not None and parked.is_waiting}
+        if waiting and self._deliveries.are_stuck(waiting):
+            for parked, queue in tuple(self._parked.items()):
+                if queue is not None and parked.is_waiting:
+                    parked.abort()
+
+    def abort(self, *, is_gone: bool) -> None:
+        """End all waits: the bus was closed, or its loop *is gone*, with all tasks in it."""
+        if is_gone:
+            self._parked.clear()
+        for parked in tuple(self._parked):
+            parked.abort()

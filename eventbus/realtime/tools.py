@@ -41,8 +41,8 @@ from typing import get_type_hints as type_hints_of
 import attrs
 import msgspec
 
+from .._core.signatures import is_async
 from ..exceptions import ToolArgumentsError, ToolDefinitionError
-from ..handlers import is_async
 from ..items import RealtimeItem
 
 if TYPE_CHECKING:

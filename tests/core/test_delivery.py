@@ -1433,8 +1433,8 @@ async def test_quiet_mailboxes_are_gone(bus):
         assert handled == 10_000
         assert bus.stats.pending == 0
         # No public name shows a mailbox: this is where they would be.
-        assert bus._deliveries._queues == set()
-        assert bus._registry.find(handler)[0].queues == {}
+        assert bus._dispatcher.deliveries.queues == set()
+        assert bus._dispatcher.registry.find(handler)[0].queues == {}
 
 
 # --- a whole bus, against a model ----------------------------------------------------------------

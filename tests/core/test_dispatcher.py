@@ -490,7 +490,7 @@ def wait_until_queued(bus):
     Return when a thread waits for its turn, which nothing but the queue tells.
     """
     deadline = time.monotonic() + 10
-    while not any(entry.turn for entry in tuple(bus._queue)):
+    while not any(entry.turn for entry in tuple(bus._dispatcher.turn.waiting)):
         assert time.monotonic() < deadline, "no thread waits"
 
 

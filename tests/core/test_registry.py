@@ -785,7 +785,7 @@ def size_of_books(bus: EventBus) -> int:
     """
     Return how many entries there are in the books, live and struck out: blinker's and ours.
     """
-    registry = bus._registry  # no public way to look into it
+    registry = bus._dispatcher.registry  # no public way to look into it
     blinkers = sum(
         len(signal.receivers) + len(signal._by_sender) + len(signal._by_receiver)
         for signal in registry._signals.values()
@@ -824,7 +824,7 @@ def test_ten_thousand_scopes_leave_nothing_behind(bus, kind, count):
     assert subscriptions == 0
     assert signals <= 3  # Pong's, and the two that tell of its receivers
     assert size_of_books(bus) < 1_000
-    assert not bus._of_sender  # routes of senders; no public way to look at them
+    assert not bus._dispatcher.routes._of_sender  # routes of senders; no public way to look at them
 
 
 def test_ten_thousand_open_scopes_close_in_any_order(bus):

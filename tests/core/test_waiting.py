@@ -187,7 +187,7 @@ async def test_expect_leaves_nothing_behind(bus):
         bus.publish(Ping())
 
         assert bus.stats.unhandled == 1
-        assert not bus._parked
+        assert not bus._dispatcher.waiters._parked
 
 
 async def test_expect_counts_as_handling(bus, caplog):
@@ -236,7 +236,7 @@ async def test_event_that_came_before_the_close_is_returned(bus, box):
             tasks.start_soon(box.put_expected, bus, Ping)
             await blocked()
             bus.publish(Ping("last"))
-            bus._end(bus._runner)  # the loop may end in the same moment
+            bus._dispatcher.end(bus._dispatcher.runner)  # the loop may end in the same moment
 
     assert box.results == [Ping("last")]
 
@@ -438,7 +438,7 @@ async def test_stream_leaves_nothing_behind(bus):
         bus.publish(Ping())
 
         assert bus.stats.unhandled == 1
-        assert not bus._parked
+        assert not bus._dispatcher.waiters._parked
 
 
 async def test_stream_and_its_events_are_gone_after_its_exit(bus):

@@ -718,7 +718,7 @@ def test_bus_is_recorded_until_it_is_detached_or_the_recorder_is_closed(tmp_path
 
     assert len(read(tmp_path / "call.journal", EventRecord)) == 2
     for bus in (one, two):
-        assert bus._compiler.observers == ()  # there is no other sign of it
+        assert bus._dispatcher._compiler.observers == ()  # there is no other sign of it
 
 
 def test_path_that_cant_be_written_is_an_error_at_once(tmp_path):

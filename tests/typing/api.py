@@ -28,6 +28,7 @@ from eventbus import (
     Mailbox,
     Observer,
     Overflow,
+    Publisher,
     Registration,
     Scope,
     Stream,
@@ -129,7 +130,7 @@ async def asynchronous(event: Added) -> str:
 def with_context(event: Added, context: Context) -> None:
     assert_type(context.sequence, int)
     assert_type(context.time_ns, int)
-    assert_type(context.bus, EventBus)
+    assert_type(context.bus, Publisher)
 
 
 @bus.on(Added)
@@ -559,8 +560,8 @@ async def scoped() -> None:
         call.publish(added)
         await call.publish_async(added)
         await call.publish_and_wait(added)
-        # The scope is the sender.
-        call.publish(added, sender="call-43")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+        takes_a_bus: Publisher = call
+        takes_a_bus.publish(added)
         # It gets Removed, and takes Added.
         call.subscribe(same_class, Removed)  # type: ignore[arg-type]  # pyright: ignore[reportCallIssue, reportArgumentType]
 

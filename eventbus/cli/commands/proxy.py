@@ -16,6 +16,7 @@ import click
 
 from ...bus import EventBus
 from ...codec import dumps
+from ...context import Context
 from ...events import (
     RealtimeModelAudioEvent,
     RealtimeModelEndOfStreamEvent,

@@ -1,0 +1,170 @@
+"""
+The compiled routes of a bus: found once per event class and sender, used until they are stale.
+
+Senders without subscriptions of their own share one table; each of the others has one. Beside
+each table stands its *fast* one, with the calls that the publish of the bus may run without asking
+anybody: it finds them by the event's class alone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from blinker import ANY
+
+from ..exceptions import BusNotRunning
+from .registry import sender_key
+from .routing import route_class
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+    from .calls import Calls
+    from .registry import Registry
+
+
+class Routes:
+    """
+    The compiled routes of one bus.
+
+    Args:
+        registry: The subscriptions.
+        compile_route: Returns the calls for events of a class from a sender.
+        compile_inner: Returns the calls behind the middleware.
+
+    Attributes:
+        fast: The fast routes of senders without subscriptions of their own, by class.
+        fast_of: The fast routes of each other sender, by sender key and class.
+        may_be_fast: True if events may take a fast route, as things are.
+        may_be_async: True if events can reach an async handler: the bus runs.
+    """
+
+    __slots__ = ("_compile", "_compile_inner", "_inner", "_of_sender", "_registry", "_shared",
+                 "_taken", "fast", "fast_of", "may_be_async", "may_be_fast")  # fmt: skip
+
+    def __init__(
+        self,
+        registry: Registry,
+        compile_route: Callable[[type[Any], Any], Calls],
+        compile_inner: Callable[[type[Any], Any], Calls],
+    ) -> None:
+        self._registry = registry
+        self._compile = compile_route
+        self._compile_inner = compile_inner
+        self.may_be_fast = True
+        self.may_be_async = False
+        self.fast: dict[type[Any], Calls] = {}
+        self.fast_of: dict[Hashable, dict[type[Any], Calls]] = {}
+        self._shared: dict[type[Any], Calls] = {}
+        self._of_sender: dict[Hashable, dict[type[Any], Calls]] = {}
+        self._inner: dict[Hashable, dict[type[Any], Calls]] = {}
+        # Whether a handler takes events of a class as they are, by sender key.
+        self._taken: dict[Hashable, dict[type[Any], bool]] = {}
+
+    def find(self, event: Any, sender: Any) -> Calls:
+        """
+        Return the calls for *event* from *sender*.
+
+        Raises:
+            BusNotRunning: They need a running bus.
+        """
+        event_type = route_class(event)
+        key = None if sender is None else sender_key(sender)
+        if key in self._registry.senders:
+            table, fast = self._of_sender.get(key), self.fast_of.get(key)
+        else:
+            table, fast = self._shared, self.fast
+        calls = None if table is None else table.get(event_type)
+        if calls is None or (
+            calls.is_fast and self.may_be_fast and fast is not None and event_type not in fast
+        ):
+            calls = self._make(event_type, sender, key)
+        if calls.needs_loop and not self.may_be_async:
+            msg = (
+                f"{type(event).__qualname__} has an async handler, and the bus isn't running; "
+                f"publish inside 'async with bus:'."
+            )
+            raise BusNotRunning(msg)
+        return calls
+
+    def _make(self, event_type: type[Any], sender: Any, key: Hashable) -> Calls:
+        # With the lock, no subscription changes between the look at them and the note of it.
+        with self._registry.lock:
+            if key in self._registry.senders:
+                table = self._of_sender.setdefault(key, {})
+                fast = self.fast_of.setdefault(key, {})
+            else:
+                table, fast = self._shared, self.fast
+            calls = table.get(event_type)
+            if calls is None:
+                calls = table[event_type] = self._compile(event_type, sender)
+            if calls.is_fast and self.may_be_fast and (self.may_be_async or not calls.needs_loop):
+                fast[event_type] = calls
+        return calls
+
+    def find_inner(self, event: Any, sender: Any, key: Hashable) -> Calls:
+        """
+        Return the calls for *event* behind the middleware.
+
+        Raises:
+            BusNotRunning: They need a running bus.
+        """
+        event_type = route_class(event)
+        key = key if key in self._registry.senders else None
+        table = self._inner.get(key)
+        calls = None if table is None else table.get(event_type)
+        if calls is None:
+            with self._registry.lock:
+                table = self._inner.setdefault(key, {})
+                calls = table[event_type] = self._compile_inner(event_type, sender)
+        if calls.needs_loop and not self.may_be_async:
+            msg = f"{type(event).__qualname__} has an async handler, and the bus isn't running."
+            raise BusNotRunning(msg)
+        return calls
+
+    def has_handlers(self, event_type: type[Any], sender: Any) -> bool:
+        """Return True if an event of *event_type* would reach a handler as it is."""
+        key = None if sender is None else sender_key(sender)
+        registry = self._registry
+        table = self._taken.get(key if key in registry.senders else None)
+        is_taken = None if table is None else table.get(event_type)
+        if is_taken is not None:
+            return is_taken
+        with registry.lock:
+            table = self._taken.setdefault(key if key in registry.senders else None, {})
+            table[event_type] = is_taken = any(
+                True
+                for base in event_type.__mro__
+                for _ in registry.subscriptions_for(base, sender)
+            )
+        return is_taken
+
+    # --- forgetting: at any moment, also in the middle of all of the above -----------------
+
+    def forget_fast(self) -> None:
+        """Forget the fast routes: each event is to be looked at again."""
+        self.fast.clear()
+        for table in tuple(self.fast_of.values()):
+            table.clear()
+
+    def forget_all(self) -> None:
+        """Forget all routes."""
+        self.forget_fast()
+        self._shared.clear()
+        self._of_sender.clear()
+        self._inner.clear()
+        self._taken.clear()
+
+    def forget(self, sender: Any) -> None:
+        """Forget the routes that subscriptions to *sender*, or to `ANY`, are in."""
+        if sender is ANY:
+            self.forget_all()
+            return
+        key = sender_key(sender)
+        if key in self._registry.senders:
+            self.fast_of[key] = {}  # without one, it would take the routes of all the others
+        else:
+            self.fast_of.pop(key, None)
+        self._of_sender.pop(key, None)
+        self._inner.pop(key, None)
+        self._taken.pop(key, None)
