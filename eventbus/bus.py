@@ -470,7 +470,7 @@ class EventBus(Registrar):
         HandlerError: A function can't be middleware, or an object can't be an observer.
     """
 
-    __slots__ = ("__weakref__", "_dispatch", "_entered", "_routes", "_turn")
+    __slots__ = ("__weakref__", "_dispatch", "_entered", "_fast", "_fast_of", "_routes", "_turn")
 
     def __init__(
         self,
@@ -485,6 +485,8 @@ class EventBus(Registrar):
         # The parts that publish looks at.
         self._turn = self._dispatcher.turn
         self._routes = self._dispatcher.routes
+        self._fast = self._routes.fast
+        self._fast_of = self._routes.fast_of
         self._dispatch = self._dispatcher.dispatch
         self._entered: Runner | None = None
 
@@ -518,14 +520,10 @@ class EventBus(Registrar):
             EventTypeError: *event* is a class.
             Exception: A handler raised it, with ``EventBus(strict=True)`` only.
         """
-        turn = self._turn
-        key: Any = None
-        fast = self._routes.fast
+        turn, fast = self._turn, self._fast
         if sender is not None:
             key = sender if type(sender) is str else sender_key(sender)
-            own = self._routes.fast_of.get(key)
-            if own is not None:
-                fast = own
+            fast = self._fast_of.get(key, fast)
         try:
             calls = fast[type(event)]
         except KeyError:
@@ -541,7 +539,8 @@ class EventBus(Registrar):
             turn.current = calls
             turn.tally += calls.tally
             if sender is not None:
-                self._dispatch.sender, self._dispatch.key = sender, key
+                self._dispatch.sender = sender
+                self._dispatch.key = key  # pyright: ignore[reportPossiblyUnbound]  # as above
             only = calls.only
             if only is not None:  # an iterator for one call takes longer than the call
                 try:
@@ -876,8 +875,8 @@ class Scope(Registrar):
         sender: The session.
     """
 
-    __slots__ = ("_dispatch", "_is_entered", "_key", "_parked", "_routes", "_subscriptions",
-                 "_turn", "bus", "sender")  # fmt: skip
+    __slots__ = ("_dispatch", "_fast", "_fast_of", "_is_entered", "_key", "_parked",
+                 "_subscriptions", "_turn", "bus", "sender")  # fmt: skip
 
     def __init__(self, bus: EventBus, sender: Any) -> None:
         if sender is None or sender is ANY:
@@ -887,7 +886,8 @@ class Scope(Registrar):
         self.sender = sender
         self._dispatcher = bus._dispatcher  # noqa: SLF001  # this, and the rest, is one bus
         self._turn = self._dispatcher.turn
-        self._routes = self._dispatcher.routes
+        self._fast = self._dispatcher.routes.fast
+        self._fast_of = self._dispatcher.routes.fast_of
         self._dispatch = self._dispatcher.dispatch
         self._key = sender_key(sender)
         self._is_entered = False
@@ -909,9 +909,7 @@ class Scope(Registrar):
             OptionError: *sender* is another one.
         """
         turn = self._turn
-        fast = self._routes.fast_of.get(self._key)
-        if fast is None:
-            fast = self._routes.fast
+        fast = self._fast_of.get(self._key, self._fast)
         try:
             calls = fast[type(event)]
         except KeyError:
@@ -963,7 +961,7 @@ class Scope(Registrar):
 
     def has_handlers(self, event_type: type[Any], *, sender: Any = None) -> bool:
         """Return True if an event of the session would reach a handler as it is."""
-        return self._routes.has_handlers(event_type, self._own(sender))
+        return self._dispatcher.routes.has_handlers(event_type, self._own(sender))
 
     # --- entering -----------------------------------------------------------------------
 

@@ -25,23 +25,23 @@ class Calls:
         calls: The calls; changed while they are being run.
         originals: The calls as compiled, to find the owner of one that has failed.
         owners: The subscription behind each call, if there is one.
-        counted: True for each call that the tally counts in advance.
-        tally: The number that a publish adds to the tally.
+        counted: True for each call that is counted in advance.
+        tally: The number to add to `Turn.tally` when they are made.
         needs_loop: True if an async handler is among them.
         is_fast: True if the publish of the bus may run them by itself.
         inner: Calls that one of these is running at the moment, or may run.
         only: The call, if there is but one.
     """
 
-    __slots__ = ("calls", "counted", "inner", "is_fast", "needs_loop", "only", "originals",
-                 "owners", "tally")  # fmt: skip
+    __slots__ = ("calls", "counted", "inner", "is_fast", "needs_loop", "only",
+                 "originals", "owners", "tally")  # fmt: skip
 
-    def __init__(self, tally: int = 0) -> None:
+    def __init__(self) -> None:
         self.calls: list[Callable[[Any], object]] = []
         self.originals: list[Callable[[Any], object]] = []
         self.owners: list[Subscription | None] = []
         self.counted: list[bool] = []
-        self.tally = tally
+        self.tally = 0
         self.needs_loop = False
         self.is_fast = True
         self.inner: Calls | None = None

@@ -1,8 +1,8 @@
 """
 Compiling a route into calls: the options of a handler become part of a closure, or of none.
 
-A sync handler that takes nothing but the event is called as it is, and counted in advance, by
-the tally that comes with the calls; everything else is a closure that counts itself. A closure
+A sync handler that takes nothing but the event is called as it is, and counted in advance, with
+all others of the route; everything else is a closure that counts itself. A closure
 finds the circumstances of the event that is being dispatched in the `Dispatch`.
 """
 
@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping
 from contextvars import copy_context
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from ..context import Context, Publisher
 from ..events import (
@@ -30,6 +30,7 @@ from .delivery import timeout_error
 from .observing import log_failure, observe, observe_async
 from .queue import DEFAULT_MAILBOX, MailboxQueue
 from .routing import find_route
+from .turn import DELIVERED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -39,12 +40,6 @@ if TYPE_CHECKING:
     from .turn import Turn
 
 logger = logging.getLogger(__name__)
-
-# The fields of a tally: one integer that counts three things with one addition.
-MASK: Final = (1 << 64) - 1
-PUBLISHED: Final = 1
-DELIVERED: Final = 1 << 64
-UNHANDLED: Final = 1 << 128
 
 
 class Dispatch:
@@ -82,7 +77,7 @@ class Compiler:
         registry: The subscriptions.
         deliveries: Takes the events for async handlers.
         dispatch: The circumstances of the event that is being dispatched.
-        turn: Has the tally.
+        turn: The turn to dispatch, which counts the events.
         run: Makes the calls that it is given, with an event.
 
     Attributes:
@@ -109,7 +104,7 @@ class Compiler:
 
     def count_published(self) -> int:
         """Return how many events were published."""
-        return self._turn.tally & MASK
+        return self._turn.published
 
     def compile(self, event_type: type[Any], sender: Any, *, begins: bool = True) -> Calls:
         """
@@ -145,7 +140,7 @@ class Compiler:
         return calls
 
     def _append_unhandled(self, calls: Calls, event_type: type[Any]) -> None:
-        calls.tally += UNHANDLED
+        calls.append(self._count_unhandled)
         self._report_to_observers(calls, "event_unhandled")
         if issubclass(event_type, RealtimeModelExceptionEvent):
             calls.append(log_exception_event)
@@ -176,6 +171,9 @@ class Compiler:
 
         if told:
             calls.append(report)
+
+    def _count_unhandled(self, _: object) -> None:
+        self._turn.unhandled += 1
 
     def _append(self, calls: Calls, subscription: Subscription) -> None:
         options, handler = subscription.options, subscription.description

@@ -43,13 +43,13 @@ from ..mailbox import Overflow
 from ..middleware import EventsDropped
 from .calls import Calls
 from .chain import chain
-from .compiler import DELIVERED, MASK, PUBLISHED, Compiler, Dispatch, log_exception_event
+from .compiler import Compiler, Dispatch, log_exception_event
 from .delivery import Deliveries, Tracker
 from .observing import check_observer, tell_dropped
 from .registry import Registry, Subscription, sender_key
 from .routes import Routes
 from .signatures import PAYLOAD_TYPES, handler_name
-from .turn import Published, Turn, dispatches
+from .turn import DELIVERED, PUBLISHED, Published, Turn, dispatches
 from .waiting import Waiters
 
 if TYPE_CHECKING:
@@ -531,11 +531,11 @@ class Dispatcher:
 
     def stats(self) -> BusStats:
         """Return the counts so far."""
-        deliveries, tally = self.deliveries, self.turn.tally
+        deliveries, turn = self.deliveries, self.turn
         return BusStats(
-            published=tally & MASK,
-            delivered=(tally >> 64 & MASK) + deliveries.delivered,
-            unhandled=tally >> 128,
+            published=turn.published,
+            delivered=turn.delivered + deliveries.delivered,
+            unhandled=turn.unhandled,
             crashed=self._crashed,
             timed_out=deliveries.timed_out,
             dropped=deliveries.dropped,

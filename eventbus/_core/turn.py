@@ -39,6 +39,11 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
+# The two fields of a tally: together they fit into three digits of CPython's integers.
+_BITS: Final = 45
+PUBLISHED: Final = 1
+DELIVERED: Final = 1 << _BITS
+
 _TAKEN: Final = Calls()
 """The value of ``current`` while a thread has the turn, and has not begun yet."""
 
@@ -84,12 +89,14 @@ class Turn:
         current: The calls that are being dispatched; None while nobody has the turn.
         is_waited_for: True if somebody may wait. The queue says so too, but takes longer.
         thread: The identifier of the only thread that may dispatch; None if any may.
-        tally: A count of events that the one with the turn adds to; see `compiler`.
+        tally: How many events were published, and how many calls of sync handlers were started
+            that are counted in advance; in one number, since one addition takes half of two.
+        unhandled: How many events no handler took.
         waiting: The events and threads that wait, in order.
     """
 
     __slots__ = ("_dispatch", "_on_give_up", "current", "is_waited_for", "tally", "thread",
-                 "waiting")  # fmt: skip
+                 "unhandled", "waiting")  # fmt: skip
 
     def __init__(
         self, dispatch: Callable[[Published], None], on_give_up: Callable[[], None]
@@ -99,8 +106,18 @@ class Turn:
         self.current: Calls | None = None
         self.is_waited_for = False
         self.thread: int | None = None
-        self.tally = 0
+        self.tally = self.unhandled = 0
         self.waiting: deque[Published] = deque()
+
+    @property
+    def published(self) -> int:
+        """How many events were published."""
+        return self.tally & (DELIVERED - 1)
+
+    @property
+    def delivered(self) -> int:
+        """How many calls were started that are counted in advance."""
+        return self.tally >> _BITS
 
     def queue_up(self, published: Published) -> None:
         """Add to the events and threads that wait."""
