@@ -647,6 +647,35 @@ class EventBus(Registrar):
         """
         return self._routes.has_handlers(event_type, sender)
 
+    # As with publish, sender isn't keyword-only, which costs.
+    def count_unseen(self, event_type: type[Any], sender: Any = None) -> bool:
+        """
+        Count an event of *event_type* as published if nothing would see it, else return False.
+
+        An event is seen by handlers, fallbacks, middleware and event observers. For publishers
+        of events that are expensive to make: if it returns False, make the event and publish
+        it. It may return False for an event that would not be seen, before the first one of its
+        class, for example.
+
+        Args:
+            event_type: The class of the event.
+            sender: The session that the event would belong to, as in `publish`.
+        """
+        turn, fast = self._turn, self._fast
+        if sender is not None:
+            fast = self._fast_of.get(sender if type(sender) is str else sender_key(sender), fast)
+        calls = fast.get(event_type)
+        if (
+            calls is None
+            or not calls.is_unseen
+            or turn.current is not None
+            or (turn.thread is not None and turn.thread != get_ident())
+        ):
+            return False
+        turn.tally += calls.tally
+        turn.unhandled += 1
+        return True
+
     @contextlib.contextmanager
     def observe(self, observer: Observer) -> Iterator[None]:
         """
@@ -962,6 +991,10 @@ class Scope(Registrar):
     def has_handlers(self, event_type: type[Any], *, sender: Any = None) -> bool:
         """Return True if an event of the session would reach a handler as it is."""
         return self._dispatcher.routes.has_handlers(event_type, self._own(sender))
+
+    def count_unseen(self, event_type: type[Any], sender: Any = None) -> bool:
+        """Count an event of the session that nothing would see; see `EventBus.count_unseen`."""
+        return self.bus.count_unseen(event_type, self._own(sender))
 
     # --- entering -----------------------------------------------------------------------
 

@@ -31,10 +31,11 @@ class Calls:
         is_fast: True if the publish of the bus may run them by itself.
         inner: Calls that one of these is running at the moment, or may run.
         only: The call, if there is but one.
+        is_unseen: True if no handler, observer or middleware sees the event, and no log either.
     """
 
-    __slots__ = ("calls", "counted", "inner", "is_fast", "needs_loop", "only",
-                 "originals", "owners", "tally")  # fmt: skip
+    __slots__ = ("calls", "counted", "inner", "is_fast", "is_unseen", "needs_loop",
+                 "only", "originals", "owners", "tally")  # fmt: skip
 
     def __init__(self) -> None:
         self.calls: list[Callable[[Any], object]] = []
@@ -46,6 +47,7 @@ class Calls:
         self.is_fast = True
         self.inner: Calls | None = None
         self.only: Callable[[Any], object] | None = None
+        self.is_unseen = False
 
     def append(
         self,

@@ -140,6 +140,7 @@ class Compiler:
         return calls
 
     def _append_unhandled(self, calls: Calls, event_type: type[Any]) -> None:
+        calls.is_unseen = not calls.calls
         calls.append(self._count_unhandled)
         self._report_to_observers(calls, "event_unhandled")
         if issubclass(event_type, RealtimeModelExceptionEvent):
@@ -148,6 +149,7 @@ class Compiler:
             calls.append(_log_error_event)
         elif not issubclass(event_type, RealtimeModelRawServerEvent):
             calls.append(_log_unhandled)
+        calls.is_unseen &= len(calls.calls) == 1
 
     def announce(self, calls: Calls) -> None:
         """Add the call that reports each event to the event observers."""

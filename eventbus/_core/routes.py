@@ -14,7 +14,7 @@ from blinker import ANY
 
 from ..exceptions import BusNotRunning
 from .registry import sender_key
-from .routing import route_class
+from .routing import published_class, route_class
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -76,7 +76,7 @@ class Routes:
             table, fast = self._shared, self.fast
         calls = None if table is None else table.get(event_type)
         if calls is None or (
-            calls.is_fast and self.may_be_fast and fast is not None and event_type not in fast
+            calls.is_fast and self.may_be_fast and fast is not None and type(event) not in fast
         ):
             calls = self._make(event_type, sender, key)
         if calls.needs_loop and not self.may_be_async:
@@ -98,8 +98,15 @@ class Routes:
             calls = table.get(event_type)
             if calls is None:
                 calls = table[event_type] = self._compile(event_type, sender)
-            if calls.is_fast and self.may_be_fast and (self.may_be_async or not calls.needs_loop):
-                fast[event_type] = calls
+            published_type = published_class(event_type)
+            if published_type is not event_type and published_type not in table:
+                table[published_type] = self._compile(published_type, sender)
+            # A fast route is found by the class of the event itself. Where that of a decoder's
+            # Other is another one than that of the others, because those fall back, none is fast.
+            fast_calls = table[published_type]
+            is_fast = fast_calls.is_fast and self.may_be_fast
+            if is_fast and (self.may_be_async or not fast_calls.needs_loop):
+                fast[published_type] = fast_calls
         return calls
 
     def find_inner(self, event: Any, sender: Any, key: Hashable) -> Calls:

@@ -49,6 +49,11 @@ def route_class(event: object) -> type[Any]:
     return type(event)
 
 
+def published_class(event_type: type[Any]) -> type[Any]:
+    """Return the class of the events that take the route of *event_type*; see `route_class`."""
+    return RealtimeModelOtherEvent if event_type is _DecodedOther else event_type
+
+
 @attrs.frozen
 class Route:
     """

@@ -16,8 +16,7 @@ from typing import Any, Final
 import attrs
 
 from ..analysis._figures import percentile
-from ..bus import BusStats, EventBus
-from ..context import Context
+from ..bus import EventBus
 from ..events import RealtimeModelExceptionEvent, RealtimeModelRawServerEvent
 from ..exceptions import MailboxFull
 from ..handlers import handler_name

@@ -18,7 +18,6 @@ import anyio
 import click
 
 from ...bus import EventBus
-from ...context import Context
 from ...events import RealtimeModelTranscriptDoneEvent
 from ...exceptions import RealtimeConnectionError
 from ...realtime.openai import OpenAIRealtimeModel

@@ -16,7 +16,6 @@ import click
 
 from ...bus import EventBus
 from ...codec import dumps
-from ...context import Context
 from ...events import (
     RealtimeModelAudioEvent,
     RealtimeModelEndOfStreamEvent,

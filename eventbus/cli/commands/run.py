@@ -23,7 +23,6 @@ from ...audio._playout import PlayoutQueue
 from ...audio._wav import WavReader, WavWriter
 from ...bus import EventBus
 from ...codec import dumps
-from ...context import Context
 from ...events import RealtimeModelRawServerEvent
 from ...exceptions import CodecError, RealtimeConnectionError, ScenarioError
 from ...journal._recorder import Recorder as JournalRecorder
