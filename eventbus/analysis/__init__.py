@@ -1,5 +1,13 @@
 """
-Figures of a recorded call: latency, turns, interruptions, tokens; and filters of records.
+Figures of a recorded call, and filters of its records.
+
+`measure` reads a journal once, and gives latencies, turns, interruptions, tool calls and tokens::
+
+    figures = measure(open_journal("call.journal"))
+    print(figures.totals.get("turn_latency.p95"))
+
+`parse_filter` reads a filter like ``is:error sender:call-42``, which picks records by their
+`RecordView`; `views` makes those of a journal.
 """
 
 from __future__ import annotations

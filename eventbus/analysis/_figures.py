@@ -1,5 +1,5 @@
 """
-What a call is judged by, as data; ``docs/reference/figures.md`` defines each figure.
+The figures of a call as data; ``docs/reference/figures.md`` defines each of them.
 
 Times are milliseconds. `FIGURES` and `COUNTS` are the names that limits and reports use.
 """
@@ -14,44 +14,25 @@ import attrs
 
 from ._filters import duration_ns
 
-__all__ = [
-    "COUNTS",
-    "FIGURES",
-    "CallFigures",
-    "Distribution",
-    "Figures",
-    "HandlerFigures",
-    "Interruption",
-    "Limit",
-    "Outcome",
-    "Span",
-    "Tokens",
-    "ToolCall",
-    "Totals",
-    "Turn",
-    "parse_limit",
-    "percentile",
-]
-
 FIGURES: Final[Mapping[str, str]] = {
     "turn_latency": "from the caller's last voiced sample to the model's first audio played",
-    "endpointing": "the part of it until the service has noticed that the caller has finished",
-    "model": "the part in which the model has not begun to answer, tools apart",
+    "endpointing": "the part until the service detects that the caller has finished",
+    "model": "the part in which the model has not begun to answer, without tools",
     "tool": "the part in which tools run",
     "first_audio": "the part from the beginning of the response to its first audio",
-    "dispatch": "the part from the arrival of that audio to the handler that takes it",
+    "dispatch": "the part from the arrival of that audio to the handler that plays it",
     "interruption_latency": "from the caller's first voiced sample to silence",
-    "unheard_audio": "speech of the model's that was received and not heard, per interruption",
+    "unheard_audio": "the model's speech that was received and not heard, per interruption",
     "tool_time": "from a tool's call to its output, per call of a tool",
     "transcription_delay": "from the end of the caller's speech to its transcript",
-    "handler_queue": "how long events wait in mailboxes, per call of an async handler",
-    "handler_run": "how long handlers run, per call",
+    "handler_queue": "the time that an event waits in a mailbox, per call of an async handler",
+    "handler_run": "the run time of handlers, per call",
 }
-"""The figures that are times, and what each is, in short."""
+"""The figures that are times, with a short description of each."""
 
 COUNTS: Final[Mapping[str, str]] = {
-    "turns": "what the caller has said or written, and was to be answered",
-    "interruptions": "times that the caller has spoken while the model was heard",
+    "turns": "turns of the caller, spoken or written",
+    "interruptions": "times that the caller spoke while the model was heard",
     "crashes": "handler calls that failed",
     "unfinished": "handler calls that never ended",
     "drops": "events that a handler did not get",
@@ -60,16 +41,16 @@ COUNTS: Final[Mapping[str, str]] = {
     "tokens.input": "tokens that were read",
     "tokens.output": "tokens that were written",
     "tokens.total": "both",
-    "tokens.cached": "tokens that were read from a cache; they are among tokens.input",
+    "tokens.cached": "tokens that were read from a cache, which are part of tokens.input",
 }
-"""The figures that are numbers, and what each counts."""
+"""The figures that are numbers, with a short description of each."""
 
 Outcome: TypeAlias = Literal["answered", "silent", "abandoned", "failed", "open"]
 
 
 def percentile(ordered: Sequence[float], percent: int) -> float:
     """
-    Return the value that *percent* of *ordered* don't exceed: one of them, by the nearest rank.
+    Return a percentile by the nearest rank, which is one of the values.
 
     Args:
         ordered: At least one value, in ascending order.
@@ -82,14 +63,14 @@ def percentile(ordered: Sequence[float], percent: int) -> float:
 @attrs.frozen
 class Distribution:
     """
-    How a figure is spread; percentiles are by the nearest rank, so each was measured once.
+    The distribution of a figure; percentiles are by the nearest rank, so each was measured.
 
     Attributes:
-        count: How many values there are.
+        count: Number of values.
         p50: Half of them are at most this.
         p95: 95 of 100 are at most this.
         max: The greatest.
-        estimated: How many of them are estimates, as the journal lacks what would be exact.
+        estimated: Number of values that are estimates, because the journal lacks the exact ones.
     """
 
     count: int
@@ -100,7 +81,7 @@ class Distribution:
 
     @classmethod
     def of(cls, values: Iterable[float], estimated: int = 0) -> Distribution | None:
-        """Return how *values* are spread; None if there are none."""
+        """Return the distribution of *values*; None without any."""
         ordered = sorted(values)
         if not ordered:
             return None
@@ -111,18 +92,18 @@ class Distribution:
 @attrs.frozen
 class Turn:
     """
-    What the caller has said or written, and how long the answer took.
+    A turn of the caller's, and the latency of its answer.
 
-    The parts add up to the latency; dispatch counts as 0 where it isn't known.
+    The parts add up to the latency; an unknown dispatch counts as 0.
 
     Attributes:
-        number: From 1, in each call.
-        kind: ``speech``, or ``text`` that was written.
+        number: The turn's number in the call, from 1.
+        kind: ``speech``, or ``text`` for a written message.
         at_ms: When the caller had finished, since the journal's beginning.
         outcome: ``answered``; ``silent`` if the response had no audio; ``abandoned`` if the
             caller went on or the response was cancelled before; ``failed``; ``open`` at the end.
         latency_ms: The perceived turn latency; None if it was not answered in audio.
-        endpointing_ms: Its first part, and so on, in their order; see `FIGURES`.
+        endpointing_ms: The first part of it; the others follow in their order, see `FIGURES`.
         dispatch_ms: The last part; None if no handler call for that audio was recorded.
         is_estimated: Whether the end of the caller's speech is an estimate.
     """
@@ -143,14 +124,14 @@ class Turn:
 @attrs.frozen
 class Interruption:
     """
-    The caller has spoken while the model was heard.
+    A barge-in: the caller has spoken while the model was heard.
 
     Attributes:
-        at_ms: When the service said so, since the journal's beginning.
+        at_ms: When the service reported it, since the journal's beginning.
         latency_ms: From the caller's first voiced sample to silence; None if that is unknown.
-        unheard_ms: How much speech was received and not heard.
+        unheard_ms: Duration of the speech that was received and not heard.
         is_latency_estimated: Whether *latency_ms* is an estimate: the caller's audio is missing.
-        is_unheard_estimated: Whether *unheard_ms* is an estimate: nobody has said what was heard.
+        is_unheard_estimated: Whether *unheard_ms* is an estimate: the item was not truncated.
     """
 
     at_ms: float
@@ -163,13 +144,13 @@ class Interruption:
 @attrs.frozen
 class ToolCall:
     """
-    A tool that the model has called.
+    A call of a tool by the model.
 
     Attributes:
         name: The tool's name.
         call_id: The call's id.
         at_ms: When it was called, since the journal's beginning.
-        time_ms: Until its output was sent; None if it never was, or that was not recorded.
+        time_ms: The time until its output was sent; None if that was not recorded.
     """
 
     name: str
@@ -184,13 +165,13 @@ class HandlerFigures:
     The calls of one handler.
 
     Attributes:
-        handler: Its name.
-        count: How many calls there were, those that never ended included.
-        queued: How long events waited for it; None if it is called at once, without a mailbox.
-        run: How long it ran; None if no call has ended.
-        crashes: How many calls failed.
-        unfinished: How many calls never ended.
-        drops: How many events it did not get.
+        handler: The handler's name.
+        count: Number of calls, including those that never ended.
+        queued: Time that events waited for it; None for a handler without a mailbox.
+        run: Run time; None if no call has ended.
+        crashes: Number of calls that failed.
+        unfinished: Number of calls that never ended.
+        drops: Number of events that it did not get.
     """
 
     handler: str
@@ -204,7 +185,7 @@ class HandlerFigures:
 
 @attrs.frozen
 class Tokens:
-    """What the responses have cost, in tokens."""
+    """The tokens of the responses."""
 
     input: int = 0
     output: int = 0
@@ -215,10 +196,10 @@ class Tokens:
 @attrs.frozen
 class Span:
     """
-    Something that takes time, for a picture of the call.
+    A span of time in a plot of the call.
 
     Attributes:
-        lane: Who: ``caller``, ``model`` (as heard) or ``tool``.
+        lane: ``caller``, ``model`` (as heard) or ``tool``.
         start_ms: When it begins, since the journal's beginning.
         end_ms: When it ends.
     """
@@ -231,10 +212,10 @@ class Span:
 @attrs.frozen
 class Totals:
     """
-    The figures of a call, or of all of a journal.
+    The figures of a call, or of a whole journal.
 
     Attributes:
-        figures: The times, by the names in `FIGURES`; those of which there are any.
+        figures: The times, by the names in `FIGURES`; only those with values.
         counts: The numbers, by the names in `COUNTS`; all of them.
     """
 
@@ -246,7 +227,7 @@ class Totals:
         Return one number: a count, or a figure's ``.p50``, ``.p95``, ``.max`` or ``.count``.
 
         Returns:
-            None if there are no values to make it of.
+            None if there are no values for it.
         """
         if name in self.counts:
             return self.counts[name]
@@ -294,12 +275,12 @@ class CallFigures:
 @attrs.frozen
 class Figures:
     """
-    All of a journal.
+    The figures of a journal.
 
     Attributes:
-        calls: In the order of their first records.
-        handlers: In the order of their first calls.
-        totals: Over all calls.
+        calls: The calls, in the order of their first records.
+        handlers: The handlers, in the order of their first calls.
+        totals: The figures over all calls.
     """
 
     calls: tuple[CallFigures, ...]
@@ -316,12 +297,12 @@ _STATISTICS: Final = ("p50", "p95", "max", "count")
 @attrs.frozen
 class Limit:
     """
-    What a figure must not exceed; `parse_limit` makes it.
+    The upper limit of a figure; `parse_limit` makes it.
 
     Attributes:
-        text: As it was written.
-        name: What is limited, as in `Totals.get`.
-        value: The greatest that is allowed; of a time, in milliseconds.
+        text: The limit as it was written.
+        name: The number that is limited, as in `Totals.get`.
+        value: The greatest allowed value; of a time, in milliseconds.
         is_time: Whether it is a time.
     """
 
@@ -333,14 +314,14 @@ class Limit:
 
 def parse_limit(text: str) -> Limit:
     """
-    Return the limit that *text* sets, like ``turn_latency.p95=800ms`` or ``crashes=0``.
+    Parse a limit like ``turn_latency.p95=800ms`` or ``crashes=0``.
 
     Raises:
-        ValueError: It sets none; the message says why.
+        ValueError: *text* is not a limit; the message says why.
     """
     match = _LIMIT.fullmatch(text)
     if match is None:
-        msg = f"{text!r} is no limit; write it like turn_latency.p95=800ms or crashes=0."
+        msg = f"{text!r} is not a limit; write it like turn_latency.p95=800ms or crashes=0."
         raise ValueError(msg)
     name, value = match.groups()
     figure, _, statistic = name.rpartition(".")
@@ -353,7 +334,7 @@ def parse_limit(text: str) -> Limit:
         raise ValueError(_unknown(text, name))
     time_ns = duration_ns(value)
     if time_ns is None:
-        msg = f"{text!r}: {value!r} is no time; write it with its unit, like 800ms or 1.5s."
+        msg = f"{text!r}: {value!r} is not a time; write it with its unit, like 800ms or 1.5s."
         raise ValueError(msg)
     return Limit(text, name, time_ns / 1e6, is_time=True)
 

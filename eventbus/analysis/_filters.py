@@ -1,21 +1,21 @@
 r"""
-The filter grammar: which records of a journal somebody wants to see.
+The filter grammar, which picks records of a journal.
 
 Rules
 -----
 
-* A filter is terms, with blanks between them; a record must match all of them. The empty filter
-  matches everything.
+* A filter is a list of terms, separated by blanks; a record must match all of them. The empty
+  filter matches everything.
 * ``!`` before a term negates it.
-* ``name:value`` asks about one thing::
+* ``name:value`` looks at one property::
 
       type:audio            the event's type or class, or the vendor's name of a frame
       sender:call-42        the session
       item:item_1           the conversation item;  response:…  the response
       handler:shop.*        the handler of a call
-      is:error              see `STATES`; also what kind of record it is: is:event, is:call, …
-      dur:>50ms             how long a handler ran;  queued:…  how long the event waited before
-      t:3s..5s              when, since the beginning;  seq:…  the sequence number
+      is:error              a state, see `STATES`, or the kind of record: is:event, is:call, …
+      dur:>50ms             the run time of a handler;  queued:…  the time that its event waited
+      t:3s..5s              the time since the beginning;  seq:…  the sequence number
 
 * The value of a name is compared without regard to case; ``*`` in it stands for anything, and a
   comma separates alternatives: ``type:audio,usage``.
@@ -45,8 +45,6 @@ from ..wire.openai._decoder import TABLE
 if TYPE_CHECKING:
     from ._record_view import RecordView
 
-__all__ = ["STATES", "Filter", "duration_ns", "parse_filter"]
-
 STATES: Final[Mapping[str, str]] = {
     "error": "something failed: a handler, a frame, a response, the connection, the recording",
     "crash": "the call of a handler that failed",
@@ -60,24 +58,24 @@ STATES: Final[Mapping[str, str]] = {
     "gap": "records that could not be written",
     "end": "the end of a journal that was closed",
 }
-"""What ``is:`` can ask, and what it means."""
+"""The states for ``is:``, with their meaning."""
 
 
 class _Term(Protocol):
-    """One condition."""
+    """A condition."""
 
     def matches(self, facts: RecordView) -> bool:
-        """Whether a record meets it."""
+        """Return whether a record meets it."""
         ...
 
 
 @attrs.frozen
 class Filter:
     """
-    Conditions that a record must meet, all of them; `parse_filter` makes it.
+    Conditions that a record must all meet; `parse_filter` makes it.
 
     Attributes:
-        text: What it was made of.
+        text: The text that it was made of.
         first_ns: No record before this time matches, in nanoseconds since the beginning.
         last_ns: No record after this time matches; None if there is no such time.
         types: The names that ``type:`` asks for, without wildcards.
@@ -90,20 +88,36 @@ class Filter:
     types: tuple[str, ...] = ()
 
     def matches(self, facts: RecordView) -> bool:
-        """Whether a record meets all the conditions."""
+        """Return whether a record meets all conditions."""
         return all(term.matches(facts) for term in self._terms)
 
     def only_times(self) -> Filter:
-        """Return a filter that asks for no more than the time, between the first and the last."""
+        """Return a filter with the conditions for the time alone."""
         return attrs.evolve(self, terms=tuple(t for t in self._terms if _is_time(t)))
 
 
 def parse_filter(text: str) -> Filter:
     """
-    Return the filter that *text* describes, in the grammar of this module.
+    Parse a filter like ``type:audio sender:call-42``.
+
+    A filter is a list of terms, separated by blanks, and a record must match all of them; an empty
+    one matches everything. ``!`` negates a term, ``*`` in a value matches anything, and a comma
+    separates alternatives.
+
+    ====================  ======================================================================
+    ``type:audio``        the event's type or class, or the vendor's name of a frame
+    ``sender:call-42``    the session
+    ``item:item_1``       the conversation item; ``response:…`` the response
+    ``handler:shop.*``    the handler of a call
+    ``is:error``          a state or the kind of record: ``crash``, ``event``, ``call``, …
+    ``dur:>50ms``         the run time of a handler; ``queued:…`` the time that its event waited
+    ``t:3s..5s``          the time since the beginning; ``seq:…`` the sequence number
+    ``weather``           text in the record; with blanks or a colon it is quoted
+    ``/f.*e/``            a regular expression
+    ====================  ======================================================================
 
     Raises:
-        FilterError: It can't be read; ``position`` says where.
+        FilterError: *text* can't be parsed; ``position`` says where.
     """
     tokens = list(_tokens(text))
     terms = [_term(token) for token in tokens]
@@ -140,7 +154,7 @@ def closest_type(name: str) -> str | None:
 
 
 def duration_ns(text: str) -> int | None:
-    """Return the nanoseconds in a time like ``50ms`` or ``1m30s``; None if *text* is none."""
+    """Return the nanoseconds of a time like ``50ms`` or ``1m30s``; None if *text* isn't one."""
     if _DURATION.fullmatch(text) is None:
         return None
     total = sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))
@@ -158,7 +172,7 @@ _UNITS: Final = {
 }
 _PART: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)({})".format("|".join(_UNITS)))
 _DURATION: Final = re.compile(f"(?:{_PART.pattern})+")
-_MAX_NS: Final = 2**63  # what a record's time can hold
+_MAX_NS: Final = 2**63  # the range of a record's time
 
 
 # --- words ------------------------------------------------------------------------------------
@@ -170,9 +184,9 @@ class _Token:
     A term as it was written.
 
     Attributes:
-        position: Where it begins, from 1.
+        position: The place of its first character, from 1.
         is_negated: Whether ``!`` stands before it.
-        name: What stands before its colon; None if it has none.
+        name: The name before its colon; None without one.
         value: The rest, without quotes or slashes.
         is_regex: Whether it had slashes.
     """
@@ -218,7 +232,7 @@ def _tokens(text: str) -> Iterator[_Token]:
 
 
 def _skip(text: str, place: int) -> int:
-    """Return where the next term begins."""
+    """Return the beginning of the next term."""
     blank = _BLANK.match(text, place)
     assert blank is not None
     return blank.end()
@@ -253,7 +267,7 @@ class _Not:
 
 @attrs.frozen
 class _Names:
-    """One of the record's names, in this respect, is one of those."""
+    """A property of the record matches one of these names."""
 
     get: Callable[[RecordView], Iterable[str | None]]
     pattern: re.Pattern[str]
@@ -264,7 +278,7 @@ class _Names:
 
 @attrs.frozen
 class _Number:
-    """A number of the record's lies between two others, both included; None is no bound."""
+    """A number of the record lies between two others, both included; None is unbounded."""
 
     name: str
     get: Callable[[RecordView], int | None]
@@ -286,7 +300,7 @@ def _is_time(term: _Term) -> bool:
 
 @attrs.frozen
 class _Is:
-    """The record is of that kind, or in that state."""
+    """The record has a kind or a state."""
 
     state: str
 
@@ -296,7 +310,7 @@ class _Is:
 
 @attrs.frozen
 class _Text:
-    """A text of the record's has this in it."""
+    """A text of the record contains a pattern."""
 
     pattern: re.Pattern[str]
 
@@ -340,7 +354,7 @@ def _positive_term(token: _Token) -> _Term:
             return _number(token, _TIMES[name], duration_ns)
         case name:
             names = ", ".join(f"{known}:" for known in _ALL_NAMES)
-            problem = f"asks for nothing that a filter knows; it knows {names} or quote it as text"
+            problem = f"is unknown; a filter knows {names} or quote it as text"
             raise _error(token.position, f"{name}:", problem)
 
 
@@ -351,7 +365,7 @@ def _text_pattern(token: _Token) -> re.Pattern[str]:
             token.value if token.is_regex else re.escape(token.value), re.IGNORECASE | re.DOTALL
         )
     except (re.error, OverflowError, RecursionError) as exc:
-        problem = f"is no regular expression ({exc})"
+        problem = f"is not a regular expression ({exc})"
         raise _error(token.position, f"/{token.value}/", problem) from exc
 
 
@@ -359,7 +373,7 @@ def _name_pattern(token: _Token) -> re.Pattern[str]:
     alternatives = [name for name in token.value.split(",") if name]
     if not alternatives:
         raise _error(token.position, f"{token.name}:{token.value}", "names nothing")
-    # Only * is special: what else fnmatch knows may well occur in a name.
+    # Only * is special: the other patterns of fnmatch may occur in a name.
     escaped = (re.sub(r"([\[?])", r"[\1]", name) for name in alternatives)
     return re.compile("|".join(map(translate, escaped)), re.IGNORECASE)
 
@@ -390,7 +404,7 @@ def _number(
     # Nothing happens at exactly 3 s: a time alone says too little.
     if bounds is None or (token.name != "seq" and read(token.value) is not None):
         unit = "number" if token.name == "seq" else "time with its unit"
-        problem = f"is no {unit} to compare with; write {token.name}:{_EXAMPLES[token.name]}"
+        problem = f"isn't a {unit} to compare with; write {token.name}:{_EXAMPLES[token.name]}"
         raise _error(token.position, term, problem)
     low, high = bounds
     if low is not None and high is not None and low > high:

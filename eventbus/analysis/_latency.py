@@ -1,25 +1,25 @@
 """
-One call, record by record: what it was that took so long.
+One call, record by record: the latency of each turn, and its parts.
 
 Theory of operation
 -------------------
 
 A turn begins where the caller has finished and ends with the first audio of the answer. At any
-moment in between, one party is waited for, and the records say when that changes:
+time in between one party is waited for, and the records show when that changes:
 
 1. *endpointing*, from the last voiced sample on, until the service says that speech has stopped
    (`input_speech_stopped`), or until the application has committed the audio;
 2. *model*, until a response begins (`turn_started`);
-3. *first audio*, until its first audio has come. If it calls a tool instead, this was *model* too;
+3. *first audio*, until its first audio. If it calls a tool instead, this time is *model* as well;
 4. *tool*, from `function_call` until its output is sent; then it is the *model* again;
 5. *dispatch*, until a handler is called with that audio.
 
-So the parts add up to the whole, whatever happens in which order.
+So the parts add up to the whole, in any order of events.
 
-The first and the last voiced sample are measured in the caller's audio (`_voice`), whatever has
-ended the turn: server VAD, semantic VAD or the application. `InputClock` knows when they were
-recorded. Where the audio is missing, they follow from the service's words, and the figures are
-marked as estimated:
+The first and the last voiced sample are measured in the caller's audio (`_voice`), in the same way
+for server VAD, semantic VAD and a commit by the application. `InputClock` knows when they were
+recorded. Where the audio is missing, they follow from the service's messages, and the figures are
+marked as estimates:
 
 * ``audio_end_ms`` less the silence that server VAD waits for, looked up in the `InputClock`;
 * without the messages, the arrival of `input_speech_stopped` less that silence;
@@ -43,7 +43,7 @@ from ._voice import CallerVoice
 
 _NS_PER_MS: Final = 1_000_000
 
-# What the service takes where the session's settings are silent.
+# The service's defaults.
 _SILENCE_MS: Final = 500
 _PADDING_MS: Final = 300
 
@@ -54,7 +54,7 @@ def _ms(ns: int) -> float:
 
 @attrs.define(eq=False)
 class _Asked:
-    """A turn that is under way; the time up to *since_ns* is accounted for."""
+    """A turn in progress; the time up to *since_ns* belongs to its parts already."""
 
     kind: Literal["speech", "text"]
     began_ns: int
@@ -71,7 +71,7 @@ class _Asked:
     has_called: bool = False
 
     def pass_to(self, part: Literal["model", "audio", "tool", "output"], now_ns: int) -> None:
-        """Account for the time until now, and wait for another party from now on."""
+        """Add the time until now to its part, and wait for another party from now on."""
         passed_ns = now_ns - self.since_ns
         # "output" is the model's turn after a tool's output; one more output, and it was a tool's.
         if self.waits_for == "tool" or (self.waits_for == part == "output"):
@@ -85,7 +85,7 @@ class _Asked:
 
 @attrs.define(eq=False)
 class _Cut:
-    """An interruption, while more may become known of it."""
+    """An interruption in progress."""
 
     at_ns: int
     voice_ns: int | None
@@ -99,7 +99,7 @@ class _Cut:
 @attrs.frozen
 class _Detection:
     """
-    How the service detects the caller's speech.
+    The service's detection of the caller's speech.
 
     Attributes:
         silence_ms: How long the silence is that ends a turn; 0 if it has no fixed length.
@@ -113,13 +113,13 @@ class _Detection:
 
     @classmethod
     def of(cls, session: Mapping[str, Any]) -> _Detection:
-        """Return what a session's settings say."""
+        """Read the settings of a session."""
         audio = session.get("audio")
         nested = audio.get("input") if isinstance(audio, Mapping) else None
         settings = (nested if isinstance(nested, Mapping) else session).get("turn_detection")
         if not isinstance(settings, Mapping):
             return cls()
-        if settings.get("type") == "semantic_vad":  # by what is said: no silence of known length
+        if settings.get("type") == "semantic_vad":  # by meaning, not by a silence of known length
             return cls(0)
         silence, padding = settings.get("silence_duration_ms"), settings.get("prefix_padding_ms")
         return cls(
@@ -131,15 +131,15 @@ class _Detection:
 
 class CallMeasure:
     """
-    Measures one call.
+    The figures of one call.
 
     Args:
         origin_ns: The ``mono_ns`` of the journal's beginning.
-        is_player: Says by a handler's name whether that plays the audio.
+        is_player: Returns whether the handler of a name plays the audio.
 
     Attributes:
-        failures: Responses that failed, and errors of the service.
-        tokens: What was used.
+        failures: Number of responses that failed, and of the service's errors.
+        tokens: The tokens of all responses.
     """
 
     def __init__(self, origin_ns: int, is_player: Callable[[str], bool]) -> None:
@@ -166,7 +166,7 @@ class CallMeasure:
         # Of each response, the turn that it answers, if one: an old one may end late.
         self._owners: dict[str, _Asked | None] = {}
         self._spans: list[Span] = []
-        # What the call of a handler will tell of: by the seq of the event.
+        # Completed by the call of a handler: by the seq of the event.
         self._played_by_call: dict[int, _Asked] = {}
         self._silenced_by_call: dict[int, _Cut] = {}
 
@@ -187,11 +187,11 @@ class CallMeasure:
                 pass
 
     def _arrival(self, record: EventRecord) -> int:
-        """Return when the frame came that *record* was decoded from."""
+        """Return the arrival of the frame that *record* was decoded from."""
         seq, now_ns = self._frame
         return now_ns if record.cause == seq and seq else record.mono_ns
 
-    # --- what the service says --------------------------------------------------------------
+    # --- events of the service --------------------------------------------------------------
 
     def _session(self, facts: RecordView, _now_ns: int) -> None:
         session = facts.data.get("session")
@@ -278,7 +278,7 @@ class CallMeasure:
 
     def _interrupted(self, facts: RecordView, now_ns: int) -> None:
         if not self._playback.is_audible(now_ns):
-            return  # it was heard to its end: this is simply the caller's next turn
+            return  # it was heard to its end: this is the caller's next turn
         cause, voice_ns, is_exact = self._voice or (0, 0, False)
         is_by_voice = self._voice is not None and cause == facts.record.cause
         cut = _Cut(
@@ -330,7 +330,7 @@ class CallMeasure:
             self.tokens.cached + _count(cached),
         )
 
-    # --- what is sent, and what handlers do -------------------------------------------------
+    # --- messages to the service, and handler calls -----------------------------------------
 
     def _sent(self, record: SentRecord, facts: RecordView) -> None:
         # Fifty times a second; parsed only as far as it must be.
@@ -388,7 +388,7 @@ class CallMeasure:
             self._open.outcome, self._open = outcome, None
 
     def _is_for(self, turn: _Asked, facts: RecordView) -> bool:
-        """Whether an event is of a response that answers *turn*, as far as is known."""
+        """Return whether an event belongs to a response to *turn*, as far as is known."""
         return all(self._owners.get(response, turn) is turn for response in facts.responses)
 
     def _heard_caller(self, end_ns: int) -> None:
@@ -456,7 +456,7 @@ class CallMeasure:
         )
 
     def spans(self) -> tuple[Span, ...]:
-        """Return what took time, in the order of its beginning."""
+        """Return the spans, in the order of their beginnings."""
         heard = [
             self._span("model", stretch.start_ns, stretch.start_ns + stretch.heard_ns)
             for stretch in self._playback.stretches

@@ -68,7 +68,7 @@ class CallSound:
 
     @property
     def is_silent(self) -> bool:
-        """Whether the call has no audio."""
+        """True if the call has no audio."""
         return not (self.playback.stretches or self.pieces)
 
     def _session(self, facts: RecordView) -> None:
@@ -177,13 +177,15 @@ _HEARD: Final[Mapping[str, Callable[[CallSound, RecordView], None]]] = {
 }
 
 
-def sound_of(records: Iterable[Record | RecordView], what: str, *, keeps_audio: bool) -> CallSound:
+def sound_of(
+    records: Iterable[Record | RecordView], result: str, *, keeps_audio: bool
+) -> CallSound:
     """
     Return the only call that has sound or words.
 
     Args:
         records: The records, or views of them.
-        what: The name of the result, for the message of an error.
+        result: The name of the result, for the message of an error.
         keeps_audio: Whether to keep the audio itself.
 
     Raises:
@@ -202,6 +204,8 @@ def sound_of(records: Iterable[Record | RecordView], what: str, *, keeps_audio: 
     }
     if len(heard) > 1:
         names = ", ".join(str(sender) for sender in [*heard][:3])
-        msg = f"{len(heard)} calls are in it, and {what} has one; pick it: sender:NAME ({names}…)."
+        msg = (
+            f"{len(heard)} calls are in it, and {result} has one; pick it: sender:NAME ({names}…)."
+        )
         raise ExportError(msg)
     return next(iter(heard.values()), CallSound(keeps_audio=keeps_audio))

@@ -1,9 +1,9 @@
 """
-Figures of a journal: how long callers wait, and what it is that takes so long.
+Figures of a journal: latency and its parts, interruptions, tools, handlers, tokens.
 
-`measure` reads the records once, in their order, and keeps what belongs to one session apart:
-`eventbus.analysis._latency` follows each call, this module the handlers, and adds up. What each
-figure means is in ``docs/reference/figures.md``.
+`measure` reads the records once, in their order. `eventbus.analysis._latency` follows each call by
+itself; this module counts handler calls and adds up. ``docs/reference/figures.md`` defines each
+figure.
 """
 
 from __future__ import annotations
@@ -38,8 +38,6 @@ from ._figures import (
 from ._latency import CallMeasure
 from ._record_view import RecordView
 
-__all__ = ["measure"]
-
 _NS_PER_MS: Final = 1_000_000
 
 
@@ -55,10 +53,11 @@ def measure(
 
     Args:
         records: A `Journal`, or records in their order.
-        where: Which records count, like `Filter.matches`; by default all of them. A filter by
-            sender picks calls; one that leaves out parts of a call changes what can be known.
+        where: Returns whether a record counts, like `Filter.matches`; by default all do. A filter
+            by sender picks calls; one that leaves out parts of a call can turn exact figures into
+            estimates.
         played_by: The name of the handler that plays the audio, in which ``*`` stands for
-            anything. By default whichever takes it first.
+            anything. By default the first handler that gets it.
         origin_ns: The ``mono_ns`` that times are counted from; by default that of the first
             record.
     """
@@ -70,7 +69,7 @@ def measure(
 
 @attrs.define
 class _Tally:
-    """What is counted of handler calls, whoever's they are; 8 bytes for each time."""
+    """Counts and times of handler calls; 8 bytes for each time."""
 
     queued_ns: array[int] = attrs.field(factory=lambda: array("q"))
     run_ns: array[int] = attrs.field(factory=lambda: array("q"))
@@ -101,7 +100,7 @@ class _Call:
 
 
 class _Measurement:
-    """Takes records, one after the other."""
+    """The figures of the records so far."""
 
     def __init__(self, played_by: str | None, origin_ns: int | None) -> None:
         pattern = None if played_by is None else re.compile(translate(played_by))
@@ -139,7 +138,7 @@ class _Measurement:
         call.measure.take(facts)
 
     def figures(self) -> Figures:
-        """Return the figures of what was taken so far."""
+        """Return the figures of the records so far."""
         for running in self._running.values():
             for tally in self._tallies(running.handler, self._calls[_name(running)]):
                 tally.count += 1
@@ -166,7 +165,7 @@ class _Measurement:
                 tally.take(record)
         elif isinstance(record, DropRecord):
             for tally in self._tallies(record.handler, call):
-                # What was purged was to be dropped.
+                # Purged events are meant to be dropped.
                 tally.drops += 0 if record.reason == "purged" else record.count
 
     def _tallies(self, handler: str, call: _Call) -> Iterator[_Tally]:
@@ -214,7 +213,7 @@ _TOKENS: Final = ("input", "output", "total", "cached")
 
 @attrs.frozen
 class _Parts:
-    """What totals are made of."""
+    """The values of `Totals`."""
 
     turns: tuple[Turn, ...]
     interruptions: tuple[Interruption, ...]
@@ -225,7 +224,7 @@ class _Parts:
     tallies: tuple[_Tally, ...]
 
     def totals(self, gaps: int = 0) -> Totals:
-        """Return the distributions that there are, and all the counts."""
+        """Return the distributions of figures with values, and all counts."""
         return Totals(
             {name: found for name, found in self._figures() if found is not None},
             {

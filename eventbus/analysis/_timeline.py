@@ -1,13 +1,14 @@
 """
-Who could hear what, and when: the two timelines of a call.
+The two timelines of a call: the model's speech as it was heard, and the caller's audio.
 
-The model's speech comes faster than it sounds. `Playback` reckons when each piece of it was
-heard: from its arrival on at the speed of speech, and each piece when the one before it has
-ended. That is an estimate, as a journal doesn't have what a loudspeaker did. Where the session
-has said how much of an item was heard (`conversation.item.truncate`), that counts instead.
+The model's speech comes faster than it sounds. `Playback` estimates when each piece of it was
+heard: from its arrival on, at the speed of speech, and not before the end of the piece before it.
+It is an estimate because a journal doesn't record loudspeakers. If the session says how much of
+an item was heard (`conversation.item.truncate`), that counts instead.
 
-What the caller says is numbered in milliseconds of the audio that was sent. `InputClock` knows
-when each of them was recorded: a piece of audio ends, for a microphone, when it is sent.
+The service gives places in the caller's speech in milliseconds of the audio that was sent.
+`InputClock` knows when each of them was recorded: for a microphone, a piece of audio ends when it
+is sent.
 """
 
 from __future__ import annotations
@@ -19,31 +20,29 @@ from typing import Any
 
 import attrs
 
-__all__ = ["InputClock", "Playback", "Stretch", "part_of"]
-
 
 def part_of(data: Mapping[str, Any]) -> tuple[str, int]:
-    """Return the item and the content index that an event with these fields is about."""
+    """Return the item and the content index of an event with these fields."""
     index = data.get("content_index")
     return str(data.get("item_id")), index if isinstance(index, int) else 0
 
 
 class InputClock:
-    """When each millisecond of the caller's audio was recorded."""
+    """The times at which the caller's audio was recorded."""
 
     def __init__(self) -> None:
-        # Of each piece: how much audio there is up to its end, and when it was sent.
+        # For each piece: the length of all audio up to its end, and the time it was sent.
         self._ends_ns: array[int] = array("q")
         self._sent_ns: array[int] = array("q")
 
     def append(self, now_ns: int, duration_ns: int) -> None:
-        """Note that so much more audio was sent."""
+        """Add audio that was sent."""
         before = self._ends_ns[-1] if self._ends_ns else 0
         self._ends_ns.append(before + duration_ns)
         self._sent_ns.append(now_ns)
 
     def at(self, position_ns: int) -> int | None:
-        """Return when that place of the audio was recorded; None if it was not sent so far."""
+        """Return when a place in the audio was recorded; None if it was not sent so far."""
         index = bisect_left(self._ends_ns, position_ns)
         if position_ns < 0 or index == len(self._ends_ns):
             return None
@@ -51,12 +50,12 @@ class InputClock:
 
     @property
     def length_ns(self) -> int:
-        """How much audio was sent."""
+        """The length of all audio that was sent."""
         return self._ends_ns[-1] if self._ends_ns else 0
 
     @property
     def last_ns(self) -> int | None:
-        """When the latest of it was sent; None if nothing was."""
+        """The time at which the latest audio was sent; None without any."""
         return self._sent_ns[-1] if self._sent_ns else None
 
 
@@ -69,9 +68,9 @@ class Stretch:
         item_id: The item that is spoken.
         content_index: Index of the audio part in the item's content.
         start_ns: When it begins to be heard.
-        received_ns: How long all of it would sound.
-        heard_ns: How long it was heard.
-        pieces: The audio itself, in order, if it was kept.
+        received_ns: The duration of the whole stretch.
+        heard_ns: The duration that was heard.
+        pieces: The audio itself, in order, if it is kept.
     """
 
     item_id: str
@@ -83,26 +82,26 @@ class Stretch:
 
     @property
     def end_ns(self) -> int:
-        """When it ends, or would have ended."""
+        """The time at which it ends, or would have ended."""
         return self.start_ns + self.received_ns
 
     @property
     def unheard_ns(self) -> int:
-        """How much of it nobody has heard."""
+        """The duration that was not heard."""
         return self.received_ns - self.heard_ns
 
 
 class Playback:
     """
-    When the model's speech was heard.
+    The model's speech as it was heard.
 
     Attributes:
-        stretches: All of it, in the order of playing.
+        stretches: All speech, in the order of playing.
     """
 
     def __init__(self) -> None:
         self.stretches: list[Stretch] = []
-        # Playing is over at this time, as far as is known.
+        # The end of all speech so far.
         self._end_ns = 0
 
     def play(
@@ -113,12 +112,12 @@ class Playback:
         data: bytes | None = None,
     ) -> Stretch:
         """
-        Note that audio has come, and return the stretch that it belongs to.
+        Add audio that has come, and return its stretch.
 
         Args:
             now_ns: When it came.
             part: The item's id, and the index of the part in its content.
-            duration_ns: How long it sounds.
+            duration_ns: Its duration.
             data: The audio, if it is to be kept.
         """
         last = self.stretches[-1] if self.stretches else None
@@ -134,11 +133,11 @@ class Playback:
         return last
 
     def is_audible(self, now_ns: int) -> bool:
-        """Whether something is being heard at that time."""
+        """Return whether speech is being heard at that time."""
         return now_ns < self._end_ns
 
     def stop(self, now_ns: int) -> list[Stretch]:
-        """Note that playing ends, and return what was cut off or was never heard."""
+        """End the playing, and return the stretches that were cut off or never heard."""
         cut = [stretch for stretch in self._from_the_end() if stretch.end_ns > now_ns]
         for stretch in cut:
             stretch.heard_ns = min(stretch.heard_ns, max(0, now_ns - stretch.start_ns))
@@ -146,14 +145,14 @@ class Playback:
         return cut[::-1]
 
     def truncate(self, part: tuple[str, int], heard_ns: int) -> None:
-        """Note how much of a part was heard, as the session has said it."""
+        """Set the duration of a part that was heard, as the session gives it."""
         for stretch in self.stretches:
             if (stretch.item_id, stretch.content_index) == part:
                 stretch.heard_ns = min(stretch.received_ns, heard_ns)
                 heard_ns -= stretch.heard_ns
 
     def _from_the_end(self) -> Iterator[Stretch]:
-        """Yield what may still be heard, the last first."""
+        """Yield the stretches that may still be heard, the last one first."""
         for stretch in reversed(self.stretches):
             if stretch.end_ns <= 0 or stretch.unheard_ns:
                 return

@@ -91,7 +91,7 @@ class CallerVoice:
 
         Args:
             start_ns: The beginning of the turn.
-            end_ns: Its end, with the silence: what is a voice shows beside what is none.
+            end_ns: Its end, including the silence, which shows the level of the background.
             before_ns: The latest place that counts.
         """
         windows = self._voiced(start_ns, end_ns)

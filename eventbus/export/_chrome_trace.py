@@ -15,8 +15,6 @@ from typing import IO, Any, Final
 from ..analysis._record_view import RecordView, views
 from ..journal._records import CallRecord, GapRecord, HeaderRecord, Record
 
-__all__ = ["write_chrome_trace"]
-
 _NS_PER_US: Final = 1_000
 
 
@@ -25,7 +23,11 @@ def write_chrome_trace(records: Iterable[Record | RecordView], file: IO[str]) ->
     Write handler calls, and the events between them, in Chrome's trace event format.
 
     A session is a process there, a handler a thread of it, and events are instants of a thread of
-    their own. It has the names and the times, and no content. Perfetto shows it.
+    their own. Names and times are in it, and no content. Perfetto shows it.
+
+    Args:
+        records: A `Journal`, records, or views of them.
+        file: A file that is open for writing text.
     """
     trace = _Trace()
     file.write('{"displayTimeUnit": "ms", "traceEvents": [\n')
@@ -41,7 +43,7 @@ def write_chrome_trace(records: Iterable[Record | RecordView], file: IO[str]) ->
 
 
 class _Trace:
-    """Makes entries of records, and gives numbers to sessions and handlers."""
+    """The entries of a trace, with numbers for sessions and handlers."""
 
     def __init__(self) -> None:
         self._processes: dict[str, int] = {}
@@ -49,7 +51,7 @@ class _Trace:
         self._running: dict[int, dict[str, Any]] = {}
 
     def entries(self, facts: RecordView) -> Iterator[dict[str, Any]]:
-        """Yield the entries for a record: names that are new, and then itself."""
+        """Yield the entries for a record: new names first, then the record."""
         record = facts.record
         if isinstance(record, HeaderRecord) or facts.kind == "end":
             return
@@ -103,5 +105,5 @@ class _Trace:
 _LANES: Final = {"frame": "frames", "sent": "sent"}
 
 
-def _named(what: str, process: int, thread: int, name: str) -> dict[str, Any]:
-    return {"ph": "M", "name": what, "pid": process, "tid": thread, "args": {"name": name}}
+def _named(kind: str, process: int, thread: int, name: str) -> dict[str, Any]:
+    return {"ph": "M", "name": kind, "pid": process, "tid": thread, "args": {"name": name}}

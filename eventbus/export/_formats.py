@@ -1,16 +1,5 @@
 """
-A journal for other programs: audio, captions, lines, a table, a trace.
-
-======================  ========================================================================
-`write_wav`             what could be heard: the caller on the left, the model on the right
-`write_srt`             captions for it, at the same times
-`write_jsonl`           a record a line
-`write_csv`             a record a row, without content
-`write_chrome_trace`    handler calls, for Perfetto and ``chrome://tracing``
-======================  ========================================================================
-
-Each reads records once, in their order, and writes to a file that is open. Times are counted from
-the journal's beginning. Sound is where it was heard, as `eventbus.analysis._timeline` reckons.
+The export formats by name, and those that need no module of their own: JSON lines and CSV.
 """
 
 from __future__ import annotations
@@ -28,25 +17,29 @@ from ._rows import COLUMNS, record_json, record_row
 from ._srt import write_srt
 from ._wav import write_wav
 
-__all__ = [
-    "FORMATS",
-    "Format",
-    "write_chrome_trace",
-    "write_csv",
-    "write_jsonl",
-    "write_srt",
-    "write_wav",
-]
-
 
 def write_jsonl(records: Iterable[Record | RecordView], file: IO[str]) -> None:
-    """Write each record as a line of JSON; see `eventbus.export._rows`."""
+    """
+    Write each record as a line of JSON; ``docs/reference/journal-json.md`` describes them.
+
+    Args:
+        records: A `Journal`, records, or views of them.
+        file: A file that is open for writing text.
+    """
     for each in views(records):
         file.write(f"{record_json(each)}\n")
 
 
 def write_csv(records: Iterable[Record | RecordView], file: IO[str]) -> None:
-    """Write each record as a row, under a row with the names of the columns (RFC 4180)."""
+    """
+    Write each record as a row, below a row with the names of the columns (RFC 4180).
+
+    There is no content in it. Text that a spreadsheet would take for a formula gets an apostrophe.
+
+    Args:
+        records: A `Journal`, records, or views of them.
+        file: A file that is open for writing text, without translation of line ends.
+    """
     writer = csv.writer(file)
     writer.writerow(COLUMNS)
     writer.writerows(map(_safe_row, map(record_row, views(records))))
@@ -56,7 +49,7 @@ _FORMULA: Final = frozenset("=+-@\t\r")
 
 
 def _safe_row(row: Sequence[object]) -> list[object]:
-    """Return *row* with no text that a spreadsheet would take for a formula."""
+    """Return *row* with an apostrophe before text that a spreadsheet takes for a formula."""
     return [
         f"'{value}" if isinstance(value, str) and value[:1] in _FORMULA else value for value in row
     ]
@@ -68,13 +61,13 @@ def _safe_row(row: Sequence[object]) -> list[object]:
 @attrs.frozen
 class Format:
     """
-    A format that a journal can be exported to.
+    An export format.
 
     Attributes:
-        name: What it is called.
-        suffix: What its files' names end with.
-        is_binary: Whether it is no text.
-        write: Writes it.
+        name: The format's name.
+        suffix: The end of its file names.
+        write: The function that writes it.
+        is_binary: Whether its files are binary.
     """
 
     name: str

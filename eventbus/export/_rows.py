@@ -1,8 +1,8 @@
 """
-A record as plain data: for JSON lines, for tables, and for other programs.
+Records as plain data: for JSON lines, tables, and other programs.
 
-``docs/reference/journal-json.md`` describes what `record_data` gives; its ``schema`` has a
-version, which changes when a reader would misunderstand.
+``docs/reference/journal-json.md`` describes the result of `record_data`; the version in its
+``schema`` changes when a reader would misunderstand it.
 """
 
 from __future__ import annotations
@@ -26,18 +26,8 @@ from ..journal._records import (
     StatusRecord,
 )
 
-__all__ = [
-    "COLUMNS",
-    "RECORD_SCHEMA",
-    "plain_json",
-    "record_data",
-    "record_json",
-    "record_row",
-    "wall_time",
-]
-
 RECORD_SCHEMA: Final = "eventbus.record/1"
-"""What `record_data` calls its own form."""
+"""The schema of `record_data`."""
 
 COLUMNS: Final = (
     "seq",
@@ -63,20 +53,20 @@ _NS_PER_MS: Final = 1_000_000
 
 
 def wall_time(wall_ns: int) -> str:
-    """Return a time of day in UTC, in ISO 8601, to the microsecond."""
+    """Return a time in UTC as ISO 8601, to the microsecond; empty if it has none."""
     seconds, ns = divmod(wall_ns, 1_000_000_000)
     try:
         moment = datetime.fromtimestamp(seconds, UTC)
-    except (ValueError, OverflowError, OSError):  # a clock that was never set, or a lie
+    except (ValueError, OverflowError, OSError):  # a clock that was never set
         return ""
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{ns // 1000:06}Z"
 
 
 def record_data(facts: RecordView) -> dict[str, Any]:
     """
-    Return a record as data that JSON can have, bytes apart.
+    Return a record as JSON data, in which only bytes need a tag.
 
-    An event is as `eventbus.codec` writes it, a frame or a message as it was sent.
+    An event is in the form of `eventbus.codec`, a frame or a message as it was sent.
     """
     record = facts.record
     data: dict[str, Any] = {
@@ -135,14 +125,14 @@ def plain_json(data: object) -> str:
     """
     Return plain data as one line of JSON.
 
-    What JSON lacks is tagged as `eventbus.codec` does: bytes are ``{"$bytes": <base64>}``.
+    Other values are tagged as in `eventbus.codec`: bytes are ``{"$bytes": <base64>}``.
     """
     encoded: bytes = _encode(_tagged(data))
     return encoded.decode()
 
 
 def record_row(facts: RecordView) -> list[object]:
-    """Return the values of `COLUMNS`; None where a record has none. It has no content."""
+    """Return the values of `COLUMNS`, without content; None for those that a record lacks."""
     record = facts.record
     row: dict[str, object] = {
         "seq": record.seq,
@@ -205,7 +195,7 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 def _tagged(value: Any) -> Any:
-    """Return *value* with what JSON lacks tagged, as `eventbus.codec` does."""
+    """Return *value* with tags for the values that JSON lacks, as in `eventbus.codec`."""
     match value:
         case Mapping():
             return {name: _tagged(each) for name, each in value.items()}

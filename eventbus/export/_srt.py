@@ -13,12 +13,10 @@ from ..analysis._record_view import RecordView
 from ..analysis._sound import CallSound, sound_of
 from ..journal._records import Record
 
-__all__ = ["write_srt"]
-
 _NS_PER_S: Final = 1_000_000_000
 _NS_PER_MS: Final = 1_000_000
 
-_LINE_WIDTH: Final = 42  # what is held to be readable: two lines of 42 characters
+_LINE_WIDTH: Final = 42  # two lines of 42 characters are taken to be readable
 _LINES: Final = 2
 _JOINERS: Final = "\u200c\u200d"  # part of words, though they aren't printable
 _TAG: Final = re.compile(r"<(?=/?[A-Za-z])|\{(?=\\)")  # players obey <font>, and {\an8}
@@ -26,14 +24,14 @@ _TAG: Final = re.compile(r"<(?=/?[A-Za-z])|\{(?=\\)")  # players obey <font>, an
 
 def write_srt(records: Iterable[Record | RecordView], file: IO[str]) -> None:
     """
-    Write what was said as captions, at the times of `write_wav`.
+    Write the transcripts as captions, at the times of `write_wav`.
 
-    What the model said has the time in which it was heard. If that ended early, the caption has
-    the words that were said by then, by their share of the time.
+    A caption of the model's has the time in which it was heard. If that ended early, it has the
+    words that were said by then, estimated by their share of the time.
 
     Args:
         records: The records of one call; a `Journal`, records, or views of them.
-        file: Open for writing text.
+        file: A file that is open for writing text.
 
     Raises:
         ExportError: There is more than one call in it.
@@ -41,10 +39,10 @@ def write_srt(records: Iterable[Record | RecordView], file: IO[str]) -> None:
     sound = sound_of(records, "a file of captions", keeps_audio=False)
     lines = sorted(_lines(sound), key=lambda line: line[0])
     number = 0
-    for start_ns, end_ns, who, text in lines:
+    for start_ns, end_ns, speaker, text in lines:
         if not text:
             continue
-        for first_ns, last_ns, part in _captions(start_ns, end_ns, f"{who}: {text}"):
+        for first_ns, last_ns, part in _captions(start_ns, end_ns, f"{speaker}: {text}"):
             number += 1
             file.write(f"{number}\n{_srt_time(first_ns)} --> {_srt_time(last_ns)}\n{part}\n\n")
 

@@ -1,5 +1,5 @@
 """
-A call as a WAV file: what could be heard, when it could be heard.
+A call as a WAV file, with all speech at the time at which it was heard.
 """
 
 from __future__ import annotations
@@ -18,8 +18,6 @@ from ..audio._samples import Samples, samples_of
 from ..exceptions import ExportError
 from ..journal._records import Record
 
-__all__ = ["write_wav"]
-
 _NS_PER_S: Final = 1_000_000_000
 _MAX_HOURS: Final = 6  # of 24 kHz stereo, about half of what a WAV file can hold
 
@@ -28,12 +26,12 @@ def write_wav(records: Iterable[Record | RecordView], file: IO[bytes]) -> None:
     """
     Write the call as a WAV file with 16 bits a sample.
 
-    If the journal has what was sent, it has two channels: the caller on the left and the model on
-    the right; else one, the model. What was withheld is silence.
+    With the caller's audio in the journal, it has two channels: the caller on the left and the
+    model on the right; else one, the model. Withheld audio is silence.
 
     Args:
         records: The records of one call; a `Journal`, records, or views of them.
-        file: Open for writing; it need not be seekable.
+        file: A file that is open for writing; it need not be seekable.
 
     Raises:
         ExportError: There is more than one call in it, or none with audio, or it is too long.
@@ -51,7 +49,7 @@ def write_wav(records: Iterable[Record | RecordView], file: IO[bytes]) -> None:
 
 
 def _heard(stretches: Iterable[Stretch], form: AudioFormat) -> Iterator[tuple[int, bytes]]:
-    """Yield what was heard of the model's speech, and when."""
+    """Yield the heard parts of the model's speech, with their times."""
     for stretch in stretches:
         size = round(stretch.heard_ns * form.rate / _NS_PER_S) * form.sample_bytes
         yield stretch.start_ns, b"".join(stretch.pieces)[:size]

@@ -1,5 +1,14 @@
 """
-Play a recording on a bus: a journal or a file of frames; compare, and diff.
+Playing a recording on a bus, and comparing recordings.
+
+`replay` plays a journal or a file of frames to its end; a `Player` can also pause, step and stop::
+
+    bus = EventBus()
+    async with bus:
+        await replay("call.journal", bus, speed=math.inf)
+
+`check_decoder` and *strict* find a decoder that has changed; `differences` compares two
+journals of the same call.
 """
 
 from __future__ import annotations

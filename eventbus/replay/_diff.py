@@ -1,15 +1,15 @@
 """
-How two journals differ: the same call, before and after a change.
+Differences between two journals: the same call, before and after a change.
 
 Rules
 -----
 
-* Events are compared, in their order; with *calls* so is which handlers were called with them.
-* Times don't count. Neither do ids, unless that is asked for: each is replaced by its number, in
-  the order in which they come, so that two runs of one scenario are the same.
-* Sessions are compared with each other in the order of their first records.
-* What is common at the beginning and at the end is passed over. If what is left is longer than
-  `MAX_ALIGNED` records, only the first difference is told, as to align it would take too long.
+* Events are compared in order; with *calls*, so are the handler calls.
+* Times don't count. Neither do ids by default: each is replaced by its number, in order of
+  appearance, so that two runs of one scenario are equal.
+* Sessions are matched in the order of their first records.
+* The common beginning and the common end are skipped. If more than `MAX_ALIGNED` records are
+  left, only the first difference is reported, because aligning them would take too long.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ from ..journal._records import CallRecord, EventRecord, Record, StatusRecord
 from ._strict import first_difference, without_content
 
 MAX_ALIGNED: Final = 2_000
-"""How many records on a side are aligned with each other."""
+"""The largest number of records on a side that are aligned."""
 
 
 @attrs.frozen
 class Difference:
     """
-    Something that is in one journal, and otherwise or not in the other.
+    A difference between two journals.
 
     Attributes:
         kind: ``changed``, ``removed`` if it is in the first only, or ``added``.
         left: The record in the first journal; None if there is none.
         right: The record in the second one; None if there is none.
         field: The path of the first field that differs, if one does.
-        detail: The two values, without what anybody said.
-        is_last: Whether there may be more, which were not looked for.
+        detail: The two values, without content.
+        is_last: Whether the comparison ends here, although there may be more differences.
     """
 
     kind: Literal["changed", "removed", "added"]
@@ -53,7 +53,7 @@ class Difference:
 
 @attrs.frozen
 class _Entry:
-    """A record, as it is compared."""
+    """A record in the form in which it is compared."""
 
     facts: RecordView
     document: Mapping[str, Any]
@@ -84,7 +84,7 @@ def differences(
     if max(len(old), len(new)) > MAX_ALIGNED:
         yield attrs.evolve(_changed(old[:1], new[:1])[0], is_last=True)
         return
-    # Without autojunk: what is frequent in a call, its audio, is no junk.
+    # Without autojunk, which would ignore the most frequent records: the audio.
     matcher = difflib.SequenceMatcher(
         None, [e.signature for e in old], [e.signature for e in new], autojunk=False
     )
@@ -94,7 +94,7 @@ def differences(
 
 
 def _common(old: Sequence[_Entry], new: Sequence[_Entry]) -> int:
-    """Return how many entries at the beginning are the same."""
+    """Return the number of equal entries at the beginning."""
     count = 0
     for left, right in zip(old, new, strict=False):
         if left.signature != right.signature:
@@ -104,7 +104,7 @@ def _common(old: Sequence[_Entry], new: Sequence[_Entry]) -> int:
 
 
 def _changed(old: Sequence[_Entry], new: Sequence[_Entry]) -> list[Difference]:
-    """Return what became of some entries: in pairs, as long as they are of one type."""
+    """Return the differences between two runs of entries, in pairs while their types are equal."""
     found: list[Difference] = []
     paired = 0
     for left, right in zip(old, new, strict=False):
@@ -140,7 +140,7 @@ def _entries(facts: Iterable[RecordView], *, ids: bool, calls: bool) -> Iterator
 
 
 def _document(record: Record, facts: RecordView, *, calls: bool) -> dict[str, Any] | None:
-    """Return what is compared of a record; None if it isn't."""
+    """Return the compared part of a record; None if it is skipped."""
     match record:
         case EventRecord(problem=problem):
             return {"class": record.class_name, **facts.data, "problem": problem}
@@ -167,7 +167,7 @@ def _numbered(value: Any, numbers: dict[str, str], name: str = "") -> Any:
             return [_numbered(each, numbers, name) for each in value]
         case str() if name == "id" or name.endswith("_id"):
             return numbers.setdefault(value, f"#{len(numbers) + 1}")
-        case int() if name == "expires_at":  # what a session says of itself is news each time
+        case int() if name == "expires_at":  # differs in each run
             return 0
         case _:
             return value

@@ -1,18 +1,19 @@
 """
-Reads files of frames: one JSON object a line.
+Files of frames: one JSON object a line.
 
 Rules
 -----
 
 * A line is a frame as the service sent it, and goes to the decoder as it is, unparsed.
-* Or it is an envelope: an object without a ``type``, whose ``frame`` is the frame. It may say
-  when that came, ``"t"`` (seconds, from any origin), and which way it went, ``"direction"``
-  (``received`` or ``sent``). What the client has sent is passed over, unless it is asked for.
-* Blank lines are passed over; a byte order mark at the beginning, too.
-* What can't be an envelope is for the decoder to judge. `BadLine` is for what is nobody's frame.
-* A line is kept in memory up to `MAX_LINE` bytes, whatever the file is.
+* Or it is an envelope: an object without a ``type`` that has the frame in ``frame``. It may have
+  the time, ``"t"`` (seconds, from any origin), and the ``"direction"`` (``received`` or ``sent``).
+  The client's messages are skipped, unless they are asked for.
+* Blank lines are skipped, and so is a byte order mark at the beginning.
+* A line that can't be an envelope goes to the decoder, which reports it. `BadLine` is for lines
+  that can't be anybody's frame.
+* A line is kept in memory up to `MAX_LINE` bytes, even if the file is a device.
 
-No line is quoted in a message: it may be what a caller said.
+No line is quoted in a message: it may be a transcript.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ import attrs
 import msgspec
 
 MAX_LINE: Final = 64 * 1024 * 1024
-"""The longest line that is read, in bytes; the rest of a longer one is thrown away."""
+"""The longest line that is read, in bytes; a longer one is skipped."""
 
 _CHUNK: Final = 256 * 1024
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
@@ -38,13 +39,13 @@ _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 @attrs.frozen
 class FrameLine:
     """
-    A frame of the file.
+    A line of a file of frames.
 
     Attributes:
-        number: The line, from 1.
-        frame: The frame, as it came.
-        seconds: When it came, if the file says so; from any origin.
-        is_sent: Whether the client has sent it.
+        number: The line's number, from 1.
+        frame: The frame's bytes.
+        seconds: The time in its envelope, from any origin; None without one.
+        is_sent: Whether it is a message of the client's, not a frame of the service's.
     """
 
     number: int
@@ -56,11 +57,11 @@ class FrameLine:
 @attrs.frozen
 class BadLine:
     """
-    A line that is no frame.
+    A line that is not a frame, or one that the decoder can't read.
 
     Attributes:
-        number: The line, from 1.
-        reason: What is wrong with it, for people; quotes nothing of it.
+        number: The line's number, from 1.
+        reason: The problem as a sentence, which quotes nothing of the line.
     """
 
     number: int
@@ -71,7 +72,7 @@ _Lines: TypeAlias = AsyncGenerator[FrameLine | BadLine, None]
 
 
 class LineSplitter:
-    """Makes lines of chunks that end anywhere; in linear time, however long a line is."""
+    """Splits chunks that end anywhere into lines, in time linear in their length."""
 
     def __init__(self, max_bytes: int = MAX_LINE) -> None:
         self._max_bytes = max_bytes
@@ -79,7 +80,7 @@ class LineSplitter:
         self._size = 0
 
     def feed(self, chunk: bytes) -> Iterator[bytes | None]:
-        """Yield the lines that end in *chunk*; None for one that was too long to keep."""
+        """Yield the lines that end in *chunk*; None for a line that is too long."""
         *ends, rest = chunk.split(b"\n")
         for end in ends:
             self._keep(end)
@@ -87,7 +88,7 @@ class LineSplitter:
         self._keep(rest)
 
     def end(self) -> Iterator[bytes | None]:
-        """Yield the last line, if the file doesn't end with a line feed."""
+        """Yield the last line, if the file ends without a line feed."""
         if self._size:
             yield self._take()
 
@@ -106,7 +107,7 @@ class LineSplitter:
 
 
 class _Envelope(msgspec.Struct):
-    """What a line may be instead of a frame; everything in it is checked by `parse_line`."""
+    """An envelope; `parse_line` checks its fields."""
 
     type: Any = msgspec.UNSET
     frame: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
@@ -119,19 +120,19 @@ _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 
 def parse_line(number: int, line: bytes, *, with_sent: bool = False) -> FrameLine | BadLine | None:
     """
-    Return what is in a line, or None if it has nothing to replay.
+    Parse a line; return None if there is nothing to replay in it.
 
     Args:
-        number: The line, from 1.
+        number: The line's number, from 1.
         line: The line, without its line feed.
-        with_sent: Return what the client has sent, too.
+        with_sent: Whether to return the client's messages.
     """
     if number == 1:
         line = line.removeprefix(_BYTE_ORDER_MARK)
     line = line.strip()
     if not line:
         return None
-    if b'"frame"' not in line:  # quicker than parsing what the decoder parses again
+    if b'"frame"' not in line:  # faster than parsing, which the decoder does again
         return FrameLine(number, line)
     try:
         envelope = _decode_envelope(line)
@@ -146,14 +147,14 @@ def parse_line(number: int, line: bytes, *, with_sent: bool = False) -> FrameLin
         return BadLine(number, "The envelope's direction must be 'received' or 'sent'.")
     seconds = envelope.t
     if seconds is not None and not (
-        type(seconds) in (int, float) and math.isfinite(seconds)  # bool is an int, and no time
+        type(seconds) in (int, float) and math.isfinite(seconds)  # bool is an int
     ):
         return BadLine(number, "The envelope's t must be a number of seconds.")
     return FrameLine(number, bytes(envelope.frame), seconds, is_sent)
 
 
 class _Readable(Protocol):
-    """The part of a binary file that is needed here; `io.BytesIO` has it as well."""
+    """The needed part of a binary file; `io.BytesIO` has it as well."""
 
     def read1(self, size: int, /) -> bytes: ...
 
@@ -162,16 +163,16 @@ class _Readable(Protocol):
 
 class FrameFile:
     """
-    A file of frames that is being read.
+    An open file of frames.
 
     Args:
-        file: Open for binary reading: a file, a pipe, a terminal.
-        name: What messages call it.
+        file: A file, pipe or terminal, open for binary reading.
+        name: Its name in messages.
 
     Attributes:
-        name: What messages call it.
+        name: Its name in messages.
         size: Its length in bytes, if it is a regular file.
-        bytes_read: How much of it has been read.
+        bytes_read: Number of bytes that were read so far.
     """
 
     def __init__(self, file: _Readable, name: str) -> None:
@@ -180,23 +181,23 @@ class FrameFile:
         self.bytes_read = 0
         try:
             status = os.fstat(file.fileno())
-        except OSError:  # no file of the system's
+        except OSError:  # not a file of the system's
             self.size, self._may_block = None, False
         else:
             is_regular = stat.S_ISREG(status.st_mode)
             self.size = status.st_size if is_regular else None
-            # Elsewhere only sockets can be waited for; there, handlers wait for the input.
+            # On Windows only sockets can be waited for; there, handlers wait for the input.
             self._may_block = not is_regular and sys.platform != "win32"
 
     async def lines(
         self, before_wait: Callable[[], object] = lambda: None, *, with_sent: bool = False
     ) -> _Lines:
         """
-        Yield what is in the file, line by line, as soon as it is there.
+        Yield the file's lines, each as soon as it is there.
 
         Args:
-            before_wait: Called before each look for more, which may take time.
-            with_sent: Yield what the client has sent, too.
+            before_wait: Called before each read, which may take time.
+            with_sent: Whether to yield the client's messages.
         """
         splitter, number = LineSplitter(), 0
         is_open = True
@@ -218,11 +219,11 @@ class FrameFile:
                     yield parsed
 
     async def _read(self) -> bytes:
-        """Return what there is, and let the event loop run until there is something."""
+        """Wait for input, and return it; the event loop runs meanwhile."""
         if self._may_block:
             try:
                 await anyio.wait_readable(self._file.fileno())
-            except OSError:  # /dev/null can't be waited for, and needn't be
+            except OSError:  # /dev/null can't be waited for
                 self._may_block = False
         chunk = self._file.read1(_CHUNK)
         self.bytes_read += len(chunk)

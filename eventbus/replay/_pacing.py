@@ -1,19 +1,19 @@
 """
-When a frame is due: how a file that holds no clock is replayed as fast as it was spoken.
+Due times of frames: replaying a file without times at the speed of speech.
 
 Rules
 -----
 
-* Where lines say when they came (`eventbus.replay._frame_file`), that is when they are due.
-* Where they don't, the events tell how long things took:
+* Lines with a time (`eventbus.replay._frame_file`) are due at that time.
+* Otherwise, the events say how long things took:
 
-  - A piece of the model's speech takes as long as it sounds, and what follows is due after it.
+  - A piece of the model's speech takes its own duration; the next frame is due after it.
   - ``audio_start_ms`` and ``audio_end_ms`` are readings of the input's clock: the time between
-    two of them has passed between their frames, too.
+    two of them also passed between their frames.
   - Nothing else takes time. A session in text is over at once.
 
-Services send speech faster than it sounds, and a user interrupts what sounds. So in such a
-replay the interruption comes after all of the speech that had been sent by then.
+Services send speech faster than it sounds, and a caller interrupts the speech that sounds. So in
+such a replay, an interruption comes after all speech that was sent before it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from ..events import (
 
 def bytes_per_second(session: Mapping[str, Any]) -> int:
     """
-    Return how many bytes a second of the model's speech has.
+    Return the number of bytes in a second of the model's speech.
 
     Args:
         session: The session's configuration, as the service sent it.
@@ -43,7 +43,7 @@ def bytes_per_second(session: Mapping[str, Any]) -> int:
 
 
 class Pacer:
-    """Says when each frame of one session is due, in seconds from the first, at normal speed."""
+    """Due times of one session's frames, in seconds from the first, at the original speed."""
 
     def __init__(self) -> None:
         self._now = 0.0
@@ -53,11 +53,11 @@ class Pacer:
 
     def due(self, events: Iterable[RealtimeModelEvent], seconds: float | None = None) -> float:
         """
-        Return when the next frame is due; never before the one before it.
+        Return when the next frame is due; never earlier than the one before it.
 
         Args:
-            events: What the frame means.
-            seconds: When it came, if the file says so.
+            events: The frame's events.
+            seconds: The time in its envelope.
         """
         if seconds is not None:
             if self._origin is None:

@@ -101,7 +101,7 @@ def is_journal(path: str | os.PathLike[str]) -> bool:
             raise
         return True
     if head:
-        return MAGIC.startswith(head)  # a part of it is what a crash leaves of a journal
+        return MAGIC.startswith(head)  # a crash may leave a part of it
     return first.name.endswith(".journal") or _has_later_segments(first)
 
 
@@ -278,7 +278,7 @@ class Player:
 
     @property
     def is_paused(self) -> bool:
-        """Whether the replay waits for `resume` or `step`."""
+        """True while the replay waits for `resume` or `step`."""
         return self._is_paused
 
     @property
@@ -342,7 +342,7 @@ class Player:
             await self._steps.aclose()
         return self._report
 
-    # --- when -----------------------------------------------------------------------------
+    # --- timing -----------------------------------------------------------------------------
 
     async def _wait_for(self, step: _Step) -> bool:
         """Wait until *step* is due; return whether it is to be published at all."""
@@ -375,7 +375,7 @@ class Player:
             passed = (anyio.current_time() - began) * self._speed
             self._reached_ns, self._anchor = began_ns + round(passed * _NS_PER_S), None
 
-    # --- what -----------------------------------------------------------------------------
+    # --- publishing -----------------------------------------------------------------------------
 
     async def _play(self, step: _Step) -> None:
         report = self._report
@@ -584,7 +584,7 @@ class _Reader:
         self._options = options
         self._origin_ns: int | None = None
         self._frames: dict[str | int | None, int] = {}
-        self._latest: dict[str | int | None, Record] = {}  # what may be repeated
+        self._latest: dict[str | int | None, Record] = {}  # may be repeated
         needs_all = options.is_strict or options.decodes
         self._comparison = (
             Comparison(

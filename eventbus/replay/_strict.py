@@ -1,16 +1,17 @@
 """
-Whether a decoder still makes of recorded frames what was recorded.
+Strict replay: the events that a decoder makes now, against those that were recorded.
 
 Rules
 -----
 
-* Every frame is decoded again, by one decoder for each session, and each event of it is compared
-  with the recorded event of the vocabulary that names the frame as its cause, in their order.
-* Events are compared as `eventbus.codec` writes them. Of an exception, the class and the message
-  count, and not the traceback.
-* What was not recorded can't differ: what was withheld or redacted, and events that only their
-  class is known of. A journal that was not closed may lack the last events of its last frame.
-* A difference is told without what anybody said, unless that is asked for.
+* Every frame is decoded again, by one decoder for each session. Each of its events is compared
+  with the recorded event of the vocabulary that has the frame as its cause, in order.
+* Events are compared as `eventbus.codec` writes them. An exception is compared by its class and
+  message, without the traceback.
+* Fields that were withheld or redacted are not compared, and neither are those of an event of
+  which only the class was recorded. A journal that was not closed may lack the last events of its
+  last frame.
+* A difference is reported without content, unless that is asked for.
 """
 
 from __future__ import annotations
@@ -38,12 +39,15 @@ def check_decoder(
     with_content: bool = False,
 ) -> int:
     """
-    Decode all frames of a journal, compare with what was recorded, and return how many there were.
+    Decode all frames of a journal, compare their events with the recorded ones, and count them.
 
     Args:
         records: A `Journal`, or records in their order.
         decoder: Makes a decoder for a session.
-        with_content: Whether a difference may quote what was said.
+        with_content: Whether a difference may quote transcripts and texts.
+
+    Returns:
+        The number of frames.
 
     Raises:
         ReplayDifference: At the first difference.
@@ -56,7 +60,7 @@ def check_decoder(
 
 @attrs.define
 class _Session:
-    """The frame of a session that is being compared."""
+    """The frame of one session that is being compared."""
 
     decoder: Decoder
     frame: FrameRecord | None = None
@@ -66,15 +70,15 @@ class _Session:
 
 class Comparison:
     """
-    Compares record by record.
+    A comparison, record by record.
 
     Args:
         decoder: Makes a decoder for a session.
-        with_content: Whether a difference may quote what was said.
-        is_strict: Whether to compare at all; without, frames are only decoded.
+        with_content: Whether a difference may quote transcripts and texts.
+        is_strict: Whether to compare; otherwise frames are only decoded.
 
     Attributes:
-        frames: How many were decoded.
+        frames: Number of frames that were decoded.
     """
 
     def __init__(
@@ -93,10 +97,10 @@ class Comparison:
 
     def take(self, record: Record) -> Sequence[RealtimeModelEvent]:
         """
-        Take the next record, and return what a frame means now, the raw event first.
+        Take the next record, and return a frame's events of now, the raw event first.
 
         Raises:
-            ReplayDifference: Something is different.
+            ReplayDifference: The events differ.
         """
         match record:
             case HeaderRecord():
@@ -124,12 +128,12 @@ class Comparison:
         session.frame = record
         session.frame_type = _frame_type(events)
         session.expected = [e for e in events if not isinstance(e, RealtimeModelRawServerEvent)]
-        if record.problem is not None or not self._is_strict:  # it isn't the frame that came
+        if record.problem is not None or not self._is_strict:  # it isn't the original frame
             session.frame = None
         return events
 
     def _check_complete(self, session: _Session) -> None:
-        """Check, at the next frame or the end, that nothing more comes of the one before."""
+        """Check, at the next frame or the end, that no event of the one before is missing."""
         if session.frame is not None and session.expected:
             kind = type(session.expected[0]).__qualname__
             raise self._difference(session, session.frame, "count", "no event", kind)
@@ -157,7 +161,7 @@ class Comparison:
         try:
             got = to_plain(event)
             del got["$v"]  # records do without
-        except CodecError:  # and yet it could be written once
+        except CodecError:  # although it could be written once
             raise self._difference(
                 session, frame, "class", record.class_name, "an event that can't be written"
             ) from None
@@ -166,7 +170,7 @@ class Comparison:
             raise self._difference(session, frame, found[0], *self._told(*found))
 
     def _is_ignored(self, path: str, recorded: object, got: object) -> bool:
-        """Whether a difference doesn't count: see the rules."""
+        """Return whether a difference doesn't count; see the rules."""
         # A frame that lacks a field gives an event that lacks it, too.
         is_withheld = bool(self._withholding.redacted) and not (recorded and got)
         return is_withheld or path.rpartition(".")[2] == "traceback"
@@ -209,12 +213,12 @@ def first_difference(
     is_ignored: Callable[[str, object, object], bool] = lambda _path, _expected, _got: False,
 ) -> tuple[str, object, object] | None:
     """
-    Return where two documents differ, and the two values; None if they don't.
+    Return the path of the first difference, and the two values; None without a difference.
 
     Args:
         expected: Plain data.
         got: Plain data.
-        is_ignored: Whether what is at a path doesn't count; asked with both values, too.
+        is_ignored: Called with a path and both values; returns whether they are not compared.
     """
     to_do: list[tuple[str, object, object]] = [("", expected, got)]
     while to_do:
@@ -238,14 +242,14 @@ def first_difference(
 
 
 def _is_equal(left: object, right: object) -> bool:
-    """Whether two values are the same, NaN and NaN included, and true and 1 not."""
+    """Return whether two values are the same: NaN is equal to NaN, and true not to 1."""
     if type(left) is not type(right):
         return False
     return left == right or (isinstance(left, float) and str(left) == str(right))
 
 
 class _Nothing:
-    """Stands for a field that isn't there."""
+    """The value of a missing field."""
 
     def __repr__(self) -> str:
         return "nothing"
@@ -258,22 +262,22 @@ def _frame_type(events: Sequence[RealtimeModelEvent]) -> str | None:
     data = events[0].data if isinstance(events[0], RealtimeModelRawServerEvent) else None
     try:
         return shown_type(data.get("type")) if isinstance(data, Mapping) else None
-    except ValueError:  # no JSON
+    except ValueError:  # not JSON
         return None
 
 
 def is_report(record: EventRecord) -> bool:
-    """Whether it is the bus's report of a handler's or a middleware's failure."""
+    """Return whether a record is the bus's report of a failed handler or middleware."""
     return record.type_name == "exception" and record.fields.get("handler") is not None
 
 
 def is_decodable(record: EventRecord) -> bool:
-    """Whether a decoder may have made it of the frame that is its cause."""
+    """Return whether a decoder may have made the event of the frame that is its cause."""
     return record.class_name in _DECODED
 
 
 def without_content(path: str, value: object) -> str:
-    """Return what can be told of the value at *path* without what anybody said."""
+    """Return a description of the value at *path* without content."""
     name = path.rpartition(".")[2]
     match value:
         case None | bool() | int() | float() | _Nothing():

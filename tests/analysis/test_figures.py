@@ -83,15 +83,15 @@ def test_limit_is_read(text, name, value):
         ("turn_latency=800ms", "limit one of turn_latency.p50"),
         ("turn_latency.p99=800ms", "there is no figure"),
         ("turn_latency.p95=800", "with its unit"),
-        ("turn_latency.p95", "is no limit"),
+        ("turn_latency.p95", "is not a limit"),
         ("crashes=1s", "is a number"),
         ("speed.p95=1s", "there are turn_latency"),
-        ("", "is no limit"),
+        ("", "is not a limit"),
     ],
 )
 def test_wrong_limit_says_what_would_do(text, words):
     """
-    What is no limit is a ValueError that shows what one looks like.
+    What is not a limit is a ValueError that shows what one looks like.
     """
     with pytest.raises(ValueError, match=words):
         parse_limit(text)

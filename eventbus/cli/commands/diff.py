@@ -1,5 +1,5 @@
 """
-``eventbus diff``: how two journals differ.
+``eventbus diff``: the differences between two journals.
 """
 
 from __future__ import annotations
@@ -27,8 +27,6 @@ from ..terminal.journals import (
 )
 from ..terminal.record_lines import RecordLines
 
-__all__ = ["command"]
-
 SCHEMA: Final = "eventbus.diff/1"
 
 _REMOVED: Final = "- "
@@ -41,10 +39,8 @@ _EPILOG: Final = epilog(ok="the same", no="different")
 @journal_argument("a")
 @journal_argument("b")
 @filter_argument
-@click.option("--calls", is_flag=True, help="Compare the calls of handlers, too.")
-@click.option(
-    "--ids", is_flag=True, help="Ids count. Else two runs have other ones, and are equal."
-)
+@click.option("--calls", is_flag=True, help="Compare handler calls as well.")
+@click.option("--ids", is_flag=True, help="Compare ids, which differ between any two runs.")
 @click.option(
     "-n",
     "--max",
@@ -53,7 +49,7 @@ _EPILOG: Final = epilog(ok="the same", no="different")
     metavar="N",
     default=20,
     show_default=True,
-    help="How many differences to write.",
+    help="The number of differences to write.",
 )
 @json_option("Write JSON, one difference a line.")
 @click.pass_context
@@ -69,7 +65,7 @@ def command(
     is_json: bool,
 ) -> None:
     """
-    Compare the events of the journals A and B, in their order; times don't count.
+    Compare the events of the journals A and B, in order; times are not compared.
     """
     where = read_filter(terms)
     left, right = JournalInput(a), JournalInput(b)
@@ -80,7 +76,7 @@ def command(
     for difference in itertools.islice(found, max_count + 1):
         count += 1
         if count > max_count:
-            click.echo(f"and more than these {max_count}; -n writes more", err=True)
+            click.echo(f"there are more than these {max_count}; -n writes more", err=True)
             break
         if is_json:
             output.json_line(plain_json(_data(difference)))
@@ -89,7 +85,7 @@ def command(
                 output.line(text)
         if difference.is_last:
             click.echo(
-                f"more than {MAX_ALIGNED} events are different; a filter may tell more", err=True
+                f"more than {MAX_ALIGNED} events are different; a filter may show more", err=True
             )
     output.flush()
     bad = left.exit_code or right.exit_code

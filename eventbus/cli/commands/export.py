@@ -1,5 +1,5 @@
 """
-``eventbus export``: a journal for other programs.
+``eventbus export``: a journal in another format.
 """
 
 from __future__ import annotations
@@ -29,13 +29,11 @@ from ..terminal.journals import (
 )
 from ..terminal.outputs import force_option, prepare_file, tell_written, written_beside
 
-__all__ = ["command"]
-
 _KEPT: Final = re.compile(r"(\r?\n|\t)")
 
 _HELP = """\b
 Formats:
-    wav           what could be heard; the caller left, the model right
+    wav           the audible call; the caller left, the model right
     srt           captions for it
     jsonl         a record a line
     csv           a record a row, without content
@@ -62,10 +60,10 @@ Formats:
     "--output",
     "path",
     type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
-    help="The file to write; - is stdout. By default it is named as the journal is.",
+    help="The file to write; - is stdout. By default it has the journal's name.",
 )
 @force_option
-@json_option("Write what was written as a JSON object.")
+@json_option("Write the name of the new file as a JSON object.")
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -113,7 +111,7 @@ def command(
 
 
 class _Counted(Iterator[RecordView]):
-    """Counts what is taken from another iterator."""
+    """An iterator that counts its items."""
 
     def __init__(self, facts: Iterator[RecordView]) -> None:
         self.count = 0

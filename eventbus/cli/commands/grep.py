@@ -22,8 +22,6 @@ from ..terminal.journals import (
 )
 from ..terminal.record_lines import RecordLines
 
-__all__ = ["command"]
-
 COUNT_SCHEMA: Final = "eventbus.count/1"
 
 
@@ -32,7 +30,7 @@ COUNT_SCHEMA: Final = "eventbus.count/1"
 )
 @journal_argument()
 @filter_argument
-@click.option("-c", "--count", "is_count", is_flag=True, help="Write only how many there are.")
+@click.option("-c", "--count", "is_count", is_flag=True, help="Write only their number.")
 @json_option("Write JSON, one record a line.")
 @click.pass_context
 def command(

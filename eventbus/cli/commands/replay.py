@@ -1,5 +1,5 @@
 """
-``eventbus replay``: a recording through the user's handlers, or onto the screen.
+``eventbus replay``: a recording through handlers, or onto the screen.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Exit codes:
     0  fine
     1  output that can't be written; with --strict, a decoder that gives something else
     2  wrong arguments
-    3  a file, a line or a filter that can't be read; stderr says what is wrong
+    3  a file, a line or a filter that can't be read; stderr has the reason
     5  a handler has crashed
   130  interrupted
 """
@@ -68,7 +68,7 @@ Exit codes:
     "is_json",
     is_flag=True,
     help="Write JSON, one object a line: without --app each event, as eventbus.codec writes it, "
-    'and at the end {"summary": …}. What the app prints goes to stderr.',
+    'and at the end {"summary": …}. The app\'s own output goes to stderr.',
 )
 @click.option(
     "--strict",

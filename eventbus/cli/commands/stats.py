@@ -1,5 +1,5 @@
 """
-``eventbus stats``: the figures of a journal, pictures of them, and limits for CI.
+``eventbus stats``: the figures of a journal, plots of them, and limits for CI.
 """
 
 from __future__ import annotations
@@ -41,14 +41,12 @@ from ..terminal.outputs import refuse_source
 from ..terminal.plots import latency_bars, timeline
 from ..terminal.summary import short_time
 
-__all__ = ["command", "stats_data"]
-
 SCHEMA: Final = "eventbus.stats/1"
 
-_WIDTH: Final = 100  # where nobody looks
+_WIDTH: Final = 100  # without a terminal
 _MIN_NAME: Final = 22
 _MAX_NAME: Final = 32
-_NUMBERS: Final = 52  # what stands behind a name
+_NUMBERS: Final = 52  # the columns behind a name
 _MAX_CALLS: Final = 10
 
 _EPILOG: Final = (
@@ -96,7 +94,7 @@ def _read_limits(
     "--played-by",
     metavar="HANDLER",
     help="The name of the handler that plays the audio; * stands for anything. By default "
-    "whichever gets it first.",
+    "the first handler that gets it.",
 )
 @json_option("Write one JSON object; times are in milliseconds.")
 @click.pass_context
@@ -148,7 +146,7 @@ def _write_junit(path: Path, document: bytes) -> None:
 
 
 def stats_data(name: str, figures: Figures, verdicts: list[Verdict]) -> dict[str, Any]:
-    """Return the figures as data, the same that ``--json`` writes."""
+    """Return the figures as data, as ``--json`` writes them."""
     return {
         "schema": SCHEMA,
         "journal": name,

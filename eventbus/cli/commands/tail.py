@@ -1,5 +1,5 @@
 """
-``eventbus tail``: the end of a journal, and what is being added to it.
+``eventbus tail``: the end of a journal, and new records as they come.
 """
 
 from __future__ import annotations
@@ -26,8 +26,6 @@ from ..terminal.journals import (
 )
 from ..terminal.record_lines import RecordLines
 
-__all__ = ["command"]
-
 
 @click.command("tail", epilog=epilog(), short_help="Follow a journal that is being written.")
 @journal_argument()
@@ -40,9 +38,9 @@ __all__ = ["command"]
     metavar="N",
     default=10,
     show_default=True,
-    help="How many records that are there already.",
+    help="The number of earlier records to write.",
 )
-@click.option("--no-follow", "is_over", is_flag=True, help="End there, and don't wait for more.")
+@click.option("--no-follow", "is_over", is_flag=True, help="Don't wait for new records.")
 @json_option("Write JSON, one record a line.")
 @click.pass_context
 def command(
@@ -84,17 +82,17 @@ def command(
 
 
 def _last(source: JournalInput, where: Filter, count: int, end: int) -> list[RecordView]:
-    """Return the last *count* records, up to number *end*, that match."""
+    """Return the last *count* matching records up to number *end*."""
     if not count:
         return []
-    if not where.text:  # a few to read then, and else all
+    if not where.text:  # then only a few need reading
         source.journal.seek(seq=max(1, end - count + 1))
     found = deque(source.facts(where), maxlen=count)
     return [facts for facts in found if facts.seq <= end]
 
 
 def _new(source: JournalInput, where: Filter, end: int) -> Iterator[RecordView]:
-    """Yield what is added after record number *end*, and matches."""
+    """Yield the matching records after number *end*, as they come."""
     origin_ns = source.journal.header.mono_ns
     try:
         for record in source.journal.seek(seq=end + 1).follow():
