@@ -46,7 +46,11 @@ def construction(cls: type[Any]) -> tuple[list[str], list[str], dict[str, Any]]:
     the instance, and the globals that they need.
     """
     fields = attrs.fields_dict(cast("Any", cls))
-    constants = {name: fields[name].default for name in _CONSTANTS if name in fields}
+    constants = {
+        name: fields[name].default
+        for name in _CONSTANTS
+        if name in fields and isinstance(fields[name].default, str)
+    }
     names = [name for name in fields if name not in constants]
     twin = _twin(cls, fields)
     if twin is None:

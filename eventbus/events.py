@@ -90,7 +90,7 @@ class _Weakrefable:
 # --- what events carry -----------------------------------------------------------------------
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class RealtimeError:
     """
     What a service says of an error; reads as attributes and as a mapping.
@@ -133,7 +133,7 @@ class RealtimeError:
         return getattr(self, name)
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class RealtimeModelCachedTokensDetails:
     """Cached input tokens, by modality."""
 
@@ -142,7 +142,7 @@ class RealtimeModelCachedTokensDetails:
     image_tokens: int | None = None
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class RealtimeModelInputTokensDetails:
     """Input tokens, by modality; ``cached_tokens`` are among the others."""
 
@@ -153,7 +153,7 @@ class RealtimeModelInputTokensDetails:
     cached_tokens_details: RealtimeModelCachedTokensDetails | None = None
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class RealtimeModelOutputTokensDetails:
     """Output tokens, by modality."""
 
@@ -161,21 +161,21 @@ class RealtimeModelOutputTokensDetails:
     audio_tokens: int | None = None
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class UsageInputTokensDetails:
     """What `Usage` tells of the input."""
 
     cached_tokens: int = 0
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class UsageOutputTokensDetails:
     """What `Usage` tells of the output."""
 
     reasoning_tokens: int = 0
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class Usage:
     """
     Tokens that were used, in the totals that bills are made of.

@@ -8,7 +8,7 @@ Every frame becomes a raw event, and most raw events have no handler. So a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NoReturn, TypeVar
 
 import msgspec
@@ -64,12 +64,19 @@ class ReadOnlyList(list[_VT]):
         return type(self), (list(self),)
 
 
+_set_item = dict.__setitem__
+
+
 def freeze(value: Any) -> Any:
-    """Return plain JSON data with every dict and list in it made read-only."""
+    """Return a copy of plain JSON data in which every dict and list is read-only."""
     if type(value) is dict:
-        return ReadOnlyDict({name: freeze(each) for name, each in value.items()})
+        frozen = ReadOnlyDict(value)
+        for name, each in value.items():
+            if type(each) is dict or type(each) is list:
+                _set_item(frozen, name, freeze(each))
+        return frozen
     if type(value) is list:
-        return ReadOnlyList([freeze(each) for each in value])
+        return ReadOnlyList([freeze(e) if type(e) is dict or type(e) is list else e for e in value])
     return value
 
 
@@ -148,8 +155,11 @@ class Frame(Mapping[str, Any]):
         return Frame, (self._raw,)
 
 
+_new: Callable[[type[Frame]], Frame] = object.__new__
+
+
 def frame_of(raw: bytes) -> Frame:
     """Return ``Frame(raw)``, without the cost of calling an abstract class."""
-    frame: Frame = object.__new__(Frame)
+    frame = _new(Frame)
     frame._raw = raw  # noqa: SLF001  # its second constructor
     return frame

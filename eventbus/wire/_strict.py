@@ -18,23 +18,22 @@ Time and memory are linear in the frame's length, whatever it contains.
 Theory of operation
 -------------------
 
-msgspec takes care of the first rule. Of a name that comes twice it keeps the
-last value without a word, and a look at every pair in Python would cost more
-than all the rest. But pairs can be counted, as each has one colon::
+msgspec takes care of the first rule. Of a name that comes twice it keeps the last
+value without a word, and a look at every pair in Python would cost more than all the
+rest. But pairs can be counted, as each has one colon::
 
     colons in the frame = pairs + colons in names and strings
 
-So a frame with as many colons as the object has names is flat, has no colon in
-a string, and nothing of it was dropped. That is one count, and enough for most
-types of frames.
+So if some of the pairs in the data are already as many as the colons in the frame,
+then there are no others, no colon is in a string, and nothing was dropped. For a flat
+frame that is one comparison, and for one with an item or an error a short walk.
 
-Otherwise the data are written out again, which is cheaper than walking through
-them. The result has the same colons if nothing was dropped, and fewer if a pair
-was: at least that pair's own. There is one way in which the second sum could
-come out right by accident. A colon in a string can be spelled ``\u003a``, which
-is a colon in the data and none in the frame. So, if the sums agree and that
-escape isn't there, then nothing was dropped. If not, the standard library's
-parser, which shows every pair, says exactly what is the case.
+Otherwise the data are written out again, without the pairs that were dropped: the
+result has the same colons if there were none, and fewer if there was one. There is
+one way in which this sum could come out right by accident. A colon in a string can be
+spelled ``\u003a``, which is a colon in the data and none in the frame. So, if the sums
+agree and that escape isn't there, then nothing was dropped. If not, the standard
+library's parser, which shows every pair, says exactly what is the case.
 
 Depth needs no walk either, as long as there are fewer brackets in the frame
 than levels allowed.
@@ -98,7 +97,7 @@ def read_object(
             problem = _TOO_DEEP
     if problem is not None:
         return None, refusal(frame, problem)
-    return data, duplicate_in(frame, data, known_names=known_names)
+    return data, duplicate_in(frame, data, frame.count(b":"), known_names)
 
 
 def is_too_deep(frame: bytes, data: dict[str, Any]) -> bool:
@@ -107,19 +106,40 @@ def is_too_deep(frame: bytes, data: dict[str, Any]) -> bool:
 
 
 def duplicate_in(
-    frame: bytes, data: dict[str, Any], *, known_names: Container[str] = ()
+    frame: bytes, data: dict[str, Any], colons: int, known_names: Container[str]
 ) -> FrameError | None:
-    """Return the error that says that a name comes twice in *frame*, if that is so."""
-    colons = frame.count(b":")
-    if colons == len(data):
+    """
+    Return the error that says that a name comes twice in *frame*, if that is so.
+
+    Args:
+        frame: The frame.
+        data: The same, parsed, and not nested too deeply.
+        colons: The colons in it.
+        known_names: Names that the error may quote.
+    """
+    if colons in (len(data), _pairs_near_the_top(data)):
         return None
-    if _encode(data).count(b":") == colons and not (b"\\" in frame and b"\\u003" in frame):
+    if _encode(data).count(b":") == colons and b"\\u003" not in frame:
         return None
     name = _duplicate(frame)
     if name is None:
         return None
     problem = "has a name twice in one object"
     return refusal(frame, problem, field=name if name in known_names else "")
+
+
+def _pairs_near_the_top(data: dict[str, Any]) -> int:
+    """Return the number of pairs in *data*, its objects, and the parts of their ``content``."""
+    pairs = len(data)
+    for value in data.values():
+        if type(value) is dict:
+            pairs += len(value)
+            content = value.get("content")
+            if type(content) is list:
+                for part in content:
+                    if type(part) is dict:
+                        pairs += len(part)
+    return pairs
 
 
 def _is_utf8(frame: bytes) -> bool:

@@ -64,7 +64,7 @@ from .._fields import (
     wrong,
 )
 from .._flat import INDEX, INTEGER, OPTIONAL_INTEGER, OPTIONAL_TEXT, TEXT, TEXT_OR_EMPTY, flat
-from .._frame_decoder import DEFAULT_MAX_BYTES, FrameDecoder, Meaning, exception_event
+from .._frame_decoder import DEFAULT_MAX_BYTES, FrameDecoder, Meaning, Protocol, exception_event
 from .._frames import freeze
 from .._strict import salvage
 from ._audio_layouts import AudioLayouts
@@ -278,11 +278,14 @@ def _input_transcription_failed(_session: _Session, data: _Data) -> Meaning:
 
 
 def _conversation_item(_session: _Session, data: _Data) -> Meaning | None:
-    item = child(data, "item")
+    item, previous_item_id = data.get("item"), data.get("previous_item_id")
+    if type(item) is not dict:
+        raise wrong(data, "item", "an object")
     if item.get("type") != "message":
         return None
-    previous_item_id = text_if_any(data, "previous_item_id")
-    updated = message_item(item, data["type"], previous_item_id=previous_item_id)
+    if type(previous_item_id) is not str:
+        previous_item_id = None
+    updated = message_item(item, data["type"], previous_item_id)
     return None if updated is None else _new_item_updated(updated)
 
 
@@ -356,21 +359,24 @@ def _turn_ended(
 
 
 def _output_item(session: _Session, data: _Data) -> Meaning | None:
-    item = child(data, "item")
-    previous_item_id = text_if_any(data, "previous_item_id")
+    item, previous_item_id = data.get("item"), data.get("previous_item_id")
+    if type(item) is not dict:
+        raise wrong(data, "item", "an object")
+    if type(previous_item_id) is not str:
+        previous_item_id = None
     if item.get("type") == "message":
         is_done = data["type"] == "response.output_item.done"
         updated = message_item(
             item,
             data["type"],
-            previous_item_id=previous_item_id,
-            default_role="assistant",
-            default_status="completed" if is_done else "in_progress",
+            previous_item_id,
+            "assistant",
+            "completed" if is_done else "in_progress",
         )
         return None if updated is None else _new_item_updated(updated)
     if item.get("type") != "function_call" or item.get("status") != "completed":
         return None
-    call = tool_call_item(item, data["type"], previous_item_id=previous_item_id)
+    call = tool_call_item(item, data["type"], previous_item_id)
     call_id = call.call_id
     # A call that is complete when it is added comes again when it is done.
     if call_id is not None:
@@ -499,6 +505,26 @@ TABLE: Mapping[str, Callable[[_Session, _Data], Meaning | None] | None] = Mappin
 """Type of a frame -> the function that makes its events; None makes `RealtimeModelOtherEvent`."""
 
 
+def _shortcut(session: _Session, raw: bytes) -> Meaning | None:
+    event = session.layouts.event_in(raw)
+    if event is not None:
+        session.last_audio = session.layouts.last.place
+    return event
+
+
+def _learn(session: _Session, raw: bytes, data: _Data, meaning: Meaning) -> None:
+    if type(meaning) is RealtimeModelAudioEvent:
+        session.layouts.learn(raw, data, meaning)
+
+
+def _ends(session: _Session, frame_type: str, raw: bytes) -> tuple[RealtimeModelEvent, ...]:
+    if frame_type != "response.done":
+        return ()
+    # Code that waits for the end of the turn must not wait for ever.
+    turn_ended, _ = _turn_ended(session, {**salvage(raw), "type": "response.done"})
+    return (turn_ended,)
+
+
 class OpenAIRealtimeDecoder(FrameDecoder[_Session]):
     """
     Makes events of the frames of one session; every session needs its own.
@@ -512,26 +538,7 @@ class OpenAIRealtimeDecoder(FrameDecoder[_Session]):
     name = "openai-realtime"
     version = 1
 
-    _table = TABLE
-    _known_names = _FIELD_NAMES
+    _protocol = Protocol(TABLE, _FIELD_NAMES, _shortcut, _learn, _ends)
 
     def __init__(self, *, max_bytes: int = DEFAULT_MAX_BYTES) -> None:
         super().__init__(_Session(), max_bytes)
-
-    def _shortcut(self, raw: bytes) -> RealtimeModelAudioEvent | None:
-        session = self._session
-        event = session.layouts.event_in(raw)
-        if event is not None:
-            session.last_audio = session.layouts.last.place
-        return event
-
-    def _learn(self, raw: bytes, data: dict[str, Any], meaning: object) -> None:
-        if type(meaning) is RealtimeModelAudioEvent:
-            self._session.layouts.learn(raw, data, meaning)
-
-    def _ends(self, frame_type: str, raw: bytes) -> tuple[RealtimeModelEvent, ...]:
-        if frame_type != "response.done":
-            return ()
-        # Code that waits for the end of the turn must not wait for ever.
-        turn_ended, _ = _turn_ended(self._session, {**salvage(raw), "type": "response.done"})
-        return (turn_ended,)

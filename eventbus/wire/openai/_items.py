@@ -8,9 +8,9 @@ the item's role, is left out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from collections.abc import Set as AbstractSet
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from ..._fast_init import constructor
 from ...items import (
@@ -30,14 +30,18 @@ from .._fields import Fields
 from .._frames import ReadOnlyDict, freeze
 
 Status: TypeAlias = Literal["in_progress", "completed", "incomplete"]
-_MakePart: TypeAlias = Callable[[dict[str, Any]], ContentPart]
+_STATUSES = ("in_progress", "completed", "incomplete")
 
 NOTHING: ReadOnlyDict[str, Any] = ReadOnlyDict()
 """The additional fields of most objects."""
 
-_new_system_message = constructor(SystemMessageItem)
-_new_user_message = constructor(UserMessageItem)
-_new_assistant_message = constructor(AssistantMessageItem)
+_REALTIME_ITEM: ReadOnlyDict[str, Any] = ReadOnlyDict(object="realtime.item")
+
+_NEW_MESSAGE: dict[str, Callable[..., RealtimeMessageItem]] = {
+    "system": constructor(SystemMessageItem),
+    "user": constructor(UserMessageItem),
+    "assistant": constructor(AssistantMessageItem),
+}
 _new_call = constructor(RealtimeToolCallItem)
 
 _MESSAGE_FIELDS = frozenset({"id", "type", "role", "content", "status"})
@@ -51,43 +55,37 @@ def extra_fields(data: dict[str, Any], known: AbstractSet[str]) -> ReadOnlyDict[
     return ReadOnlyDict({name: freeze(data[name]) for name in data if name not in known})
 
 
-def _part_of_one(cls: type[ContentPart], name: str) -> _MakePart:
-    """Return a function that makes a part with one string."""
-    make, known = constructor(cls), frozenset({"type", name})
+class _Kind(NamedTuple):
+    """
+    A kind of content part, with one string or two.
 
-    def make_part(part: dict[str, Any]) -> ContentPart:
-        value = part.get(name)
-        return make(value if type(value) is str else None, extra_fields(part, known))
+    Attributes:
+        make: Makes one, of its strings and its additional fields.
+        name, name2: The names of the strings.
+        known: The names that aren't additional.
+    """
 
-    return make_part
-
-
-def _part_of_two(cls: type[ContentPart], name: str, name2: str) -> _MakePart:
-    """Return a function that makes a part with two strings."""
-    make, known = constructor(cls), frozenset({"type", name, name2})
-
-    def make_part(part: dict[str, Any]) -> ContentPart:
-        value, value2 = part.get(name), part.get(name2)
-        return make(
-            value if type(value) is str else None,
-            value2 if type(value2) is str else None,
-            extra_fields(part, known),
-        )
-
-    return make_part
+    make: Callable[..., ContentPart]
+    name: str
+    name2: str | None
+    known: frozenset[str]
 
 
-_input_text = _part_of_one(InputText, "text")
-_text = _part_of_one(AssistantText, "text")
-_audio = _part_of_two(AssistantAudio, "audio", "transcript")
+def _kind(cls: type[ContentPart], name: str, name2: str | None = None) -> _Kind:
+    return _Kind(constructor(cls), name, name2, frozenset({"type", name, name2 or name}))
 
-# Role -> type of a content part -> the function that makes it.
-_PARTS: Mapping[str, Mapping[str, _MakePart]] = {
+
+_input_text = _kind(InputText, "text")
+_text = _kind(AssistantText, "text")
+_audio = _kind(AssistantAudio, "audio", "transcript")
+
+# Role -> type of a content part -> its kind.
+_PARTS: dict[str, dict[str, _Kind]] = {
     "system": {"input_text": _input_text},
     "user": {
         "input_text": _input_text,
-        "input_audio": _part_of_two(InputAudio, "audio", "transcript"),
-        "input_image": _part_of_two(InputImage, "image_url", "detail"),
+        "input_audio": _kind(InputAudio, "audio", "transcript"),
+        "input_image": _kind(InputImage, "image_url", "detail"),
     },
     "assistant": {
         "output_text": _text,
@@ -101,43 +99,59 @@ _PARTS: Mapping[str, Mapping[str, _MakePart]] = {
 def message_item(
     item: dict[str, Any],
     frame_type: object,
-    *,
     previous_item_id: str | None,
     default_role: str = "",
     default_status: Status = "in_progress",
 ) -> RealtimeMessageItem | None:
     """Return the message that *item* is, or None if it has an unknown role."""
     role = item.get("role")
-    if type(role) is not str:
-        role = default_role
-    kinds = _PARTS.get(role)
+    kinds = _PARTS.get(role if type(role) is str else default_role)
     if kinds is None:
         return None
-    item_id, parts = item.get("id"), item.get("content")
-    if type(item_id) is not str:
-        item_id = Fields(item, frame_type, "item").optional_text("id") or ""
-    if type(parts) is not list:
-        parts = Fields(item, frame_type, "item").items("content")
+    item_id, parts, status = item.get("id"), item.get("content"), item.get("status")
+    if type(item_id) is str and type(parts) is list and status in _STATUSES and type(role) is str:
+        known = 5  # with the type
+    else:
+        known = -1
+        fields = Fields(item, frame_type, "item")
+        item_id, parts = fields.optional_text("id") or "", fields.items("content")
+        role = role if type(role) is str else default_role
+        if status not in _STATUSES:
+            # A message of the user may have no status, and none is implied.
+            status = default_status if role == "assistant" else None
+    if len(item) == known:
+        extra = NOTHING
+    elif len(item) == known + 1 and item.get("object") == "realtime.item":  # as many send it
+        extra = _REALTIME_ITEM
+    else:
+        extra = extra_fields(item, _MESSAGE_FIELDS)
+    content = _content(parts, kinds) if parts else ()
+    return _NEW_MESSAGE[role](item_id, content, previous_item_id, status, extra)
+
+
+def _content(parts: list[Any], kinds: dict[str, _Kind]) -> tuple[ContentPart, ...]:
     content = []
     for part in parts:
-        if type(part) is dict:
-            kind = part.get("type")
-            make = kinds.get(kind) if type(kind) is str else None
-            if make is not None:
-                content.append(make(part))
-    status = item.get("status")
-    extra = extra_fields(item, _MESSAGE_FIELDS)
-    if status not in ("in_progress", "completed", "incomplete"):
-        # The service may leave out the status of a message of the user, and does not imply one.
-        status = default_status if role == "assistant" else None
-    if role == "assistant":
-        return _new_assistant_message(item_id, tuple(content), previous_item_id, status, extra)
-    new_message = _new_user_message if role == "user" else _new_system_message
-    return new_message(item_id, tuple(content), previous_item_id, status, extra)
+        part_type = part.get("type") if type(part) is dict else None
+        kind = kinds.get(part_type) if type(part_type) is str else None
+        if kind is None:
+            continue
+        make, name, name2, known = kind
+        value = part.get(name)
+        value2 = None if name2 is None else part.get(name2)
+        if type(value) is not str:
+            value = None
+        if type(value2) is not str:
+            value2 = None
+        # Besides the type, a part usually has one string.
+        is_plain = len(part) == 2 and value is not value2
+        extra = NOTHING if is_plain else extra_fields(part, known)
+        content.append(make(value, extra) if name2 is None else make(value, value2, extra))
+    return tuple(content)
 
 
 def tool_call_item(
-    item: dict[str, Any], frame_type: object, *, previous_item_id: str | None
+    item: dict[str, Any], frame_type: object, previous_item_id: str | None
 ) -> RealtimeToolCallItem:
     """
     Return the tool call that *item* is.
@@ -147,13 +161,20 @@ def tool_call_item(
     """
     item_id, call_id = item.get("id"), item.get("call_id")
     name, arguments = item.get("name"), item.get("arguments")
+    known = 6  # with type and status
     if not type(item_id) is type(call_id) is type(name) is type(arguments) is str:
         fields = Fields(item, frame_type, "item")
         item_id = fields.optional_text("id") or ""
         call_id = fields.optional_text("call_id")
         name = fields.text("name")
         arguments = fields.optional_text("arguments") or ""
-    extra = extra_fields(item, _CALL_FIELDS)
+        known = -1
+    if len(item) == known:
+        extra = NOTHING
+    elif len(item) == known + 1 and item.get("object") == "realtime.item":
+        extra = _REALTIME_ITEM
+    else:
+        extra = extra_fields(item, _CALL_FIELDS)
     return _new_call(
         item_id, call_id, name, arguments, "in_progress", None, previous_item_id, extra
     )

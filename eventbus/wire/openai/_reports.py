@@ -22,9 +22,11 @@ from ...events import (
 from .._fields import Fields, integer_if_any, text_if_any
 from .._frames import ReadOnlyDict, freeze
 
-_ERROR_FIELDS = ("message", "type", "code", "event_id", "param")
+_ERROR_NAMES = ("message", "type", "code", "event_id", "param")
+_ERROR_FIELDS = frozenset(_ERROR_NAMES)
 _NONE: ReadOnlyDict[str, Any] = ReadOnlyDict()
 
+_new_error = constructor(RealtimeError)
 _new_usage_event = constructor(RealtimeModelUsageEvent)
 _new_usage = constructor(Usage)
 _new_input = constructor(UsageInputTokensDetails)
@@ -45,14 +47,24 @@ def error_from(value: object) -> RealtimeError | None:
         return RealtimeError(message=value)
     if not isinstance(value, dict):
         return None
-    known = [text_if_any(value, name) for name in _ERROR_FIELDS]
+    message, kind, code = value.get("message"), value.get("type"), value.get("code")
+    event_id, param = value.get("event_id"), value.get("param")
+    is_plain = (
+        (message is None or type(message) is str)
+        and (kind is None or type(kind) is str)
+        and (code is None or type(code) is str)
+        and (event_id is None or type(event_id) is str)
+        and (param is None or type(param) is str)
+    )
+    if is_plain and value.keys() <= _ERROR_FIELDS:
+        return _new_error(message, kind, code, event_id, param, _NONE)
+    strings = [text_if_any(value, name) for name in _ERROR_NAMES]
     extra = {
         name: freeze(each)
         for name, each in value.items()
         if name not in _ERROR_FIELDS or (each is not None and type(each) is not str)
     }
-    # The class has a field named type, which `constructor` takes for a constant.
-    return RealtimeError(*known, extra=ReadOnlyDict(extra) if extra else _NONE)
+    return _new_error(*strings, ReadOnlyDict(extra))
 
 
 def usage_event(
