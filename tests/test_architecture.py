@@ -60,9 +60,9 @@ INSIDE = {
     "cli": "terminal lazy apps activity live sound replay_run demo_app commands main",
     "cli.commands": "demo diff events export grep proxy record redact replay run show sim stats"
     " tail trim validate",
-    "cli.terminal": "shutdown options escaping listening addresses console exits event_lines"
-    " captions inputs bad_lines journals outputs copies record_options summary junit plots"
-    " record_lines",
+    "cli.terminal": "shutdown typed_lines options escaping listening addresses console exits"
+    " event_lines captions inputs bad_lines journals outputs copies record_options summary junit"
+    " plots record_lines",
     "codec": "_remote _faults _plain _rules _declared _documents _utf8",
     "export": "_rows _chrome_trace _srt _wav _formats",
     "journal": "_senders _fsync _format _records _encoding _segments _selection _redaction"

@@ -26,7 +26,10 @@ try:
 except ModuleNotFoundError as exc:
     if exc.name not in {"click", "rich"}:  # they are there, something they need isn't
         raise
-    msg = f"The command line needs {exc.name}: pip install 'eventbus[cli]'."
+    msg = (
+        f"The command line needs {exc.name}: pip install 'eventbus[cli]', or in a clone of "
+        f"eventbus: pip install '.[cli]'."
+    )
     raise ModuleNotFoundError(msg, name=exc.name) from exc
 
 __all__: list[str] = []

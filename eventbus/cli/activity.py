@@ -1,9 +1,9 @@
 """
-Knows when a live session is over, though nobody hangs up.
+Detection of the end of a live session in which nobody hangs up.
 
 A file of speech ends, a conversation doesn't: the answer to the last question is still to come.
 So a session is taken to be over when nobody speaks, no response and no tool is under way, all
-speech has been heard, and nothing has happened for two seconds.
+speech has been played, and nothing has happened for a while.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import anyio
 from ..events import (
     RealtimeModelConnectionStatusEvent,
     RealtimeModelEndOfStreamEvent,
+    RealtimeModelErrorEvent,
     RealtimeModelExceptionEvent,
     RealtimeModelInputSpeechStartedEvent,
     RealtimeModelInputSpeechStoppedEvent,
@@ -25,34 +26,47 @@ from ..events import (
 from ..exceptions import RealtimeConnectionError
 from ..realtime.events import RealtimeToolEnd, RealtimeToolStart
 
-__all__ = ["Activity"]
-
-_SETTLED: Final = 2.0
-"""Seconds without an event, after which nothing more is expected."""
+_PATIENCE: Final = 20.0
+"""Seconds in which a response must begin that was asked for."""
 
 
 class Activity:
     """
-    What is under way in one session, as its events tell, in the event loop's time.
+    The activity in one session, taken from its events, in the event loop's time.
+
+    Args:
+        settled_after: Seconds without an event, after which nothing more is expected.
 
     Attributes:
         was_connected: Whether there has been a connection at all.
         has_ended: Whether the connection has ended for good.
-        failure: Why the connection has ended, if that was no good end.
+        failure: The error that has ended the connection, if one has.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, settled_after: float = 2.0) -> None:
+        self._settled_after = settled_after
         self._since = -math.inf
         self._user_speaks = False
         self._model_responds = False
+        self._awaited_until = -math.inf
         self._tools = 0
         self.was_connected = False
         self.has_ended = False
         self.failure: RealtimeConnectionError | None = None
 
+    def expect_turn(self) -> None:
+        """Note that a response was asked for, and will begin soon."""
+        self._since = anyio.current_time()
+        self._awaited_until = self._since + _PATIENCE
+
     def note(self, event: object) -> None:
-        """Take note of *event*."""
+        """Note *event*."""
         self.note_sound()
+        if isinstance(event, RealtimeModelTurnStartedEvent | RealtimeModelErrorEvent):
+            self._awaited_until = -math.inf
+        self._note_state(event)
+
+    def _note_state(self, event: object) -> None:
         match event:
             case RealtimeModelInputSpeechStartedEvent():
                 self._user_speaks = True
@@ -74,7 +88,7 @@ class Activity:
             case RealtimeModelExceptionEvent(
                 exception=RealtimeConnectionError(code=int()) as error
             ):
-                # Without a code, something else is wrong with it than that it has ended.
+                # Only an error with a code has ended the connection.
                 self.failure = error
             case RealtimeModelEndOfStreamEvent():
                 self.has_ended = True
@@ -82,11 +96,13 @@ class Activity:
                 pass
 
     def note_sound(self) -> None:
-        """Take note that something is heard right now."""
+        """Note that speech is being played."""
         self._since = anyio.current_time()
 
     @property
     def has_settled(self) -> bool:
-        """Whether nothing is under way, and nothing was for a while."""
+        """Whether nothing is under way, and has been for a while."""
+        now = anyio.current_time()
         is_busy = self._user_speaks or self._model_responds or self._tools > 0
-        return not is_busy and anyio.current_time() - self._since >= _SETTLED
+        is_awaited = now < self._awaited_until
+        return not is_busy and not is_awaited and now - self._since >= self._settled_after

@@ -1,27 +1,47 @@
 """
-Finds the application that ``--app MODULE:NAME`` names, and makes a bus of it.
+The application that ``--app MODULE:NAME`` names.
 
-A live session can use more of it: the tools that are beside what is named.
+It is a bus, a listener, or a factory: a function that returns a `RealtimeSession`. A live session
+also uses the tools at the top of the module, if it makes the session itself.
 """
 
 from __future__ import annotations
 
+import difflib
 import functools
 import importlib
+import inspect
 import os
 import sys
+import types
 from collections.abc import Sequence
 from types import ModuleType
 
+import attrs
 import click
 
 from ..bus import EventBus
 from ..exceptions import RegistrationError
 from ..handlers import marks_in
+from ..realtime.session import RealtimeSession
 from ..realtime.tools import Tool
 from ..telemetry._places import short_path, where_raised
 
-__all__ = ["load_app", "load_app_option", "load_live_app"]
+
+@attrs.frozen
+class LiveApp:
+    """
+    An application for a live session.
+
+    Attributes:
+        bus: Its bus.
+        tools: Its tools, if it has no session of its own.
+        session: Its session, not entered yet.
+    """
+
+    bus: EventBus
+    tools: Sequence[Tool] = ()
+    session: RealtimeSession | None = None
 
 
 def load_app(spec: str) -> EventBus:
@@ -31,51 +51,84 @@ def load_app(spec: str) -> EventBus:
     The current directory is importable, as it is for ``python -m``.
 
     Args:
-        spec: ``MODULE:NAME``; what is named is an `EventBus`, an object or a class with handlers
-            that are marked with `eventbus.on`, or a marked function. Without ``:NAME`` it is
-            the module itself.
+        spec: ``MODULE:NAME``, the name of an `EventBus`, of an object or a class with handlers
+            that are marked with `eventbus.on`, of a marked function, or of a function that
+            returns a `RealtimeSession`. ``MODULE`` alone is a module with such handlers.
 
     Raises:
-        click.BadParameter: There is no such thing, or it is neither a bus nor a listener.
+        click.BadParameter: There is no such thing, or it is something else.
     """
     _, app = _find(spec)
-    return _bus_of(app, spec)
+    session = _session_of(app, spec)
+    return _bus_of(app, spec) if session is None else session.bus
 
 
-def load_live_app(spec: str) -> tuple[EventBus, Sequence[Tool]]:
+def load_live_app(spec: str) -> LiveApp:
     """
-    Return the same, and the tools that the model may call: those at the top of the module.
+    Return the application that *spec* names, with its session or its tools.
 
     Args:
-        spec: As for `load_app`; a module may also have tools alone.
+        spec: As for `load_app`; a module may also have only tools.
 
     Raises:
         click.BadParameter: As for `load_app`.
     """
     module, app = _find(spec)
+    session = _session_of(app, spec)
+    if session is not None:
+        return LiveApp(session.bus, session=session)
     tools = [value for value in vars(module).values() if isinstance(value, Tool)]
     if app is module and tools and not any(True for _ in marks_in(module)):
-        return EventBus(), tools
-    return _bus_of(app, spec), tools
+        return LiveApp(EventBus(), tools)
+    return LiveApp(_bus_of(app, spec), tools)
+
+
+def _session_of(app: object, spec: str) -> RealtimeSession | None:
+    """Return the session that *app* is or makes; None if it is something else."""
+    if isinstance(app, RealtimeSession):
+        return app
+    if not isinstance(app, types.FunctionType | types.MethodType | functools.partial):
+        return None
+    if any(True for _ in marks_in(app)):  # a handler
+        return None
+    try:
+        made: object = app()
+    except Exception as exc:
+        place = where_raised(exc)
+        msg = f"{spec}() failed: {type(exc).__name__}: {exc} ({place})"
+        raise click.BadParameter(msg) from exc
+    if inspect.iscoroutine(made):
+        made.close()
+        msg = f"{spec} is async; write def instead, since the session is entered later anyway."
+        raise click.BadParameter(msg)
+    if not isinstance(made, RealtimeSession):
+        msg = (
+            f"{spec} is a function without the mark @on, so it must return a RealtimeSession; it "
+            f"returned {type(made).__qualname__}."
+        )
+        raise click.BadParameter(msg)
+    return made
 
 
 def _find(spec: str) -> tuple[ModuleType, object]:
-    """Return the module that *spec* names, and what it names in it, which may be the same."""
+    """Return the module that *spec* names, and the object in it, which may be the same."""
     module_name, _, path = spec.partition(":")
     if not module_name or module_name.startswith(".") or spec.endswith(":"):
-        msg = f"{spec!r} names no app; write MODULE:NAME, like my_agent:bus."
+        msg = f"{spec!r} is not the name of an app; write MODULE:NAME, like my_agent:bus."
         raise click.BadParameter(msg)
     module = _import(module_name)
     try:
         app = functools.reduce(getattr, path.split("."), module) if path else module
     except AttributeError as exc:
-        msg = f"{module_name} has no {path}; is it made in a function, or called otherwise?"
+        near = difflib.get_close_matches(path, vars(module), n=1)
+        hint = f" Did you mean {module_name}:{near[0]}?" if near else " Is it made in a function?"
+        msg = f"{module_name} has no {path}.{hint}"
         raise click.BadParameter(msg) from exc
     return module, app
 
 
 def load_app_option(spec: str) -> EventBus:
-    """Return what `load_app` does; what is wrong is said of the option ``--app``."""
+    """Do the same as `load_app`; errors name the option ``--app``."""
     try:
         return load_app(spec)
     except click.BadParameter as exc:
@@ -91,9 +144,9 @@ def _import(name: str) -> ModuleType:
         return importlib.import_module(name)
     except ModuleNotFoundError as exc:
         if exc.name is not None and (name == exc.name or name.startswith(f"{exc.name}.")):
-            msg = f"There is no module {exc.name}, neither here nor among what is installed."
+            msg = f"There is no module {exc.name}, neither in this folder nor installed."
         else:
-            msg = f"{name} needs the module {exc.name}, and there is none."
+            msg = f"{name} needs the module {exc.name}, which isn't installed."
         raise click.BadParameter(msg) from exc
     except Exception as exc:
         place, problem = where_raised(exc), str(exc)
@@ -118,7 +171,7 @@ def _bus_of(app: object, spec: str) -> EventBus:
 
 
 def _buses_in(app: object) -> list[str]:
-    """Return the names that *app* has for buses, if it is a module."""
+    """Return the names of the buses in *app*, if it is a module."""
     if not isinstance(app, ModuleType):
         return []
     return [name for name, value in vars(app).items() if isinstance(value, EventBus)]

@@ -84,5 +84,8 @@ def load(module: str, what: str, extras: tuple[str, ...]) -> ModuleType:
         if not extras or missing in ("", __name__.partition(".")[0]):
             raise  # a module of ours: a bug, and no matter of what is installed
         names = ",".join(("cli", *extras))
-        msg = f"{what} needs the package {missing}: pip install 'eventbus[{names}]'."
+        msg = (
+            f"{what} needs the package {missing}: pip install 'eventbus[{names}]', or in a clone "
+            f"of eventbus: pip install '.[{names}]'."
+        )
         raise click.ClickException(msg) from exc

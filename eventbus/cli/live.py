@@ -1,30 +1,33 @@
 """
-Runs a live session: what is said goes in, what is answered is heard, until it is over.
+A live session: audio or text goes in, the answers are played, until it is over.
 
-Silence follows a file of speech, as it would from a microphone: by that the service notices
-that the turn has ended. `activity` knows when the session has, too.
+Silence follows a file of speech, as it would from a microphone: so the service notices the end of
+the turn. `activity` decides when the session is over.
 
-Speech is played at its own pace, by the loudspeaker or by the clock, and what was played is what
-is written to a file. So an interruption cuts it off there as well, and silence stays silence.
+Speech is played at its own pace, by the loudspeaker or by the clock, and a file gets what was
+played: an interruption cuts it off there as well, and silence stays silence.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
-from collections.abc import AsyncIterator, Callable, Iterable
-from typing import Final, TypeAlias
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from typing import Any, Final, TypeAlias
 
 import anyio
 import attrs
 
+from ..audio._formats import PCM16, AudioFormat, session_format
 from ..audio._playout import Played, PlayoutQueue
+from ..audio._resampling import Resampler
 from ..audio._samples import RATE
-from ..bus import EventBus
 from ..events import (
     RealtimeModelAudioEvent,
     RealtimeModelAudioInterruptedEvent,
     RealtimeModelEvent,
+    RealtimeModelSessionUpdatedEvent,
 )
 from ..exceptions import ModelNotConnected
 from ..realtime.model import RealtimeModelNowaitListener
@@ -32,10 +35,8 @@ from ..realtime.playback import RealtimePlaybackTracker
 from ..realtime.session import RealtimeSession
 from .activity import Activity
 
-__all__ = ["PIECE_MS", "CallClock", "Ear", "LiveCall", "Write", "paced", "play_by_clock"]
-
 PIECE_MS: Final = 20
-"""How much audio is sent and played at a time."""
+"""Duration of the pieces that are sent and played."""
 
 _PIECE_BYTES: Final = 2 * RATE * PIECE_MS // 1000
 _SILENCE: Final = bytes(_PIECE_BYTES)
@@ -43,10 +44,10 @@ _SILENCE: Final = bytes(_PIECE_BYTES)
 
 class CallClock:
     """
-    Tells how many seconds a call has lasted, in the event loop's time; 0 before it began.
+    The duration of a call in seconds, in the event loop's time; 0 before it begins.
 
     Args:
-        speed: How many of its seconds pass in one.
+        speed: The call's seconds per second.
     """
 
     def __init__(self, speed: float = 1.0) -> None:
@@ -54,11 +55,11 @@ class CallClock:
         self._start: float | None = None
 
     def start(self) -> None:
-        """Let the call begin now."""
+        """Begin the call now."""
         self._start = anyio.current_time()
 
     def __call__(self) -> float:
-        """Return how long it has lasted."""
+        """Return the duration so far."""
         if self._start is None:
             return 0.0
         return (anyio.current_time() - self._start) * self._speed
@@ -68,34 +69,64 @@ class Ear(RealtimeModelNowaitListener):
     """
     Puts a model's speech into a queue, and empties it when the model is interrupted.
 
-    It listens to the model and not on the bus, where it would count as one of the app's handlers.
+    It listens to the model and not on the bus, where it would be one of the app's handlers.
 
     Args:
-        queue: What is to be heard.
+        queue: The speech to play, as PCM at 24 kHz.
+        settings: The session's settings, which have the audio formats to begin with.
+
+    Attributes:
+        input_format: The session's input format.
     """
 
-    def __init__(self, queue: PlayoutQueue) -> None:
+    def __init__(self, queue: PlayoutQueue, settings: Mapping[str, Any]) -> None:
         self._queue = queue
+        self._output_format = _format_in(settings, "output")
+        self._resampler: Resampler | None = None
+        self.input_format = _format_in(settings, "input")
 
     def on_event_nowait(self, event: RealtimeModelEvent) -> None:
         """Take *event*."""
         if isinstance(event, RealtimeModelAudioEvent):
-            self._queue.add(Played(event.item_id, event.content_index, event.data))
+            data = self._as_played(event.data)
+            self._queue.add(Played(event.item_id, event.content_index, data))
         elif isinstance(event, RealtimeModelAudioInterruptedEvent):
             self._queue.clear()
+        elif isinstance(event, RealtimeModelSessionUpdatedEvent):
+            self.input_format = session_format(event.session, "input")
+            output_format = session_format(event.session, "output")
+            if output_format != self._output_format:
+                self._output_format, self._resampler = output_format, None
+
+    def _as_played(self, data: bytes) -> bytes:
+        """Return *data* of the model's as PCM at 24 kHz."""
+        size = self._output_format.sample_bytes
+        data = self._output_format.to_pcm16(data[: len(data) // size * size])
+        if self._output_format.rate == RATE:
+            return data
+        if self._resampler is None:
+            self._resampler = Resampler(self._output_format.rate, RATE)
+        return self._resampler.feed(data)
+
+
+def _format_in(settings: Mapping[str, Any], side: str) -> AudioFormat:
+    """Return the audio format of one side in settings that a program gives."""
+    audio = settings.get("audio") or {}
+    given = (audio.get(side) or {}).get("format") or settings.get(f"{side}_audio_format")
+    return PCM16 if given is None else AudioFormat.of(given)
 
 
 Write: TypeAlias = Callable[[bytes], object]
-"""Takes what was heard, silence included."""
+"""Takes the audio that was played, silence included."""
 
 
 async def paced(pieces: Iterable[bytes], speed: float = 1.0) -> AsyncIterator[bytes]:
     """
-    Yield pieces of sound, each when it has been spoken.
+    Yield pieces of audio, each after its duration has passed.
 
     Args:
         pieces: Each lasts `PIECE_MS`.
-        speed: How many times faster than they sound.
+        speed: A factor; 1 is real time.
     """
     start = anyio.current_time()
     for number, piece in enumerate(pieces, 1):
@@ -107,17 +138,20 @@ async def play_by_clock(
     queue: PlayoutQueue,
     on_played: Callable[[Played], object],
     write: Write,
+    *,
+    is_paced: bool = True,
 ) -> None:
     """
-    Play *queue* at its own pace, for nobody to hear.
+    Play *queue* without a loudspeaker.
 
     Args:
-        queue: What is to be heard.
-        on_played: Called with each piece that was.
-        write: Called with what was heard, silence included.
+        queue: The speech to play.
+        on_played: Called with each piece that was played.
+        write: Called with all that was played, silence included.
+        is_paced: Whether speech takes its time; else it is played when it comes.
     """
     async for _ in paced(itertools.repeat(b"")):
-        data, played = queue.take(_PIECE_BYTES)
+        data, played = queue.take(_PIECE_BYTES if is_paced else len(queue))
         write(data)
         for piece in played:
             on_played(piece)
@@ -126,45 +160,49 @@ async def play_by_clock(
 @attrs.define
 class LiveCall:
     """
-    What a live session needs beside its session; `run` runs it, once.
+    A live session with its input and output; `run` runs it, once.
 
     Attributes:
-        bus: Where its events are published.
         session: The session, not entered yet.
-        activity: What is under way; somebody else tells it of the events on the bus.
-        queue: What is to be heard; an `Ear` fills it.
-        tracker: Learns what was heard.
-        max_seconds: After so long it ends in any case.
+        activity: Its activity; the caller notes the events on the bus there.
+        queue: The speech to play; *ear* fills it.
+        ear: Listens to the model.
+        tracker: The session's playback tracker.
+        max_seconds: The session ends after this time in any case.
     """
 
-    bus: EventBus
     session: RealtimeSession
     activity: Activity
     queue: PlayoutQueue
+    ear: Ear
     tracker: RealtimePlaybackTracker
     max_seconds: float | None = None
     _scope: anyio.CancelScope = attrs.field(factory=anyio.CancelScope, init=False)
+    _resampler: Resampler | None = attrs.field(default=None, init=False)
 
-    async def run(self, said: AsyncIterator[bytes], write: Write | None) -> None:
+    async def run(
+        self, talk: Callable[[], Awaitable[None]], write: Write | None, *, is_paced: bool = True
+    ) -> None:
         """
         Connect, and talk until it is over.
 
         Args:
-            said: What the user says, in real time; where it ends, the session does.
-            write: Called with what is heard, to write it down; None if a loudspeaker has the
-                queue.
+            talk: Sends the user's side, in real time; the session ends when it returns.
+            write: Called with the audio that was played; None if a loudspeaker has the queue.
+            is_paced: As in `play_by_clock`.
 
         Raises:
             RealtimeConnectionError: There is no connection.
         """
-        async with self.bus, self.session, anyio.create_task_group() as tasks:
+        async with self.session.bus, self.session, anyio.create_task_group() as tasks:
             if write is not None:
-                tasks.start_soon(play_by_clock, self.queue, self.note_played, write)
+                play = functools.partial(play_by_clock, is_paced=is_paced)
+                tasks.start_soon(play, self.queue, self.note_played, write)
             with self._scope, anyio.move_on_after(self.max_seconds):
-                await self._speak(said)
+                await talk()
                 async for _ in paced(itertools.repeat(b"")):
                     if not len(self.queue):
-                        break  # else the connection has ended, but not what it has brought
+                        break  # else the connection has ended before its speech was played
             tasks.cancel_scope.cancel()
 
     def stop(self) -> None:
@@ -172,8 +210,9 @@ class LiveCall:
         self._scope.cancel()
 
     def note_played(self, piece: Played) -> None:
-        """Take note that *piece* was heard; from any thread."""
-        self.tracker.on_play_bytes(piece.item_id, piece.content_index, piece.data)
+        """Note that *piece* was played; from any thread."""
+        ms = PCM16.duration_ms(len(piece.data))
+        self.tracker.on_play_ms(piece.item_id, piece.content_index, ms)
 
     async def with_silence(self, pieces: Iterable[bytes]) -> AsyncIterator[bytes]:
         """Yield *pieces* in real time, and silence until nothing more is expected."""
@@ -181,16 +220,43 @@ class LiveCall:
             yield piece
         self.activity.note_sound()
         async for piece in paced(itertools.repeat(_SILENCE)):
-            if len(self.queue):
-                self.activity.note_sound()
-            elif self.activity.has_settled:
+            if self._is_over():
                 return
             yield piece
 
-    async def _speak(self, said: AsyncIterator[bytes]) -> None:
-        async for piece in said:
+    async def speak(self, pieces: AsyncIterator[bytes]) -> None:
+        """Send audio; return early if the connection has ended."""
+        async for piece in pieces:
             if self.activity.has_ended:
                 return
-            # It may have ended since, and `activity` will know.
+            # It may have ended since; then `activity` will know.
             with contextlib.suppress(ModelNotConnected):
-                await self.session.send_audio(piece)
+                await self.session.send_audio(self._as_sent(piece))
+
+    async def write(self, texts: AsyncIterator[str]) -> None:
+        """Send messages, each when the answer to the one before is complete."""
+        async for text in texts:
+            if self.activity.has_ended:
+                return
+            with contextlib.suppress(ModelNotConnected):
+                await self.session.send_message(text)
+            self.activity.expect_turn()
+            async for _ in paced(itertools.repeat(b"")):
+                if self._is_over():
+                    break
+
+    def _is_over(self) -> bool:
+        """Whether nothing more is expected."""
+        if len(self.queue):
+            self.activity.note_sound()
+            return False
+        return self.activity.has_settled or self.activity.has_ended
+
+    def _as_sent(self, piece: bytes) -> bytes:
+        """Return a piece of PCM at 24 kHz in the session's input format."""
+        to = self.ear.input_format
+        if to.rate != RATE:
+            if self._resampler is None:
+                self._resampler = Resampler(RATE, to.rate)
+            piece = self._resampler.feed(piece)
+        return to.from_pcm16(piece)

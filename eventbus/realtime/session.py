@@ -284,6 +284,29 @@ class RealtimeSession:
 
     # --- beginning and end ------------------------------------------------------------------
 
+    @property
+    def config(self) -> RealtimeModelConfig:
+        """How the session connects, with its settings as they are now; a copy."""
+        return cast(
+            "RealtimeModelConfig", {**self._config, "initial_model_settings": {**self._settings}}
+        )
+
+    def update_config(self, config: RealtimeModelConfig) -> None:
+        """
+        Change how the session connects, before it is entered; the rest stays as it is.
+
+        A program that is handed a session uses it to connect to another service, for example.
+
+        Raises:
+            EventBusError: The session was entered already.
+        """
+        if self._ended is not None:
+            msg = "The session was entered already; change its config before that."
+            raise EventBusError(msg)
+        self._config = cast("RealtimeModelConfig", {**self._config, **config})
+        settings = config.get("initial_model_settings", {})
+        self._settings = cast("RealtimeSessionModelSettings", {**self._settings, **settings})
+
     async def wait_closed(self) -> None:
         """
         Wait until the session is over: it was closed, or the connection has ended for good.

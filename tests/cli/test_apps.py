@@ -32,6 +32,10 @@ class Needy:
     def __init__(self, name): pass
 
 number = 7
+
+def plain(): return 7
+def failing(): raise LookupError("no table")
+async def later(): pass
 """
 
 
@@ -65,6 +69,10 @@ def test_app_is_a_bus_or_a_listener(run, write_module, write_frames, spec, handl
     [
         ("agent:number", "agent:number is neither a bus nor a listener"),
         ("agent:nothing", "agent has no nothing"),
+        ("agent:listner", "Did you mean agent:listener?"),
+        ("agent:plain", "must return a RealtimeSession; it returned int"),
+        ("agent:failing", "agent:failing() failed: LookupError: no table"),
+        ("agent:later", "agent:later is async"),
         ("agent:Needy", "make an instance in the module"),
         ("nowhere:bus", "There is no module nowhere"),
         ("agent.inner:bus", "There is no module agent.inner"),
@@ -98,3 +106,22 @@ def test_what_is_no_app_is_a_usage_error_of_one_line(run, write_module, write_fr
     (error,) = [line for line in result.stderr.splitlines() if line.startswith("Error:")]
     assert "'--app'" in error
     assert named in error
+
+
+def test_factory_of_a_session_gives_its_bus(run, write_module, write_frames):
+    """
+    For commands without a live session, a factory stands for the bus of its session.
+    """
+    write_module(
+        "agent",
+        "from eventbus.realtime.openai import OpenAIRealtimeModel\n"
+        "from eventbus.realtime.session import RealtimeSession\n"
+        "bus = EventBus()\n"
+        "@bus.on(RealtimeModelTurnStartedEvent)\ndef hear(event): print('heard')\n"
+        "def new_session(): return RealtimeSession(OpenAIRealtimeModel(), bus)\n",
+    )
+
+    result = run("replay", str(write_frames(FRAME)), "--app", "agent:new_session")
+
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.startswith("heard\n")

@@ -62,7 +62,8 @@ def test_missing_package_is_named_with_what_to_install(tmp_path, monkeypatch):
 
     assert caught.value.message == (
         "eventbus demo needs the package surely_not_installed: "
-        "pip install 'eventbus[cli,openai,sim]'."
+        "pip install 'eventbus[cli,openai,sim]', "
+        "or in a clone of eventbus: pip install '.[cli,openai,sim]'."
     )
 
 

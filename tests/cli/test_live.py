@@ -58,7 +58,7 @@ async def test_speech_is_heard_at_its_own_pace_and_not_after_an_interruption():
     Of speech that comes at once, what was played by the interruption is heard, and then silence.
     """
     queue, played, written = PlayoutQueue(), [], []
-    ear = Ear(queue)
+    ear = Ear(queue, {})
     ear.on_event_nowait(RealtimeModelAudioEvent(PIECE * 10, "resp", "item", 0))
 
     with FakeClock(autojump=True):

@@ -239,7 +239,10 @@ def test_missing_extra_is_named_with_its_remedy(start, tmp_path, environment, pa
     assert process.returncode == 1
     assert out == b""
     assert err.decode().splitlines() == [
-        f"The command line needs {package}: pip install 'eventbus[cli]'."
+        (
+            f"The command line needs {package}: pip install 'eventbus[cli]', "
+            "or in a clone of eventbus: pip install '.[cli]'."
+        )
     ]
 
 

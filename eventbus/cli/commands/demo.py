@@ -1,8 +1,8 @@
 """
 ``eventbus demo``: a call to the simulator, through an application that the package ships.
 
-Everything is as in a call to a real service, the socket included, but for who speaks: the model is
-the simulator, and the caller a script, both with the simulator's synthetic voice.
+Everything is as in a call to a real service, the socket included, except for the voices: the model
+is the simulator, and the caller a script, both with the simulator's synthetic voice.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ from ..terminal.exits import ExitCode, NoConnection
 from ..terminal.options import read_speed
 from ..terminal.summary import write_summary
 
-__all__ = ["command"]
-
 _BEFORE: Final = """\
-A synthetic call: both voices are made by eventbus, and nobody listens. What you see is what the
-handlers of a small example app do with it:
+A synthetic call: both voices are made by eventbus, and no audio is played. The lines below are
+written by the handlers of a small example app:
 {app}
 """
 
 _AFTER: Final = """
 One handler has crashed on purpose, and the caller has not noticed.
-Your own:  eventbus run --sim --app my_agent:bus
+Talk to a simulated model yourself, in text; type, or give the words:
+  eventbus run --sim --text
+  eventbus run --sim weather --say "What is the weather in Oslo?"
 """
 
 _QUESTIONS: Final = ("Where is order 1042?", "Can I still send it back?", "Good, thank you!")
@@ -72,10 +72,10 @@ _SCENARIO: Final = Scenario(
 
 class _Caller:
     """
-    Who calls the shop: speaks when it is time to, as a microphone hears it.
+    The caller of the shop, as a microphone records it.
 
     Args:
-        agent: What the caller hears comes from there.
+        agent: The agent, whose speech the caller hears.
     """
 
     def __init__(self, agent: demo_app.PhoneAgent) -> None:
@@ -83,12 +83,12 @@ class _Caller:
         self._answers: list[str] = []
 
     def note(self, event: object, _sender: object) -> None:
-        """Take note of an event: an answer that is complete can be heard to its end."""
+        """Note the answers that are complete, and can be heard to their end."""
         if isinstance(event, RealtimeModelTranscriptDoneEvent):
             self._answers.append(event.item_id)
 
     def pieces(self) -> Iterator[bytes]:
-        """Yield what the microphone hears."""
+        """Yield the pieces that the microphone records."""
         first, second, third = _QUESTIONS
         yield from _said(first)
         yield from _silence_until(lambda: self._has_heard(1))
@@ -139,7 +139,7 @@ def command(ctx: click.Context, speed: float) -> None:
 
     At the speed max nothing waits: the time is virtual, as in tests.
     """
-    # Without waiting, all would be said at once and nobody interrupted: the time is virtual then.
+    # At infinite speed all would be said at once, without interruption; so the time is virtual.
     time = FakeClock(autojump=True) if speed == math.inf else contextlib.nullcontext()
     speed = 1.0 if speed == math.inf else speed
     clock, output, bus = CallClock(speed), Output(), EventBus()
@@ -184,7 +184,7 @@ def _session_with(service: Simulator, bus: EventBus, agent: demo_app.PhoneAgent)
         tools=[agent.look_up_order],
         config={
             "url": service.url,
-            "api_key": "none",  # the simulator asks for no other
+            "api_key": "none",  # the simulator takes any
             "initial_model_settings": demo_app.SETTINGS,
             "playback_tracker": agent.tracker,
         },

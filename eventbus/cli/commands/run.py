@@ -1,5 +1,5 @@
 """
-``eventbus run``: a live session through the user's handlers.
+``eventbus run``: a live session with the user's handlers.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import ipaddress
 import os
 import sys
 import urllib.parse
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,51 +32,55 @@ from ...realtime.openai import DEFAULT_MODEL, OpenAIRealtimeModel
 from ...realtime.playback import RealtimePlaybackTracker
 from ...realtime.session import RealtimeSession
 from ...realtime.settings import RealtimeAudioOutputConfig, RealtimeSessionModelSettings
-from ...realtime.tools import Tool
 from ...telemetry._summary import Summary, SummaryObserver
 from ..activity import Activity
-from ..apps import load_live_app
+from ..apps import LiveApp, load_live_app
 from ..lazy import load
-from ..live import CallClock, Ear, LiveCall
-from ..sound import open_input, open_output, open_reader, open_writer
+from ..live import PIECE_MS, CallClock, Ear, LiveCall, Write
+from ..sound import open_loudspeaker, open_microphone, open_reader, open_writer
 from ..terminal.captions import Captions
-from ..terminal.console import LiveScreen, Output, PlainScreen
+from ..terminal.console import LiveScreen, Output, PlainScreen, Screen
 from ..terminal.exits import BadInput, ExitCode, NoConnection, exit_code
 from ..terminal.record_options import Recording, read_recording, record_options, recorded
 from ..terminal.summary import report_crash, write_summary
-
-__all__ = ["command"]
+from ..terminal.typed_lines import typed_lines
 
 _EPILOG = """\b
 Exit codes:
     0  fine
     1  output that can't be written, or an extra that isn't installed
     2  wrong arguments
-    3  what can't be used: the WAV file, the scenario, the microphone
-    4  no connection: no key or a wrong one, nobody there, or it broke off
+    3  input that can't be used: the WAV file, the scenario, the microphone
+    4  no connection: no key or a wrong one, no service at the address, or it broke off
     5  a handler or a tool has crashed
   130  interrupted; 143 by SIGTERM
 """
 
 _KEY: Final = "OPENAI_API_KEY"
-_NO_KEY: Final = "none"  # for what runs on this machine, and asks for none
+_NO_KEY: Final = "none"  # for services on this machine, which need no key
 _TRANSCRIBER: Final = "gpt-4o-mini-transcribe"
 
-# What other events say, too; the second has the whole history, with every word that is added.
+# Events that repeat others; the second has the whole history, with every word that is added.
 _LEFT_OUT: Final = (RealtimeModelRawServerEvent, RealtimeHistoryUpdated, *REPEATS)
 
-assert __package__ is not None
+_TYPE_HINT: Final = "There is no microphone: type your side, and end with Ctrl-D."
+
+
+_SETTLED_TYPING: Final = 1.0
+"""Seconds without an event after which the answer to a typed message is complete."""
 
 
 @attrs.frozen
 class _Options:
-    """What was asked for on the command line; see `command`."""
+    """The options of the command; see `command`."""
 
     app_spec: str | None
     url: str | None
-    model: str
+    model: str | None
     scenario: str | None
     wav: Path | None
+    texts: tuple[str, ...]
+    is_typed: bool
     out: Path | None
     instructions: str | None
     voice: str | None
@@ -90,47 +94,63 @@ class _Options:
     "--app",
     "app_spec",
     metavar="MODULE:NAME",
-    help="Publish on this EventBus, or to this listener: an object or a class with handlers that "
-    "are marked with @on. MODULE alone is a module with such handlers. The model may call the "
-    "tools (eventbus.realtime.tools) at the top of the module. The current directory is "
-    "importable.",
+    help="The app: an EventBus, a listener (an object or a class with handlers that are marked "
+    "with @on), or a function that returns your own RealtimeSession, whose settings, tools and "
+    "context are used then. MODULE alone is a module with such handlers. With a bus or a listener, "
+    "the model may call the tools (eventbus.realtime.tools) at the top of the module. The current "
+    "directory is importable.",
 )
 @click.option(
-    "--url", metavar="URL", help="Where the service is, if it isn't OpenAI's: wss://…, or https://…"
+    "--url",
+    metavar="URL",
+    help="The address of the service, if it isn't OpenAI's: wss://…, or https://…",
 )
-@click.option(
-    "--model", default=DEFAULT_MODEL, metavar="NAME", show_default=True, help="The model."
-)
+@click.option("--model", metavar="NAME", help=f"The model.  [default: {DEFAULT_MODEL}]")
 @click.option(
     "--sim",
     "scenario",
     is_flag=False,
     flag_value="",
     metavar="[SCENARIO]",
-    help="Talk to a simulator instead, which needs no key: to one that answers anything, or one "
-    "with this scenario, as for eventbus sim.",
+    help="Talk to a simulator instead, without a key: to one that answers anything, or one with "
+    "this scenario, as for eventbus sim.",
+)
+@click.option(
+    "--say",
+    "texts",
+    multiple=True,
+    metavar="TEXT",
+    help="Send this text instead of speech. Can be given several times: each is sent when the "
+    "answer to the one before is complete, and the session ends after the last answer.",
+)
+@click.option(
+    "--text",
+    "is_typed",
+    is_flag=True,
+    help="Send the lines of stdin instead of speech: type them, or pipe them in. This is the "
+    "default where there is no microphone and stdin is a terminal.",
 )
 @click.option(
     "--wav",
     type=click.Path(path_type=Path),
     metavar="IN.wav",
-    help="What is said, instead of the microphone: 16-bit PCM of any rate. The session is over "
-    "when the last answer to it has been heard.",
+    help="Send this file instead of the microphone: 16-bit PCM of any rate. The session is over "
+    "when the last answer to it has been played.",
 )
 @click.option(
     "--out",
     type=click.Path(dir_okay=False, writable=True, path_type=Path),
     metavar="OUT.wav",
-    help="Where what is heard goes, instead of the loudspeaker; without the pieces that an "
-    "interruption has cut off.",
+    help="Write the model's speech to this file instead of playing it, as it would be heard: "
+    "without the parts that an interruption has cut off.",
 )
-@click.option("--instructions", metavar="TEXT", help="What the model is told to do.")
+@click.option("--instructions", metavar="TEXT", help="The model's instructions.")
 @click.option("--voice", metavar="NAME", help="The model's voice.")
 @click.option(
     "--max-seconds",
     type=click.FloatRange(min=0, min_open=True),
     metavar="N",
-    help="End the session after so long.",
+    help="End the session after this time.",
 )
 @record_options
 @click.option(
@@ -138,7 +158,7 @@ class _Options:
     "is_json",
     is_flag=True,
     help="Write JSON, one object a line: each event, as eventbus.codec writes it, and at the end "
-    '{"summary": …}. What the app prints goes to stderr.',
+    '{"summary": …}. The app\'s own prints go to stderr.',
 )
 @click.pass_context
 def command(
@@ -152,47 +172,56 @@ def command(
     **given: Any,
 ) -> None:
     """
-    Talk to a model: the microphone or a WAV file in, the loudspeaker or a WAV file out.
+    Talk to a model: by microphone and loudspeaker, WAV files, or text.
 
     The key is taken from OPENAI_API_KEY; --sim needs none. Transcripts and tool calls are shown
-    as they come. At the end comes a summary: the events by class, the run time of each handler,
-    what has crashed and what was dropped.
+    as they come. The summary at the end has the events by class, the run time of each handler,
+    crashes and drops.
 
-    A session with the microphone lasts until Ctrl-C.
+    A session with the microphone lasts until Ctrl-C, a typed one until Ctrl-D.
     """
     recording = read_recording(journal, no_audio=no_audio, no_content=no_content, fields=fields)
     options = _Options(recording=recording, **given)
     _check(options)
     output = Output()
-    key = _key_for(options)
-    # What the app prints is its own, and no JSON.
+    # The app's own prints are not JSON.
     with contextlib.redirect_stdout(sys.stderr) if options.is_json else contextlib.nullcontext():
-        run = _Run(options, key, output)
+        run = _Run(options, output)
         summary = run.run()
     if run.was_connected or run.failure is None:
         write_summary(output, summary, is_json=options.is_json)
     if run.failure is not None and not summary.was_interrupted:
-        raise _failure(run.failure, key)
+        raise _failure(run.failure, run.key)
     ctx.exit(exit_code(summary) or (ExitCode.NO_OUTPUT if run.has_lost_records else ExitCode.OK))
 
 
 def _check(options: _Options) -> None:
     if options.scenario is not None and options.url is not None:
-        msg = "--sim and --url can't both be given: the simulator is one of its own."
+        msg = "--sim and --url can't both be given: the simulator has an address of its own."
+        raise click.UsageError(msg)
+    inputs = {"--wav": options.wav, "--say": options.texts, "--text": options.is_typed}
+    given = [name for name, value in inputs.items() if value]
+    if len(given) > 1:
+        msg = f"{' and '.join(given)} can't be given together; choose one input."
         raise click.UsageError(msg)
     wav, out = options.wav, options.out
     if wav is not None and out is not None and out.exists() and out.samefile(wav):
-        msg = "It is the file that is read; give another one."
+        msg = "It is the input file; give another one."
         raise click.BadParameter(msg, param_hint="'--out'")
 
 
-def _key_for(options: _Options) -> str:
+def _key_for(options: _Options, app: LiveApp) -> str:
+    """Return the key to connect with, or the one of the app's own session."""
     if options.scenario is not None:
         return _NO_KEY
+    own = {} if app.session is None else app.session.config
+    if "api_key" in own:
+        return own["api_key"] if isinstance(own["api_key"], str) else _NO_KEY
     key = os.environ.get(_KEY, "").strip()
     if key:
         return key
-    if options.url is not None and _is_loopback(options.url):
+    url = options.url or own.get("url")
+    if url is not None and _is_loopback(url):
         return _NO_KEY
     msg = f"There is no key: set {_KEY}. Without one, try the simulator: eventbus run --sim"
     raise NoConnection(msg)
@@ -211,40 +240,47 @@ class _Show:
     Shows a session's events on stdout, as captions or as JSON.
 
     Args:
-        output: Where they go.
+        output: Standard output.
         is_json: Whether as JSON.
 
     Attributes:
-        clock: Tells what time it is in the call.
+        clock: The duration of the call.
     """
 
     def __init__(self, output: Output, *, is_json: bool) -> None:
         self._output = output
         self._is_json = is_json
+        self._screen: Screen | None = None
         self._captions: Captions | None = None
         self.clock = CallClock()
 
     @contextlib.contextmanager
     def shown(self) -> Iterator[None]:
-        """Have the screen, while this is entered."""
+        """Use the screen while this is entered."""
         if self._is_json:
             yield
             return
         if self._output.is_terminal:
-            with LiveScreen(self._output, self.clock, redirects=True) as screen:
-                self._captions = Captions(screen)
-                yield
+            screen: LiveScreen | PlainScreen = LiveScreen(self._output, self.clock, redirects=True)
         else:
-            self._captions = Captions(PlainScreen(self._output, self.clock))
+            screen = PlainScreen(self._output, self.clock)
+        with screen:
+            self._screen, self._captions = screen, Captions(screen)
             yield
 
-    def show(self, event: object) -> None:
-        """
-        Show *event*.
+    @contextlib.contextmanager
+    def prompting(self) -> Iterator[None]:
+        """Show a prompt while this is entered, where somebody types."""
+        if isinstance(self._screen, LiveScreen):
+            with self._screen.prompting("you> "):
+                yield
+            return
+        if sys.stdin.isatty():
+            click.echo("you> ", nl=False, err=True)
+        yield
 
-        Raises:
-            OSError: It can't be written.
-        """
+    def show(self, event: object) -> None:
+        """Show *event*."""
         if self._captions is not None:
             self._captions.show(event)
         elif not isinstance(event, _LEFT_OUT):
@@ -252,47 +288,54 @@ class _Show:
                 self._output.json_line(dumps(event))
         self._output.flush()
 
+    def show_sent(self, text: str) -> None:
+        """Show a message that was sent."""
+        if self._screen is not None:
+            self._screen.line("caller", text)
+            self._output.flush()
+
 
 class _Run:
     """
     A live session and all that belongs to it; `run` runs it, once.
 
     Args:
-        options: What was asked for.
-        key: The service's key.
+        options: The options of the command.
         output: Where events are shown.
 
     Attributes:
-        failure: Why there is no connection, or why it has ended, if that was no good end.
-        was_connected: Whether there has been one.
+        key: The service's key.
+        failure: The reason that there is no connection, or the error that has ended it.
     """
 
-    def __init__(self, options: _Options, key: str, output: Output) -> None:
+    def __init__(self, options: _Options, output: Output) -> None:
         self._options = options
-        self._key = key
         self._show = _Show(output, is_json=options.is_json)
-        self._bus, self._tools = _load(options.app_spec)
-        self._observer = SummaryObserver(self._bus, on_crash=report_crash, on_event=self._note)
+        self._app = _load(options)
+        self.key = _key_for(options, self._app)
+        self._observer = SummaryObserver(self._app.bus, on_crash=report_crash, on_event=self._note)
         self._simulator = _simulator(options.scenario)
-        self._activity = Activity()
+        is_text = bool(options.texts or options.is_typed)
+        self._activity = Activity(_SETTLED_TYPING) if is_text else Activity()
         self._call: LiveCall | None = None
         self._journal: JournalRecorder | None = None
+        self._is_prompting = False
         self._output_error: OSError | None = None
         self.failure: RealtimeConnectionError | None = None
 
     def run(self) -> Summary:
         """
-        Talk until it is over or Ctrl-C, and return what has happened.
+        Talk until it is over or Ctrl-C, and return the summary.
 
         Raises:
-            OSError: What was said or heard can't be written.
+            OSError: The WAV file can't be written.
         """
         was_interrupted = False
         with contextlib.ExitStack() as files:
             wav, out = self._options.wav, self._options.out
             reader = files.enter_context(open_reader(wav)) if wav is not None else None
             writer = files.enter_context(open_writer(out)) if out is not None else None
-            self._journal = files.enter_context(recorded(self._bus, self._options.recording))
+            self._journal = files.enter_context(recorded(self._app.bus, self._options.recording))
             with self._observer.observing(), self._show.shown():
                 try:
                     anyio.run(self._talk, reader, writer)
@@ -313,7 +356,7 @@ class _Run:
 
     @property
     def has_lost_records(self) -> bool:
-        """Whether there is a journal, and it lacks some of what has happened."""
+        """Whether there is a journal, and records are missing in it."""
         return self._journal is not None and self._journal.failure is not None
 
     @property
@@ -331,41 +374,117 @@ class _Run:
             if self._journal is not None:
                 stack.enter_context(self._journal.listen(call.session.model))
             devices = stack.enter_context(contextlib.ExitStack())
-            said = open_input(call, reader, devices)
-            write = open_output(call, writer, devices, is_needed=reader is None)
-            await call.run(said, write and functools.partial(self._write, write))
+            talk, is_speech = self._open_input(call, reader, devices)
+            write = self._open_output(call, writer, devices, is_quiet=not is_speech)
+            is_paced = is_speech or writer is not None
+            await call.run(talk, write, is_paced=is_paced)
+
+    def _open_input(
+        self, call: LiveCall, reader: WavReader | None, devices: contextlib.ExitStack
+    ) -> tuple[Callable[[], Awaitable[None]], bool]:
+        """Return the function that sends the user's side, and whether that is speech."""
+        if reader is not None:
+            pieces = call.with_silence(reader.pieces(PIECE_MS))
+            return lambda: call.speak(pieces), True
+        if self._options.texts:
+            return lambda: call.write(self._given_texts()), False
+        if not self._options.is_typed:
+            try:
+                microphone = open_microphone(devices)
+            except click.ClickException as exc:
+                if not sys.stdin.isatty():
+                    msg = f"{exc.message} Without one: --say TEXT, --text or --wav FILE."
+                    error = click.ClickException(msg)
+                    error.exit_code = exc.exit_code
+                    raise error from exc
+                click.echo(f"{_TYPE_HINT} ({exc.message})", err=True)
+            else:
+                return lambda: call.speak(microphone), True
+        return lambda: call.write(self._typed_texts()), False
+
+    async def _given_texts(self) -> AsyncIterator[str]:
+        for text in self._options.texts:
+            self._show.show_sent(text)
+            yield text
+
+    async def _typed_texts(self) -> AsyncIterator[str]:
+        async for text in typed_lines(self._prompting):
+            if not sys.stdin.isatty():  # else the terminal has shown it
+                self._show.show_sent(text)
+            yield text
+
+    @contextlib.contextmanager
+    def _prompting(self) -> Iterator[None]:
+        self._is_prompting = True
+        try:
+            with self._show.prompting():
+                yield
+        finally:
+            self._is_prompting = False
+
+    def _open_output(
+        self,
+        call: LiveCall,
+        writer: WavWriter | None,
+        devices: contextlib.ExitStack,
+        *,
+        is_quiet: bool,
+    ) -> Write | None:
+        """Return the function that writes the speech down; None if the loudspeaker plays it."""
+        if writer is not None:
+            return functools.partial(self._write, writer.write)
+        try:
+            open_loudspeaker(call, devices)
+        except click.ClickException as exc:
+            if not is_quiet:
+                text = f"The speech is not played; --out FILE keeps it. {exc.message}"
+                click.echo(text, err=True)
+            return _to_nobody
+        return None
 
     def _new_call(self, url: str | None) -> LiveCall:
-        queue, tracker = PlayoutQueue(), RealtimePlaybackTracker()
-        model = OpenAIRealtimeModel()
-        model.add_listener(Ear(queue))
-        config: RealtimeModelConfig = {
-            "api_key": self._key,
-            "initial_model_settings": _settings(self._options),
-            "playback_tracker": tracker,
-        }
+        session = self._app.session or self._new_session()
+        tracker = session.config.get("playback_tracker") or RealtimePlaybackTracker()
+        change: RealtimeModelConfig = {"playback_tracker": tracker}
         if url is not None:
-            config["url"] = url
-        session = RealtimeSession(model, self._bus, tools=self._tools, config=config)
-        return LiveCall(
-            self._bus, session, self._activity, queue, tracker, self._options.max_seconds
+            change["url"] = url
+        if self._simulator is not None or "api_key" not in session.config:
+            change["api_key"] = self.key
+        session.update_config(change)
+        queue = PlayoutQueue()
+        ear = Ear(queue, session.config.get("initial_model_settings", {}))
+        session.model.add_listener(ear)
+        return LiveCall(session, self._activity, queue, ear, tracker, self._options.max_seconds)
+
+    def _new_session(self) -> RealtimeSession:
+        return RealtimeSession(
+            OpenAIRealtimeModel(),
+            self._app.bus,
+            tools=self._app.tools,
+            config={"initial_model_settings": _settings(self._options)},
         )
 
     def _note(self, event: object, _sender: object) -> None:
-        """Take note of an event on the bus, before any handler."""
+        """Note an event on the bus, before any handler."""
         self._activity.note(event)
-        self._write(self._show.show, event)
+        self._show.show(event)
+        if self._is_prompting and self._activity.has_ended and self._call is not None:
+            self._call.stop()  # else it would end when the next line was typed
 
-    def _write(self, write: Callable[[Any], object], data: Any) -> None:
-        """Write something; if that can't be done, it is over."""
+    def _write(self, write: Callable[[bytes], object], data: bytes) -> None:
+        """Write to the WAV file; if that fails, the session is over."""
         if self._output_error is not None:
             return
         try:
             write(data)
-        except OSError as exc:  # nobody reads it any more, or the disk is full
+        except OSError as exc:  # the disk is full
             self._output_error = exc
             if self._call is not None:
                 self._call.stop()
+
+
+def _to_nobody(_data: bytes) -> None:
+    """Write nothing."""
 
 
 def _settings(options: _Options) -> RealtimeSessionModelSettings:
@@ -373,7 +492,7 @@ def _settings(options: _Options) -> RealtimeSessionModelSettings:
     if options.voice is not None:
         speech["voice"] = options.voice
     settings: RealtimeSessionModelSettings = {
-        "model_name": options.model,
+        "model_name": options.model or DEFAULT_MODEL,
         "audio": {
             "input": {"format": PCM16, "transcription": {"model": _TRANSCRIBER}},
             "output": speech,
@@ -385,7 +504,7 @@ def _settings(options: _Options) -> RealtimeSessionModelSettings:
 
 
 def _simulator(scenario: str | None) -> Any:
-    """Return a simulator that doesn't run yet, if one is asked for."""
+    """Return the simulator that is asked for; it doesn't run yet."""
     if scenario is None:
         return None
     module = load("eventbus.simulator", "eventbus run --sim", ("openai", "sim"))
@@ -395,16 +514,29 @@ def _simulator(scenario: str | None) -> Any:
         raise BadInput(str(exc)) from exc
 
 
-def _load(spec: str | None) -> tuple[EventBus, Sequence[Tool]]:
-    if spec is None:
-        return EventBus(), ()
+def _load(options: _Options) -> LiveApp:
+    if options.app_spec is None:
+        return LiveApp(EventBus())
     try:
-        return load_live_app(spec)
+        app = load_live_app(options.app_spec)
     except click.BadParameter as exc:
         exc.param_hint = "'--app'"
         raise
+    given = {
+        "--model": options.model,
+        "--instructions": options.instructions,
+        "--voice": options.voice,
+    }
+    names = [name for name, value in given.items() if value is not None]
+    if app.session is not None and names:
+        msg = (
+            f"{' and '.join(names)} can't be given with {options.app_spec}, which makes the "
+            f"session with settings of its own; change them there."
+        )
+        raise click.UsageError(msg)
+    return app
 
 
 def _failure(error: Exception, key: str) -> click.ClickException:
-    """Return what ends the command for *error*; a service may quote the key in what it says."""
+    """Return the end of the command for *error*, without the key, which a service may quote."""
     return NoConnection(str(error) if key == _NO_KEY else str(error).replace(key, "<key>"))

@@ -171,6 +171,19 @@ class LiveScreen:
         self._refresh()
         self._live.stop()
 
+    @contextlib.contextmanager
+    def prompting(self, prompt: str) -> Iterator[None]:
+        """Show *prompt* on a line of its own, and nothing that grows, while this is entered."""
+        self._growing.clear()
+        self._refresh()
+        self._live.stop()
+        self._console.print(Text(prompt, "bold"), end="")
+        self._console.file.flush()
+        try:
+            yield
+        finally:
+            self._live.start()
+
     def line(self, who: str, text: str) -> None:
         """Print the line above what grows, and let go of what has grown into it."""
         self._growing.pop(who, None)

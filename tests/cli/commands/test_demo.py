@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 
 import pytest
@@ -104,5 +105,26 @@ def test_missing_extra_is_one_line_with_what_to_install(run, monkeypatch):
     assert result.exit_code == 1
     assert result.stdout == ""
     assert result.stderr.splitlines() == [
-        "Error: eventbus demo needs the package websockets: pip install 'eventbus[cli,openai,sim]'."
+        (
+            "Error: eventbus demo needs the package websockets: "
+            "pip install 'eventbus[cli,openai,sim]', "
+            "or in a clone of eventbus: pip install '.[cli,openai,sim]'."
+        )
     ]
+
+
+@pytest.mark.slow
+def test_commands_that_the_demo_ends_with_work(result, start):
+    """
+    The last lines name commands to go on with, and each of them answers.
+    """
+    lines = [line.strip() for line in result.stderr.splitlines()]
+    commands = [line.split(" ", 1)[1] for line in lines if line.startswith("eventbus ")]
+    assert [shlex.split(each)[0] for each in commands] == ["run", "run"]
+
+    for command in commands:
+        with start(*shlex.split(command)) as process:
+            out, err = process.communicate(b"Hello\n")
+
+        assert process.returncode == 0, err
+        assert b"agent   " in out

@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
+import subprocess
 import sys
 import types
 import wave
@@ -123,6 +125,187 @@ def test_call_is_shown_and_ends_after_the_last_answer(call, write_wav, write_mod
     assert not any(heard[:20]), "while the caller speaks, nothing is heard"
     assert sum(heard) > 30
     assert not any(heard[-15:]), "it ends when nothing was heard for a while"
+
+
+def test_texts_are_answered_one_after_another(call):
+    """
+    Each --say is sent when the answer to the one before is complete; it needs no sound card.
+    """
+    result = call("--sim", "--say", "Hello", "--say", "And goodbye")
+
+    assert result.exit_code == 0, result.stderr
+    assert result.stderr == ""
+    lines = [line[9:].strip() for line in result.stdout.splitlines() if line[9:15].strip()]
+    talk = [line for line in lines if line.startswith(("caller", "agent"))]
+    assert [line.split(None, 1)[1] for line in talk] == [
+        "Hello", "You said: Hello", "And goodbye", "You said: And goodbye",
+    ]  # fmt: skip
+
+
+def test_text_waits_for_the_answer_after_a_tool(call, write_module):
+    """
+    The answer that follows a tool call belongs to the same message.
+    """
+    write_module("agent", APP)
+
+    result = call(
+        "--sim", "weather", "--app", "agent:bus",
+        "--say", "What is the weather in Oslo?", "--say", "And in Rome?",
+    )  # fmt: skip
+
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.index("In Oslo, this is") < result.stdout.index("And in Rome?")
+
+
+def test_lines_of_stdin_are_sent(call):
+    """
+    With --text, the lines that come through a pipe are sent, without empty ones.
+    """
+    result = call("--sim", "--text", input="Hello\n\n  And goodbye")
+
+    assert result.exit_code == 0, result.stderr
+    assert "You said: Hello" in result.stdout
+    assert "You said: And goodbye" in result.stdout
+
+
+def test_speech_of_a_typed_session_goes_to_a_file(call, tmp_path):
+    """
+    With --out, the answer to a text is written as it sounds.
+    """
+    result = call("--sim", "--say", "Hello", "--out", "heard.wav")
+
+    assert result.exit_code == 0, result.stderr
+    assert sum(loudness(tmp_path / "heard.wav")) > 5
+
+
+@pytest.mark.parametrize(
+    "given", [("--say", "Hi", "--text"), ("--wav", "a.wav", "--say", "Hi")], ids=" ".join
+)
+def test_two_inputs_are_a_usage_error(call, given):
+    """
+    Of microphone, file and text there is one.
+    """
+    result = call("--sim", *given)
+
+    assert result.exit_code == 2
+    assert "choose one input" in result.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals of POSIX")
+def test_terminal_has_a_prompt(environment, tmp_path):
+    """
+    Where stdin is a terminal and there is no sound card, a conversation can be typed; Ctrl-D ends.
+    """
+    master, slave = os.openpty()
+    environment = {**environment, "TERM": "xterm"}
+    blocker = "import sys; sys.modules['sounddevice'] = None\n"
+    (tmp_path / "sitecustomize.py").write_text(blocker, encoding="utf-8")
+    environment["PYTHONPATH"] = os.pathsep.join([str(tmp_path), environment["PYTHONPATH"]])
+    command = [sys.executable, "-m", "eventbus", "run", "--sim"]
+    shown = b""
+
+    def wait_for(text):
+        nonlocal shown
+        while text not in shown:
+            shown += os.read(master, 65_536)
+        shown = shown[shown.index(text) + len(text) :]
+
+    with subprocess.Popen(
+        command, stdin=slave, stdout=slave, stderr=slave, env=environment, cwd=tmp_path
+    ) as process:
+        os.close(slave)
+        wait_for(b"There is no microphone: type your side")
+        for words in (b"Hello", b"And goodbye"):
+            wait_for(b"you> ")
+            os.write(master, words + b"\n")
+            wait_for(b"You said: " + words)
+        wait_for(b"you> ")
+        os.write(master, b"\x04")
+        wait_for(b"crashes: none")
+
+        assert process.wait() == 0
+    os.close(master)
+
+
+FACTORY = """\
+from eventbus.audio import G711_ULAW
+from eventbus.realtime.openai import OpenAIRealtimeModel
+from eventbus.realtime.session import RealtimeSession
+
+bus = EventBus()
+
+@bus.on(RealtimeModelSessionUpdatedEvent)
+def updated(event):
+    if not event.created:
+        audio = event.session["audio"]["output"]
+        print("app:", audio["voice"], audio["format"]["type"])
+
+def new_session():
+    audio = {"input": {"format": G711_ULAW}, "output": {"format": G711_ULAW, "voice": "marin"}}
+    session = RealtimeSession(
+        OpenAIRealtimeModel(),
+        bus,
+        context={"table": 5},
+        config={"url": "ws://elsewhere.invalid", "initial_model_settings": {"audio": audio}},
+    )
+
+    @session.tool
+    def get_weather(city: str) -> str:
+        "Return the weather of a city."
+        return f"fog at table {session.context['table']}"
+
+    return session
+"""
+
+
+def test_session_of_a_factory_is_the_one_that_runs(call, write_module, tmp_path):
+    """
+    Settings, audio formats, context and tools are those of the app's own session, and --sim goes
+    before its address; the speech that is heard is converted from its format.
+    """
+    write_module("agent", FACTORY)
+
+    result = call(
+        "--sim", "weather", "--app", "agent:new_session",
+        "--say", "What is the weather in Oslo?", "--out", "heard.wav",
+    )  # fmt: skip
+
+    assert result.exit_code == 0, result.stderr
+    assert "app: marin audio/pcmu" in result.stdout
+    assert "get_weather = fog at table 5" in result.stdout
+    assert "In Oslo, this is the weather: fog at table 5." in result.stdout
+    with wave.open(str(tmp_path / "heard.wav")) as file:
+        assert file.getframerate() == RATE
+    assert sum(loudness(tmp_path / "heard.wav")) > 30
+
+
+def test_speech_is_sent_in_the_format_of_the_factory_s_session(call, write_module, write_wav):
+    """
+    A file at 24 kHz reaches a session of G.711 as speech of the same length.
+    """
+    write_module("agent", FACTORY)
+    args = ("--sim", "--app", "agent:new_session", "--wav", write_wav("Hello there"))
+
+    result = call(*args, "--out", "heard.wav", "--json")
+
+    assert result.exit_code == 0, result.stderr
+    events = [json.loads(line) for line in result.stdout.splitlines()]
+    times = {event.get("type"): event for event in events}
+    start_ms = times["input_speech_started"]["audio_start_ms"]
+    assert 500 < times["input_speech_stopped"]["audio_end_ms"] - start_ms < 1_800
+
+
+def test_settings_of_a_factory_are_not_overridden(call, write_module):
+    """
+    --voice and the like are refused where the app makes the session itself.
+    """
+    write_module("agent", FACTORY)
+
+    result = call("--sim", "--app", "agent:new_session", "--voice", "alloy", "--say", "Hi")
+
+    assert result.exit_code == 2
+    assert "--voice can't be given with agent:new_session" in result.stderr
 
 
 def test_recorded_call_can_be_measured_and_replayed(call, run, write_wav, write_module):
@@ -321,7 +504,7 @@ def test_without_a_key_is_4(call):
     [
         ("ws://127.0.0.1:1/v1/realtime", "Nothing listens at ws://127.0.0.1:1"),
         ("wss://127.0.0.1:1/v1", "Nothing listens"),
-        ("nonsense", "no address"),
+        ("nonsense", "is not the address"),
     ],
 )
 def test_unreachable_service_is_4(call, write_wav, monkeypatch, url, problem):
@@ -500,7 +683,7 @@ def test_input_is_not_overwritten(call, write_wav):
     result = call("--sim", "--wav", path, "--out", path)
 
     assert result.exit_code == 2
-    assert "file that is read" in result.stderr
+    assert "is the input file" in result.stderr
 
 
 def test_without_a_microphone_is_told(call, monkeypatch):
@@ -513,7 +696,9 @@ def test_without_a_microphone_is_told(call, monkeypatch):
     result = call("--sim")
 
     assert result.exit_code == 1
-    assert "eventbus[cli,openai,audio]" in only_line(result)
+    line = only_line(result)
+    assert "eventbus[cli,openai,audio]" in line
+    assert "--say TEXT, --text or --wav FILE" in line
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
