@@ -76,7 +76,7 @@ def command(
     for difference in itertools.islice(found, max_count + 1):
         count += 1
         if count > max_count:
-            click.echo(f"there are more than these {max_count}; -n writes more", err=True)
+            click.echo(f"there are more than {max_count} differences; -n writes more", err=True)
             break
         if is_json:
             output.json_line(plain_json(_data(difference)))

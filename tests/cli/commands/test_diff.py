@@ -71,7 +71,7 @@ def test_no_more_than_asked_for(paths):
     result = new_runner().invoke(command, [*paths, "-n", "1"])
 
     assert len(result.stdout.splitlines()) == 3
-    assert "and more" in result.stderr
+    assert "more than 1 differences" in result.stderr
 
 
 def test_filter_leaves_out_differences(paths):

@@ -275,7 +275,7 @@ def test_handlers_may_publish(run, write_frames, write_module):
 
 BAD_LINES = [
     pytest.param("secret words", "not valid JSON", id="no JSON"),
-    pytest.param('"secret words"', "no JSON object", id="no object"),
+    pytest.param('"secret words"', "not a JSON object", id="no object"),
     pytest.param(
         {"type": "response.created", "response": "secret words"}, "field response", id="wrong field"
     ),
