@@ -34,7 +34,7 @@ def test_percentile_is_a_value_that_so_many_do_not_exceed(values, percent):
 
 def test_distribution_of_nothing_is_none():
     """
-    Where nothing was measured, there is no distribution.
+    Without values, there is no distribution.
     """
     assert Distribution.of([]) is None
     assert Distribution.of([3.0, 1.0, 2.0]) == Distribution(3, 2.0, 3.0, 3.0)
@@ -53,7 +53,7 @@ def test_distribution_of_nothing_is_none():
 )
 def test_totals_give_one_number(name, expected):
     """
-    A figure and its statistic name one number; None is for what has no values.
+    A figure and its statistic name one number; it is None without values.
     """
     assert TOTALS.get(name) == expected
 
@@ -91,7 +91,7 @@ def test_limit_is_read(text, name, value):
 )
 def test_wrong_limit_says_what_would_do(text, words):
     """
-    What is not a limit is a ValueError that shows what one looks like.
+    A text that is not a limit is a ValueError with an example of one.
     """
     with pytest.raises(ValueError, match=words):
         parse_limit(text)
@@ -100,6 +100,6 @@ def test_wrong_limit_says_what_would_do(text, words):
 @pytest.mark.parametrize("name", [*(f"{name}.p95" for name in FIGURES), *COUNTS])
 def test_every_figure_can_be_limited(name):
     """
-    Whatever is listed can be limited.
+    Every listed figure can be limited.
     """
     assert parse_limit(f"{name}={'1s' if name.endswith('.p95') else 1}").name == name

@@ -47,7 +47,7 @@ def story():
 
 def found(story, text):
     """
-    Return what the filter finds: kinds and types, each once, in their order.
+    Return the matches of the filter: kinds and types, each once, in order.
     """
     where, origin_ns = parse_filter(text), story.records[0].mono_ns
     facts = [RecordView(record, origin_ns) for record in story.records]
@@ -142,7 +142,7 @@ def test_audio_is_no_text(story):
 )
 def test_error_names_the_place_and_the_remedy(text, position, words):
     """
-    What can't be read is named with its character, counted from 1, and with what would do.
+    A term that can't be parsed is named with its character, counted from 1, and with a remedy.
     """
     with pytest.raises(FilterError, match=f"at character {position}: ") as caught:
         parse_filter(text)
@@ -154,7 +154,7 @@ def test_error_names_the_place_and_the_remedy(text, position, words):
 @given(st.text(max_size=40))
 def test_any_text_is_a_filter_or_an_error(text):
     """
-    Whatever is typed gives a filter that can be asked, or FilterError.
+    Any text gives a filter that works, or FilterError.
     """
     with contextlib.suppress(FilterError):
         where = parse_filter(text)
@@ -211,6 +211,6 @@ def test_times_bound_what_must_be_read():
 @pytest.mark.parametrize("state", [*STATES])
 def test_every_state_can_be_asked_for(state):
     """
-    What is said to be a state is one.
+    Each listed state can be asked for.
     """
     assert parse_filter(f"is:{state}").text == f"is:{state}"

@@ -1,5 +1,5 @@
 """
-`eventbus.analysis._latency`: one call, and what it was that took so long.
+`eventbus.analysis.measure`: turns, their latency and its parts, interruptions, tools.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ def test_tool_without_an_output_takes_until_the_next_response():
 
 def test_committed_audio_is_a_turn_without_detection():
     """
-    Where the application commits, the turn begins with the last audio that it has sent.
+    A turn that the application commits begins with the last audio that was sent.
     """
     story = Story()
     story.say(500)
@@ -217,7 +217,7 @@ def test_turn_without_audio_has_an_outcome_and_no_latency(happens, outcome):
 
 def test_late_end_of_another_response_is_not_taken_for_this_one():
     """
-    What is told of the response before doesn't end the turn.
+    Events of the response before don't end the turn.
     """
     story = Story()
     asked(story)
@@ -268,7 +268,7 @@ def test_interruption_lasts_until_the_handler_has_stopped_the_audio():
 
 def test_beginning_of_an_interruption_is_estimated_without_a_voice_in_the_audio():
     """
-    Where the audio was withheld, the voice begins behind the padding.
+    Without a voice in the audio, it is taken to begin behind the padding.
     """
     story = Story()
     story.session(padding_ms=300)
@@ -283,7 +283,7 @@ def test_beginning_of_an_interruption_is_estimated_without_a_voice_in_the_audio(
 
 def test_unheard_audio_is_what_the_session_says():
     """
-    Where the item was truncated, that counts, not the estimate.
+    If the item was truncated, that counts, not the estimate.
     """
     story = Story()
     story.session()
@@ -300,7 +300,7 @@ def test_unheard_audio_is_what_the_session_says():
 
 def test_speech_after_the_audio_was_heard_is_no_interruption():
     """
-    Who speaks when nothing sounds any more interrupts nobody.
+    Speech after the model has been heard to its end is not an interruption.
     """
     story = Story()
     story.session()

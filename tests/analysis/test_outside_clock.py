@@ -75,7 +75,7 @@ class Clock:
 
 class Client:
     """
-    A client that speaks, in whatever order of the message's names.
+    A client that speaks, with either order of a message's names.
     """
 
     def __init__(self, socket, clock, *, is_audio_first):
@@ -167,7 +167,7 @@ async def talk(client, *, is_pushed):
 @pytest.mark.parametrize("name", DETECTIONS)
 async def test_turn_latency_is_what_the_caller_waits(tmp_path, name, is_audio_first):
     """
-    Whatever ends the turn, it counts from the last voiced sample to the first audio.
+    With each way to end a turn, it counts from the last voiced sample to the first audio.
     """
     path, detection = tmp_path / "call.journal", DETECTIONS[name]
     async with call(path, detection, is_audio_first=is_audio_first) as client:
@@ -193,7 +193,7 @@ async def test_interruption_latency_counts_from_the_first_voiced_sample(
     tmp_path, name, is_audio_first
 ):
     """
-    Whatever padding the detection has.
+    The padding of the detection doesn't matter.
     """
     path = tmp_path / "call.journal"
     async with call(path, DETECTIONS[name], is_audio_first=is_audio_first) as client:
@@ -213,7 +213,7 @@ async def test_interruption_latency_counts_from_the_first_voiced_sample(
 @pytest.mark.parametrize("name", DETECTIONS)
 async def test_figures_without_audio_are_estimated(tmp_path, name):
     """
-    Where the caller's audio was left out, the turn says that nobody has measured it.
+    Without the caller's audio, the turn is marked as an estimate.
     """
     path, detection = tmp_path / "call.journal", DETECTIONS[name]
     async with call(path, detection, is_audio_first=False, audio=False) as client:

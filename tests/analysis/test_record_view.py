@@ -1,5 +1,5 @@
 """
-`eventbus.analysis._record_view`: what can be asked of a record.
+`eventbus.analysis.RecordView`: one view of every kind of record.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-`eventbus.analysis._sound`: how one call sounded.
+`eventbus.analysis._sound`: the sound of one call.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def sound(*stories, keeps_audio=True):
 
 def test_audio_of_both_sides_is_kept():
     """
-    What was sent and what was heard are there, as bytes.
+    The audio of both sides is there, as bytes.
     """
     call = sound(spoken_turn())
 
@@ -35,7 +35,7 @@ def test_audio_of_both_sides_is_kept():
 
 def test_audio_need_not_be_kept():
     """
-    Where only the times are wanted, no audio is kept.
+    If only times are needed, no audio is kept.
     """
     call = sound(spoken_turn(), keeps_audio=False)
 
@@ -46,7 +46,7 @@ def test_audio_need_not_be_kept():
 
 def test_caller_never_says_two_things_at_once():
     """
-    Audio that was sent faster than it was recorded follows what was sent before.
+    Audio that was sent faster than it was recorded follows the audio before.
     """
     story = Story()
     for _ in range(3):

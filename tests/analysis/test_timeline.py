@@ -1,5 +1,5 @@
 """
-`eventbus.analysis._timeline`: who could hear what, and when.
+`eventbus.analysis._timeline`: the times at which both sides were heard.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def test_input_that_was_not_sent_has_no_time():
 
 def test_audio_is_heard_one_piece_after_the_other():
     """
-    What comes while something sounds waits for it; what comes later begins at once.
+    Audio that comes while other audio sounds waits for its end; later audio begins at once.
     """
     playback = Playback()
     playback.play(0, A, 100)
@@ -59,7 +59,7 @@ def test_audio_is_heard_one_piece_after_the_other():
 
 def test_stop_cuts_what_sounds_and_what_waits():
     """
-    What sounds is heard up to then, what waits not at all; and then nothing is audible.
+    Sounding audio is heard up to then, waiting audio not at all, and then nothing is audible.
     """
     playback = Playback()
     playback.play(0, A, 100)
@@ -78,7 +78,7 @@ def test_stop_cuts_what_sounds_and_what_waits():
 
 def test_truncation_counts_instead_of_the_estimate():
     """
-    What the session says was heard, was heard, and never more than there was.
+    The duration that the session gives was heard, and never more than there was.
     """
     playback = Playback()
     playback.play(0, A, 100, b"a")

@@ -25,7 +25,7 @@ def noise(ms, amplitude, *, offset=0):
 
 def heard(*parts, piece_ms=20, form=PCM16, is_kept=True):
     """
-    Return what finds the voice in samples at 24 kHz, and how long they are.
+    Return the detector with samples at 24 kHz, and their length.
     """
     voice, place = CallerVoice(), 0
     pcm = b"".join(part.tobytes() for part in parts)
@@ -54,7 +54,7 @@ def test_voice_is_found_in_silence_and_in_noise(floor, piece_ms):
 
 def test_voice_without_a_pause_lasts_to_its_end():
     """
-    Where there is nothing but voice, its quieter parts are voice, too.
+    In audio that is all voice, its quieter parts are voice, too.
     """
     voice, end = heard(noise(200, 6_000), noise(200, 3_000))
 
@@ -111,7 +111,7 @@ def test_audio_that_was_withheld_says_nothing():
 
 def test_only_the_latest_audio_is_kept():
     """
-    A caller who talks for an hour doesn't fill the memory.
+    An hour of speech doesn't fill the memory.
     """
     voice, end = heard(noise(200, 6_000), array("h", bytes(48_000 * (MAX_KEPT_S + 1))))
 

@@ -112,7 +112,7 @@ def test_bus_can_be_played_on_again():
 
 def test_line_with_several_problems_is_one_bad_line(capsys):
     """
-    Bad lines are counted, not what is wrong with each.
+    Bad lines are counted, not their problems.
     """
     summary = play("[", turn(1), "{")
 

@@ -42,7 +42,7 @@ def test_jsonl_has_a_record_a_line():
 
 def test_csv_has_a_record_a_row():
     """
-    Under the names of the columns there is a row for each record, without what was said.
+    Below the names of the columns there is a row for each record, without content.
     """
     records = spoken_turn().records
     text = written(write_csv, records)

@@ -33,7 +33,7 @@ from tests.journal.stories import Story, spoken_turn
 
 def test_event_in_json_can_be_loaded_by_the_codec():
     """
-    What is under "event" is the codec's document.
+    The value of "event" is the codec's document.
     """
     story = Story()
     event = RealtimeModelAudioEvent(b"\x00\x01", "resp_1", "item_1", 0)
@@ -99,7 +99,7 @@ def test_what_json_lacks_is_tagged(value, expected):
 
 def test_row_has_a_value_for_each_column():
     """
-    Rows are as long as the header, whatever the record is.
+    Rows of any record are as long as the header.
     """
     rows = [record_row(RecordView(record)) for record in spoken_turn().records]
 

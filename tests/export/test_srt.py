@@ -1,5 +1,5 @@
 """
-`eventbus.export._srt`: what was said, to read.
+`eventbus.export.write_srt`: captions.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def spoken(text, *, ms=5_000):
 
 def test_both_sides_have_captions():
     """
-    What was said is there with its speaker, at the time when it was heard.
+    Each transcript is there with its speaker, at the time at which it was heard.
     """
     story = spoken_turn()
     done = {"item_id": "item_a", "response_id": "resp_1", "content_index": 0}
@@ -68,7 +68,7 @@ def test_long_speech_is_several_captions():
 
 def test_interrupted_speech_has_the_words_that_were_heard():
     """
-    Of what was cut off, the caption ends with the last whole word, by its share of the time.
+    The caption of speech that was cut off ends with its last whole word, by its share of the time.
     """
     story = spoken(WORDS)
     story.at(2_500).frame("input_audio_buffer.speech_started", item_id="u", audio_start_ms=0)
@@ -80,7 +80,7 @@ def test_interrupted_speech_has_the_words_that_were_heard():
 
 def test_transcript_without_an_end_is_made_of_its_pieces():
     """
-    Where the transcript was never completed, its deltas are.
+    A transcript that was never completed consists of its deltas.
     """
     story = Story()
     story.audio(1_000)

@@ -51,7 +51,7 @@ def test_both_sides_are_where_they_were_heard():
 
 def test_model_alone_is_one_channel():
     """
-    Without what was sent there is one channel.
+    Without the caller's audio there is one channel.
     """
     story = Story()
     story.at(100).audio(50)
@@ -92,7 +92,7 @@ def test_g711_is_decoded():
 
 def test_withheld_audio_is_silence_of_its_length():
     """
-    What was withheld takes its time.
+    Withheld audio takes its time.
     """
     story = Story()
     story.at(1_000)
@@ -104,7 +104,7 @@ def test_withheld_audio_is_silence_of_its_length():
 
 def test_journal_without_audio_is_refused():
     """
-    Where there is nothing to hear, there is no WAV file.
+    Without audio, there is no WAV file.
     """
     with pytest.raises(ExportError, match="nothing to hear"):
         exported(Story())
@@ -124,7 +124,7 @@ def test_a_wav_file_has_one_call():
 
 def test_call_of_many_hours_is_refused():
     """
-    What would fill the memory, or no WAV file could hold, is refused.
+    A call that would fill the memory, or is too long for a WAV file, is refused.
     """
     story = Story()
     story.at(7 * 3_600_000).audio(20)

@@ -75,7 +75,7 @@ def test_change_names_the_field():
 
 def test_missing_and_added_events_are_found():
     """
-    What one journal has more is told where it is, and the rest is the same.
+    An additional event is reported in its place, and the rest is equal.
     """
     ping = RealtimeModelOtherEvent("ping")
     begun = RealtimeModelTurnStartedEvent()

@@ -1,5 +1,5 @@
 """
-`eventbus.replay._frame_file`: lines of a file, and what is in them.
+`eventbus.replay.FrameFile`: lines of a file, and envelopes.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def test_what_is_no_envelope_is_a_frame(line):
 
 def test_envelope_holds_the_frame_and_its_time():
     """
-    What is inside an envelope is the frame, byte for byte, and `t` is its time.
+    The envelope's `frame` is the frame, byte for byte, and `t` is its time.
     """
     line = b'{"t": 1.5, "direction": "received", "frame": {"type":  "ping"}}'
 
@@ -119,7 +119,7 @@ def test_what_the_client_has_sent_is_passed_over():
 )
 def test_bad_envelope_is_a_bad_line_that_names_the_field(fields, named):
     """
-    A field of an envelope that can't be what it is, is named, and its value isn't quoted.
+    A field of an envelope with a wrong value is named, and its value isn't quoted.
     """
     parsed = parse_line(4, json.dumps({**fields, "frame": {}}).encode())
 
@@ -131,7 +131,7 @@ def test_bad_envelope_is_a_bad_line_that_names_the_field(fields, named):
 @given(st.binary())
 def test_parsing_a_line_never_raises(line):
     """
-    Whatever is in a line, it is a frame, a bad line, or nothing.
+    Any line is a frame, a bad line, or nothing.
     """
     assert parse_line(1, line + b'"frame"') is not None
     parse_line(1, line)

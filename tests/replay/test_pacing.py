@@ -33,7 +33,7 @@ def speech(start_ms=None, *, stop_ms=None):
 
 def test_frames_without_duration_are_due_at_once():
     """
-    What neither sounds nor tells a time is due with what came before it.
+    A frame without audio or time is due with the one before it.
     """
     pacer = Pacer()
 
@@ -42,7 +42,7 @@ def test_frames_without_duration_are_due_at_once():
 
 def test_speech_takes_as_long_as_it_sounds():
     """
-    What follows a second of audio is due a second later; pcm at 24 kHz if nobody says otherwise.
+    A frame after a second of audio is due a second later; the default is PCM at 24 kHz.
     """
     pacer = Pacer()
 
@@ -74,7 +74,7 @@ def test_users_speech_takes_the_time_between_readings_of_the_input_clock():
 
 def test_times_of_the_lines_are_the_clock():
     """
-    Where lines say when they came, audio takes no time of its own; the first is at 0.
+    If lines have times, audio takes no time of its own; the first is at 0.
     """
     pacer = Pacer()
 
@@ -88,7 +88,7 @@ def test_times_of_the_lines_are_the_clock():
 @given(st.lists(st.tuples(st.integers(-(10**20), 10**20), st.none() | st.floats(-1e9, 1e9))))
 def test_due_never_goes_back(steps):
     """
-    Whatever the readings say, no frame is due before the one before it, nor before the start.
+    With any readings, no frame is due before the one before it, nor before the start.
     """
     pacer = Pacer()
 

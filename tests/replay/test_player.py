@@ -99,7 +99,7 @@ async def test_handlers_get_the_recorded_events_in_their_order(bus):
 
 async def test_what_happens_again_by_itself_is_left_out(bus):
     """
-    What handlers have published, and what the bus has reported of them, is not published.
+    Events of handlers, and the bus's reports of their failures, are not published.
     """
     story = Story()
     event = story.frame("response.created", response={"id": "resp_1"})
@@ -131,7 +131,7 @@ async def test_status_of_the_connection_is_published(bus):
 
 async def test_event_that_is_only_named_is_counted(bus):
     """
-    What could not be written can't be published; the report has how many there are.
+    Events that could not be written can't be published; the report has their number.
     """
     story = Story()
     story.add(EventRecord, class_name="shop.Order", problem="can't be written")
@@ -213,7 +213,7 @@ async def test_decoder_is_told_of_what_comes_before_the_start(bus):
 
 async def test_recorded_call_is_the_same_again(tmp_path, clock):
     """
-    What was recorded with handlers that publish and crash gives the same events with them again.
+    A call with handlers that publish and crash gives the same events with these handlers again.
     """
 
     def make_bus(seen):
@@ -303,7 +303,7 @@ async def test_empty_file_of_frames_has_no_events(bus, tmp_path):
 @pytest.mark.parametrize("is_there", [True, False])
 def test_later_segments_tell_a_journal(tmp_path, is_there):
     """
-    Where the first segment is empty or gone, one after it says that it was a journal's.
+    If the first segment is empty or gone, a later one shows that it was a journal's.
     """
     first, later = tmp_path / "call.evj", tmp_path / "call.00002.evj"
     if is_there:
@@ -328,7 +328,7 @@ def test_file_that_is_not_there_is_no_journal(tmp_path):
 @given(content=st.binary(min_size=1, max_size=20), name=st.sampled_from(["a.journal", "a.jsonl"]))
 def test_what_does_not_begin_like_a_journal_is_none(tmp_path_factory, content, name):
     """
-    Where there is a beginning it decides, whatever the name is.
+    The beginning of the file decides, not its name.
     """
     path = tmp_path_factory.getbasetemp() / name
     for data in (content, MAGIC + content, MAGIC[: len(content)]):
@@ -339,7 +339,7 @@ def test_what_does_not_begin_like_a_journal_is_none(tmp_path_factory, content, n
 
 async def test_corpus_is_replayed(bus, corpus):
     """
-    Recorded sessions are played in full, whatever their dialect.
+    Recorded sessions of each dialect are played in full.
     """
     for path in sorted(corpus.glob("*.frames.jsonl")):
         with capture(bus, RealtimeModelRawServerEvent) as captured:
@@ -365,7 +365,7 @@ async def test_speed_paces_by_the_recorded_times(bus, clock, speed, expected):
 
 async def test_pause_stops_time_and_resume_goes_on(bus, clock):
     """
-    What was due in one more second when it was paused is due in one second after the pause.
+    An event that was due in one second at the pause is due one second after it.
     """
     seen = begins(bus, clock)
     player = Player(story_of(0, 3_000).records, bus)
@@ -501,7 +501,7 @@ async def test_same_journal_gives_the_same_calls_twice(clock):
 
 async def test_handler_may_wait_for_a_later_event(bus, clock):
     """
-    A handler that waits for what comes later is overtaken when patience is over, and counted.
+    A handler that waits for a later event is overtaken when patience is over, and counted.
     """
     story = story_of(0)
     story.frame("response.done", response={"id": "resp_1", "status": "completed"})
@@ -575,7 +575,7 @@ async def test_bus_that_is_closed_ends_the_replay(bus):
 
 async def test_strict_passes_what_the_decoder_gives_as_before(bus):
     """
-    A journal whose events are those that the decoder makes now is played to its end.
+    A journal with the events that the decoder makes now is played to its end.
     """
     report = await replay(spoken_turn().records, bus, speed=math.inf, strict=True)
 

@@ -1,5 +1,5 @@
 """
-`eventbus.replay._strict`: decoders, against what was recorded.
+`eventbus.replay.check_decoder`: decoders against recorded events.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def test_same_events_are_no_difference():
 
 def test_difference_names_the_frame_and_the_field():
     """
-    A difference says which frame and field, what was recorded and what is given now.
+    A difference has the frame, the field, the recorded value and the one of now.
     """
     records, changed = altered(spoken_turn().records, "input_speech_started", audio_start_ms=99)
     difference = difference_in(records)
@@ -157,7 +157,7 @@ def test_what_was_withheld_is_no_difference(withholding):
 
 def test_reports_of_the_bus_are_no_decoded_events():
     """
-    What the bus has reported while a frame was being published is passed over.
+    Reports of the bus while a frame is being published are skipped.
     """
     story = Story()
     seq = story.frame("response.created", response={"id": "resp_1"})
@@ -186,7 +186,7 @@ def test_decoder_of_the_users_is_made_for_each_session():
 
 def test_event_that_is_only_named_is_compared_by_its_class():
     """
-    Where no fields were recorded, the class must do.
+    Without recorded fields, only the class is compared.
     """
     records = spoken_turn().records
     named = [
@@ -209,7 +209,7 @@ PLAIN = st.recursive(
 @given(PLAIN)
 def test_document_does_not_differ_from_itself(document):
     """
-    Whatever a document holds, NaN included, it is the same as itself.
+    Any document, NaN included, is the same as itself.
     """
     assert first_difference(document, document) is None
 

@@ -43,7 +43,7 @@ def test_equal_journals_have_no_output(tmp_path):
 
 def test_differences_are_lines(paths):
     """
-    What was changed has both lines and its field, without content; what was removed has one.
+    A changed event has both lines and its field, without content; a removed one has one line.
     """
     result = new_runner().invoke(command, paths)
     lines = result.stdout.splitlines()
@@ -76,7 +76,7 @@ def test_no_more_than_asked_for(paths):
 
 def test_filter_leaves_out_differences(paths):
     """
-    What the filter doesn't let through is not compared.
+    Records that don't match the filter are not compared.
     """
     result = new_runner().invoke(command, [*paths, "!type:other"])
 

@@ -109,7 +109,7 @@ def test_what_is_there_is_overwritten_with_force_only(path, tmp_path):
 
 def test_journal_is_never_overwritten_by_its_export(path):
     """
-    Not even --force lets an export overwrite what is being read.
+    Not even --force lets an export overwrite its journal.
     """
     before = path.read_bytes()
 

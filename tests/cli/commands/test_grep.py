@@ -81,7 +81,7 @@ def test_time_is_counted_from_the_beginning(path):
 )
 def test_type_that_may_be_misspelled_is_asked_about(path, term, meant):
     """
-    Where nothing matches, a name close to a known one is named on stderr.
+    If nothing matches, stderr names a known type that is close to the given one.
     """
     result = new_runner().invoke(command, [path, term])
 

@@ -25,7 +25,7 @@ CREATED = {"type": "response.created", "response": {"id": "resp_1"}}
 @pytest.fixture
 def invoke(tmp_path, monkeypatch):
     """
-    Run the command in an empty directory; what it imports is forgotten after.
+    Run the command in an empty directory; the modules that it imports are forgotten after.
     """
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])

@@ -130,7 +130,7 @@ def test_speed_paces_by_the_times_of_the_lines(run, write_frames):
 
 def test_app_gets_the_events_and_what_it_prints_is_shown(run, write_frames, write_module):
     """
-    With an app its handlers get the events; stdout has what they print, then the summary.
+    With an app its handlers get the events; stdout has their output, then the summary.
     """
     write_module(
         "agent",
@@ -184,7 +184,7 @@ def test_crash_ends_with_5_and_is_named(run, write_frames, write_module):
 @pytest.mark.parametrize("handler", ["def", "async def"])
 def test_strict_bus_is_replayed_to_the_end(run, write_frames, write_module, handler):
     """
-    A bus that raises what handlers raise gets all the frames, too, and ends with code 5.
+    A strict bus gets all the frames, too, and the exit code is 5.
     """
     write_module(
         "agent",
@@ -238,7 +238,7 @@ def test_full_mailbox_that_blocks_is_waited_for(run, write_frames, write_module)
 
 def test_app_may_close_its_bus(run, write_frames, write_module):
     """
-    Where a handler closes the bus, the replay ends, and that is fine.
+    A handler that closes the bus ends the replay, and that is fine.
     """
     write_module(
         "agent",
@@ -312,7 +312,7 @@ def test_bad_line_is_named_and_the_others_are_replayed(run, write_frames, line, 
 @pytest.mark.parametrize(("line", "reason"), BAD_LINES)
 def test_strict_stops_at_the_first_bad_line(run, write_frames, line, reason):
     """
-    With --strict neither the bad line nor what follows it gives events.
+    With --strict neither the bad line nor the lines after it give events.
     """
     result = run("replay", str(write_frames(turn(1), line, turn(2), line)), "--strict")
 
@@ -391,7 +391,7 @@ FOREIGN = "is this a file of its frames?"
 @pytest.mark.parametrize("lines", [["nonsense"], [{"event": "media"}], [{"type": ["x"]}, "[]"]])
 def test_file_of_something_else_is_asked_about(run, write_frames, lines):
     """
-    Where no line has a type that the service sends, the last line of stderr asks what it is.
+    If no line has a type that the service sends, the last line of stderr asks about the file.
     """
     path = write_frames(*lines)
 
@@ -430,7 +430,7 @@ def test_file_with_one_known_type_is_not_asked_about(run, write_frames, lines):
 )
 def test_wrong_arguments_end_with_2(run, args, named):
     """
-    What can't be meant is named on stderr, and nothing is replayed.
+    Wrong arguments are named on stderr, and nothing is replayed.
     """
     result = run("replay", *args)
 
@@ -443,7 +443,7 @@ def test_wrong_arguments_end_with_2(run, args, named):
 
 def test_recorded_sessions_are_replayed_without_a_bad_line(run, corpus):
     """
-    What OpenAI, Azure and xAI have sent is fine, with the client's frames in between or without.
+    Sessions of OpenAI, Azure and xAI have no bad line, with the client's messages or without.
     """
     paths = [path for path in sorted(corpus.glob("*.jsonl")) if "google" not in path.name]
 

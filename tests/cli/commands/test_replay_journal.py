@@ -27,7 +27,7 @@ def path(tmp_path):
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     """
-    Run the command in an empty directory; what it imports is forgotten after.
+    Run the command in an empty directory; the modules that it imports are forgotten after.
     """
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
@@ -69,7 +69,7 @@ def test_journal_is_replayed_like_a_file_of_frames(run, path):
 
 def test_filter_by_time_and_class_picks_events(run, path):
     """
-    The terms of a filter pick what is published; JSON has it as the codec writes it.
+    The terms of a filter pick the events; in JSON they are as the codec writes them.
     """
     result = run(path, "t:2.2s..2.5s", "type:audio", "--json")
     event, summary = result.stdout.splitlines()
@@ -155,7 +155,7 @@ def test_decode_publishes_what_the_decoder_gives(run, changed):
 
 def test_damage_is_exit_code_3(run, path, tmp_path):
     """
-    What is whole is replayed.
+    The undamaged records are replayed.
     """
     result = run(str(damaged(tmp_path / "call.journal")))
 

@@ -18,7 +18,7 @@ from tests.journal.stories import Story
 @pytest.fixture
 def story():
     """
-    A frame, its event, a call of a handler for that, and what the handler has published.
+    A frame, its event, a handler call for that, and the events that the handler published.
     """
     story = Story()
     story.at(10).audio(200)
@@ -35,7 +35,7 @@ def path(tmp_path, story):
 
 def test_event_is_shown_between_its_causes_and_effects(path):
     """
-    The frame comes first, then the event with its content, then the call and what came of it.
+    The frame comes first, then the event with its content, then the call and its effects.
     """
     lines = new_runner().invoke(command, [path, "2"]).stdout.splitlines()
 
@@ -46,7 +46,7 @@ def test_event_is_shown_between_its_causes_and_effects(path):
 
 def test_causes_of_a_call_lead_back_to_the_frame(path):
     """
-    What a handler has published leads back to the call, its event and the frame.
+    An event that a handler published leads back to the call, its event and the frame.
     """
     data = json.loads(new_runner().invoke(command, [path, "4", "--json"]).stdout)
 
@@ -57,7 +57,7 @@ def test_causes_of_a_call_lead_back_to_the_frame(path):
 
 def test_crash_is_shown_with_its_message(tmp_path):
     """
-    A call that failed is a line with what was raised.
+    A call that failed is a line with its exception.
     """
     story = Story()
     story.call("app.play", 0, error="no speaker")
@@ -80,7 +80,7 @@ def test_number_that_is_not_there_is_one_line(path):
 
 def late_story():
     """
-    A frame whose event is handled a second later, and once more after two minutes.
+    A frame with an event that is handled a second later, and once more after two minutes.
     """
     story = Story()
     event = story.at(10).audio(200)

@@ -110,7 +110,7 @@ def test_all_limits_must_be_kept(path):
 @pytest.mark.parametrize("limit", ["turn_latency.p95=fast", "turn_latency=1s", "x=1"])
 def test_wrong_limit_is_a_wrong_argument(path, limit):
     """
-    What is no limit is a wrong argument: exit code 2, and the last line on stderr says why.
+    A limit that can't be parsed is a wrong argument: exit code 2, with the reason on stderr.
     """
     result = run(path, "--fail-over", limit)
 
@@ -179,7 +179,7 @@ def test_report_is_never_written_over_the_journal(path):
 
 def test_report_that_cant_be_written_is_one_line(path):
     """
-    It is named with what to do, and the exit code is 1.
+    It is named with the remedy, and the exit code is 1.
     """
     result = run(path, "--junit", "no/such/folder.xml")
 

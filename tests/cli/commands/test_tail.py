@@ -42,7 +42,7 @@ def test_last_records_are_written(path, args, expected):
 
 def test_new_records_are_written_when_they_come(tmp_path, monkeypatch):
     """
-    What is added to a journal is written as soon as it is there, until the journal is closed.
+    New records of a journal are written as soon as they are there, until it is closed.
     """
     path = tmp_path / "call.journal"
     records = spoken_turn().records[1:6]

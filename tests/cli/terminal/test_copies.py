@@ -54,7 +54,7 @@ def test_copy_that_finds_no_room_is_one_line_and_no_file(path, monkeypatch, comm
 @COMMANDS
 def test_only_a_part_begins_later_than_the_original(path, command, options):
     """
-    What is trimmed begins with its first record; in what is redacted, times count as before.
+    A trimmed journal begins with its first record; in a redacted one, times count as before.
     """
     copy = path.with_name("part.journal")
     new_runner().invoke(command, [str(path), *options, "t:2.2s..2.5s", "-o", str(copy)])

@@ -77,7 +77,7 @@ def test_ids_give_way_to_words(width, end):
 
 def test_wide_characters_take_two_columns():
     """
-    What fits is measured in columns, not in characters.
+    Room is measured in columns, not in characters.
     """
     event = RealtimeModelTranscriptDeltaEvent("item_1", "こんにちは", "resp_1")
 
@@ -86,7 +86,7 @@ def test_wide_characters_take_two_columns():
 
 def test_line_begins_with_its_number_and_type():
     """
-    Before what the event says come the line of the file and the event's type.
+    The line of the file and the event's type come before its content.
     """
     line = event_line(12, RealtimeModelOtherEvent({"type": "ping"}))
 
@@ -96,7 +96,7 @@ def test_line_begins_with_its_number_and_type():
 @pytest.mark.parametrize("text", ["\x1b[31mred", "a\nb", "\x07", "\u202e", "\x9b2J"])
 def test_control_characters_are_shown_not_obeyed(text):
     """
-    What somebody has said can't steer a terminal, and each event stays one line.
+    Transcripts can't steer a terminal, and each event stays one line.
     """
     events = [
         RealtimeModelTranscriptDeltaEvent(text, text, text),
@@ -110,7 +110,7 @@ def test_control_characters_are_shown_not_obeyed(text):
 
 def test_long_type_name_keeps_its_distance():
     """
-    A type name that is longer than its column is still apart from what follows it.
+    A type name that is longer than its column is still apart from the content.
     """
     event = RealtimeModelInputAudioTranscriptionCompletedEvent("item_1", "Yes")
 

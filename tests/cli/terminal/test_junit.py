@@ -51,7 +51,7 @@ def test_big_number_is_told_in_full():
 
 def test_figure_without_values_keeps_no_limit():
     """
-    What was not measured can't be within a limit: a test that shows nothing must not pass.
+    A figure without values can't be within a limit: a test that shows nothing must not pass.
     """
     (verdict,) = verdicts("tool_time.p50=1s")
 
@@ -88,7 +88,7 @@ def test_estimated_figure_can_be_allowed():
 
 def test_number_of_values_is_never_an_estimate():
     """
-    How many turns there were is known, whatever their latency is.
+    The number of turns is known even if their latency is estimated.
     """
     (verdict,) = judge(ESTIMATED, [parse_limit("turn_latency.count=4")])
 
@@ -112,7 +112,7 @@ SCHEMA = {
 
 def offences(element):
     """
-    Return the elements whose attributes or children the schema doesn't allow.
+    Return the elements with attributes or children that the schema doesn't allow.
     """
     attributes, children = SCHEMA[element.tag]
     pattern = "".join(

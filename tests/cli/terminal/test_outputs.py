@@ -31,7 +31,7 @@ def test_nothing_there_is_no_matter(tmp_path):
 @pytest.mark.parametrize("is_forced", [False, True])
 def test_what_is_being_read_is_never_deleted(tmp_path, is_forced):
     """
-    The input is refused as output, by whatever path it is named.
+    The input is refused as output, by any path that leads to it.
     """
     path = tmp_path / "call.journal"
     path.write_bytes(b"mine")

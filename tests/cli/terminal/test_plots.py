@@ -25,7 +25,7 @@ def bars(*turns, width=100, has_colours=False):
 
 def test_plots_have_captions_with_units():
     """
-    They say what is drawn, and how much time a character is.
+    Each has its name and the time that a character stands for.
     """
     latency, parts, columns, _ = latency_bars(call_with(TURN), 128, has_colours=False)
     timed, *_ = timeline(call_with(spans=(Span("caller", 0.0, 5_000.0),)), 110)
@@ -50,7 +50,7 @@ def test_bar_is_as_long_as_the_turn():
 
 def test_colours_take_the_place_of_letters():
     """
-    Where there are colours, the bar is blocks.
+    With colours, the bar is blocks.
     """
     assert set(bars(TURN, has_colours=True)[0][28:].strip()) == {"█"}
 
@@ -68,7 +68,7 @@ def test_bars_fit_a_narrow_terminal():
 
 def test_estimates_are_marked():
     """
-    A tilde stands before what is an estimate.
+    A tilde stands before an estimate.
     """
     estimated = attrs.evolve(TURN, is_estimated=True)
 
@@ -115,7 +115,7 @@ def test_timeline_has_a_lane_for_each():
 )
 def test_timeline_of_anything_fits(times, duration_ms, width):
     """
-    Whatever the times are, no line is longer than the width, or than the least that is drawn.
+    For any times, no line is longer than the width, or than the least that is drawn.
     """
     spans = tuple(Span("model", start, start + length) for start, length in times)
 

@@ -107,7 +107,7 @@ def test_ids_give_way_to_words():
 
 def test_every_record_of_a_call_is_one_line():
     """
-    Whatever was said, a record is one line.
+    Any record is one line.
     """
     lines = RecordLines()
 
