@@ -32,6 +32,7 @@ _COMMANDS: Final = {
     "export": LazyCommand("Write a journal as audio, text, table."),
     "trim": LazyCommand("Write a part of a journal."),
     "redact": LazyCommand("Write a journal without what is private."),
+    "forward": LazyCommand("Forward a journal to other processes.", ("nats",)),
     "validate": LazyCommand("Check a journal, and repair its end."),
     "events": LazyCommand("List the classes of events."),
 }

@@ -19,6 +19,7 @@ A bridge over NATS JetStream: the events of a call on other machines, in order, 
     _messages    an event as a message
     _outbox      messages on their way, in order for each call
     _forwarding  the events of a bus, into an outbox
+    _journals    the events of a journal, into an outbox
     _reading     a stream's messages in order
     _leases      partitions divided among the members of a group
     _calls       work in order for each call
@@ -33,6 +34,7 @@ from __future__ import annotations
 from ._bridge import NatsBridge
 from ._commanding import Commanding
 from ._forwarding import Forwarding
+from ._journals import JournalForwarding
 from ._outbox import ForwardStats
 from ._receiving import ReceiveStats, Receiving
 from ._remote_tools import RemoteTool
@@ -41,6 +43,7 @@ __all__ = [
     "Commanding",
     "ForwardStats",
     "Forwarding",
+    "JournalForwarding",
     "NatsBridge",
     "ReceiveStats",
     "Receiving",

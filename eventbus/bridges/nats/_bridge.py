@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
@@ -31,6 +32,7 @@ from ._forwarding import (
     new_origin,
     only_call,
 )
+from ._journals import JournalForwarding
 from ._outbox import Outbox
 from ._receiving import Receiving, Start, check_start
 from ._remote_tools import Approval, RemoteTool, ToolWorker, make_tool, remote_tool
@@ -149,6 +151,7 @@ class NatsBridge:
         self._subjects: Subjects | None = None
         self._group: TaskGroup | None = None
         self._forwardings: list[Forwarding] = []
+        self._journals: list[JournalForwarding] = []
         self._receivings: list[Receiving] = []
         self._commandings: list[Commanding] = []
         self._tools: dict[str, Any] = {}
@@ -223,6 +226,58 @@ class NatsBridge:
         forwarding.start()
         self._forwardings.append(forwarding)
         group.start_soon(outbox.run)
+        return forwarding
+
+    def forward_journal(
+        self,
+        path: str | os.PathLike[str],
+        *event_types: Any,
+        without: Iterable[type[Any]] = AUDIO,
+        follow: bool = True,
+        window: int = 512,
+        buffer_bytes: int = 1 << 24,
+    ) -> JournalForwarding:
+        """
+        Forward the events of a journal, from the last one on that the stream has.
+
+        The journal may be being written, by this process or another one, or be that of a process
+        that was killed: all events that it holds reach the stream, each once. The call's id is the
+        sender that the journal names.
+
+        Args:
+            path: The journal.
+            event_types: As for `forward`.
+            without: As for `forward`.
+            follow: Whether to wait for more until the journal is closed.
+            window: As for `forward`.
+            buffer_bytes: How many bytes of events are read before the server has them.
+
+        Raises:
+            EventBusError: The bridge isn't entered.
+            FileNotFoundError, JournalEmpty, NotAJournal, JournalTooNew, JournalDamaged: As for
+                `eventbus.journal.open_journal`.
+        """
+        connection, subjects, group = self._entered()
+        outbox = Outbox(
+            connection,
+            window=window,
+            # Never full: it is read on only when it is half empty.
+            buffer_bytes=buffer_bytes,
+            overflow=Overflow.DROP_NEWEST,
+            is_bounded=False,
+        )
+        forwarding = JournalForwarding(
+            path,
+            follow=follow,
+            selection=Selection(event_types, without),
+            connection=connection,
+            subjects=subjects,
+            outbox=outbox,
+        )
+        outbox.on_refused = forwarding.refused
+        self._journals.append(forwarding)
+        group.start_soon(outbox.run)
+        group.start_soon(forwarding.run)
         return forwarding
 
     # --- receiving ------------------------------------------------------------------------
@@ -473,9 +528,10 @@ class NatsBridge:
             *(receiving.drain() for receiving in self._receivings),
             self._drain_tools(),
         )
-        for forwarding in self._forwardings:
+        forwardings: list[Forwarding | JournalForwarding] = [*self._forwardings, *self._journals]
+        for forwarding in forwardings:
             forwarding.stop()
-        for forwarding in self._forwardings:
+        for forwarding in forwardings:
             try:
                 await forwarding.flush(self._drain_timeout)
             except TimeoutError:

@@ -165,6 +165,7 @@ class Outbox:
         window: How many messages may be on their way.
         buffer_bytes: How many bytes may wait or be on their way.
         overflow: What happens to a message that finds no room.
+        is_bounded: Whether that happens; else whoever puts has to wait for room.
 
     Attributes:
         on_overflow: Called when messages begin to be dropped.
@@ -178,6 +179,7 @@ class Outbox:
         window: int,
         buffer_bytes: int,
         overflow: Overflow,
+        is_bounded: bool = True,
     ) -> None:
         for name, value in (("window", window), ("buffer_bytes", buffer_bytes)):
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
@@ -186,6 +188,7 @@ class Outbox:
         self._connection = connection
         self._window = window
         self._buffer_bytes = buffer_bytes
+        self._is_bounded = is_bounded
         self._overflow = check_overflow(overflow)
         self.on_overflow: Callable[[], object] = _nothing
         self.on_refused: Callable[[Message, BridgeError], object] = _nothing
@@ -241,7 +244,8 @@ class Outbox:
         call = self._calls.get(message.key)
         if call is None:
             call = self._calls[message.key] = _Call(message.key)
-        if self._bytes + message.size > self._buffer_bytes and not self._make_room(call, message):
+        is_full = self._is_bounded and self._bytes + message.size > self._buffer_bytes
+        if is_full and not self._make_room(call, message):
             self._settle(call)
             return
         self._bytes += message.size
@@ -352,7 +356,7 @@ class Outbox:
         if data and b'"error"' not in data:
             self._pause = _FIRST_PAUSE
             self.stored += 1
-            if b'"duplicate":true' in data:
+            if b'"duplicate"' in data:  # which it only has if it is one
                 self.duplicates += 1
             self._done(message, call)
             return

@@ -11,7 +11,8 @@ import contextlib
 import inspect
 import itertools
 import math
-from collections.abc import Callable, Iterator
+import secrets
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Final
 
 import anyio
@@ -19,7 +20,7 @@ import click
 
 from ...bus import EventBus
 from ...events import RealtimeModelTranscriptDoneEvent
-from ...exceptions import RealtimeConnectionError
+from ...exceptions import BridgeError, RealtimeConnectionError
 from ...realtime.openai import OpenAIRealtimeModel
 from ...realtime.session import RealtimeSession
 from ...simulator import Scenario, Simulator
@@ -28,6 +29,7 @@ from ...simulator.speech import silence, speak
 from ...telemetry._summary import SummaryObserver
 from ...testing import FakeClock
 from .. import demo_app
+from ..lazy import load
 from ..live import PIECE_MS, CallClock, paced
 from ..terminal.console import LiveScreen, Output, PlainScreen
 from ..terminal.exits import ExitCode, NoConnection
@@ -129,8 +131,14 @@ def _silence_until(is_over: Callable[[], bool]) -> Iterator[bytes]:
     callback=read_speed,
     help="How fast the call goes by.",
 )
+@click.option(
+    "--forward",
+    "forward_to",
+    metavar="URL",
+    help="Forward the call's events to this NATS server.",
+)
 @click.pass_context
-def command(ctx: click.Context, speed: float) -> None:
+def command(ctx: click.Context, speed: float, forward_to: str | None) -> None:
     """
     Watch a short call: two turns, a tool call, an interruption, a crash.
 
@@ -138,7 +146,13 @@ def command(ctx: click.Context, speed: float) -> None:
     this process, behind a real socket. No audio is played.
 
     At the speed max nothing waits: the time is virtual, as in tests.
+
+    With --forward, other processes can receive the call's events; the stream is named calls.
     """
+    if forward_to is not None and speed == math.inf:
+        msg = "--forward needs real time; leave out --speed max."
+        raise click.UsageError(msg)
+    bridging = None if forward_to is None else _Bridging(forward_to)
     # At infinite speed all would be said at once, without interruption; so the time is virtual.
     time = FakeClock(autojump=True) if speed == math.inf else contextlib.nullcontext()
     speed = 1.0 if speed == math.inf else speed
@@ -154,9 +168,10 @@ def command(ctx: click.Context, speed: float) -> None:
         async def talk() -> None:
             with time:
                 async with (
+                    bridging.forwarding(bus) if bridging else contextlib.nullcontext(),
                     Simulator(_SCENARIO, speed=speed, record=False) as service,
                     bus,
-                    _session_with(service, bus, agent) as session,
+                    _session_with(service, bus, agent, bridging) as session,
                 ):
                     clock.start()
                     async for piece in paced(caller.pieces(), speed):
@@ -168,7 +183,7 @@ def command(ctx: click.Context, speed: float) -> None:
                 anyio.run(talk)
             except KeyboardInterrupt:
                 was_interrupted = True
-            except RealtimeConnectionError as exc:
+            except (RealtimeConnectionError, BridgeError) as exc:
                 raise NoConnection(str(exc)) from exc
         summary = observer.summary(was_interrupted=was_interrupted)
     write_summary(output, summary, is_json=False)
@@ -177,10 +192,36 @@ def command(ctx: click.Context, speed: float) -> None:
     click.echo(_AFTER, err=True)
 
 
-def _session_with(service: Simulator, bus: EventBus, agent: demo_app.PhoneAgent) -> RealtimeSession:
+class _Bridging:
+    """
+    Where the call's events are forwarded to.
+
+    Attributes:
+        call: The call's id.
+    """
+
+    def __init__(self, url: str) -> None:
+        # Imported for those only who forward: it needs another extra.
+        self._nats = load("eventbus.bridges.nats", "eventbus demo --forward", ("nats",))
+        self._url = url
+        self.call = f"demo-{secrets.token_hex(2)}"
+
+    @contextlib.asynccontextmanager
+    async def forwarding(self, bus: EventBus) -> AsyncIterator[None]:
+        """Forward the events of *bus* while this is entered."""
+        async with self._nats.NatsBridge(self._url) as bridge:
+            bridge.forward(bus)
+            click.echo(f"Forwarding the call {self.call} to the stream calls.", err=True)
+            yield
+
+
+def _session_with(
+    service: Simulator, bus: EventBus, agent: demo_app.PhoneAgent, bridging: _Bridging | None
+) -> RealtimeSession:
     return RealtimeSession(
         OpenAIRealtimeModel(),
         bus,
+        sender=None if bridging is None else bridging.call,
         tools=[agent.look_up_order],
         config={
             "url": service.url,
