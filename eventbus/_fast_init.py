@@ -21,15 +21,15 @@ import attrs
 
 _T = TypeVar("_T")
 
-_CONSTANTS = ("type", "role")
+_CONSTANTS = ("type", "role", "heard")
 
 
 def constructor(cls: type[_T]) -> Callable[..., _T]:
     """
     Return a function that makes instances of *cls*, and isn't slowed by its being frozen.
 
-    It takes every field but the constants, ``type`` and ``role``, in order, positional
-    only, as the instance is to keep them: it applies no defaults and no converters.
+    It takes every field but those that no frame sets (``type``, ``role`` and ``heard``), in order,
+    positional only, as the instance is to keep them: it applies no defaults and no converters.
     """
     names, lines, scope = construction(cls)
     make: Callable[..., _T] = compiled(

@@ -20,6 +20,7 @@ __all__ = [
     "AssistantMessageItem",
     "AssistantText",
     "ContentPart",
+    "HeardAudio",
     "InputAudio",
     "InputImage",
     "InputText",
@@ -110,20 +111,44 @@ class AssistantText:
 
 
 @attrs.frozen(weakref_slot=False)
+class HeardAudio:
+    """
+    The part of the model's speech that the user heard before it was cut off.
+
+    Attributes:
+        audio_end_ms: Milliseconds of the audio that were heard.
+        transcript: The words heard; None if that isn't known, not even as an estimate.
+        is_estimate: Whether *transcript* is estimated by time: the service didn't say it.
+    """
+
+    audio_end_ms: int
+    transcript: str | None = None
+    is_estimate: bool = True
+
+
+@attrs.frozen(weakref_slot=False)
 class AssistantAudio:
     """
-    What the model said.
+    The model's speech.
 
     Attributes:
         audio: Base64 of the audio in the session's output format; usually absent.
-        transcript: What was said, as far as it is known.
-        extra: What the vendor sent besides, by name.
+        transcript: The words generated, as far as they are known, heard or not.
+        extra: The vendor's other fields, by name.
+        heard: The part that was heard, if the speech was cut off; None if it wasn't. Set in the
+            history of a `eventbus.realtime.RealtimeSession`.
     """
 
     audio: str | None = attrs.field(default=None, repr=_base64_repr)
     transcript: str | None = None
     type: Literal["audio"] = "audio"
     extra: Mapping[str, Any] = _extra()
+    heard: HeardAudio | None = attrs.field(default=None, kw_only=True)
+
+    @property
+    def heard_words(self) -> str | None:
+        """The words that the user heard: all of them, unless the speech was cut off."""
+        return self.transcript if self.heard is None else self.heard.transcript
 
 
 @attrs.frozen(weakref_slot=False)

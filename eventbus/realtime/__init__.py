@@ -1,14 +1,13 @@
 """
-Live sessions with a realtime model, and a local server to try them against.
+Live sessions with a realtime model.
 
 ::
 
     RealtimeSession ── RealtimeModel (openai) ── socket ── the service, or the simulator
            └────────── the bus ──────────┘
 
-What needs no other package can be imported from here. Each of the others is a module
-of its own, with an extra of its own: `eventbus.realtime.openai._model`, `eventbus.realtime.agents`,
-`eventbus.simulator` and `eventbus.realtime.proxy`.
+Names that need no other package are here. `eventbus.realtime.openai`, `eventbus.realtime.agents`
+and `eventbus.realtime.proxy` need an extra each.
 """
 
 from __future__ import annotations
@@ -23,6 +22,7 @@ from .inputs import (
     RealtimeModelSendToolOutput,
     RealtimeModelSendUserInput,
 )
+from .memory import Memory
 from .model import (
     Attachment,
     RealtimeModel,
@@ -35,10 +35,12 @@ from .session import RealtimeSession
 from .settings import RealtimeSessionModelSettings
 from .tools import Tool, ToolContext, tool
 from .transport._reconnecting import ReconnectPolicy
+from .transport._renewal import RenewalPolicy
 
 __all__ = [
     "Attachment",
     "AudioFormat",
+    "Memory",
     "RealtimeModel",
     "RealtimeModelConfig",
     "RealtimeModelListener",
@@ -54,6 +56,7 @@ __all__ = [
     "RealtimeSession",
     "RealtimeSessionModelSettings",
     "ReconnectPolicy",
+    "RenewalPolicy",
     "Tool",
     "ToolContext",
     "tool",

@@ -42,6 +42,19 @@ class Secret(Generic[_T]):
     def __repr__(self) -> str:
         return "<withheld>"
 
+    def __eq__(self, other: object) -> bool:
+        return bool(self._reveal() == (other.reveal() if isinstance(other, Secret) else other))
+
+    __hash__ = None  # type: ignore[assignment]  # it would tell something of the value
+
+
+def withhold_keys(config: RealtimeModelConfig) -> RealtimeModelConfig:
+    """Return *config* with its key in a `Secret`; a Secret is a function that returns the key."""
+    key = config.get("api_key")
+    if key is None or isinstance(key, Secret):
+        return config
+    return {**config, "api_key": Secret(key)}
+
 
 @attrs.frozen
 class ConnectOptions:

@@ -1,23 +1,23 @@
 """
-Running the tools that a model calls: each call by itself, and exactly one output for each.
+The calls of tools: each runs by itself, and each gets exactly one output.
 
 Rules
 -----
 1. A call runs in a task of its own, a sync function in a thread of the session's own limit. So
    calls run beside each other, and none delays an event.
-2. Whatever happens, the model gets one output for a call id: the result, or a text that says
-   what went wrong. A call id that comes again is ignored.
-3. A failure is a `RealtimeModelExceptionEvent`, and never ends the session. What the model is
-   told of it is `format_error`'s decision; by default not what the exception says, since it may
-   tell a secret to whoever is on the line.
+2. Whatever happens, the model gets one output for a call id: the result, or a text about the
+   failure. A call id that comes again is ignored. A result that can't be sent is a failure.
+3. A failure is a `RealtimeModelExceptionEvent`, and never ends the session. `format_error` makes
+   the text that the model gets; by default it has nothing of the exception, which may tell a
+   secret to the caller.
 4. The model goes on once it has the outputs of all calls of one response. So an output that
-   could be the last is kept until the response is over, which is when another call can't come
-   any more; the others are sent at once. A model that doesn't tell when a response begins goes
-   on once no call is left.
-5. At the session's end, what runs is cancelled. A thread can't be: its function runs to its end,
-   and what it returns is dropped. The same is true for a timeout.
-6. An interruption by the user ends no call: what a tool does in the world is done all the same,
-   and the model has to know.
+   could be the last is kept until the response is over, as more calls may come until then; the
+   others are sent at once. Responses are told apart by their ids, since one outside of the
+   conversation may begin or end between two calls. A model that doesn't tell when a response
+   begins goes on once no call is left.
+5. At the session's end, running tools are cancelled. A thread can't be: its function runs to its
+   end, and its result is dropped. The same is true for a timeout.
+6. An interruption by the user ends no call: a tool's effects remain, and the model has to know.
 """
 
 from __future__ import annotations
@@ -42,28 +42,24 @@ from .events import (
     RealtimeToolStart,
 )
 from .inputs import RealtimeModelSendToolOutput
-from .tools import Tool, ToolContext, output_text
+from .tools import Tool, ToolContext, output_text, sendable
 
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
-__all__ = ["FormatError", "ToolRuns", "tool_error_text"]
-
 FormatError: TypeAlias = Callable[[str, Exception], str]
 """
-Makes the text that the model gets instead of a result, of the tool's name and of what happened.
+Makes the text that the model gets instead of a result, from the tool's name and the exception.
 
-That is a `ToolArgumentsError` if there is no such tool or its arguments are wrong, a
-`TimeoutError` if its time is up, else what it raised.
+The exception is a `ToolArgumentsError` if there is no such tool or its arguments are wrong, a
+`TimeoutError` if its time is up, else the tool's own.
 """
 
 _MAX_REMEMBERED: Final = 1024
 
-REJECTION: Final = "The call was not approved, and the tool did not run."
-
 
 def tool_error_text(name: str, error: Exception) -> str:  # noqa: ARG001  # other formatters want it
-    """Return what the model is told by default: what it can mend, and else nothing of the error."""
+    """Return the model's text by default: mistakes that it can mend, else nothing of the error."""
     match error:
         case ToolArgumentsError():
             return str(error)
@@ -78,9 +74,9 @@ class _Batch:
     The calls of one response.
 
     Attributes:
-        unsent: How many of them the model has no output of.
-        is_sealed: Whether no call can come any more.
-        lock: Held by who is sending, so that the last one is.
+        unsent: The number of calls without an output.
+        is_sealed: Whether the response is over, so that no call can be added.
+        lock: Held while sending, so that the last output is sent last.
         news: Set when one of these has changed.
     """
 
@@ -99,25 +95,46 @@ class _Batch:
 
 @attrs.define(eq=False)
 class _Approval:
-    """What a call waits for: *rejection* is the text for the model, if it was rejected."""
+    """The approval of a call; *rejection* is the model's text, if it was rejected."""
 
     decided: anyio.Event = attrs.field(factory=anyio.Event)
     rejection: str | None = None
 
 
-class ToolRuns:
+@attrs.define
+class ToolCounts:
+    """
+    The number of tool calls of a session, by their outcome.
+
+    Attributes:
+        calls: All calls.
+        failures: Calls that raised, timed out, or had a wrong name or wrong arguments.
+        timeouts: Failures because the time was up.
+        rejections: Calls that were not approved; they are not failures.
+    """
+
+    calls: int = 0
+    failures: int = 0
+    timeouts: int = 0
+    rejections: int = 0
+
+
+class ToolCalls:
     """
     The tools of one session, and their calls.
 
     Args:
         send: Sends an output to the model.
         publish: Publishes an event as the session's.
-        on_output: Called with a call id and its output, once the model has it.
+        on_output: Called with a call id and its output, once the output is sent.
         context: Returns the context of a call, by call id and tool name.
-        info: What the session's events have in common.
+        info: The part that all of the session's events share.
         sender: The sender of the session's events.
-        format_error: What the model is told of a failure.
-        max_threads: How many sync tools run at the same time.
+        format_error: Makes the model's text about a failure.
+        max_threads: The number of sync tools that run at the same time.
+
+    Attributes:
+        counts: The number of calls by their outcome.
     """
 
     def __init__(
@@ -145,8 +162,9 @@ class ToolRuns:
         self._seen: dict[str, None] = {}
         self._approvals: dict[str, _Approval] = {}
         self._running: set[anyio.CancelScope] = set()
-        self._batch: _Batch | None = None
-        self._is_in_turn = False
+        self.counts = ToolCounts()
+        self._batches: dict[str | None, _Batch] = {}
+        self._turns: dict[str | None, None] = {}  # going on, in the order of their beginning
         self._is_stopped = False
 
     def add(self, tools: Iterable[Tool]) -> None:
@@ -166,20 +184,40 @@ class ToolRuns:
         """Return the tools as a session's settings have them."""
         return [tool.to_settings() for tool in self._tools.values()]
 
-    # --- what happens in the session --------------------------------------------------------
+    # --- the session's events ---------------------------------------------------------------
 
-    def turn_started(self) -> None:
-        """Take it that the calls from now on are those of one response."""
-        self._seal()
-        self._is_in_turn = True
+    @property
+    def are_running(self) -> bool:
+        """Whether a call has no output yet."""
+        return bool(self._running)
 
-    def turn_ended(self) -> None:
-        """Take it that the response has no further calls."""
-        self._seal()
-        self._is_in_turn = False
+    def turn_started(self, response_id: str | None) -> None:
+        """Note that a response has begun."""
+        self._turns[response_id] = None
 
-    def call(self, group: TaskGroup, event: RealtimeModelToolCallEvent) -> None:
-        """Run the tool that *event* calls, in *group*."""
+    def turn_ended(self, response_id: str | None) -> None:
+        """Note that a response has no further calls; without an id, none of them has."""
+        over = list({**self._turns, **self._batches}) if response_id is None else [response_id]
+        for each in over:
+            self._turns.pop(each, None)
+            batch = self._batches.pop(each, None)
+            if batch is not None:
+                batch.is_sealed = True
+                batch.tell()
+
+    def call(
+        self,
+        group: TaskGroup,
+        event: RealtimeModelToolCallEvent,
+        response_id: str | None = None,
+    ) -> None:
+        """
+        Run the tool that *event* calls, in *group*.
+
+        Args:
+            response_id: The response that the call is part of; None if the service doesn't say,
+                and it is the one that began last.
+        """
         if self._is_stopped or event.call_id in self._seen:
             return
         if not event.call_id:
@@ -188,16 +226,25 @@ class ToolRuns:
             self._report(error, "taking a tool call", event, None)
             return
         self._remember(event.call_id)
-        batch = self._batch
-        if batch is None or (batch.is_sealed and not batch.unsent):
-            batch = self._batch = _Batch(is_sealed=not self._is_in_turn)
+        self.counts.calls += 1
+        batch = self._batch_of(response_id)
         batch.unsent += 1
         batch.tell()
         group.start_soon(self._answer, event, batch)
 
+    def _batch_of(self, response_id: str | None) -> _Batch:
+        if response_id is None or response_id not in self._turns:
+            response_id = next(reversed(self._turns), response_id)
+        batch = self._batches.get(response_id)
+        if batch is None or (batch.is_sealed and not batch.unsent):
+            batch = self._batches[response_id] = _Batch(is_sealed=response_id not in self._turns)
+            if len(self._batches) > _MAX_REMEMBERED:
+                del self._batches[next(iter(self._batches))]
+        return batch
+
     def decide(self, call_id: str, rejection: str | None) -> None:
         """
-        Let a call run that waits for approval, or tell the model the *rejection* instead.
+        Let a call run that waits for approval, or give the model the *rejection* instead.
 
         Raises:
             ValueError: It doesn't wait, or not any more.
@@ -210,16 +257,10 @@ class ToolRuns:
         approval.decided.set()
 
     def stop(self) -> None:
-        """Cancel what runs, and take no further calls."""
+        """Cancel the running tools, and take no further calls."""
         self._is_stopped = True
         for scope in self._running:
             scope.cancel()
-
-    def _seal(self) -> None:
-        if self._batch is not None:
-            self._batch.is_sealed = True
-            self._batch.tell()
-            self._batch = None
 
     def _remember(self, call_id: str) -> None:
         self._seen[call_id] = None
@@ -234,7 +275,7 @@ class ToolRuns:
         try:
             with scope:
                 text = await self._run(event)
-                await self._give(event, text, batch)
+                await self._give(event, sendable(text), batch)
         finally:
             self._running.discard(scope)
             batch.unsent -= 1  # before the next one runs, which has the lock from us
@@ -249,6 +290,7 @@ class ToolRuns:
             if await _ask(tool, context, arguments):
                 rejection = await self._wait_approval(tool, event)
                 if rejection is not None:
+                    self.counts.rejections += 1
                     return rejection
         except BaseException as exc:  # noqa: BLE001  # raised again, if it isn't ours
             return self._failed(event, None, exc)
@@ -271,12 +313,13 @@ class ToolRuns:
         return tool
 
     async def _wait_approval(self, tool: Tool, event: RealtimeModelToolCallEvent) -> str | None:
-        """Wait until somebody decides; return the text for the model if it was rejected."""
+        """Wait for the decision; return the model's text if the call was rejected."""
         approval = self._approvals[event.call_id] = _Approval()
         try:
-            self._publish(
-                RealtimeToolApprovalRequired(None, tool, event.call_id, event.arguments, self._info)
+            required = RealtimeToolApprovalRequired(
+                None, tool, event.call_id, event.arguments, self._info
             )
+            self._publish(required.answered_by(partial(self.decide, event.call_id)))
             await approval.decided.wait()
         finally:
             self._approvals.pop(event.call_id, None)
@@ -300,10 +343,12 @@ class ToolRuns:
     def _failed(
         self, event: RealtimeModelToolCallEvent, tool: Tool | None, exc: BaseException
     ) -> str:
-        """Report what a tool raised, and return what the model is told; raise what isn't ours."""
+        """Report a tool's exception, and return the model's text; raise cancellations and exits."""
         if is_exit(exc) or (isinstance(exc, anyio.get_cancelled_exc_class()) and _is_cancelled()):
             raise exc
-        # A cancellation that nobody asked for, of something that the tool has waited for.
+        # Not our cancellation, but that of something that the tool has waited for.
+        self.counts.failures += 1
+        self.counts.timeouts += isinstance(exc, TimeoutError)
         error = exc if isinstance(exc, Exception) else RuntimeError(f"{type(exc).__name__} in it")
         self._report(exc, f"running the tool {event.name}", event, tool)
         try:
@@ -330,12 +375,22 @@ class ToolRuns:
         async with batch.lock:
             while batch.unsent == 1 and not batch.is_sealed:
                 await batch.news.wait()
+            start_response = batch.unsent == 1
+            context = f"sending the output of the tool {event.name}"
             try:
-                await self._send(RealtimeModelSendToolOutput(event, text, batch.unsent == 1))
+                await self._send(RealtimeModelSendToolOutput(event, text, start_response))
+            except (TypeError, ValueError) as exc:  # it can't be sent, and the call has no output
+                self._report(exc, context, event, None)
+                text = tool_error_text(event.name, exc)
+                try:
+                    await self._send(RealtimeModelSendToolOutput(event, text, start_response))
+                except Exception as second:  # noqa: BLE001  # as below
+                    self._report(second, context, event, None)
+                    return
             except Exception as exc:  # noqa: BLE001  # the model's, and it is reported
-                self._report(exc, f"sending the output of the tool {event.name}", event, None)
-            else:
-                self._on_output(event.call_id, text)
+                self._report(exc, context, event, None)
+                return
+            self._on_output(event.call_id, text)
 
 
 async def _ask(tool: Tool, context: ToolContext, arguments: dict[str, Any]) -> bool:
@@ -347,7 +402,7 @@ async def _ask(tool: Tool, context: ToolContext, arguments: dict[str, Any]) -> b
 
 
 def _is_cancelled() -> bool:
-    """Whether the present task is being cancelled; else a cancellation is somebody's own idea."""
+    """Return whether the present task is being cancelled; else the tool raised by itself."""
     if anyio.current_effective_deadline() == -math.inf:
         return True
     asyncio: Any = sys.modules.get("asyncio")

@@ -2,15 +2,15 @@
 The vocabulary of a session: what happens around the model, and not only in it.
 
 Names, fields and their order are those of the openai-agents SDK (``agents.realtime.events``),
-with `RealtimeModelRawClientEvent` beside them. As in `eventbus.events`, each class is frozen,
-and its ``type`` is a constant, so that type checkers narrow `RealtimeSessionEvent` by
-``event.type == "tool_end"`` as well as by `isinstance`.
+with `RealtimeModelRawClientEvent` and `RealtimeSessionRestored` beside them. As in
+`eventbus.events`, each class is frozen, and its ``type`` is a constant, so that type checkers
+narrow `RealtimeSessionEvent` by ``event.type == "tool_end"`` as well as by `isinstance`.
 
-Six of the classes, `REPEATS`, repeat what a model event says, with the session's context beside
-it; a session publishes those only where somebody gets them, and `RealtimeHistoryUpdated`, which
-has all of the history. Four need agents, which only an agent
-framework has: `eventbus.realtime.agents` publishes them. What nobody takes does not fall back to
-`RealtimeModelOtherEvent`: the model events that it was made of have.
+Six of the classes, `REPEATS`, repeat a model event with the session's context beside it; a
+session publishes those, and `RealtimeHistoryUpdated`, which has all of the history, only where a
+handler gets them. Four need agents, which only an agent framework has:
+`eventbus.realtime.agents` publishes them. Events that no handler takes don't fall back to
+`RealtimeModelOtherEvent`: the model events that they are made of have.
 
 `eventbus.codec` knows all of these once this module is imported. A ``type`` like ``audio`` or
 ``error`` is that of a model event as well, so documents call these ``session.audio``,
@@ -20,7 +20,7 @@ written as data if they can be, else as their names.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, TypeAlias, cast
 
 import attrs
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from typing import Self
 
 __all__ = [
+    "REJECTION",
     "REPEATS",
     "RealtimeAgentEndEvent",
     "RealtimeAgentStartEvent",
@@ -58,10 +59,15 @@ __all__ = [
     "RealtimeModelRawClientEvent",
     "RealtimeRawModelEvent",
     "RealtimeSessionEvent",
+    "RealtimeSessionRestored",
     "RealtimeToolApprovalRequired",
     "RealtimeToolEnd",
     "RealtimeToolStart",
 ]
+
+
+REJECTION: Final = "The call was not approved, and the tool did not run."
+"""The output of a call that was rejected, as the model gets it by default."""
 
 
 class _OfSession:
@@ -209,7 +215,7 @@ class RealtimeToolEnd(_OfSession):
         agent: As in `RealtimeToolStart`.
         tool: As in `RealtimeToolStart`.
         arguments: As in `RealtimeToolStart`.
-        output: What the tool returned; if it failed, the text that the model was given instead.
+        output: The tool's result; if it failed, the text that the model was given instead.
 
     Source:
         The session; openai-agents ``tool_end``.
@@ -223,15 +229,23 @@ class RealtimeToolEnd(_OfSession):
     type: Literal["tool_end"] = "tool_end"
 
 
+class _Answerable(_OfSession):
+    """An event that can be answered; the answer is not part of its value."""
+
+    __slots__ = ("_decide",)
+
+    _decide: Callable[[str | None], None]
+
+
 @attrs.frozen
-class RealtimeToolApprovalRequired(_OfSession):
+class RealtimeToolApprovalRequired(_Answerable):
     """
-    A tool that the model has called doesn't run before somebody approves of it.
+    A tool that the model has called waits for approval; `approve` or `reject` answers.
 
     Attributes:
         agent: As in `RealtimeToolStart`.
         tool: As in `RealtimeToolStart`.
-        call_id: What to approve or to reject.
+        call_id: The call's id.
         arguments: As in `RealtimeToolStart`.
 
     Source:
@@ -244,6 +258,47 @@ class RealtimeToolApprovalRequired(_OfSession):
     arguments: str = attrs.field(repr=_as_count)
     info: RealtimeEventInfo
     type: Literal["tool_approval_required"] = "tool_approval_required"
+
+    def answered_by(self, decide: Callable[[str | None], None]) -> Self:
+        """
+        Let *decide* take the answer, and return this event; the session calls it.
+
+        Args:
+            decide: Called with None to approve, else with the text that the model gets.
+        """
+        object.__setattr__(self, "_decide", decide)
+        return self
+
+    def approve(self) -> None:
+        """
+        Let the tool run.
+
+        Raises:
+            ValueError: The call doesn't wait any more, or this event comes from a recording.
+        """
+        self._answer(None)
+
+    def reject(self, message: str = REJECTION) -> None:
+        """
+        Don't let the tool run.
+
+        Args:
+            message: The output that the model gets instead.
+
+        Raises:
+            ValueError: The call doesn't wait any more, or this event comes from a recording.
+        """
+        self._answer(message)
+
+    def _answer(self, rejection: str | None) -> None:
+        decide = getattr(self, "_decide", None)
+        if decide is None:
+            msg = (
+                f"No session waits for an answer to the call {self.call_id!r}: the event is from a "
+                f"recording, or from openai-agents; answer it there."
+            )
+            raise ValueError(msg)
+        decide(rejection)
 
 
 # --- what repeats a model event --------------------------------------------------------------
@@ -314,6 +369,9 @@ class RealtimeAudio(_Repeat):
 class RealtimeAudioInterrupted(_Repeat):
     """
     The model was interrupted in this audio: stop playing it.
+
+    A session publishes it only if audio was cut off that was being heard, or was queued to be.
+    The model's event also comes when the user speaks long after the model has finished.
 
     Attributes:
         content_index: Index of the audio part in the item's content.
@@ -408,6 +466,29 @@ class RealtimeHistoryAdded(_OfSession):
     type: Literal["history_added"] = "history_added"
 
 
+@attrs.frozen
+class RealtimeSessionRestored(_OfSession):
+    """
+    A new session of the service was told the conversation.
+
+    Attributes:
+        item_ids: The items that it has now.
+        left_out: The items of the history that it doesn't have: over the memory's limits, without
+            words, or refused by the service.
+        reason: ``connection_lost``, ``renewed`` before the service ended the session, or
+            ``fallback`` to another model.
+
+    Source:
+        The session.
+    """
+
+    item_ids: tuple[str, ...] = attrs.field(converter=tuple[str, ...])
+    left_out: tuple[str, ...] = attrs.field(converter=tuple[str, ...])
+    reason: Literal["connection_lost", "renewed", "fallback"]
+    info: RealtimeEventInfo
+    type: Literal["session_restored"] = "session_restored"
+
+
 # --- the others ------------------------------------------------------------------------------
 
 
@@ -486,3 +567,4 @@ REPEATS: Final[tuple[type[Any], ...]] = (
 for _event_type in RealtimeSessionEvent.__args__:
     register_event(_event_type, name=f"session.{attrs.fields_dict(_event_type)['type'].default}")
 register_event(RealtimeModelRawClientEvent)
+register_event(RealtimeSessionRestored)

@@ -21,13 +21,13 @@ Content:
 6. Deltas add up until the final text replaces them; one that comes later than that is ignored.
 7. A status never goes back: none, in progress, completed, incomplete. A call of a tool is
    completed by its output.
-8. After a truncation nobody knows as text what the user has heard: the transcript becomes None,
-   the status incomplete, and the part's ``extra`` has ``audio_end_ms`` and, as
-   ``untruncated_transcript``, what was said. A shorter transcript that comes later is the heard
-   one, and is taken.
-9. What was deleted doesn't come back, however late something is said of it.
-10. With the connection, a session is lost, and nobody will say more of it: what the model was
-    saying is incomplete.
+8. After a truncation the status is incomplete, the transcript has the words generated, and the
+   part's ``heard`` the milliseconds heard and the words heard. Those are estimated by time, from
+   the audio received of the part, to the last whole word; a shorter transcript that comes later
+   is the service's word for them.
+9. A deleted item doesn't come back, however late an event about it is.
+10. With the connection a session is lost, and no event of it will follow: the message that the
+    model was speaking is incomplete.
 
 How it works
 ------------
@@ -44,12 +44,15 @@ the list as it is, and the `snapshots` that were taken share it.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Final, Literal, TypeAlias, cast, overload
 
 import attrs
 
+from ..audio._formats import PCM16, AudioFormat
 from ..events import (
+    RealtimeModelAudioEvent,
     RealtimeModelConnectionStatusEvent,
     RealtimeModelInputAudioCommittedEvent,
     RealtimeModelInputAudioTranscriptionCompletedEvent,
@@ -59,15 +62,18 @@ from ..events import (
     RealtimeModelItemUpdatedEvent,
     RealtimeModelOutputTextDeltaEvent,
     RealtimeModelOutputTextDoneEvent,
+    RealtimeModelSessionUpdatedEvent,
     RealtimeModelToolCallEvent,
     RealtimeModelTranscriptDeltaEvent,
     RealtimeModelTranscriptDoneEvent,
 )
+from ..exceptions import AudioFormatError
 from ..items import (
     AssistantAudio,
     AssistantMessageItem,
     AssistantText,
     ContentPart,
+    HeardAudio,
     InputAudio,
     InputText,
     RealtimeItem,
@@ -121,9 +127,20 @@ class _Node:
         parent: The node that this one follows; None at the top.
         children: What follows this one, what was told last first.
         final: The classes of the parts whose text is complete.
+        audio_bytes: Index of a part -> the size of the audio received of it.
+        received_ms: Duration of the audio received of the part that was cut off.
     """
 
-    __slots__ = ("children", "final", "is_deleted", "item", "item_id", "parent")
+    __slots__ = (
+        "audio_bytes",
+        "children",
+        "final",
+        "is_deleted",
+        "item",
+        "item_id",
+        "parent",
+        "received_ms",
+    )
 
     def __init__(self, item_id: str) -> None:
         self.item_id = item_id
@@ -132,6 +149,8 @@ class _Node:
         self.parent: _Node | None = None
         self.children: list[_Node] = []
         self.final: set[type[Any]] = set()
+        self.audio_bytes: dict[int, int] = {}
+        self.received_ms = 0.0
 
 
 class History(Sequence[RealtimeItem]):
@@ -148,6 +167,7 @@ class History(Sequence[RealtimeItem]):
         self._top: list[_Node] = []
         self._deleted: dict[str, None] = {}
         self._calls: dict[str, str] = {}
+        self._bytes_per_ms = PCM16.bytes_per_second / 1000
 
         self._order: list[_Node] = []
         self._places: dict[str, int] = {}
@@ -322,9 +342,9 @@ class History(Sequence[RealtimeItem]):
         part = content[place] if place < len(content) else cls()
         if is_final:
             node.final.add(cls)
-            part = _with_words(part, text)
+            part = _with_words(node, part, text)
         else:
-            part = _with_words(part, (_words(part) or "") + text)
+            part = _with_words(node, part, (_words(part) or "") + text)
         content = (*content[:place], part, *content[place + 1 :])
         return self._set(node, _with_content(item, content))
 
@@ -337,10 +357,25 @@ class History(Sequence[RealtimeItem]):
         part = item.content[place] if 0 <= place < len(item.content) else None
         if not isinstance(part, AssistantAudio):
             return None
-        extra = {**part.extra, _AUDIO_END: event.audio_end_ms, _UNTRUNCATED: _words(part) or ""}
-        part = attrs.evolve(part, transcript=None, extra=extra)
+        received = node.audio_bytes.get(place, 0) / self._bytes_per_ms
+        part = attrs.evolve(part, heard=_estimate(part, event.audio_end_ms, received))
+        node.received_ms = received
         content = (*item.content[:place], part, *item.content[place + 1 :])
         return self._set(node, attrs.evolve(item, content=content, status="incomplete"))
+
+    def _audio(self, event: RealtimeModelAudioEvent) -> None:
+        node = self._nodes.get(event.item_id)
+        if node is not None:
+            place = event.content_index
+            node.audio_bytes[place] = node.audio_bytes.get(place, 0) + len(event.data)
+
+    def _session_updated(self, event: RealtimeModelSessionUpdatedEvent) -> None:
+        audio = event.session.get("audio")
+        output = audio.get("output") if isinstance(audio, Mapping) else None
+        named = output.get("format") if isinstance(output, Mapping) else None
+        with contextlib.suppress(AudioFormatError):
+            audio_format = AudioFormat.of(named or event.session.get("output_audio_format"))
+            self._bytes_per_ms = audio_format.bytes_per_second / 1000
 
     # --- places ---------------------------------------------------------------------------
 
@@ -446,6 +481,7 @@ class History(Sequence[RealtimeItem]):
             child.parent = node.parent
 
     _rules: ClassVar[Mapping[type[Any], Callable[..., HistoryChange | None]]] = {
+        RealtimeModelAudioEvent: _audio,
         RealtimeModelConnectionStatusEvent: _lost,
         RealtimeModelInputAudioCommittedEvent: _committed,
         RealtimeModelInputAudioTranscriptionCompletedEvent: _heard,
@@ -455,6 +491,7 @@ class History(Sequence[RealtimeItem]):
         RealtimeModelItemUpdatedEvent: _item_updated,
         RealtimeModelOutputTextDeltaEvent: _text_delta,
         RealtimeModelOutputTextDoneEvent: _text_done,
+        RealtimeModelSessionUpdatedEvent: _session_updated,
         RealtimeModelToolCallEvent: _tool_call,
         RealtimeModelTranscriptDeltaEvent: _transcript_delta,
         RealtimeModelTranscriptDoneEvent: _transcript_done,
@@ -619,11 +656,8 @@ def _merged_part(node: _Node, old: Any, part: ContentPart, *, is_over: bool) -> 
         words = known  # the deltas are ahead of an item that isn't complete
     if old is not None:  # it knows whether it was truncated
         part = old
-    return _with_words(attrs.evolve(part, **changes), words or known)
+    return _with_words(node, attrs.evolve(part, **changes), words or known)
 
-
-_AUDIO_END: Final = "audio_end_ms"
-_UNTRUNCATED: Final = "untruncated_transcript"
 
 _FIELDS: Final[dict[type[Any], str]] = {
     AssistantAudio: "transcript",
@@ -635,22 +669,35 @@ _FIELDS: Final[dict[type[Any], str]] = {
 
 
 def _words(part: Any) -> str | None:
-    """Return what was said or written; all of it, even if it was truncated."""
-    if _UNTRUNCATED in part.extra:
-        return cast("str", part.extra[_UNTRUNCATED])
+    """Return the words said or written; all of them, even if the speech was cut off."""
     return cast("str | None", getattr(part, _FIELDS[type(part)]))
 
 
-def _with_words(part: Any, words: str | None) -> Any:
-    """Return *part* with its words; where it was truncated, with fewer they are those heard."""
-    if _UNTRUNCATED not in part.extra:  # with no attrs.evolve, which takes as long as all the rest
-        if isinstance(part, (AssistantAudio, InputAudio)):
-            return type(part)(part.audio, words, extra=part.extra)
-        return type(part)(words, extra=part.extra)
-    assert isinstance(part, AssistantAudio)
-    if words is None or len(words) < len(part.extra[_UNTRUNCATED]):
-        return attrs.evolve(part, transcript=words)
-    return attrs.evolve(part, extra={**part.extra, _UNTRUNCATED: words})
+def _with_words(node: _Node, part: Any, words: str | None) -> Any:
+    """Return *part* with its words; where it was cut off, fewer words are those heard."""
+    if isinstance(part, AssistantAudio) and part.heard is not None:
+        if words is not None and len(words) < len(part.transcript or ""):
+            heard = attrs.evolve(part.heard, transcript=words, is_estimate=False)
+            return attrs.evolve(part, heard=heard)
+        part = attrs.evolve(part, transcript=words)
+        if not part.heard.is_estimate:
+            return part
+        return attrs.evolve(part, heard=_estimate(part, part.heard.audio_end_ms, node.received_ms))
+    # With no attrs.evolve, which takes as long as all the rest.
+    if isinstance(part, (AssistantAudio, InputAudio)):
+        return type(part)(part.audio, words, extra=part.extra)
+    return type(part)(words, extra=part.extra)
+
+
+def _estimate(part: AssistantAudio, audio_end_ms: int, received_ms: float) -> HeardAudio:
+    """Return the heard part of speech: of its words the share that the audio was heard of."""
+    words = part.transcript
+    if not words or not received_ms:
+        return HeardAudio(audio_end_ms, "" if not audio_end_ms else None)
+    end = int(len(words) * min(audio_end_ms / received_ms, 1.0))
+    while 0 < end < len(words) and not words[end].isspace():
+        end -= 1
+    return HeardAudio(audio_end_ms, words[:end].rstrip())
 
 
 def _with_content(item: RealtimeMessageItem, content: tuple[Any, ...]) -> RealtimeMessageItem:

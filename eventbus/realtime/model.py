@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 from ..bus import EventBus
-from ..events import RealtimeModelEvent
+from ..events import RealtimeModelAudioInterruptedEvent, RealtimeModelEvent
 from ..exceptions import BusClosed
 from .inputs import (
     RealtimeModelInputImageContent,
@@ -33,8 +33,9 @@ from .inputs import (
     RealtimeModelUserInput,
     RealtimeModelUserInputMessage,
 )
+from .memory import ConversationMemory
 from .playback import RealtimePlaybackTracker
-from .settings import RealtimeSessionModelSettings
+from .settings import RealtimeSessionModelSettings, unknown_key, wrong_settings
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -101,18 +102,18 @@ class RealtimeModelNowaitListener(RealtimeModelListener):
 
 class RealtimeModelConfig(TypedDict):
     """
-    How to connect; all optional.
+    The options of `RealtimeModel.connect`; all optional.
 
     Attributes:
         api_key:
             The key, or a function that returns it, which may be async. Without one the model
             looks where its service's clients look: for OpenAI, in ``OPENAI_API_KEY``.
-        url: Where to, if not to the service's own address: ``wss://…``.
+        url: The address, if it is not the service's own: ``wss://…``.
         headers: More headers of the request that opens the connection.
         initial_model_settings: Sent as the first session update.
-        playback_tracker: Who knows what has been heard. Without one, the model takes it
-            that audio is heard from its arrival on, as fast as it was spoken.
-        call_id: The call to attach to, instead of beginning a session of one's own.
+        playback_tracker: Told by the player which audio was heard. Without one, the estimate is
+            that audio plays from its arrival on, as fast as it was spoken.
+        call_id: The call to attach to, instead of beginning a new session.
     """
 
     api_key: NotRequired[str | Callable[[], str | Awaitable[str]]]
@@ -121,6 +122,17 @@ class RealtimeModelConfig(TypedDict):
     initial_model_settings: NotRequired[RealtimeSessionModelSettings]
     playback_tracker: NotRequired[RealtimePlaybackTracker]
     call_id: NotRequired[str]
+
+
+def wrong_config(config: object) -> str | None:
+    """Return the problem with the options of a connection; None if there is none."""
+    problem = unknown_key(config, RealtimeModelConfig, "config")
+    if problem or not isinstance(config, Mapping):
+        return problem
+    key = config.get("api_key")
+    if not (key is None or isinstance(key, str) or callable(key)):
+        return f"config['api_key'] is a string or a function, not {type(key).__qualname__}."
+    return wrong_settings(config.get("initial_model_settings") or {})
 
 
 class RealtimeModel(abc.ABC):
@@ -155,6 +167,22 @@ class RealtimeModel(abc.ABC):
     @abc.abstractmethod
     async def close(self) -> None:
         """Close the connection, if there is one."""
+
+    def use_memory(self, memory: ConversationMemory | None) -> None:  # noqa: B027
+        """
+        Tell each new session of the service the conversation that *memory* recalls.
+
+        `RealtimeSession` calls it before `connect`. A model that can't do it ignores it.
+        """
+
+    def has_cut_off(self, event: RealtimeModelAudioInterruptedEvent) -> bool:  # noqa: ARG002
+        """
+        Return whether the interruption that *event* reports cut off audio.
+
+        A service may report an interruption when all of the model's speech was heard long ago.
+        Asked while the event is emitted; True for a model that doesn't know.
+        """
+        return True
 
     def attach(self, bus: EventBus, *, sender: Any = None) -> Attachment:
         """

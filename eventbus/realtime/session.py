@@ -1,5 +1,5 @@
 """
-A session with a model on a bus: the history is kept, tools run, and all of it is events.
+A session with a model on a bus: it keeps the history, runs tools, and publishes all of it.
 
 ::
 
@@ -14,58 +14,76 @@ A session with a model on a bus: the history is kept, tools run, and all of it i
         await session.send_message("What is the weather in Oslo?")
         await session.wait_closed()
 
-What is published, all of it with the session's sender, in this order for each event of the model:
+For each event of the model these are published, in this order, with the session's sender:
 
 * the event itself;
-* what `eventbus.realtime.events` has to say the same, with the context beside it, where somebody
+* its repetition with the context beside it (`eventbus.realtime.events.REPEATS`), if a handler
   gets that (`EventBus.has_handlers`);
 * each change of the history: `RealtimeHistoryAdded` always, and `RealtimeHistoryUpdated`, which
-  has all of the history, where somebody gets that;
-* what becomes of tool calls, always; see `eventbus.realtime._tool_calls`.
+  has all of the history, if a handler gets that;
+* the events of tool calls, always.
 
 Nothing here waits for a handler, and the model waits for nothing here but sync handlers.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, overload
 
 import anyio
+import attrs
 
-from ..bus import EventBus
+from ..bus import EventBus, Scope
 from ..events import (
     RealtimeModelConnectionStatusEvent,
     RealtimeModelEndOfStreamEvent,
+    RealtimeModelErrorEvent,
     RealtimeModelEvent,
     RealtimeModelExceptionEvent,
+    RealtimeModelRawServerEvent,
     RealtimeModelToolCallEvent,
     RealtimeModelTurnEndedEvent,
     RealtimeModelTurnStartedEvent,
 )
-from ..exceptions import BusClosed, BusNotRunning, EventBusError, MailboxFull
+from ..exceptions import (
+    BusClosed,
+    BusNotRunning,
+    EventBusError,
+    MailboxFull,
+    RealtimeConnectionError,
+)
+from ..items import InputAudio, RealtimeItem, UserMessageItem
 from ..wire._frames import freeze
-from ._tool_calls import REJECTION, FormatError, ToolRuns, tool_error_text
+from ._secrets import withhold_keys
+from ._tool_calls import FormatError, ToolCalls, ToolCounts, tool_error_text
 from .events import (
+    REJECTION,
     REPEATS,
+    RealtimeAudioInterrupted,
     RealtimeEventInfo,
     RealtimeHistoryAdded,
     RealtimeHistoryUpdated,
     RealtimeModelRawClientEvent,
     RealtimeRawModelEvent,
+    RealtimeSessionRestored,
 )
 from .history import History, HistoryChange
 from .inputs import (
     RealtimeModelSendAudio,
     RealtimeModelSendInterrupt,
     RealtimeModelSendSessionUpdate,
+    RealtimeModelSendToolOutput,
     RealtimeModelSendUserInput,
     RealtimeModelUserInput,
 )
-from .model import RealtimeModel, RealtimeModelConfig, RealtimeModelListener
-from .settings import RealtimeSessionModelSettings
-from .tools import NeedsApproval, Tool, ToolContext
+from .memory import Memory, Recall, Restored
+from .model import RealtimeModel, RealtimeModelConfig, RealtimeModelListener, wrong_config
+from .settings import RealtimeSessionModelSettings, check_settings, wrong_settings
+from .tools import NeedsApproval, Tool, ToolContext, check_callable
 from .tools import tool as make_tool
 
 if TYPE_CHECKING:
@@ -75,6 +93,13 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
 __all__ = ["RealtimeSession"]
+
+_MAX_UNCONFIRMED: Final = 64
+
+_QUOTA_CODES: Final = frozenset(
+    {"insufficient_quota", "quota_exceeded", "billing_hard_limit_reached", "billing_not_active"}
+)
+"""Codes of errors that another attempt with the same account doesn't mend."""
 
 _CLOSE_TIMEOUT: Final = 10.0
 """Seconds that a model gets to close, even if the session was cancelled."""
@@ -91,74 +116,112 @@ class RealtimeSession:
     It connects when it is entered, and closes when it is left. The bus is not the session's: it
     must run already, and so is entered first.
 
+    A call may outlive a session of the service: after a lost connection, and before the service's
+    time limit, there is a new one, which is told the conversation (`eventbus.realtime.memory`).
+
     Args:
         model: The model; no other session has it.
-        bus: Where everything is published.
+        bus: The bus, or a scope of it, whose sender is the session's then.
+        models: Models instead of *model*: the first one is connected. If it can't be, or fails
+            for good, the next one takes the call over.
         sender: The sender of the session's events, as for `EventBus.publish`.
-        tools: What the model may call: functions, or what `eventbus.realtime.tools.tool` made
-            of them. More can be added with `tool`.
-        config: How to connect.
+        tools: Tools that the model may call: functions, or `eventbus.realtime.tools.Tool`
+            objects. More can be added with `tool`.
+        config: The options of the connection; with *models*, also a list with one for each.
         settings: The session's settings; they go before the initial ones in *config*.
         context: The application's own: tools and session events carry it.
-        format_error: Makes what the model is told of a tool's failure; by default that the tool
-            failed, and nothing of the exception.
-        max_threads: How many sync tools run at the same time.
+        format_error: Makes the text that the model gets when a tool has failed; by default it
+            has nothing of the exception.
+        max_threads: The number of sync tools that run at the same time.
+        memory: The part of the conversation that a new session of the service is told: a
+            `eventbus.realtime.memory.Memory`, a function of the history, or None for nothing.
         publish_sent: Whether messages to the service are published, too, as
             `RealtimeModelRawClientEvent`.
 
     Attributes:
-        model: As given.
-        bus: As given.
-        sender: As given.
+        model: The present model.
+        bus: The bus.
+        sender: The sender of the session's events.
         context: As given.
-        history: The items of the conversation.
+        history: The items of the conversation, a sequence.
 
     Raises:
         ToolDefinitionError: A function can't be a tool, or two have the same name.
+        TypeError: Not exactly one of *model* and *models* is given, or a function isn't one.
+        ValueError: A key of *config* or *settings* is unknown.
     """
 
     def __init__(
         self,
-        model: RealtimeModel,
-        bus: EventBus,
+        model: RealtimeModel | None = None,
+        bus: EventBus | Scope | None = None,
         *,
+        models: Sequence[RealtimeModel] | None = None,
         sender: Any = None,
         tools: Iterable[Tool | Callable[..., Any]] = (),
-        config: RealtimeModelConfig | None = None,
+        config: RealtimeModelConfig | Sequence[RealtimeModelConfig] | None = None,
         settings: RealtimeSessionModelSettings | None = None,
         context: Any = None,
         format_error: FormatError = tool_error_text,
         max_threads: int = 8,
+        memory: Memory | Recall | None = Memory(),  # noqa: B008  # it is frozen
         publish_sent: bool = False,
     ) -> None:
-        self.model = model
-        self.bus = bus
-        self.sender = sender
+        problem = _wrong_config(config) or wrong_settings(settings or {})
+        configs = [withhold_keys(each) for each in _as_list(config)]
+        del config  # a traceback may be shown with the variables of its frames
+        if problem is not None:
+            raise ValueError(problem)
+        self._models = _models_of(model, models)
+        if len(configs) not in {1, len(self._models)}:
+            msg = f"There are {len(self._models)} models; give one config, or one for each."
+            raise ValueError(msg)
+        self._configs = configs * len(self._models) if len(configs) == 1 else configs
+        self.bus, self.sender = _bus_and_sender(bus, sender)
         self.context = context
         self.history = History()
-        self._config: RealtimeModelConfig = config or {}
+        self._place = 0
         self._settings = cast(
             "RealtimeSessionModelSettings",
-            {**self._config.get("initial_model_settings", {}), **(settings or {})},
+            {**self._configs[0].get("initial_model_settings", {}), **(settings or {})},
         )
+        self._own_settings = settings or {}
         self._info = RealtimeEventInfo(context)
-        self._publisher = SessionPublisher(bus, sender)
+        self._publisher = SessionPublisher(self.bus, self.sender)
         self._publish = self._publisher.publish
         self._listener = _Listener(self, publish_sent=publish_sent)
-        self._runs = ToolRuns(
-            send=model.send_event,
+        self._memory = Memory.of(memory)
+        self._calls = ToolCalls(
+            send=self._send_output,
             publish=self._publish,
             on_output=self._note_output,
             context=lambda call_id, name: ToolContext(self, call_id, name, context),
             info=self._info,
-            sender=sender,
-            format_error=format_error,
+            sender=self.sender,
+            format_error=check_callable(format_error, "format_error=", "name", ValueError()),
             max_threads=max_threads,
         )
-        self._runs.add(each if isinstance(each, Tool) else make_tool(each) for each in tools)
+        self._calls.add(each if isinstance(each, Tool) else make_tool(each) for each in tools)
         self._group: TaskGroup | None = None
         self._ended: anyio.Event | None = None
         self._is_announcing = False
+        self._raw: RealtimeModelRawServerEvent | None = None
+        # The state of a fallback: whether a model is being connected, and why the last one ended.
+        self._is_connecting = False
+        self._is_falling_back = False
+        self._failure: Exception | None = None
+        # Messages of the user that the service hasn't confirmed: the next model gets them.
+        self._unconfirmed: deque[RealtimeModelUserInput] = deque(maxlen=_MAX_UNCONFIRMED)
+
+    @property
+    def model(self) -> RealtimeModel:
+        """The present model."""
+        return self._models[self._place]
+
+    @property
+    def tool_counts(self) -> ToolCounts:
+        """The number of tool calls so far: all, failures, timeouts and rejections."""
+        return self._calls.counts
 
     # --- tools ------------------------------------------------------------------------------
 
@@ -180,7 +243,7 @@ class RealtimeSession:
         Let the model call the decorated function, and return it as it is.
 
         Options are those of `eventbus.realtime.tools.tool`. If the session is connected already,
-        the model is told in a session update.
+        a session update announces the tool.
 
         Args:
             function: As for `eventbus.realtime.tools.tool`, or what that returned.
@@ -191,7 +254,7 @@ class RealtimeSession:
         if function is None:
             return lambda given: self.tool(given, **options)
         is_made = isinstance(function, Tool) and not options
-        self._runs.add([function if is_made else make_tool(**options)(function)])
+        self._calls.add([function if is_made else make_tool(**options)(function)])
         if self._group is not None and not self._is_announcing:
             self._is_announcing = True  # several at once make one update
             self._group.start_soon(self._announce_tools)
@@ -199,12 +262,12 @@ class RealtimeSession:
 
     async def approve_tool_call(self, call_id: str) -> None:
         """
-        Let a tool run that waits for approval; see `RealtimeToolApprovalRequired`.
+        Let a tool run that waits for approval; `RealtimeToolApprovalRequired.approve` does, too.
 
         Raises:
             ValueError: The call doesn't wait, or not any more.
         """
-        self._runs.decide(call_id, None)
+        self._calls.decide(call_id, None)
 
     async def reject_tool_call(self, call_id: str, *, message: str = REJECTION) -> None:
         """
@@ -212,30 +275,30 @@ class RealtimeSession:
 
         Args:
             call_id: The call.
-            message: What the model gets as the output.
+            message: The output that the model gets.
 
         Raises:
             ValueError: The call doesn't wait, or not any more.
         """
-        self._runs.decide(call_id, message)
+        self._calls.decide(call_id, message)
 
     async def _announce_tools(self) -> None:
         self._is_announcing = False
         try:
             await self.update_settings({"tools": self._settings.get("tools", ())})
         except Exception as exc:  # noqa: BLE001  # the model's, and it is reported
-            context = "telling the model of another tool"
+            context = "announcing a tool to the model"
             self._publish(RealtimeModelExceptionEvent(exc, context, sender=self.sender))
 
     # --- what goes to the model -------------------------------------------------------------
 
     async def send_audio(self, audio: bytes, *, commit: bool = False) -> None:
         """
-        Append *audio* to what the user says.
+        Append *audio* to the user's speech.
 
         Args:
             audio: In the session's input format, in whole samples.
-            commit: Whether the user's turn ends with it, where the service doesn't find that out.
+            commit: Whether the user's turn ends with it, where the service doesn't detect that.
 
         Raises:
             ModelNotConnected: There is no connection.
@@ -244,16 +307,23 @@ class RealtimeSession:
 
     async def send_message(self, message: RealtimeModelUserInput) -> None:
         """
-        Add what the user has written or shown to the conversation, and ask for a response.
+        Add a message of the user to the conversation, and ask for a response.
 
         Raises:
             ModelNotConnected: There is no connection.
         """
-        await self.model.send_event(RealtimeModelSendUserInput(message))
+        request = RealtimeModelSendUserInput(message)
+        self._unconfirmed.append(message)
+        try:
+            await self.model.send_event(request)
+        except BaseException:
+            with contextlib.suppress(ValueError):
+                self._unconfirmed.remove(message)
+            raise
 
     async def interrupt(self) -> None:
         """
-        Stop the model: what is being heard is cut off there, and the response is cancelled.
+        Stop the model: its speech is cut off where it is heard, and the response is cancelled.
 
         Raises:
             ModelNotConnected: There is no connection.
@@ -263,21 +333,23 @@ class RealtimeSession:
 
     async def update_settings(self, settings: RealtimeSessionModelSettings) -> None:
         """
-        Change the session's settings; what isn't given stays as it is.
+        Change the session's settings; a setting that isn't given stays as it is.
 
         Args:
             settings: With ``tools``, these and the session's own are all there are.
 
         Raises:
             ModelNotConnected: There is no connection.
+            ValueError: A setting is unknown.
         """
+        check_settings(settings)
         self._settings = cast("RealtimeSessionModelSettings", {**self._settings, **settings})
         if "tools" in settings:
             settings = self._with_tools(settings)
         await self.model.send_event(RealtimeModelSendSessionUpdate(settings))
 
     def _with_tools(self, settings: RealtimeSessionModelSettings) -> RealtimeSessionModelSettings:
-        tools = [*settings.get("tools", ()), *self._runs.settings()]
+        tools = [*settings.get("tools", ()), *self._calls.settings()]
         return cast(
             "RealtimeSessionModelSettings", {**settings, **({"tools": tools} if tools else {})}
         )
@@ -347,17 +419,45 @@ class RealtimeSession:
         group = anyio.create_task_group()
         await group.__aenter__()
         self._group = group
-        self.model.add_listener(self._listener)
-        settings = self._with_tools(self._settings)
-        config = self._config
-        if settings:
-            config = cast("RealtimeModelConfig", {**config, "initial_model_settings": settings})
         try:
-            await self.model.connect(config)
+            await self._connect()
         except BaseException:
             await self._leave(group)
             raise
         return self
+
+    async def _connect(self) -> None:
+        """Connect the present model, or else the first of the next ones that can be."""
+        while True:
+            model = self.model
+            model.add_listener(self._listener)
+            if self._memory is not None:
+                model.use_memory(_SessionMemory(self, self._memory))
+            self._is_connecting, self._failure = True, None
+            try:
+                await model.connect(self._present_config())
+            except RealtimeConnectionError as exc:
+                if not self._has_next:
+                    raise
+                self._report_fallback(exc)
+                model.remove_listener(self._listener)
+                self._place += 1
+            else:
+                self._is_falling_back = False
+                return
+            finally:
+                self._is_connecting = False
+
+    def _present_config(self) -> RealtimeModelConfig:
+        given = self._configs[self._place]
+        own: Any = given.get("initial_model_settings") or {}
+        if self._place:
+            settings: Any = {**self._settings, **own, **self._own_settings}
+        else:
+            settings = self._settings
+        settings = self._with_tools(settings)
+        changes: Any = {"initial_model_settings": settings} if settings else {}
+        return cast("RealtimeModelConfig", {**given, **changes})
 
     async def __aexit__(
         self,
@@ -369,25 +469,39 @@ class RealtimeSession:
         await self._leave(self._group)
 
     async def _leave(self, group: TaskGroup) -> None:
-        self._end()
-        self._group = None
-        group.cancel_scope.cancel()
+        # Each step runs, whichever fails; the first failure is raised.
+        failures: list[BaseException] = []
         try:
+            self._end()
+            self._group = None
+            group.cancel_scope.cancel()
             # Not the body's exception: a group would wrap it.
             await group.__aexit__(None, None, None)
-        except BaseExceptionGroup as errors:  # a tool wants to end the program
-            raise errors.exceptions[0] if len(errors.exceptions) == 1 else errors from None
-        finally:
+        except BaseException as exc:  # noqa: BLE001  # raised again
+            failures.append(exc)
+            if isinstance(exc, BaseExceptionGroup) and len(exc.exceptions) == 1:
+                failures[0] = exc.exceptions[0]  # a tool wants to end the program
+        try:
             await self._disconnect()
+        except BaseException as exc:  # noqa: BLE001  # raised again
+            failures.append(exc)
+        try:
             self.model.remove_listener(self._listener)
+        except BaseException as exc:  # noqa: BLE001  # raised again
+            failures.append(exc)
+        if failures:
+            try:
+                raise failures[0]
+            finally:
+                failures.clear()  # no reference cycle through this frame
 
     async def _disconnect(self) -> None:
-        # Shielded: who closes may be cancelled, as a tool that hangs up is by that.
+        # Shielded: the caller may be cancelled, as a tool that hangs up is by that.
         with anyio.move_on_after(_CLOSE_TIMEOUT, shield=True):
             await self.model.close()
 
     def _check_entered(self) -> anyio.Event:
-        """Return what is set when the session is over."""
+        """Return the event that is set when the session is over."""
         if self._ended is None:
             msg = "The session hasn't begun; enter it first: async with bus, session."
             raise EventBusError(msg)
@@ -395,13 +509,15 @@ class RealtimeSession:
 
     def _end(self) -> None:
         self._check_entered().set()
-        self._runs.stop()
+        self._calls.stop()
 
     # --- what comes from the model ----------------------------------------------------------
 
     def take(self, event: RealtimeModelEvent) -> None:
-        """Publish *event*, and do what it asks for; the session's listener calls it."""
-        try:  # a strict bus raises what handlers raise, and the session does its work all the same
+        """Publish *event*, and follow it; the session's listener calls it."""
+        if self._models[1:] and self._is_fallback(event):
+            return
+        try:  # a strict bus raises a handler's exception, and the session goes on all the same
             self._publish(event)
         finally:
             try:
@@ -414,8 +530,13 @@ class RealtimeSession:
 
     def _repeat(self, event: RealtimeModelEvent) -> None:
         self._mirror(RealtimeRawModelEvent, event)
-        if type(event) in _MIRRORS:
-            self._mirror(_MIRRORS[type(event)], event)
+        mirror = _MIRRORS.get(type(event))
+        if mirror is None or (mirror is RealtimeAudioInterrupted and not self._was_cut_off(event)):
+            return
+        self._mirror(mirror, event)
+
+    def _was_cut_off(self, event: Any) -> bool:
+        return self.model.has_cut_off(event)
 
     def _keep(self, event: RealtimeModelEvent) -> None:
         change = self.history.apply(event)
@@ -424,18 +545,117 @@ class RealtimeSession:
 
     def _follow(self, event: RealtimeModelEvent) -> None:
         match event:
+            case RealtimeModelRawServerEvent():
+                self._raw = event
             case RealtimeModelToolCallEvent() if self._group is not None:
-                self._runs.call(self._group, event)
-            case RealtimeModelTurnStartedEvent():
-                self._runs.turn_started()
-            case RealtimeModelTurnEndedEvent():
-                self._runs.turn_ended()
+                self._calls.call(self._group, event, self._response_of(event))
+            case RealtimeModelTurnStartedEvent(response_id=response_id):
+                self._calls.turn_started(response_id)
+            case RealtimeModelTurnEndedEvent(response_id=response_id):
+                self._calls.turn_ended(response_id)
             case RealtimeModelConnectionStatusEvent(status="disconnected"):
-                self._runs.turn_ended()  # nobody will tell any more
+                self._calls.turn_ended(None)  # no event will tell any more
             case RealtimeModelEndOfStreamEvent():
                 self._end()
             case _:
                 pass
+
+    def _response_of(self, event: RealtimeModelToolCallEvent) -> str | None:
+        """Return the response that a call is part of, as the frame says that the call is in."""
+        data = None if self._raw is None else self._raw.data
+        if not isinstance(data, Mapping):
+            return None
+        item = data.get("item")
+        call_id = item.get("call_id") if isinstance(item, Mapping) else data.get("call_id")
+        response_id = data.get("response_id")
+        is_it = call_id == event.call_id and isinstance(response_id, str)
+        return response_id if is_it else None
+
+    # --- fallback ---------------------------------------------------------------------------
+
+    @property
+    def _has_next(self) -> bool:
+        return self._place + 1 < len(self._models)
+
+    def _is_fallback(self, event: RealtimeModelEvent) -> bool:
+        """Return whether *event* ends a model that another one follows, and begin with that."""
+        match event:
+            case RealtimeModelExceptionEvent(exception=RealtimeConnectionError() as exc):
+                if exc.code is not None:
+                    self._failure = exc
+            case RealtimeModelErrorEvent(error=error) | RealtimeModelTurnEndedEvent(error=error):
+                if getattr(error, "code", None) in _QUOTA_CODES and self._has_next:
+                    self._failure = RealtimeConnectionError(
+                        f"The model's quota is used up: {error.message}", reason=error.code
+                    )
+                    self._start_fallback()
+            case RealtimeModelConnectionStatusEvent(status="connected"):
+                self._failure = None
+            case RealtimeModelConnectionStatusEvent(status="disconnected"):
+                if self._is_falling_back or not self._has_next or self._is_over:
+                    return self._is_falling_back
+                if self._failure is not None and not self._is_connecting:
+                    self._start_fallback()
+                return self._is_connecting or self._is_falling_back
+            case RealtimeModelEndOfStreamEvent():
+                return self._is_falling_back or (self._is_connecting and self._has_next)
+            case _:
+                pass
+        return False
+
+    @property
+    def _is_over(self) -> bool:
+        return self._ended is None or self._ended.is_set()
+
+    def _start_fallback(self) -> None:
+        if not self._is_falling_back and self._group is not None:
+            self._is_falling_back = True
+            self._group.start_soon(self._fall_back)
+
+    async def _fall_back(self) -> None:
+        """Let the next model take the call over."""
+        assert self._failure is not None
+        failed, failure = self.model, self._failure
+        self._calls.turn_ended(None)
+        try:
+            await failed.close()
+        except Exception as exc:  # noqa: BLE001  # the model's, and it is reported
+            self._publish(RealtimeModelExceptionEvent(exc, "closing a model", sender=self.sender))
+        failed.remove_listener(self._listener)
+        self._report_fallback(failure)
+        self._place += 1
+        unconfirmed = list(self._unconfirmed)
+        try:
+            await self._connect()
+            for message in unconfirmed:
+                await self.model.send_event(RealtimeModelSendUserInput(message))
+        except Exception as exc:  # noqa: BLE001  # the model's, and it is reported
+            self._publish(RealtimeModelExceptionEvent(exc, "falling back", sender=self.sender))
+            self._is_falling_back = False
+            for event in (
+                RealtimeModelConnectionStatusEvent("disconnected"),
+                RealtimeModelEndOfStreamEvent(),
+            ):
+                self.take(event)
+
+    def _report_fallback(self, failure: Exception) -> None:
+        context = "connecting; the next model takes over"
+        self._publish(RealtimeModelExceptionEvent(failure, context, sender=self.sender))
+
+    # --- what is published ------------------------------------------------------------------
+
+    def report(self, exc: Exception, context: str) -> None:
+        """Publish a failure of something that the session has called."""
+        self._publish(RealtimeModelExceptionEvent(exc, context, sender=self.sender))
+
+    def publish_restored(self, outcome: Restored) -> None:
+        """Publish the outcome of telling a new session the conversation."""
+        self._publish(
+            RealtimeSessionRestored(outcome.item_ids, outcome.left_out, outcome.reason, self._info)
+        )
+
+    async def _send_output(self, output: RealtimeModelSendToolOutput) -> None:
+        await self.model.send_event(output)
 
     def _mirror(self, event_type: type[Any], event: Any) -> None:
         if self._publisher.is_wanted(event_type):
@@ -443,10 +663,16 @@ class RealtimeSession:
 
     def _publish_change(self, change: HistoryChange) -> None:
         if change.kind == "added":
+            self._confirm(change.item)
             self._publish(RealtimeHistoryAdded(change.item, self._info))
         is_update = change.kind != "added" or change.moved
         if is_update and self._publisher.is_wanted(RealtimeHistoryUpdated):
             self._publish(RealtimeHistoryUpdated(self.history.snapshot(), self._info))
+
+    def _confirm(self, item: RealtimeItem) -> None:
+        content = item.content if isinstance(item, UserMessageItem) else ()
+        if self._unconfirmed and content and not isinstance(content[0], InputAudio):
+            self._unconfirmed.popleft()
 
     def _note_output(self, call_id: str, output: str) -> None:
         change = self.history.set_output(call_id, output)
@@ -508,8 +734,31 @@ class SessionPublisher:
         )
 
 
+class _SessionMemory:
+    """The memory of a session, as its model asks it."""
+
+    def __init__(self, session: RealtimeSession, memory: Memory) -> None:
+        self._session = session
+        self._memory = memory
+
+    @property
+    def repeats_turn(self) -> bool:
+        return self._memory.repeats_turn
+
+    async def recall(self) -> tuple[Sequence[RealtimeItem], Sequence[str]]:
+        history = self._session.history.items
+        try:
+            return await self._memory.recall(history)
+        except Exception as exc:  # noqa: BLE001  # the application's, and it is reported
+            self._session.report(exc, "choosing the memory of a new session")
+        return await attrs.evolve(self._memory, select=None).recall(history)
+
+    def restored(self, outcome: Restored) -> None:
+        self._session.publish_restored(outcome)
+
+
 class _Listener(RealtimeModelListener):
-    """What the model knows of a session."""
+    """The listener of a session at its model."""
 
     def __init__(self, session: RealtimeSession, *, publish_sent: bool) -> None:
         self._session = session
@@ -521,6 +770,38 @@ class _Listener(RealtimeModelListener):
     def on_sent(self, message: Mapping[str, Any]) -> None:
         if self._publish_sent:
             self._session.publish_sent(message)
+
+
+def _as_list(config: Any) -> list[Any]:
+    if config is None:
+        return [{}]
+    return [config] if isinstance(config, Mapping) else list(config)
+
+
+def _wrong_config(config: Any) -> str | None:
+    return next((problem for each in _as_list(config) if (problem := wrong_config(each))), None)
+
+
+def _models_of(
+    model: RealtimeModel | None, models: Sequence[RealtimeModel] | None
+) -> list[RealtimeModel]:
+    given = list(models or ()) if model is None else [model]
+    if not given or (model is not None and models is not None):
+        msg = "RealtimeSession takes a model, or models=[...] with at least one; not both."
+        raise TypeError(msg)
+    return given
+
+
+def _bus_and_sender(bus: Any, sender: Any) -> tuple[EventBus, Any]:
+    if isinstance(bus, Scope):
+        if sender is not None and sender != bus.sender:
+            msg = "A scope has its sender already; give the bus itself, or no sender."
+            raise TypeError(msg)
+        return bus.bus, bus.sender
+    if not isinstance(bus, EventBus):
+        msg = f"RealtimeSession publishes on an EventBus or a Scope; bus= is {bus!r}."
+        raise TypeError(msg)
+    return bus, sender
 
 
 _MIRRORS: Final[Mapping[type[Any], type[Any]]] = {

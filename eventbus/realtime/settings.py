@@ -1,12 +1,14 @@
 """
 The settings of a session, as the application gives them.
 
-Names are those of the openai-agents SDK (``agents.realtime.config``). What a service has beside
-them can be given too: a session update carries every setting, by its name.
+Names are those of the openai-agents SDK (``agents.realtime.config``). A setting of another name
+is refused, as a typing error would otherwise reach the service; settings that only one service
+has are given as ``extra_settings``.
 """
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NotRequired, TypeAlias, TypedDict
 
@@ -27,15 +29,15 @@ ToolSettings: TypeAlias = Mapping[str, Any]
 
 class RealtimeTurnDetectionConfig(TypedDict, total=False):
     """
-    How the service finds out that the user's turn begins and ends.
+    Voice activity detection (VAD) by the service: it finds the beginning and end of user turns.
 
     Attributes:
         create_response: Whether the service answers by itself when the user's turn ends.
         interrupt_response: Whether the user's speech ends the response that is going on.
-        prefix_padding_ms: How much audio before the speech belongs to it.
-        silence_duration_ms: How long the silence is that ends a turn.
+        prefix_padding_ms: Audio before the detected speech that belongs to it.
+        silence_duration_ms: Silence that ends a turn (endpointing).
         threshold: From 0 to 1; a higher one needs louder speech.
-        idle_timeout_ms: After so long a silence, the service asks whether the user is there.
+        idle_timeout_ms: Silence after which the service asks whether the user is there.
     """
 
     type: Literal["server_vad", "semantic_vad"]
@@ -81,12 +83,14 @@ class RealtimeAudioConfig(TypedDict, total=False):
 
 class RealtimeSessionModelSettings(TypedDict):
     """
-    The settings of a session: all optional, and what isn't given stays as it is.
+    The settings of a session: all optional, and a setting that isn't given stays as it is.
 
     Attributes:
         model_name: The model; it can't change while a session lasts.
+        extra_settings: More settings of the service, by its own names; nested mappings are merged
+            with those that the other settings make.
         max_output_tokens: Of one response, or ``"inf"``.
-        tools: What the model may call. `RealtimeSession` adds those that it has itself.
+        tools: Tools that the model may call; `RealtimeSession` adds its own.
         modalities: The beta protocol's name of *output_modalities*.
         voice: The beta protocol's name, and so are those below; each has a place under *audio*.
     """
@@ -112,3 +116,40 @@ class RealtimeSessionModelSettings(TypedDict):
     input_audio_transcription: NotRequired[Mapping[str, Any] | None]
     input_audio_noise_reduction: NotRequired[Mapping[str, Any] | None]
     turn_detection: NotRequired[RealtimeTurnDetectionConfig | None]
+    extra_settings: NotRequired[Mapping[str, Any]]
+
+
+def unknown_key(given: object, known: type[Any], label: str) -> str | None:
+    """Return the problem with a key of *given* that the TypedDict *known* lacks; None if none."""
+    if not isinstance(given, Mapping):
+        return f"{label} is a mapping, not {type(given).__qualname__}."
+    names = [*known.__required_keys__, *known.__optional_keys__]
+    for key in given:
+        if key not in names:
+            meant = difflib.get_close_matches(str(key), names, 1, 0.5)
+            hint = (
+                f"did you mean {meant[0]}?" if meant else f"there are: {', '.join(sorted(names))}."
+            )
+            return f"{label} has an unknown key {key!r}; {hint}"
+    return None
+
+
+def wrong_settings(settings: object) -> str | None:
+    """Return the problem with a session's settings; None if there is none."""
+    problem = unknown_key(settings, RealtimeSessionModelSettings, "settings")
+    audio = settings.get("audio") if isinstance(settings, Mapping) else None
+    if problem or not audio:
+        return problem
+    return unknown_key(audio, RealtimeAudioConfig, "settings['audio']")
+
+
+def check_settings(settings: object) -> None:
+    """
+    Check the keys of a session's settings.
+
+    Raises:
+        ValueError: A key is unknown.
+    """
+    problem = wrong_settings(settings)
+    if problem:
+        raise ValueError(problem)

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -263,10 +264,42 @@ def _check(function: Any, name: str, timeout: object, needs_approval: object) ->
         problem = f"timeout= is a positive number of seconds or None, not {timeout!r}"
     elif not (isinstance(needs_approval, bool) or callable(needs_approval)):
         problem = f"needs_approval= is a bool or a function, not {needs_approval!r}"
+    elif callable(needs_approval) and (wrong := _wrong_callable(needs_approval, None, {})):
+        problem = f"needs_approval= takes the context and the arguments, and {wrong}"
     else:
         return
     msg = f"{name} can't be a tool: {problem}."
     raise ToolDefinitionError(msg, tool=name)
+
+
+def check_callable(function: Any, label: str, *arguments: Any) -> Any:
+    """
+    Return *function* if it can be called with these arguments.
+
+    Raises:
+        TypeError: It is not a function, takes other arguments, or is async.
+    """
+    problem = _wrong_callable(function, *arguments)
+    if problem is None and is_async(function):
+        problem = "it is async, and its result is needed at once"
+    if problem is not None:
+        msg = f"{label} takes a function, and can't take {function!r}: {problem}."
+        raise TypeError(msg)
+    return function
+
+
+def _wrong_callable(function: Any, *arguments: Any) -> str | None:
+    if not callable(function):
+        return "it can't be called"
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # of a builtin
+        return None
+    try:
+        signature.bind(*arguments)
+    except TypeError:
+        return f"it doesn't take {len(arguments)} arguments"
+    return None
 
 
 def _is_positive(number: Any) -> bool:
@@ -435,6 +468,7 @@ def _is_pydantic(cls: Any) -> bool:
     )
 
 
+_SURROGATES: Final = re.compile("[\ud800-\udfff]")
 _QUOTED: Final = re.compile(r" '.*'", re.DOTALL)
 
 
@@ -453,14 +487,25 @@ def _problem(error: Exception) -> str:
 
 def output_text(result: Any) -> str:
     """
-    Return what a tool has returned as text for the model: a string as it is, else JSON.
+    Return a tool's result as text for the model: a string as it is, else JSON.
+
+    The text can always be sent: half a surrogate pair, as file names may have, becomes U+FFFD in
+    a string, and an escape in JSON.
 
     Raises:
         TypeError: It can't be written as JSON.
     """
     if isinstance(result, str):
-        return str(result)
-    return msgspec.json.encode(result, enc_hook=_plain).decode()
+        return sendable(result)
+    try:
+        return msgspec.json.encode(result, enc_hook=_plain).decode()
+    except UnicodeEncodeError:
+        return json.dumps(msgspec.to_builtins(result, enc_hook=_plain), separators=(",", ":"))
+
+
+def sendable(text: str) -> str:
+    """Return *text* with U+FFFD for each character that UTF-8 can't have."""
+    return _SURROGATES.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def _plain(value: Any) -> Any:

@@ -25,6 +25,7 @@ from eventbus.realtime.events import (
     RealtimeHistoryUpdated,
     RealtimeModelRawClientEvent,
     RealtimeSessionEvent,
+    RealtimeSessionRestored,
     RealtimeToolApprovalRequired,
     RealtimeToolEnd,
 )
@@ -75,7 +76,13 @@ def test_all_are_in_the_unions_and_in_dunder_all():
     named = {getattr(events, name) for name in events.__all__}
     classes = {cls for cls in named if isinstance(cls, type)}
 
-    assert classes == {*CLASSES, RealtimeModelRawClientEvent, RealtimeEventInfo}
+    assert classes == {
+        *CLASSES,
+        RealtimeModelRawClientEvent,
+        RealtimeSessionRestored,
+        RealtimeSessionRestored,
+        RealtimeEventInfo,
+    }
 
 
 def test_history_is_kept_from_change():

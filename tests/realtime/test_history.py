@@ -4,6 +4,8 @@ The history has each item once, in its place, with all that was ever said of it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import attrs
 import pytest
 from hypothesis import given
@@ -20,6 +22,7 @@ from eventbus.events import (
     RealtimeModelItemUpdatedEvent,
     RealtimeModelOutputTextDeltaEvent,
     RealtimeModelOutputTextDoneEvent,
+    RealtimeModelSessionUpdatedEvent,
     RealtimeModelToolCallEvent,
     RealtimeModelTranscriptDeltaEvent,
     RealtimeModelTranscriptDoneEvent,
@@ -28,6 +31,7 @@ from eventbus.items import (
     AssistantAudio,
     AssistantMessageItem,
     AssistantText,
+    HeardAudio,
     InputAudio,
     InputImage,
     InputText,
@@ -392,16 +396,68 @@ def test_deleted_item_that_says_its_place_moves_what_follows_it():
 @given(
     st.permutations([done("Good day to you"), delta("!"), truncated()]),
 )
-def test_truncated_transcript_is_unknown_in_any_order(events):
+def test_truncation_keeps_the_transcript_in_any_order(events):
     """
-    What was said is kept beside it, and the item is incomplete.
+    The words generated stay, the milliseconds heard are beside them, the item is incomplete.
     """
     history = after(speech(), delta("Good day"), *events, speech("completed", "Good day to you"))
 
     item = history.get("a")
     (part,) = item.content
-    assert (item.status, part.transcript) == ("incomplete", None)
-    assert part.extra == {"audio_end_ms": 1200, "untruncated_transcript": "Good day to you"}
+    assert (item.status, part.transcript) == ("incomplete", "Good day to you")
+    assert part.heard == HeardAudio(1200, None, is_estimate=True)
+    assert part.heard_words is None
+
+
+@pytest.mark.parametrize(
+    ("heard_ms", "words"),
+    [(0, ""), (400, ""), (1_000, "Good"), (1_500, "Good day to"), (2_000, "Good day to you")],
+)
+def test_heard_words_are_estimated_by_the_audio_heard(heard_ms, words):
+    """
+    Of two seconds of audio, the share that was heard gives the words, to the last whole one.
+    """
+    history = after(speech(), done("Good day to you"))
+    for _ in range(2):
+        history.apply(RealtimeModelAudioEvent(bytes(48_000), "r", "a", 0))
+    history.apply(RealtimeModelItemTruncatedEvent("a", 0, heard_ms))
+
+    (part,) = history.get("a").content
+    assert part.heard == HeardAudio(heard_ms, words, is_estimate=True)
+
+
+def test_estimate_knows_the_format_of_the_audio():
+    """
+    A second of G.711 has 8,000 bytes.
+    """
+    output = {"format": {"type": "audio/pcmu"}}
+    history = after(
+        RealtimeModelSessionUpdatedEvent({"audio": {"output": output}}, created=True),
+        speech(),
+        done("Good day to you"),
+        RealtimeModelAudioEvent(bytes(16_000), "r", "a", 0),
+        RealtimeModelItemTruncatedEvent("a", 0, 1_000),
+    )
+
+    (part,) = history.get("a").content
+    assert part.heard_words == "Good"
+
+
+def test_history_is_a_sequence_of_its_items():
+    """
+    It has a length, indices, slices and an order; an item or its id is in it or not.
+    """
+    history = after(text("a"), text("b"), text("c"))
+
+    assert isinstance(history, Sequence)
+    assert [item.item_id for item in history] == ["a", "b", "c"]
+    assert history[-1] is history.get("c")
+    assert history[:2] == history.items[:2]
+    assert [item.item_id for item in reversed(history)] == ["c", "b", "a"]
+    assert "b" in history
+    assert history[1] in history
+    assert history.index(history[1]) == 1
+    assert "x" not in history
 
 
 def test_shorter_transcript_after_a_truncation_is_what_was_heard():
@@ -410,12 +466,14 @@ def test_shorter_transcript_after_a_truncation_is_what_was_heard():
     """
     history = after(speech(), done("Good day to you"), truncated())
     history.apply(speech("incomplete", "Good day"))
-    assert said(history) == "Good day"
+    heard = HeardAudio(1200, "Good day", is_estimate=False)
+    assert history.get("a").content[0].heard == heard
 
     history.apply(speech("completed", "Good day to you"))
     history.apply(speech("in_progress"))
 
-    assert said(history) == "Good day"
+    assert history.get("a").content[0].heard == heard
+    assert said(history) == "Good day to you"
 
 
 @pytest.mark.parametrize(

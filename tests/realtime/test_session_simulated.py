@@ -130,9 +130,9 @@ async def test_interruption(bus):
 
     (part,) = story.content
     assert story.status == "incomplete"
-    assert part.transcript is None
-    assert part.extra["audio_end_ms"] >= 0
-    assert part.extra["untruncated_transcript"].startswith("That is")
+    assert part.transcript.startswith("That is")
+    assert part.heard.audio_end_ms >= 0
+    assert part.transcript.startswith(part.heard_words)
 
 
 async def test_running_openai_agents_app_is_on_the_bus():

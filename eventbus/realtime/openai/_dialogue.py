@@ -9,10 +9,14 @@ with no I/O.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
+from collections import deque
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
+
+import attrs
 
 from ...events import (
     RealtimeError,
@@ -21,15 +25,21 @@ from ...events import (
     RealtimeModelAudioInterruptedEvent,
     RealtimeModelErrorEvent,
     RealtimeModelExceptionEvent,
+    RealtimeModelInputAudioCommittedEvent,
     RealtimeModelInputSpeechStartedEvent,
+    RealtimeModelInputSpeechStoppedEvent,
+    RealtimeModelItemDeletedEvent,
+    RealtimeModelItemTruncatedEvent,
     RealtimeModelItemUpdatedEvent,
+    RealtimeModelOtherEvent,
     RealtimeModelSessionUpdatedEvent,
     RealtimeModelToolCallEvent,
     RealtimeModelTurnEndedEvent,
     RealtimeModelTurnStartedEvent,
 )
 from ...exceptions import EventBusError, RealtimeConnectionError
-from ...items import RealtimeToolCallItem
+from ...items import InputAudio, RealtimeToolCallItem
+from ..memory import ConversationMemory, RestoreReason
 from ..model import (
     RealtimeModelSendAudio,
     RealtimeModelSendEvent,
@@ -40,7 +50,7 @@ from ..model import (
     RealtimeModelSendUserInput,
 )
 from ..playback import RealtimePlaybackTracker
-from ..transport._connection import Emit, Watch
+from ..transport._connection import Host, Watch
 from ..transport._outbox import OutgoingMessage
 from ..transport._sender import Sender
 from ._interruption import (
@@ -48,6 +58,7 @@ from ._interruption import (
     PlaybackEstimate,
     interrupts_responses,
     output_format,
+    turn_detection,
 )
 from ._messages import (
     append_message,
@@ -61,10 +72,25 @@ from ._messages import (
     user_message,
 )
 from ._responses import ResponseSequencer
+from ._seeding import ITEM_ADDED, Seeding, no_seeding
 
 _logger = logging.getLogger(__name__)
 
 _MAX_CALLS: Final = 1024
+_MAX_UNACKNOWLEDGED: Final = 256
+_AUDIO_INPUT: Final = frozenset({"input_audio_buffer.append", "input_audio_buffer.commit"})
+
+# Messages that the service answers with an event of their own; response.create is sequenced.
+_ACKNOWLEDGED: Final = frozenset(
+    {
+        "conversation.item.create",
+        "conversation.item.delete",
+        "conversation.item.truncate",
+        "input_audio_buffer.clear",
+        "input_audio_buffer.commit",
+        "session.update",
+    }
+)
 
 
 class OpenAIDialogue:
@@ -75,8 +101,9 @@ class OpenAIDialogue:
         settings: The session's settings at its beginning.
         model: The model, where it is known; it can't change.
         tracker: Told by the player; None if there is none.
+        memory: Recalls the conversation for a new session; None recalls nothing.
         sender: Takes the messages.
-        emit: Tells the listeners of an event.
+        host: The connection that the dialogue is part of.
         response_timeout: Seconds without a frame, after which a response that another one waits
             for is taken to be over.
 
@@ -90,29 +117,51 @@ class OpenAIDialogue:
         *,
         model: str | None,
         tracker: RealtimePlaybackTracker | None,
+        memory: ConversationMemory | None,
         sender: Sender,
-        emit: Emit,
+        host: Host,
         response_timeout: float,
     ) -> None:
         self.last_frame_at = 0.0
         self._session = session_of(settings)
         self._model = model
         self._sender = sender
-        self._emit = emit
+        self._memory = memory
+        self._host = host
+        self._emit = host.emit
         self._response_timeout = response_timeout
         self._loop = asyncio.get_running_loop()
         self._responses = ResponseSequencer()
         self._patience: asyncio.TimerHandle | None = None
         self._playback = PlaybackEstimate(tracker)
         self._interrupts = False
+        self._responds = True  # by itself, at the end of the user's turn
+        self._detects_turns = True
+        self._has_uncommitted_audio = False
         self._calls: dict[str, None] = {}
         self._lost_calls: dict[str, None] = {}
+        # Sent messages that the service acknowledges, and has not; a bounded memory of them.
+        self._unacknowledged: deque[OutgoingMessage] = deque(maxlen=_MAX_UNACKNOWLEDGED)
+        self._numbers = itertools.count(1)
+        self._seeding = no_seeding()
+        self._was_awaited = False
+        self._broken = False
+        self._has_begun = False
+        self._interrupted: RealtimeModelAudioInterruptedEvent | None = None  # the last one
+        self._has_cut = False  # whether it cut off audio
+        self._cut_frame: object = None
         self.watches: dict[type[Any], Watch] = {
             RealtimeModelAudioEvent: self._watch_audio,
             RealtimeModelAudioDoneEvent: self._watch_audio_done,
             RealtimeModelAudioInterruptedEvent: self._watch_speech,
             RealtimeModelErrorEvent: self._watch_error,
+            RealtimeModelInputAudioCommittedEvent: self._watch_committed,
             RealtimeModelInputSpeechStartedEvent: self._watch_speech,
+            RealtimeModelInputSpeechStoppedEvent: self._watch_speech_stopped,
+            RealtimeModelItemDeletedEvent: self._watch_item_deleted,
+            RealtimeModelItemTruncatedEvent: self._watch_item_truncated,
+            RealtimeModelItemUpdatedEvent: self._watch_item,
+            RealtimeModelOtherEvent: self._watch_other,
             RealtimeModelSessionUpdatedEvent: self._watch_session,
             RealtimeModelToolCallEvent: self._watch_tool_call,
             RealtimeModelTurnEndedEvent: self._watch_turn_ended,
@@ -121,28 +170,70 @@ class OpenAIDialogue:
 
     # --- the connection -----------------------------------------------------------------
 
-    async def begin(self) -> None:
-        """Open the sender for a new connection: the present settings, then the kept messages."""
+    def settings(self) -> list[OutgoingMessage]:
+        """Return the messages that configure a new session."""
+        return [outgoing(session_update(self._session))]
+
+    async def recall(self, reason: RestoreReason) -> Seeding:
+        """Return the conversation as a new session is to be told it."""
+        await self._settle_broken_turn()
+        if self._memory is None:
+            return no_seeding()
+        items, left_out = await self._memory.recall()
+        return Seeding(items, left_out, reason, self._numbers)
+
+    async def begin(self, seeding: Seeding | None = None) -> None:
+        """
+        Open the sender for a new connection: settings, conversation, and the kept messages.
+
+        Args:
+            seeding: The conversation that the new session was told already, with the settings.
+        """
+        told: list[OutgoingMessage] = []
+        if seeding is None:
+            seeding = await self.recall("connection_lost" if self._has_begun else "fallback")
+            told = [*self.settings(), *seeding.messages]
+        self._has_begun = True
+        self._seeding = seeding
+        for call_id in seeding.call_ids:
+            self._lost_calls.pop(call_id, None)
+            self._calls[call_id] = None
         kept, lost = self._empty_outbox()
-        self._sender.open([outgoing(session_update(self._session)), *kept])
+        if self._was_awaited:
+            self._was_awaited = False
+            self._responses.ask()
+        self._sender.open([*told, *kept])
+        self._unacknowledged.extend(each for each in kept if _is_acknowledged(each.message))
         self._post_response_create()
+        self._note_restored()
         await self._report_unsent(lost)
 
     async def lose(self) -> None:
         """Forget the session of a lost connection, and end the turns that were going on."""
         was_busy, ongoing = self._responses.is_busy, self._responses.all_ongoing
-        self._playback.reset()
+        is_awaited = self._responses.is_awaited
+        if self._memory is None:
+            self._playback.reset()
+        else:  # the audio received so far goes on playing until there is another connection
+            self._was_awaited = self._was_awaited or (is_awaited and self._memory.repeats_turn)
+            self._broken = self._broken or bool(ongoing)
         self._interrupts = False
+        self._has_uncommitted_audio = False
         self._lost_calls = dict.fromkeys([*self._lost_calls, *self._calls][-_MAX_CALLS:])
         self._calls.clear()
+        sent = () if self._memory is None else tuple(self._unacknowledged)
+        again = [each for each in sent if each.outlives_session]
+        self._unacknowledged.clear()
         kept, lost = self._empty_outbox()
+        kept = [*(each for each in again if each not in kept), *kept]
         unsent = [each for each in kept if each.message["type"] == "response.create"]
         kept = [each for each in kept if each not in unsent]
         # A response answers something, which has to be sent with the request for it.
-        self._responses.reset(keep_waiting=bool(kept))
+        is_kept = bool(kept) or self._memory is not None
+        self._responses.reset(keep_waiting=is_kept)
         for message in kept:
             self._sender.put(message)
-        for message in unsent if kept else ():
+        for message in unsent if is_kept else ():
             self._responses.ask(message.message)
         await self._report_unsent(lost)
         if ongoing or (was_busy and not self._responses.is_waiting):
@@ -150,17 +241,61 @@ class OpenAIDialogue:
             for response_id in ongoing or (None,):
                 await self._emit(RealtimeModelTurnEndedEvent(response_id, "failed", why))
 
+    async def _settle_broken_turn(self) -> None:
+        """Cut off the speech of a turn that broke off, at the place heard by now."""
+        if not self._broken:
+            return
+        self._broken = False
+        cut = self._playback.interrupt(self._loop.time())
+        self._playback.reset()
+        if cut is None:
+            return
+        place = cut.item_id, cut.content_index
+        await self._emit(RealtimeModelAudioInterruptedEvent(*place))
+        await self._emit(RealtimeModelItemTruncatedEvent(*place, cut.audio_end_ms or 0))
+
+    def unacknowledged(self) -> list[str]:
+        """Return the types of the messages that were sent, and not acknowledged."""
+        waiting = set(map(id, self._sender.queued()))
+        types = [each.message["type"] for each in self._unacknowledged if id(each) not in waiting]
+        if self._responses.is_unanswered:
+            types.append("response.create")
+        return list(dict.fromkeys(types))
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing goes on: no speech, no response, no tool, nothing sent or to be heard."""
+        return not (
+            self._responses.is_busy
+            or self._responses.is_awaited
+            or self._responses.is_user_speaking
+            or self._calls
+            or self._unacknowledged
+            or (self._has_uncommitted_audio and not self._detects_turns)
+            or self._playback.is_audible(self._loop.time())
+        )
+
+    def has_cut_off(self, event: RealtimeModelAudioInterruptedEvent) -> bool:
+        """Return whether the interruption that *event* reports cut off audio."""
+        return self._interrupted is event and self._has_cut
+
     def end(self) -> None:
-        """Forget everything."""
+        """Forget everything, and stop the timer."""
         self._playback.reset()
         if self._patience is not None:
             self._patience.cancel()
 
     def _empty_outbox(self) -> tuple[list[OutgoingMessage], list[str]]:
         """Return the queued messages that make sense in another session; of others the types."""
-        messages = self._sender.clear()
-        kept = [each for each in messages if each.outlives_session]
-        lost = {each.message["type"] for each in messages if not each.outlives_session}
+        # Audio that is held for another connection is the user's turn there.
+        is_held = self._sender.is_held
+        kept, lost = [], set()
+        for each in self._sender.clear():
+            message_type = each.message["type"]
+            if each.outlives_session or (is_held and message_type in _AUDIO_INPUT):
+                kept.append(each)
+            else:
+                lost.add(message_type)
         lost.discard("session.update")  # the next one has all the settings
         return kept, sorted(lost)
 
@@ -192,20 +327,39 @@ class OpenAIDialogue:
         self._playback.on_audio_done(event.item_id, event.content_index)
         return event
 
-    def _watch_speech(self, event: object, _raw: object) -> Any:
+    def _watch_speech(self, event: object, raw: object) -> Any:
         # Speech that could not be read in full interrupts as well. When both of its events
         # come, the second finds no more audio to cut off, and no response to cancel.
-        self._cut_off()
+        if raw is not self._cut_frame:
+            self._cut_frame, self._has_cut = raw, False
+        self._has_cut = self._cut_off() is not None or self._has_cut
+        if isinstance(event, RealtimeModelAudioInterruptedEvent):
+            self._interrupted = event
+        if isinstance(event, RealtimeModelInputSpeechStartedEvent):
+            self._responses.on_speech_started()
         self._playback.fence(self._responses.ongoing)
         if not self._interrupts:
             self._post_cancel(None)
         return event
+
+    def _watch_speech_stopped(self, event: object, _raw: object) -> Any:
+        self._responses.on_speech_stopped(will_respond=self._responds)
+        self._post_response_create()
+        return event
+
+    def _watch_committed(self, event: RealtimeModelInputAudioCommittedEvent, _raw: object) -> Any:
+        self._has_uncommitted_audio = False
+        self._acknowledge(lambda message: message["type"] == "input_audio_buffer.commit")
+        return self._with_our_ids(event)
 
     def _watch_turn_started(self, event: RealtimeModelTurnStartedEvent, raw: Any) -> Any:
         response = raw.data.get("response")
         # Null means a response outside of the conversation.
         is_beside = isinstance(response, Mapping) and response.get("conversation_id", "") is None
         was_cancelled = self._responses.on_created(event.response_id, is_beside=is_beside)
+        if not self._seeding.is_answered:  # by a service that confirms no items
+            self._seeding.conclude()
+            self._note_restored()
         if was_cancelled and event.response_id is not None:
             self._playback.fence((event.response_id,))
         return event
@@ -218,14 +372,33 @@ class OpenAIDialogue:
 
     def _watch_error(self, event: RealtimeModelErrorEvent, _raw: object) -> Any:
         error = event.error
-        self._responses.on_error(getattr(error, "event_id", None), getattr(error, "code", None))
+        event_id, code = getattr(error, "event_id", None), getattr(error, "code", None)
+        if code == "session_expired" and self._host.expire():
+            return None  # another session follows
+        refused = self._seeding.note_error(event_id)
+        if refused is not None:
+            self._note_restored()
+            msg = f"The service refused the item {refused} of the conversation: {error.message}"
+            return RealtimeModelExceptionEvent(
+                RealtimeConnectionError(msg, reason=code or ""), "restoring the conversation"
+            )
+        self._responses.on_error(event_id, code)
         self._post_response_create()
         return event
 
     def _watch_session(self, event: RealtimeModelSessionUpdatedEvent, _raw: object) -> Any:
+        if not event.created:
+            self._acknowledge(lambda message: message["type"] == "session.update")
         interrupts = interrupts_responses(event.session)
         if interrupts is not None:
             self._interrupts = interrupts
+        detection = turn_detection(event.session)
+        if detection is not None:
+            self._detects_turns = bool(detection)
+            self._responds = detection.get("create_response") is not False
+        expires_at = event.session.get("expires_at")
+        if isinstance(expires_at, (int, float)):
+            self._host.expect_end_at(expires_at)
         audio_format = output_format(event.session)
         if audio_format is not None:
             self._playback.set_format(audio_format)
@@ -236,6 +409,82 @@ class OpenAIDialogue:
         if len(self._calls) > _MAX_CALLS:
             del self._calls[next(iter(self._calls))]
         return event
+
+    def _watch_item(self, event: RealtimeModelItemUpdatedEvent, _raw: object) -> Any:
+        item = event.item
+        role = None if isinstance(item, RealtimeToolCallItem) else item.role
+        if self._seeding.note_item(item.item_id, item.type, role):
+            self._note_restored()
+            return None  # the history has it
+        has_audio = role == "user" and any(
+            isinstance(part, InputAudio) for part in getattr(item, "content", ())
+        )
+        if not has_audio:
+            self._acknowledge_item(item.type, role)
+        return self._with_our_ids(event)
+
+    def _watch_item_deleted(self, event: RealtimeModelItemDeletedEvent, _raw: object) -> Any:
+        self._acknowledge(lambda message: message["type"] == "conversation.item.delete")
+        return self._with_our_ids(event)
+
+    def _watch_item_truncated(self, event: object, _raw: object) -> Any:
+        self._acknowledge(lambda message: message["type"] == "conversation.item.truncate")
+        return event
+
+    def _watch_other(self, event: RealtimeModelOtherEvent, _raw: object) -> Any:
+        data = event.data
+        if not isinstance(data, Mapping):
+            return event
+        kind, item = data.get("type"), data.get("item")
+        if kind in ITEM_ADDED and isinstance(item, Mapping):
+            item_type, role = str(item.get("type")), item.get("role")
+            if self._seeding.note_item(str(item.get("id")), item_type, role):
+                self._note_restored()
+            else:
+                self._acknowledge_item(item_type, role)
+        elif kind == "input_audio_buffer.cleared":
+            self._has_uncommitted_audio = False
+            self._acknowledge(lambda message: message["type"] == "input_audio_buffer.clear")
+        return event
+
+    def _with_our_ids(self, event: Any) -> Any:
+        """Return *event* with our ids of the items that the service has named differently."""
+        ids = self._seeding.ids
+        if not ids:
+            return event
+        if isinstance(event, RealtimeModelItemUpdatedEvent):
+            previous = event.item.previous_item_id
+            if previous in ids:
+                item = attrs.evolve(event.item, previous_item_id=ids[previous])
+                return attrs.evolve(event, item=item)
+        elif isinstance(event, RealtimeModelItemDeletedEvent) and event.item_id in ids:
+            return attrs.evolve(event, item_id=ids[event.item_id])
+        elif getattr(event, "previous_item_id", None) in ids:
+            return attrs.evolve(event, previous_item_id=ids[event.previous_item_id])
+        return event
+
+    def _acknowledge_item(self, item_type: str, role: object) -> None:
+        def is_it(message: Mapping[str, Any]) -> bool:
+            item = message.get("item")
+            return (
+                message["type"] == "conversation.item.create"
+                and isinstance(item, Mapping)
+                and (item.get("type"), item.get("role")) == (item_type, role)
+            )
+
+        self._acknowledge(is_it)
+
+    def _acknowledge(self, is_it: Callable[[Mapping[str, Any]], bool]) -> None:
+        """Note the answer to a message; the service has answered or refused those before it."""
+        sent = self._unacknowledged
+        place = next((i for i, each in enumerate(sent) if is_it(each.message)), None)
+        for _ in range(0 if place is None else place + 1):
+            sent.popleft()
+
+    def _note_restored(self) -> None:
+        outcome = self._seeding.outcome()
+        if outcome is not None and self._memory is not None:
+            self._memory.restored(outcome)
 
     # --- sending ------------------------------------------------------------------------
 
@@ -251,15 +500,25 @@ class OpenAIDialogue:
         if event.audio:
             await self._send_appended(append_message(event.audio))
         if event.commit:
-            await self._sender.send(outgoing({"type": "input_audio_buffer.commit"}))
+            await self._send_message({"type": "input_audio_buffer.commit"})
+
+    async def _send_message(self, message: Mapping[str, Any]) -> None:
+        made = outgoing(message)
+        await self._sender.send(made)
+        if _is_acknowledged(message):
+            self._unacknowledged.append(made)
 
     async def _send_user_input(self, event: RealtimeModelSendUserInput) -> None:
-        await self._sender.send(outgoing(user_message(event.user_input)))
+        await self._send_message(user_message(event.user_input))
         self._responses.ask()
         self._post_response_create()
 
     async def _send_tool_output(self, event: RealtimeModelSendToolOutput) -> None:
         call = event.tool_call
+        if call.call_id in self._lost_calls and self._memory is not None and not self._is_linked:
+            # The history has it, and so it is told to the next session with its call.
+            self._was_awaited = self._was_awaited or event.start_response
+            return
         if call.call_id in self._lost_calls:
             await self._report(
                 f"The session in which {call.name} was called is lost; its output was not sent, "
@@ -267,7 +526,7 @@ class OpenAIDialogue:
                 f"the output of {call.name}",
             )
             return
-        await self._sender.send(outgoing(tool_output_message(event)))
+        await self._send_message(tool_output_message(event))
         self._calls.pop(call.call_id, None)
         if event.start_response:
             self._responses.ask()
@@ -283,7 +542,12 @@ class OpenAIDialogue:
         self._post_response_create()
         await self._emit(RealtimeModelItemUpdatedEvent(item))
 
+    @property
+    def _is_linked(self) -> bool:
+        return self._sender.is_linked
+
     async def _send_appended(self, message: OutgoingMessage) -> None:
+        self._has_uncommitted_audio = True
         problem = await self._sender.send_audio(message)
         if problem is not None:
             await self._report(problem, "sending audio")
@@ -303,15 +567,17 @@ class OpenAIDialogue:
         if must_cancel and not event.playback_only:
             self._post_cancel(event.response_id)
         if cut is not None:
-            await self._emit(RealtimeModelAudioInterruptedEvent(cut.item_id, cut.content_index))
+            interrupted = RealtimeModelAudioInterruptedEvent(cut.item_id, cut.content_index)
+            self._interrupted, self._has_cut = interrupted, True
+            await self._emit(interrupted)
 
     def _cut_off(self, response_id: str | None = None) -> Interruption | None:
         """Cut off the unheard audio, and tell the service the place, if some of it was heard."""
         cut = self._playback.interrupt(self._loop.time(), response_id)
         if cut is not None and cut.audio_end_ms is not None:
-            self._sender.put(
-                outgoing(truncate_message(cut.item_id, cut.content_index, cut.audio_end_ms))
-            )
+            message = truncate_message(cut.item_id, cut.content_index, cut.audio_end_ms)
+            self._sender.put(made := outgoing(message))
+            self._unacknowledged.append(made)
         return cut
 
     async def _send_session_update(self, event: RealtimeModelSendSessionUpdate) -> None:
@@ -320,11 +586,15 @@ class OpenAIDialogue:
             msg = f"The model can't change to {model} while a session lasts; connect again with it."
             raise ValueError(msg)
         session = session_of(event.session_settings)
-        await self._sender.send(outgoing(session_update(session)))
+        await self._send_message(session_update(session))
         self._session = merge_sessions(self._session, session)
 
     async def _send_raw(self, event: RealtimeModelSendRawMessage) -> None:
         message = raw_message(event)
+        item_id = message.get("item_id")
+        if self._seeding.ids and isinstance(item_id, str):
+            names = {ours: service for service, ours in self._seeding.ids.items()}
+            message["item_id"] = names.get(item_id, item_id)
         if message["type"] == "response.create":
             outgoing(message)  # raises now, not when its turn has come
             if self._responses.ask(message):
@@ -335,7 +605,7 @@ class OpenAIDialogue:
         elif message["type"] == "input_audio_buffer.append":
             await self._send_appended(outgoing(message, is_audio=True))
         else:
-            await self._sender.send(outgoing(message))
+            await self._send_message(message)
             session = message.get("session")
             if message["type"] == "session.update" and isinstance(session, Mapping):
                 self._session = merge_sessions(self._session, session)
@@ -384,6 +654,10 @@ class OpenAIDialogue:
         message = self._responses.cancel(response_id)
         if message is not None:
             self._sender.put(outgoing(message))
+
+
+def _is_acknowledged(message: Mapping[str, Any]) -> bool:
+    return message["type"] in _ACKNOWLEDGED
 
 
 def _check_interrupt(event: RealtimeModelSendInterrupt) -> None:

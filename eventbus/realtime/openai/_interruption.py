@@ -122,6 +122,10 @@ class PlaybackEstimate:
             if response_id is None or part.response_id == response_id:
                 part.is_complete = True
 
+    def is_audible(self, now: float) -> bool:
+        """Return whether received audio is still to be heard."""
+        return bool(self._left(now)[0])
+
     def fence(self, response_ids: Iterable[str]) -> None:
         """Drop all further audio of these responses."""
         for response_id in response_ids:
@@ -215,6 +219,14 @@ class PlaybackEstimate:
         return left, heard_ms
 
 
+def turn_detection(session: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the turn detection of *session*; empty if it is off, None if it isn't named."""
+    detection = _audio(session, "input").get("turn_detection", session.get("turn_detection", ...))
+    if detection is ...:
+        return None
+    return detection if isinstance(detection, Mapping) else {}
+
+
 def interrupts_responses(session: Mapping[str, Any]) -> bool | None:
     """
     Return whether the user's speech ends responses by itself; None if *session* doesn't say.
@@ -224,10 +236,8 @@ def interrupts_responses(session: Mapping[str, Any]) -> bool | None:
     Args:
         session: A session as the service describes it.
     """
-    detection = _audio(session, "input").get("turn_detection", session.get("turn_detection", ...))
-    if detection is ...:
-        return None
-    return isinstance(detection, Mapping) and detection.get("interrupt_response") is True
+    detection = turn_detection(session)
+    return None if detection is None else detection.get("interrupt_response") is True
 
 
 def output_format(session: Mapping[str, Any]) -> AudioFormat | None:

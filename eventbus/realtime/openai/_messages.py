@@ -62,7 +62,7 @@ def session_of(settings: Mapping[str, Any]) -> dict[str, Any]:
         AudioFormatError: A format is none that is known.
     """
     # The model is part of the address, and can't be changed by an update.
-    elsewhere = {*_MOVED, "model_name", "audio"}
+    elsewhere = {*_MOVED, "model_name", "audio", "extra_settings"}
     session: dict[str, Any] = {
         "type": "realtime",
         **{name: value for name, value in settings.items() if name not in elsewhere},
@@ -78,7 +78,15 @@ def session_of(settings: Mapping[str, Any]) -> dict[str, Any]:
             direction["format"] = AudioFormat.of(direction["format"]).to_settings()
         else:
             direction.pop("format", None)
-    return session
+    return _with_extra(session, settings.get("extra_settings") or {})
+
+
+def _with_extra(session: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
+    merged = {**session, **extra}
+    for name in session.keys() & extra.keys():
+        if isinstance(session[name], Mapping) and isinstance(extra[name], Mapping):
+            merged[name] = _with_extra(session[name], extra[name])
+    return merged
 
 
 def _put(session: dict[str, Any], path: tuple[str, ...], value: object) -> None:

@@ -16,14 +16,17 @@ import importlib.util
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from ...events import RealtimeModelAudioInterruptedEvent
 from ...exceptions import ModelNotConnected, RealtimeConnectionError
 from ...wire.openai import OpenAIRealtimeDecoder
 from .._secrets import ConnectOptions
 from ..inputs import RealtimeModelSendEvent
-from ..model import RealtimeModel, RealtimeModelConfig, RealtimeModelListener
-from ..transport._connection import Emit, SessionConnection, Timeouts
+from ..memory import ConversationMemory
+from ..model import RealtimeModel, RealtimeModelConfig, RealtimeModelListener, wrong_config
+from ..transport._connection import Host, SessionConnection, Timeouts
 from ..transport._listeners import Listeners
 from ..transport._reconnecting import ReconnectPolicy
+from ..transport._renewal import RenewalPolicy
 from ..transport._sender import Sender
 from ._connect import MAX_FRAME_BYTES, new_dialer
 from ._dialogue import OpenAIDialogue
@@ -54,6 +57,9 @@ class OpenAIRealtimeModel(RealtimeModel):
             A client of the openai SDK to connect with: an ``AsyncOpenAI``, or an
             ``AsyncAzureOpenAI`` for Azure. Without one, the options of `connect` are all.
         reconnect: The policy for a lost connection; None gives up at once.
+        renewal: The policy for a session that the service will end. With a memory, which a
+            `RealtimeSession` gives, the session is renewed before; without one, only
+            `RealtimeModelSessionExpiringEvent` is emitted. None does neither.
         open_timeout: Seconds that opening the connection may take.
         close_timeout: Seconds that the service has to answer when the connection is closed.
         send_timeout: Seconds that `send_event` waits for room when the network is slow.
@@ -68,6 +74,7 @@ class OpenAIRealtimeModel(RealtimeModel):
         *,
         client: openai.AsyncOpenAI | None = None,
         reconnect: ReconnectPolicy | None = ReconnectPolicy(),  # noqa: B008  # it is frozen
+        renewal: RenewalPolicy | None = RenewalPolicy(),  # noqa: B008  # it is frozen
         open_timeout: float = 10.0,
         close_timeout: float = 2.0,
         send_timeout: float = 10.0,
@@ -77,6 +84,7 @@ class OpenAIRealtimeModel(RealtimeModel):
     ) -> None:
         self._timeouts = Timeouts(
             reconnect=reconnect,
+            renewal=renewal,
             close_timeout=close_timeout,
             send_timeout=send_timeout,
             max_buffered_bytes=max_buffered_bytes,
@@ -88,6 +96,7 @@ class OpenAIRealtimeModel(RealtimeModel):
             "close_timeout": close_timeout,
             **(websocket_options or {}),
         }
+        self._memory: ConversationMemory | None = None
         self._listeners = Listeners()
         self._connection: SessionConnection | None = None
 
@@ -108,29 +117,38 @@ class OpenAIRealtimeModel(RealtimeModel):
             RealtimeConnectionError: It can't be opened, the service answers with an error, or
                 the model is connected already.
             AudioFormatError: A format in the settings is not a known one.
-            ValueError: Both a model and a call are named, and a call has its own model.
+            ValueError: An option or a setting is unknown, or both a model and a call are named.
         """
+        problem = wrong_config(options)
         given = ConnectOptions.of(options)
         del options  # a traceback may be shown with the variables of its frames
+        if problem is not None:
+            raise ValueError(problem)
         _check_asyncio()
         if self._connection is not None and not self._connection.is_over:
             msg = "The model is connected already; close() it first, or use another one."
             raise RealtimeConnectionError(msg)
         dialer = new_dialer(given, self._client, self._open_timeout, self._websocket_options)
 
-        def new_dialogue(sender: Sender, emit: Emit) -> OpenAIDialogue:
+        def new_dialogue(sender: Sender, host: Host) -> OpenAIDialogue:
             return OpenAIDialogue(
                 given.settings,
                 model=dialer.model,
                 tracker=given.playback_tracker,
+                memory=self._memory,
                 sender=sender,
-                emit=emit,
+                host=host,
                 response_timeout=self._response_timeout,
             )
 
         new_decoder = functools.partial(OpenAIRealtimeDecoder, max_bytes=MAX_FRAME_BYTES)
         connection = SessionConnection(
-            dialer, new_decoder, new_dialogue, self._timeouts, self._listeners
+            dialer,
+            new_decoder,
+            new_dialogue,
+            self._timeouts,
+            self._listeners,
+            renews=self._memory is not None,
         )
         self._connection = connection
         await connection.open()
@@ -173,6 +191,14 @@ class OpenAIRealtimeModel(RealtimeModel):
         """
         if self._connection is not None:
             await self._connection.close()
+
+    def use_memory(self, memory: ConversationMemory | None) -> None:
+        """Tell each new session of the service the conversation that *memory* recalls."""
+        self._memory = memory
+
+    def has_cut_off(self, event: RealtimeModelAudioInterruptedEvent) -> bool:
+        """Return whether the interruption that *event* reports, the last one, cut off audio."""
+        return self._connection is not None and self._connection.has_cut_off(event)
 
     def __repr__(self) -> str:
         if self._connection is None:

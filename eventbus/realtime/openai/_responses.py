@@ -1,25 +1,30 @@
 """
-When a response may be asked for: never two at once, and one wish waiting at most.
+The sequence of responses: never two at once, and at most one request waiting.
 
 The service answers a ``response.create`` with ``response.created``, or with an error, and ends
-what it has created with ``response.done``. It also creates responses by itself, when its turn
+the created response with ``response.done``. It also creates responses by itself, when its turn
 detection has heard the end of the user's turn. A create that meets a response that is going on
-is refused (``conversation_already_has_active_response``), so that a wish waits here instead.
+is refused (``conversation_already_has_active_response``), so a request waits here instead.
 
 Rules
 -----
 
-* A create is sent when none is unanswered and no response is going on, whoever began it.
-* Wishes coalesce: what waits is one wish, as the response will see the whole conversation. One
-  with parameters of its own takes the place of the one that waits.
-* Responses beside the conversation (``conversation: none``) wait in a place of their own, as
-  they answer nobody.
+* A create is sent when none is unanswered and no response is going on, whether the service or
+  the application began it.
+* Requests coalesce: one waits, as the response will see the whole conversation. One with
+  parameters of its own takes the place of the one that waits.
+* While the user speaks, requests wait: the service would speak over the user. Where turn
+  detection creates a response at the end of the user's turn, that response answers a waiting
+  request without parameters, which is dropped; one with parameters waits for its end.
+* Responses beside the conversation (``conversation: none``) wait in a place of their own, and
+  for no user, as they answer none.
 * ``response.done`` releases, also one of a response that was never seen to begin, and one
   without an id releases everything; one that came before does nothing.
 * An error releases if it names the create, or names nothing at all. If it says that a response
-  was going on, the wish waits again: the two have crossed on their way. (What begins when a
-  create is under way is taken for its response. It can be one of the service's own, which
-  nothing tells apart; then the refusal comes later, and brings the wish back.)
+  was going on, the request waits again: the two have crossed on their way. (A response that
+  begins when a create is under way is taken for the requested one. It can be one of the
+  service's own, which nothing tells apart; then the refusal comes later, and brings the request
+  back.)
 * The end of the connection releases everything.
 """
 
@@ -27,11 +32,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import attrs
-
-__all__ = ["ResponseSequencer"]
 
 _ALREADY_ACTIVE: Final = "conversation_already_has_active_response"
 _MAX_REMEMBERED: Final = 256
@@ -39,7 +42,7 @@ _MAX_ANSWERED: Final = 8
 
 
 @attrs.define(eq=False)
-class _Wish:
+class _Request:
     message: dict[str, Any]
     event_id: str
     is_cancelled: bool = False
@@ -56,18 +59,19 @@ class _Wish:
 
 class ResponseSequencer:
     """
-    Decides what is sent, and when; it sends nothing itself.
+    Decides when a response is asked for; it sends nothing itself.
 
-    Tell it what happens, and after each call send what `take` gives.
+    Tell it the events, and after each call send the message that `take` returns.
     """
 
     def __init__(self) -> None:
         self._numbers = itertools.count(1)
-        self._waiting: dict[bool, _Wish] = {}  # by whether it is beside the conversation
-        self._sent: _Wish | None = None  # and not answered yet
+        self._waiting: dict[bool, _Request] = {}  # by whether it is beside the conversation
+        self._sent: _Request | None = None  # and not answered yet
         # Those that seem to be answered, as what has begun may have been the service's own.
-        self._answered: dict[str, _Wish] = {}
+        self._answered: dict[str, _Request] = {}
         self._is_refused = False  # by a response that isn't known here
+        self._user_turn: Literal["speaking", "awaiting a response"] | None = None
         self._active: dict[str | None, bool] = {}  # by whether it is beside the conversation
         self._cancelled: set[str | None] = set()
         self._done: dict[str, None] = {}
@@ -86,44 +90,74 @@ class ResponseSequencer:
 
     @property
     def is_busy(self) -> bool:
-        """Whether somebody may wait for a response: it goes on, was asked for, or waits."""
+        """Whether a response goes on, was asked for, or waits to be."""
         return bool(self._active or self._sent or self._waiting)
 
     @property
     def is_waiting(self) -> bool:
-        """Whether there is a wish that wasn't sent yet."""
+        """Whether there is a request that wasn't sent yet."""
         return bool(self._waiting)
+
+    @property
+    def is_unanswered(self) -> bool:
+        """Whether a response.create was sent and not answered."""
+        return self._sent is not None
+
+    @property
+    def is_user_speaking(self) -> bool:
+        """Whether the user is in the middle of a turn."""
+        return self._user_turn == "speaking"
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether the user waits for a response of the conversation, or hears one."""
+        if self._user_turn is not None:
+            return self._user_turn == "awaiting a response"
+        going_on = any(
+            not is_beside and id_ not in self._cancelled for id_, is_beside in self._active.items()
+        )
+        sent = self._sent is not None and not self._sent.is_beside and not self._sent.is_cancelled
+        return going_on or sent or False in self._waiting
 
     def ask(self, message: Mapping[str, Any] | None = None) -> bool:
         """
-        Note the wish for a response.
+        Note a request for a response.
 
         Args:
             message: A ``response.create`` with parameters; None is one without.
 
         Returns:
-            Whether another wish with parameters of its own was given up for it.
+            Whether another request with parameters of its own was given up for it.
         """
         message = dict(message or {"type": "response.create"})
         event_id = message.setdefault("event_id", f"eventbus_response_{next(self._numbers)}")
-        wish = _Wish(message, event_id)
+        request = _Request(message, event_id)
         self._is_refused = False
-        waiting = self._waiting.get(wish.is_beside)
-        if waiting is not None and not wish.has_parameters:
+        waiting = self._waiting.get(request.is_beside)
+        if waiting is not None and not request.has_parameters:
             return False
-        self._waiting[wish.is_beside] = wish
+        self._waiting[request.is_beside] = request
         return waiting is not None and waiting.has_parameters
 
     def take(self) -> dict[str, Any] | None:
-        """Return the ``response.create`` that is to be sent now, if one is."""
-        if self._sent is not None or self._active or self._is_refused or not self._waiting:
+        """Return the ``response.create`` to send now; None if there is none."""
+        if self._sent is not None or self._active or self._is_refused:
             return None
-        self._sent = self._waiting.pop(False, None) or self._waiting.pop(True)
-        return self._sent.message
+        request = None if self._user_turn else self._waiting.pop(False, None)
+        self._sent = request or self._waiting.pop(True, None)
+        return self._sent.message if self._sent else None
+
+    def on_speech_started(self) -> None:
+        """Note that the user has begun to speak."""
+        self._user_turn = "speaking"
+
+    def on_speech_stopped(self, *, will_respond: bool) -> None:
+        """Note that the user's turn has ended, and whether the service responds by itself."""
+        self._user_turn = "awaiting a response" if will_respond else None
 
     def on_created(self, response_id: str | None, *, is_beside: bool = False) -> bool:
         """
-        Note that a response has begun: what was asked for, or one of the service's own.
+        Note that a response has begun: the requested one, or one of the service's own.
 
         Args:
             is_beside: Whether it is none of the conversation's.
@@ -138,6 +172,11 @@ class ResponseSequencer:
                 del self._active[over]
         self._active[response_id] = is_beside
         sent, self._sent = self._sent, None
+        if self._user_turn == "awaiting a response" and not is_beside:
+            self._user_turn = None
+            waiting = self._waiting.get(False)
+            if sent is None and waiting is not None and not waiting.has_parameters:
+                del self._waiting[False]  # this response answers it
         if sent is not None:
             if sent.is_cancelled:
                 self._cancelled.add(response_id)
@@ -149,12 +188,13 @@ class ResponseSequencer:
         return sent is not None and sent.is_cancelled
 
     def on_done(self, response_id: str | None) -> None:
-        """Note that a response is over; None if it isn't known which."""
+        """Note that a response is over; without an id, that all are."""
         self._is_refused = False
         if response_id is None:
             self._active.clear()
             self._cancelled.clear()
             self._sent = None
+            self._user_turn = None
             return
         if response_id in self._done:
             return
@@ -182,7 +222,7 @@ class ResponseSequencer:
 
     def cancel(self, response_id: str | None = None) -> dict[str, Any] | None:
         """
-        Return what cancels a response; None if it isn't going on, or cancelled already.
+        Return the message that cancels a response; None if it is over, or cancelled already.
 
         Args:
             response_id: The response; None for the one that is going on.
@@ -205,10 +245,11 @@ class ResponseSequencer:
         Release everything, as the connection has ended.
 
         Args:
-            keep_waiting: Whether a wish that wasn't sent is one of the next connection, too.
+            keep_waiting: Whether a request that wasn't sent waits for the next connection.
         """
         self._sent = None
         self._is_refused = False
+        self._user_turn = None
         self._answered.clear()
         self._active.clear()
         self._cancelled.clear()
@@ -216,11 +257,11 @@ class ResponseSequencer:
         if not keep_waiting:
             self._waiting.clear()
 
-    def _wait_again(self, wish: _Wish) -> None:
-        waiting = self._waiting.get(wish.is_beside)
-        if waiting is None or (wish.has_parameters and not waiting.has_parameters):
-            self._waiting[wish.is_beside] = wish
-        # Not at once: whatever is going on must be heard of first.
+    def _wait_again(self, request: _Request) -> None:
+        waiting = self._waiting.get(request.is_beside)
+        if waiting is None or (request.has_parameters and not waiting.has_parameters):
+            self._waiting[request.is_beside] = request
+        # Not at once: an event of the response that is going on must come first.
         self._is_refused = not self._active
 
     def _cancel_sent(self) -> dict[str, Any] | None:

@@ -8,5 +8,6 @@ watches the events and makes messages of requests; see ``eventbus.realtime.opena
 from __future__ import annotations
 
 from ._reconnecting import ReconnectPolicy
+from ._renewal import RenewalPolicy
 
-__all__ = ["ReconnectPolicy"]
+__all__ = ["ReconnectPolicy", "RenewalPolicy"]

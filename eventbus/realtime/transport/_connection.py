@@ -13,6 +13,11 @@ Rules
 * Where the close code allows it, there is another connection (`ReconnectPolicy`): ``connecting``
   and ``connected`` come once more, without a ``disconnected``, and with a session that is new to
   the service. The present settings are sent to it.
+* With a memory, each new session is told the conversation. Before the service ends a session, a
+  second connection is opened beside the first, is told the conversation at a quiet moment, and
+  takes over, without another ``connecting`` (`RenewalPolicy`). A renewal that fails leaves the
+  first connection alone. If no quiet moment comes, the second connection takes over shortly
+  before the end, as after a loss.
 * After `close` only ``disconnected`` and the end of the stream are emitted.
 
 One task, `_run`, opens, reads and ends; another one writes while there is a connection. The
@@ -25,7 +30,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
 
 import anyio
@@ -36,15 +41,19 @@ from ...events import (
     RealtimeModelEndOfStreamEvent,
     RealtimeModelErrorEvent,
     RealtimeModelExceptionEvent,
+    RealtimeModelSessionExpiringEvent,
 )
 from ...exceptions import RealtimeConnectionError
 from ._reconnecting import CLEAN_CODES, NO_CLOSE_FRAME, End, ReconnectPolicy
+from ._renewal import RenewalPolicy
 from ._sender import Connection, Sender
 
 if TYPE_CHECKING:
-    from ...events import RealtimeModelEvent
+    from ...events import RealtimeModelAudioInterruptedEvent, RealtimeModelEvent
     from ..inputs import RealtimeModelSendEvent
+    from ..memory import RestoreReason
     from ._listeners import Listeners
+    from ._outbox import OutgoingMessage
 
 _ROUND_TRIPS: Final = 2
 _FIRST_FRAME_TIMEOUT: Final = 1.0
@@ -54,10 +63,12 @@ A service that has sent nothing after so many round trips, or seconds, has accep
 Pings are counted rather than seconds, so that it takes no longer than it has to.
 """
 
-_logger = logging.getLogger(__name__)
+_SAME_END: Final = 0.5
+_POLL_SECONDS: Final = 0.1
+_SETTLE_SECONDS: Final = 0.2
+_ANSWER_TIMEOUT: Final = 5.0
 
-Emit: TypeAlias = "Callable[[RealtimeModelEvent], Awaitable[None]]"
-"""Tells the listeners of an event."""
+_logger = logging.getLogger(__name__)
 
 Watch: TypeAlias = Callable[[Any, Any], Any]
 """
@@ -72,6 +83,7 @@ class Timeouts:
     """The times and limits that all sessions of a model share."""
 
     reconnect: ReconnectPolicy | None
+    renewal: RenewalPolicy | None
     close_timeout: float
     send_timeout: float
     max_buffered_bytes: int
@@ -82,6 +94,40 @@ class Decoder(Protocol):
 
     def decode(self, frame: bytes, /) -> Sequence[RealtimeModelEvent]:
         """Return the events of a frame, the raw one first."""
+        ...
+
+
+class Host(Protocol):
+    """The connection of a dialogue, as the dialogue sees it."""
+
+    async def emit(self, event: RealtimeModelEvent) -> None:
+        """Tell the listeners of *event*."""
+        ...
+
+    def expect_end_at(self, epoch_seconds: float) -> None:
+        """Note that the service ends the session at a time, in seconds since the epoch."""
+        ...
+
+    def expire(self) -> bool:
+        """Note that the session's time is up; return whether another session follows."""
+        ...
+
+
+class Seeding(Protocol):
+    """The conversation as a new session is told it."""
+
+    @property
+    def messages(self) -> Sequence[OutgoingMessage]:
+        """The messages to send."""
+        ...
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether the service has answered all messages."""
+        ...
+
+    def note(self, event: RealtimeModelEvent) -> None:
+        """Note an event of the new session."""
         ...
 
 
@@ -125,12 +171,38 @@ class Dialogue(Protocol):
 
     last_frame_at: float
 
-    async def begin(self) -> None:
-        """Open the sender for a new connection, with the settings first."""
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing goes on: no speech, no response, no tool, nothing sent or to be heard."""
+        ...
+
+    def settings(self) -> list[OutgoingMessage]:
+        """Return the messages that configure a new session."""
+        ...
+
+    async def recall(self, reason: RestoreReason) -> Any:
+        """Return the conversation as a new session is to be told it: a `Seeding`."""
+        ...
+
+    async def begin(self, seeding: Any = None) -> None:
+        """
+        Open the sender for a new connection: settings, conversation, and the kept messages.
+
+        Args:
+            seeding: The conversation that the new session was told already, with the settings.
+        """
         ...
 
     async def lose(self) -> None:
         """Forget the session of a lost connection, and end the turns that were going on."""
+        ...
+
+    def unacknowledged(self) -> list[str]:
+        """Return the types of the messages that were sent, and not acknowledged."""
+        ...
+
+    def has_cut_off(self, event: RealtimeModelAudioInterruptedEvent, /) -> bool:
+        """Return whether the interruption that *event* reports cut off audio."""
         ...
 
     def end(self) -> None:
@@ -142,6 +214,23 @@ class Dialogue(Protocol):
         ...
 
 
+@attrs.define(eq=False)
+class _Successor:
+    """
+    A connection that is to take over.
+
+    Attributes:
+        decode: Decodes its frames.
+        events: The events of its frames so far, which nobody was told.
+        seeding: The conversation that it was told; None if it still is to be told.
+    """
+
+    connection: Connection
+    decode: Callable[[bytes], Sequence[RealtimeModelEvent]]
+    events: list[Sequence[RealtimeModelEvent]] = attrs.field(factory=list)
+    seeding: Seeding | None = None
+
+
 class SessionConnection:
     """
     A session, with one connection after another.
@@ -149,9 +238,10 @@ class SessionConnection:
     Args:
         dialer: Opens the connections.
         decoder: Makes the decoder of a connection.
-        dialogue: Makes the session's dialogue, of its sender and the function that emits.
+        dialogue: Makes the session's dialogue, of its sender and this.
         timeouts: Times and limits.
         listeners: The model's listeners.
+        renews: Whether sessions are renewed: there is a memory to tell the next one.
 
     Attributes:
         shown: The address, for people.
@@ -162,9 +252,11 @@ class SessionConnection:
         self,
         dialer: Dialer,
         decoder: Callable[[], Decoder],
-        dialogue: Callable[[Sender, Emit], Dialogue],
+        dialogue: Callable[[Sender, Host], Dialogue],
         timeouts: Timeouts,
         listeners: Listeners,
+        *,
+        renews: bool = False,
     ) -> None:
         self.shown = dialer.shown
         self.is_over = False
@@ -176,7 +268,15 @@ class SessionConnection:
         self._sender = Sender(
             max_bytes=timeouts.max_buffered_bytes, send_timeout=timeouts.send_timeout
         )
-        self._dialogue = dialogue(self._sender, self._emit)
+        self._dialogue = dialogue(self._sender, self)
+        self._renews = renews
+        self._renewal: asyncio.Task[None] | None = None
+        self._ends_at: float | None = None
+        self._successor: _Successor | None = None
+        self._is_taking = False
+        self._has_expired = False
+        self._connection: Connection | None = None
+        self._closing: set[asyncio.Task[None]] = set()
         self._opened: asyncio.Future[None] = self._loop.create_future()
         self._failure: BaseException | None = None
         self._task: asyncio.Task[None] | None = None
@@ -240,9 +340,11 @@ class SessionConnection:
                 self._failure = exc
             else:  # a mistake of ours; no caller waits for ever because of it
                 _logger.exception("A realtime session has failed")
-                await self._emit(RealtimeModelExceptionEvent(exc, "a realtime session"))
+                await self.emit(RealtimeModelExceptionEvent(exc, "a realtime session"))
         finally:
             self._is_ending = True
+            self._stop_renewal()
+            await self._drop_successor()
             self._sender.close()
             self._dialogue.end()
             await self._listeners.emit(RealtimeModelConnectionStatusEvent("disconnected"))
@@ -253,16 +355,23 @@ class SessionConnection:
         attempt = 0
         while connection is not None:
             began = self._loop.time()
-            end = await self._use(connection)
+            successor, self._successor = self._successor, None
+            end = await self._use(connection, successor)
             if self._is_closing:
                 return
+            if self._successor is not None:
+                connection = self._successor.connection
+                if self._successor.seeding is None:
+                    await self._dialogue.lose()
+                continue
             if isinstance(end, RealtimeConnectionError):
                 if not self._opened.done():
                     raise end
                 end = End(NO_CLOSE_FRAME, end.reason)
             policy = self._timeouts.reconnect
-            await self._report_lost(end)
-            if policy is None or not policy.allows(end.code):
+            has_expired, self._has_expired = self._has_expired, False
+            await self._report_lost(end, has_expired=has_expired)
+            if policy is None or not (has_expired or policy.allows(end.code)):
                 return
             if self._loop.time() - began >= policy.reset_after:
                 attempt = 0
@@ -289,35 +398,65 @@ class SessionConnection:
         if not self._is_closing:
             msg = f"The connection is given up, after {attempt} attempts to connect again: {told}"
             error = RealtimeConnectionError(msg, code=code, reason=reason)
-            await self._emit(RealtimeModelExceptionEvent(error, "connecting again"))
+            await self.emit(RealtimeModelExceptionEvent(error, "connecting again"))
         return None, attempt
 
-    async def _use(self, connection: Connection) -> End | RealtimeConnectionError:
-        """Use *connection* until it ends; return its end, or the service's refusal."""
+    async def _use(
+        self, connection: Connection, successor: _Successor | None = None
+    ) -> End | RealtimeConnectionError:
+        """
+        Use *connection* until it ends, or another one takes over.
+
+        Args:
+            successor: What is known of the connection, if it takes over from another one.
+
+        Returns:
+            Its end, or the service's refusal.
+        """
         writer: asyncio.Task[None] | None = None
+        self._connection = connection
         try:
-            await self._dialogue.begin()
+            await self._dialogue.begin(None if successor is None else successor.seeding)
             write = self._sender.write(connection, self._dialer.ended, self._listeners.on_sent)
             writer = asyncio.create_task(write, name=f"writes to {self.shown}")
-            await self._emit_status("connected")
-            decode = self._decoder().decode
+            decode = self._decoder().decode if successor is None else successor.decode
             try:
-                first, is_answer = await self._read_first(connection)
-                events = decode(first)
-                await self._take(events)
-                if is_answer and (refusal := self._refusal_in(events)):
-                    return refusal
-                self._note_opened()
+                if successor is None:
+                    await self._emit_status("connected")
+                    self._expect_configured_end()
+                    first, is_answer = await self._read_first(connection)
+                    events = decode(first)
+                    await self._take(events)
+                    if is_answer and (refusal := self._refusal_in(events)):
+                        return refusal
+                    self._note_opened()
+                else:
+                    self._expect_configured_end()
+                    for events in successor.events:
+                        await self._take(events)
                 return await self._read(connection, decode)
             except self._dialer.ended as exc:
                 self._note_opened()
                 return self._dialer.end_of(exc)
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if self._successor is None or self._is_closing or task is None:
+                    raise
+                task.uncancel()
+                return End(1000, "")
         finally:
+            self._connection = None
             self._sender.is_linked = False
+            if self._successor is None:
+                self._stop_renewal()
             if writer is not None:
                 writer.cancel()
                 await asyncio.wait([writer])
-            await self._close_connection(connection)
+            closing = asyncio.create_task(self._close_connection(connection))
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+            if self._successor is None:
+                await asyncio.wait([closing])
 
     def _note_opened(self) -> None:
         if not self._opened.done():
@@ -366,38 +505,49 @@ class SessionConnection:
                     await connection.close()
                 return
 
-    async def _report_lost(self, end: End) -> None:
+    async def _report_lost(self, end: End, *, has_expired: bool) -> None:
         """Emit the events that follow from the loss of a connection."""
-        if end.code not in CLEAN_CODES:
+        lost = self._dialogue.unacknowledged()
+        is_clean = end.code in CLEAN_CODES or has_expired
+        if not is_clean or lost:
             reason = f" ({end.reason})" if end.reason else ""
             how = "without a close frame" if end.code == NO_CLOSE_FRAME else f"with code {end.code}"
             msg = f"The connection to {self.shown} has ended {how}{reason}."
+            if lost:
+                msg += f" Sent, and not acknowledged by the service: {', '.join(lost)}."
             error = RealtimeConnectionError(msg, code=end.code, reason=end.reason)
-            await self._emit(RealtimeModelExceptionEvent(error, "the connection"))
+            await self.emit(RealtimeModelExceptionEvent(error, "the connection"))
         await self._dialogue.lose()
 
-    async def _emit(self, event: RealtimeModelEvent) -> None:
+    async def emit(self, event: RealtimeModelEvent) -> None:
+        """Tell the listeners of *event*, unless the session is being closed."""
         if not self._is_closing:
             await self._listeners.emit(event)
 
     async def _emit_status(self, status: Literal["connecting", "connected"]) -> None:
-        await self._emit(RealtimeModelConnectionStatusEvent(status))
+        await self.emit(RealtimeModelConnectionStatusEvent(status))
 
     async def _take(self, events: Sequence[RealtimeModelEvent]) -> None:
         """Watch the events of a frame, and tell the listeners."""
         self._dialogue.last_frame_at = self._loop.time()
         watches, listeners = self._dialogue.watches, self._listeners
         raw = events[0]
-        for event in events:
-            watch = watches.get(type(event))
-            told = event if watch is None else watch(event, raw)
-            if told is None:
-                continue
-            listeners.emit_nowait(told)
-            if listeners.awaited:
-                await listeners.emit_awaited(told)
-                if self._is_closing:
-                    break
+        self._is_taking = True
+        try:
+            for event in events:
+                watch = watches.get(type(event))
+                told = event if watch is None else watch(event, raw)
+                if told is None:
+                    continue
+                listeners.emit_nowait(told)
+                if listeners.awaited:
+                    await listeners.emit_awaited(told)
+                    if self._is_closing:
+                        break
+                if type(told) is RealtimeModelSessionExpiringEvent:
+                    self._expect_end_in(told.seconds_left, is_announced=True)
+        finally:
+            self._is_taking = False
 
     async def _read(
         self, connection: Connection, decode: Callable[[bytes], Sequence[RealtimeModelEvent]]
@@ -407,3 +557,183 @@ class SessionConnection:
         while not self._is_closing:
             await self._take(decode(await receive()))
         return End(1000, "")
+
+    # --- renewal ------------------------------------------------------------------------
+
+    def expect_end_at(self, epoch_seconds: float) -> None:
+        """Note that the service ends the session at a time, in seconds since the epoch."""
+        policy = self._timeouts.renewal
+        if policy is not None and policy.max_session is None:
+            self._expect_end_in(epoch_seconds - policy.clock())
+
+    def expire(self) -> bool:
+        """Note that the session's time is up; return whether another session follows."""
+        connection = self._connection
+        if self._timeouts.reconnect is None or connection is None:
+            return False
+        if not self._has_expired:
+            self._has_expired = True
+            closing = asyncio.create_task(self._close_connection(connection))
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+        return True
+
+    def has_cut_off(self, event: RealtimeModelAudioInterruptedEvent) -> bool:
+        """Return whether the interruption that *event* reports cut off audio."""
+        return self._dialogue.has_cut_off(event)
+
+    def _expect_configured_end(self) -> None:
+        policy = self._timeouts.renewal
+        self._ends_at = None
+        if policy is not None and policy.max_session is not None:
+            self._expect_end_in(policy.max_session)
+
+    def _expect_end_in(self, seconds: float, *, is_announced: bool = False) -> None:
+        ends_at = self._loop.time() + seconds
+        is_known = self._ends_at is not None and abs(ends_at - self._ends_at) < _SAME_END
+        if seconds <= 0 or self._timeouts.renewal is None or (is_known and not is_announced):
+            return
+        self._stop_renewal()
+        self._ends_at = ends_at
+        self._renewal = asyncio.create_task(
+            self._renew_in_time(seconds, is_announced=is_announced), name=f"renews {self.shown}"
+        )
+
+    def _stop_renewal(self) -> None:
+        renewal, self._renewal = self._renewal, None
+        if renewal is not None and renewal is not asyncio.current_task():
+            renewal.cancel()
+
+    async def _drop_successor(self) -> None:
+        successor, self._successor = self._successor, None
+        if successor is not None:
+            await self._close_connection(successor.connection)
+        if self._closing:
+            await asyncio.wait(self._closing)
+
+    async def _renew_in_time(self, seconds: float, *, is_announced: bool) -> None:
+        """Renew the session in the last part of the *seconds* that it has left."""
+        policy = self._timeouts.renewal
+        assert policy is not None
+        before, margin = policy.window(seconds)
+        deadline = self._loop.time() + seconds - margin
+        if is_announced:
+            before = seconds
+        else:
+            await asyncio.sleep(seconds - before)
+            await self.emit(RealtimeModelSessionExpiringEvent(before))
+        if not self._renews:
+            return
+        successor: _Successor | None = None
+        delay = 1.0
+        try:
+            while True:
+                successor = successor or await self._open_successor(deadline)
+                if successor is None or not await self._wait_quiet(deadline):
+                    break
+                if await self._tell(successor):
+                    break
+                # It may know half of the conversation.
+                await self._close_connection(successor.connection)
+                successor = None
+                await asyncio.sleep(min(delay, max(deadline - self._loop.time(), 0)))
+                delay *= 2
+            if successor is not None:
+                await self._hand_over(successor)
+                successor = None
+        finally:
+            self._sender.hold(is_held=self._successor is not None)
+            if successor is not None:
+                closing = asyncio.create_task(self._close_connection(successor.connection))
+                self._closing.add(closing)
+                closing.add_done_callback(self._closing.discard)
+
+    async def _open_successor(self, deadline: float) -> _Successor | None:
+        """Open a second connection and configure it; None if that failed until the deadline."""
+        policy = self._timeouts.reconnect or ReconnectPolicy()
+        attempt = 0
+        while True:
+            try:
+                return await self._dial_successor()
+            except RealtimeConnectionError as exc:
+                attempt += 1
+                if attempt == 1:
+                    await self.emit(RealtimeModelExceptionEvent(exc, "renewing the session"))
+                delay = max(policy.delay(attempt), _SAME_END)
+                if self._loop.time() + delay >= deadline:
+                    return None
+                await asyncio.sleep(delay)
+
+    async def _dial_successor(self) -> _Successor:
+        connection = await self._dialer.open()
+        successor = _Successor(connection, self._decoder().decode)
+        try:
+            async with asyncio.timeout(_ANSWER_TIMEOUT):
+                for message in self._dialogue.settings():
+                    await connection.send(message.frame)
+                    self._listeners.on_sent(message.message)
+                events = successor.decode(await connection.receive())
+        except (TimeoutError, self._dialer.ended) as exc:
+            await self._close_connection(connection)
+            msg = f"The second connection to {self.shown} got no session."
+            raise RealtimeConnectionError(msg) from exc
+        except BaseException:
+            await self._close_connection(connection)
+            raise
+        successor.events.append(events)
+        refusal = self._refusal_in(events)
+        if refusal is not None:
+            await self._close_connection(connection)
+            raise refusal
+        return successor
+
+    async def _wait_quiet(self, deadline: float) -> bool:
+        """Wait until nothing goes on in the session; return False at the deadline."""
+        while not self._is_quiet:
+            if self._loop.time() >= deadline:
+                return False
+            await asyncio.sleep(_POLL_SECONDS)
+        return True
+
+    @property
+    def _is_quiet(self) -> bool:
+        return self._dialogue.is_quiet and not self._is_taking
+
+    async def _tell(self, successor: _Successor) -> bool:
+        """
+        Tell a second connection the conversation, while the first one is quiet.
+
+        What is sent meanwhile is held for the connection that goes on.
+        """
+        self._sender.hold()
+        try:
+            async with asyncio.timeout(_ANSWER_TIMEOUT):
+                seeding: Seeding = await self._dialogue.recall("renewed")
+                for message in seeding.messages:
+                    await successor.connection.send(message.frame)
+                    self._listeners.on_sent(message.message)
+                while not seeding.is_answered:
+                    events = successor.decode(await successor.connection.receive())
+                    successor.events.append(events)
+                    for event in events:
+                        seeding.note(event)
+            # Speech that the service has received before the hold is reported by now.
+            await asyncio.sleep(_SETTLE_SECONDS)
+            if self._is_quiet:
+                successor.seeding = seeding
+        except (TimeoutError, self._dialer.ended):
+            pass
+        finally:
+            self._sender.hold(is_held=successor.seeding is not None)
+        return successor.seeding is not None
+
+    async def _hand_over(self, successor: _Successor) -> None:
+        """Let the task that reads go on with another connection."""
+        self._sender.hold()
+        while self._is_taking:  # noqa: ASYNC110  # for a listener, and once in an hour
+            await asyncio.sleep(0)
+        if self._task is None or self._is_closing or self._connection is None:
+            await self._close_connection(successor.connection)
+            return
+        self._successor = successor
+        self._task.cancel()

@@ -15,7 +15,7 @@ Rules
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -59,6 +59,9 @@ class Outbox:
 
     def __len__(self) -> int:
         return len(self._messages)
+
+    def __iter__(self) -> Iterator[OutgoingMessage]:
+        return iter(self._messages.values())
 
     @property
     def byte_count(self) -> int:

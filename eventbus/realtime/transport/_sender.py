@@ -48,11 +48,13 @@ class Sender:
     Attributes:
         is_open: Whether a message can be sent, now or when there is a connection again.
         is_linked: Whether there is a connection.
+        is_held: Whether messages are queued and not written: another connection takes over.
     """
 
     def __init__(self, *, max_bytes: int, send_timeout: float) -> None:
         self.is_open = False
         self.is_linked = False
+        self.is_held = False
         self._send_timeout = send_timeout
         self._outbox = Outbox(max_bytes)
         self._news = asyncio.Event()
@@ -65,13 +67,22 @@ class Sender:
         """Note that there is a connection; *messages* are sent before all later ones."""
         for message in messages:
             self.put(message)
-        self._is_losing_audio = False
+        self._is_losing_audio = self.is_held = False
         self.is_linked = self.is_open = True
 
     def close(self) -> None:
         """Send nothing more, and release the waiting callers."""
         self.is_open = self.is_linked = False
         self.clear()
+
+    def queued(self) -> list[OutgoingMessage]:
+        """Return the queued messages."""
+        return list(self._outbox)
+
+    def hold(self, *, is_held: bool = True) -> None:
+        """Queue everything and write nothing, or go on writing."""
+        self.is_held = is_held
+        self._news.set()
 
     def clear(self) -> list[OutgoingMessage]:
         """Remove and return the queued messages."""
@@ -94,7 +105,7 @@ class Sender:
         take, send = self._outbox.take, connection.send
         with contextlib.suppress(ended):
             while True:
-                message = take()
+                message = None if self.is_held else take()
                 if message is None:
                     self._news.clear()
                     await self._news.wait()
@@ -111,7 +122,7 @@ class Sender:
 
     async def send_audio(self, message: OutgoingMessage) -> str | None:
         """Queue audio, or drop some; return the problem to report, once in a row."""
-        if not self.is_linked:
+        if not self.is_linked and not self.is_held:
             # Once there is a connection again, the conversation has moved on.
             is_first, self._is_losing_audio = not self._is_losing_audio, True
             problem = "The connection is lost; audio is dropped until there is one again."

@@ -447,7 +447,7 @@ async def test_key_and_words_are_in_no_log_of_a_session(bus, captured, caplog):
 
     async def script(peer):
         await peer.receive("conversation.item.create")
-        await peer.send("error", error={"type": "x", "message": "my words"})
+        await peer.send("error", error={"type": "x", "message": "no"})
         await peer.connection.close(4000, f"bad key {KEY}")
 
     async with live(bus, script) as (_server, model):

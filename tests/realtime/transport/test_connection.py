@@ -152,14 +152,15 @@ def new_session(dialer, listener):
     listeners.add(listener)
     timeouts = Timeouts(
         reconnect=ReconnectPolicy(random=lambda: 0.0, max_attempts=1_000),
+        renewal=None,
         close_timeout=1,
         send_timeout=1,
         max_buffered_bytes=100_000,
     )
 
-    def new_dialogue(sender, emit):
+    def new_dialogue(sender, host):
         return OpenAIDialogue(
-            {}, model="m", tracker=None, sender=sender, emit=emit, response_timeout=30
+            {}, model="m", tracker=None, memory=None, sender=sender, host=host, response_timeout=30
         )
 
     return SessionConnection(dialer, OpenAIRealtimeDecoder, new_dialogue, timeouts, listeners)
