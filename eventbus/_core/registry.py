@@ -302,12 +302,13 @@ class Registry:
         with self.lock:
             self.expire(subscription)
             if not subscription.is_cancelled:
-                subscription.is_cancelled = True
                 self._on_cancel(subscription)
+                subscription.is_cancelled = True
 
     def expire(self, subscription: Subscription) -> None:
         """End *subscription*; the events that are queued for it are still delivered."""
         if subscription.is_removed:
+            self._ending.pop(subscription, None)
             return
         options = subscription.options
         self._ending[subscription] = None

@@ -26,7 +26,7 @@ from ..exceptions import is_exit
 from .backend import current_backend
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine
 
     from anyio.abc import TaskGroup
 
@@ -89,6 +89,7 @@ class Runner:
         self._tasks: TaskGroup = anyio.create_task_group()
         self._parked: list[_Worker] = []
         self._new: list[_Worker] = []
+        self._starting: dict[_Worker, Coroutine[Any, Any, None]] = {}
         self._working = 0
         self._wake = self.backend.parking()
         self._stopping = False
@@ -146,14 +147,22 @@ class Runner:
                     await self.backend.park(self._wake)
                     self._wake = self.backend.parking()
                     while self._new:
-                        self._working += 1
-                        tasks.start_soon(self._work, self._new.pop())
+                        self._start(tasks, self._new.pop())
                     if self._stopping and self._draining:
                         self._on_drain()
                 tasks.cancel_scope.cancel()
         finally:
+            for coroutine in self._starting.values():
+                coroutine.close()
             self._finished.set()
             self._on_end(self)
+
+    def _start(self, tasks: TaskGroup, worker: _Worker) -> None:
+        # The end of asyncio.run cancels a task that has not begun, and anyio never awaits its
+        # coroutine then: it is closed above.
+        self._starting[worker] = coroutine = self._work(worker)
+        self._working += 1
+        tasks.start_soon(lambda: coroutine, name="eventbus worker")
 
     def _is_done(self) -> bool:
         if not self._stopping:
@@ -161,6 +170,7 @@ class Runner:
         return not self._draining or self._is_idle()
 
     async def _work(self, worker: _Worker) -> None:
+        self._starting.pop(worker, None)
         try:
             while True:
                 try:
