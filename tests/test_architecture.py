@@ -23,8 +23,8 @@ PACKAGE = ROOT / "eventbus"
 
 # The core, from the bottom up: each imports only what comes before it.
 CORE = [
-    *("_local_requests", "_fast_init", "exceptions", "items", "context", "events", "mailbox"),
-    *("middleware", "_core", "handlers", "plugins", "bus", "testing"),
+    *("_local_requests", "_local_tls", "_fast_init", "exceptions", "items", "context", "events"),
+    *("mailbox", "middleware", "_core", "handlers", "plugins", "bus", "testing"),
 ]
 
 # Each folder around the core, and what it may import beside itself. The names of the core stand
@@ -33,7 +33,7 @@ FOLDERS = {
     "audio": "exceptions events",
     "codec": "exceptions items events",
     "wire": "_fast_init exceptions items events",
-    "simulator": "_local_requests exceptions audio",
+    "simulator": "_local_requests _local_tls exceptions audio",
     "realtime": "bus codec wire audio",
     "journal": "bus codec wire",
     "analysis": "exceptions events journal codec wire audio",
@@ -60,7 +60,7 @@ INSIDE = {
     "cli": "terminal lazy apps activity live sound replay_run demo_app commands main",
     "cli.commands": "demo diff events export forward grep proxy record redact replay run show sim"
     " stats tail trim validate",
-    "cli.terminal": "shutdown typed_lines options escaping listening addresses console exits"
+    "cli.terminal": "shutdown typed_lines options escaping exits listening addresses console"
     " event_lines captions inputs bad_lines journals outputs copies record_options summary junit"
     " plots record_lines",
     "codec": "_remote _faults _plain _rules _declared _documents _utf8",
@@ -75,7 +75,7 @@ INSIDE = {
     "replay": "_frame_file _pacing _strict _diff _player",
     "simulator": "faults speech _script _vad scenario _service _server",
     "simulator._script": "config_reader placeholders example_values script turn_picker",
-    "simulator._server": "handshake driver server",
+    "simulator._server": "http client_secrets handshake endpoints frame_log driver server",
     "simulator._service": "ids timers checks settings conversation input_audio usage"
     " fault_plan state validation outputs responses responder listener service",
     "telemetry": "_places _summary",
@@ -94,6 +94,7 @@ CORE_PACKAGES = {"anyio", "attrs", "blinker"}
 OTHER_PACKAGES = {
     "agents": "realtime.agents",
     "click": "cli",
+    "h11": "simulator._server",
     "msgspec": "codec wire cli realtime journal analysis replay export simulator bridges",
     "nats": "bridges.nats",
     "openai": "realtime.openai",
@@ -101,6 +102,7 @@ OTHER_PACKAGES = {
     "pytest": "pytest_plugin",
     "rich": "cli",
     "sounddevice": "audio.devices",
+    "trustme": "_local_tls",
     "trio": "testing",  # for annotations only
     "websockets": "realtime.transport realtime.proxy simulator._server",
     "yaml": "simulator.scenario",

@@ -38,6 +38,8 @@ import logging
 import os
 import socket
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from ssl import SSLContext
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
@@ -75,6 +77,8 @@ except ModuleNotFoundError as exc:
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
+
+    from .._local_tls import LocalCertificate
 
 __all__ = ["RealtimeProxy"]
 
@@ -233,8 +237,10 @@ class RealtimeProxy:
             none. Its query, if there is one, comes before the client's.
         bus: The bus that events are published on.
         host: The address to listen at. Whoever reaches another one than loopback's can use the
-            proxy, and reads and writes without TLS.
+            proxy.
         port: The port to listen at; 0 is any port that is free.
+        tls: Whether clients speak TLS with the proxy, which has a certificate of its own making,
+            whose `ca_file` they have to trust; or the server's side of TLS with one of yours.
         allow_origin: Origins whose web pages may connect, like ``http://localhost:3000``; a
             request with another ``Origin`` header is refused.
         allow_host: Further names by which clients may call the proxy: a ``Host`` header that is
@@ -242,6 +248,9 @@ class RealtimeProxy:
         max_bytes: A longer message closes its connection.
         ping_interval: Both sides are pinged after so many seconds.
         ping_timeout: A side that gives no sign of life for so many seconds after that is dead.
+
+    Attributes:
+        ca_file: The certificate to trust, in PEM, while it speaks TLS with one of its own making.
 
     Raises:
         ValueError: *upstream* isn't such a URL, or an origin isn't one.
@@ -254,6 +263,7 @@ class RealtimeProxy:
         *,
         host: str = "127.0.0.1",
         port: int = 0,
+        tls: bool | SSLContext = False,
         allow_origin: str | Iterable[str] = (),
         allow_host: str | Iterable[str] = (),
         max_bytes: int = _MAX_BYTES,
@@ -267,6 +277,9 @@ class RealtimeProxy:
         self._host = host
         self._port = port
         self._max_bytes = max_bytes
+        self._tls = tls
+        self._certificate: LocalCertificate | None = None
+        self.ca_file: Path | None = None
         self._server: Server | None = None
         # Calls that the service has accepted, until the client is accepted too.
         self._waiting: dict[ServerConnection, _Call] = {}
@@ -283,12 +296,12 @@ class RealtimeProxy:
     @property
     def url(self) -> str:
         """The URL for clients: ``ws://127.0.0.1:PORT/v1/realtime``."""
-        return f"ws://{self._authority}/v1/realtime"
+        return f"{'wss' if self._tls else 'ws'}://{self._authority}/v1/realtime"
 
     @property
     def base_url(self) -> str:
         """The same for the openai SDK: ``AsyncOpenAI(base_url=…)``."""
-        return f"http://{self._authority}/v1"
+        return f"{'https' if self._tls else 'http'}://{self._authority}/v1"
 
     async def __aenter__(self) -> Self:
         """
@@ -303,6 +316,21 @@ class RealtimeProxy:
         except RuntimeError as exc:
             msg = "RealtimeProxy runs on asyncio only, as websockets does."
             raise RuntimeError(msg) from exc
+        context = self._tls if isinstance(self._tls, SSLContext) else None
+        if self._tls is True:
+            from .._local_tls import LocalCertificate  # noqa: PLC0415  # needs a package of its own
+
+            self._certificate = LocalCertificate([self._host, *self._guard.hosts])
+            self.ca_file = self._certificate.ca_file
+            context = self._certificate.context
+        try:
+            await self._listen(context)
+        except BaseException:
+            self._release()
+            raise
+        return self
+
+    async def _listen(self, context: SSLContext | None) -> None:
         try:
             self._server = await serve(
                 self._handle,
@@ -313,6 +341,7 @@ class RealtimeProxy:
                 select_subprotocol=self._select_subprotocol,
                 server_header=None,  # the service's own goes through
                 create_connection=_ClientConnection,
+                ssl=context,
                 # The handshake takes as long as the one with the service does.
                 open_timeout=_OPEN_TIMEOUT + 5,
                 **self._socket_options(),
@@ -328,7 +357,6 @@ class RealtimeProxy:
                 f"Give another port; 0 is any that is free."
             )
             raise RealtimeConnectionError(msg, reason=reason) from exc
-        return self
 
     async def __aexit__(
         self,
@@ -345,6 +373,12 @@ class RealtimeProxy:
         await server.wait_closed()
         while self._watching:
             await asyncio.wait(self._watching)
+        self._release()
+
+    def _release(self) -> None:
+        if self._certificate is not None:
+            self._certificate.close()
+        self._certificate = self.ca_file = None
 
     def __repr__(self) -> str:
         # Without the query: a service may take its key there.

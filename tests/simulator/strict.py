@@ -14,11 +14,19 @@ from typing import Any
 
 from openai.types.realtime import RealtimeServerEvent
 from openai.types.realtime.realtime_session_create_response import RealtimeSessionCreateResponse
+from openai.types.realtime.realtime_transcription_session_create_response import (
+    RealtimeTranscriptionSessionCreateResponse,
+)
 from pydantic import BaseModel, TypeAdapter
 
 from eventbus.simulator._service.fault_plan import Send, Step
 
 _EVENTS: TypeAdapter[Any] = TypeAdapter(RealtimeServerEvent)
+
+_SESSIONS: dict[str, type[BaseModel]] = {
+    "realtime": RealtimeSessionCreateResponse,
+    "transcription": RealtimeTranscriptionSessionCreateResponse,
+}
 
 # In real recordings, and not in the SDK's type: the session of an event is that of a request
 # there, so it lacks what only the service knows.
@@ -40,7 +48,8 @@ def strict_server_event(frame: str | Mapping[str, Any]) -> Any:
     unknown = list(_unknown(event, ""))
     assert not unknown, f"{data['type']} has fields that the SDK doesn't know: {unknown}"
     if data["type"] in {"session.created", "session.updated"}:
-        RealtimeSessionCreateResponse.model_validate(data["session"], strict=True)
+        of_type = _SESSIONS[data["session"]["type"]]
+        of_type.model_validate(data["session"], strict=True)
     return event
 
 

@@ -17,12 +17,21 @@ from tests.simulator.strict import frames_of
 class Talk:
     """
     Sends messages, lets time pass, and keeps every event; the SDK has accepted each of them.
+
+    The methods return the events that came, without the rate limits, which are in `frames` only.
     """
 
     def __init__(self, scenario: Scenario | None = None, **options: Any) -> None:
         self.service = Service(scenario or Scenario(), **options)
         self.now_ms = 0.0
         self.frames: list[dict[str, Any]] = frames_of(self.service.advance(0))
+
+    @property
+    def last(self) -> dict[str, Any]:
+        """
+        The last event, but for the rate limits.
+        """
+        return next(f for f in reversed(self.frames) if f["type"] != "rate_limits.updated")
 
     def send(self, type_: str, **fields: Any) -> list[dict[str, Any]]:
         """
@@ -101,7 +110,8 @@ class Talk:
     def _keep(self, steps: Any) -> list[dict[str, Any]]:
         frames = frames_of(steps)
         self.frames += frames
-        return frames
+        # They follow each response.done, and are of interest to their own tests only.
+        return [frame for frame in frames if frame["type"] != "rate_limits.updated"]
 
 
 def types(frames: list[dict[str, Any]]) -> list[str]:

@@ -25,7 +25,6 @@ TURN = [
     "conversation.item.added",
     "conversation.item.done",
     "response.created",
-    "rate_limits.updated",
 ]
 TRANSCRIPT = "conversation.item.input_audio_transcription"
 
@@ -127,7 +126,7 @@ def test_response_that_may_not_be_interrupted_goes_on():
 
     frames = spoken(talk)
 
-    assert types(frames) == [BEGIN, *TURN[:-2]]
+    assert types(frames) == [BEGIN, *TURN[:-1]]
     assert one(talk.finish(), "response.done")["response"]["status"] == "completed"
 
 
@@ -138,7 +137,7 @@ def test_application_may_answer_itself():
     talk = Talk(SCENARIO)
     talk.update(audio=detection(create_response=False))
 
-    assert types(spoken(talk)) == [BEGIN, *TURN[:-2]]
+    assert types(spoken(talk)) == [BEGIN, *TURN[:-1]]
 
 
 def test_application_may_find_the_turns_itself():

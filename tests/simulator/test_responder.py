@@ -196,7 +196,7 @@ def test_input_replaces_the_conversation():
 
     assert answer(talk, conversation="none", input=[reference, written]) == "Good day"
 
-    assert talk.frames[-1]["response"]["usage"]["input_tokens"] < 100
+    assert talk.last["response"]["usage"]["input_tokens"] < 100
 
 
 def test_input_refers_to_what_is_there():
@@ -224,14 +224,16 @@ def test_modalities_of_a_response():
 
 def test_limits_are_told_with_each_response():
     """
-    Rate limits come at the beginning of a response, after response.created.
+    Rate limits come at the end of a response, after response.done.
     """
     talk = Talk(ECHO)
     talk.say("Hi")
+    talk.ask()
+    talk.finish()
 
-    created, limits = talk.send("response.create")
+    done, limits = talk.frames[-2:]
 
-    assert created["type"] == "response.created"
+    assert done["type"] == "response.done"
     assert [limit["name"] for limit in limits["rate_limits"]] == ["requests", "tokens"]
     assert limits["rate_limits"][0]["remaining"] == 999
 

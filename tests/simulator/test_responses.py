@@ -181,9 +181,9 @@ def test_audio_is_in_the_sessions_format(encoding):
     audio = audio_of(talk.frames)
 
     assert is_synthetic(audio, audio_format=audio_format)
-    tokens = talk.frames[-1]["response"]["usage"]["output_token_details"]["audio_tokens"]
+    tokens = talk.last["response"]["usage"]["output_token_details"]["audio_tokens"]
     assert tokens == pytest.approx(audio_format.duration_ms(len(audio)) / 50, abs=1)
-    response = talk.frames[-1]["response"]
+    response = talk.last["response"]
     assert response["audio"]["output"]["format"]["type"] == encoding
 
 
@@ -199,10 +199,10 @@ def test_response_is_as_it_was_ordered():
         audio={"output": {"voice": "ash", "format": {"type": "audio/pcmu"}}},
     )
     talk.finish()
-    first = talk.frames[-1]["response"]
+    first = talk.last["response"]
     talk.ask()
     talk.finish()
-    second = talk.frames[-1]["response"]
+    second = talk.last["response"]
 
     assert first["metadata"] == {"topic": "t"}
     assert first["audio"]["output"] == {"format": {"type": "audio/pcmu"}, "voice": "ash"}
@@ -221,7 +221,7 @@ def test_too_long_answer_is_incomplete(modality):
     talk.ask(max_output_tokens=20, output_modalities=[modality])
     talk.finish()
 
-    response = talk.frames[-1]["response"]
+    response = talk.last["response"]
 
     assert response["status"] == "incomplete"
     assert response["status_details"] == {"type": "incomplete", "reason": "max_output_tokens"}
@@ -245,7 +245,7 @@ def test_response_may_end_badly(fault, status, detail, turn):
     talk.ask()
     talk.finish()
 
-    response = talk.frames[-1]["response"]
+    response = talk.last["response"]
 
     assert response["status"] == status
     assert detail in str(response["status_details"])
@@ -358,10 +358,10 @@ def test_usage_grows_with_the_conversation():
     talk.say("Good morning! " * 30)
     talk.ask()
     talk.finish()
-    first = talk.frames[-1]["response"]["usage"]
+    first = talk.last["response"]["usage"]
     talk.ask()
     talk.finish()
-    second = talk.frames[-1]["response"]["usage"]
+    second = talk.last["response"]["usage"]
 
     assert first["input_token_details"]["cached_tokens"] == 0
     assert second["input_tokens"] > first["input_tokens"]
@@ -384,7 +384,7 @@ def test_scenario_may_say_what_it_cost():
     talk.ask()
     talk.finish()
 
-    told = talk.frames[-1]["response"]["usage"]
+    told = talk.last["response"]["usage"]
 
     assert (told["input_tokens"], told["output_tokens"], told["total_tokens"]) == (130, 55, 185)
     assert told["input_token_details"]["cached_tokens"] == 64

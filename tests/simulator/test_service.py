@@ -222,7 +222,7 @@ def test_item_of_an_earlier_session_is_welcome():
     first, again = Talk(SCENARIO), Talk(SCENARIO)
     first.ask()
     first.finish()
-    item = first.frames[-1]["response"]["output"][0]
+    item = first.last["response"]["output"][0]
     part = {"type": "output_text", "text": item["content"][0]["transcript"]}
     assert len(again.send("conversation.item.create", item={**item, "content": [part]})) == 2
 

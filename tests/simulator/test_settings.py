@@ -87,10 +87,10 @@ def test_transcription_is_merged_while_it_is_on(settings):
 
     transcription({"model": "whisper-1"})
     assert transcription({"language": "de"})["transcription"]["model"] == "whisper-1"
-    assert settings.is_transcribing
+    assert settings.transcription is not None
 
     transcription(None)
-    assert not settings.is_transcribing
+    assert settings.transcription is None
     assert transcription({"language": "de"})["transcription"]["model"] is None
 
 

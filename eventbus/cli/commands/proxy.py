@@ -26,12 +26,12 @@ from ...realtime.events import RealtimeModelRawClientEvent
 from ...realtime.proxy import RealtimeProxy
 from ...telemetry._summary import Summary, SummaryObserver
 from ..apps import load_app
-from ..terminal.addresses import address_json
+from ..terminal.addresses import address_json, trust_line
 from ..terminal.console import Output
 from ..terminal.escaping import printable
 from ..terminal.event_lines import event_line
 from ..terminal.exits import NoConnection, exit_code
-from ..terminal.listening import listening_options
+from ..terminal.listening import listening_options, tls_of
 from ..terminal.record_options import read_recording, record_options, recorded
 from ..terminal.summary import report_crash, write_summary
 
@@ -82,6 +82,8 @@ def command(
     port: int,
     allow_origin: tuple[str, ...],
     allow_host: tuple[str, ...],
+    certificate: tuple[Path, Path] | None,
+    is_tls: bool,
     app_spec: str | None,
     journal: Path | None,
     *,
@@ -115,6 +117,7 @@ def command(
                 port=port,
                 allow_origin=allow_origin,
                 allow_host=allow_host,
+                tls=tls_of(certificate, is_tls=is_tls),
             )
         except ValueError as exc:
             raise click.BadParameter(str(exc), param_hint="'--upstream'") from exc
@@ -180,13 +183,16 @@ class _Show:
         self.error: OSError | None = None
 
     def address(self, proxy: RealtimeProxy) -> None:
-        """Say where clients connect."""
+        """Tell the address for clients."""
         if self._is_json:
-            self._output.json_line(address_json(proxy.url, proxy.base_url))
+            more = {} if proxy.ca_file is None else {"ca_file": str(proxy.ca_file)}
+            self._output.json_line(address_json(proxy.url, proxy.base_url, **more))
             self._output.flush()
         else:
             text = f"Clients connect to {proxy.url}, or with OPENAI_BASE_URL={proxy.base_url}"
             click.echo(printable(text), err=True)
+            if proxy.ca_file is not None:
+                click.echo(trust_line(proxy.ca_file), err=True)
 
     def show(self, event: Any, sender: object) -> None:
         """Show *event*; its frame is left out, as the event says the same."""

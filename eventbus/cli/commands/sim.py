@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from pathlib import Path
 from typing import Final
 
 import click
@@ -14,10 +15,10 @@ from ...exceptions import RealtimeConnectionError, ScenarioError
 from ...simulator import Fault, Simulator
 from ...simulator.faults import parse_faults
 from ...simulator.scenario import scenario_names
-from ..terminal.addresses import address_json
+from ..terminal.addresses import address_json, trust_line
 from ..terminal.escaping import printable
 from ..terminal.exits import BadInput, ExitCode, NoConnection
-from ..terminal.listening import listening_options
+from ..terminal.listening import listening_options, tls_of
 from ..terminal.options import read_speed
 
 _SERVER_LOG: Final = "eventbus.simulator._server.server"
@@ -69,6 +70,13 @@ def _read_faults(
     help="Faults to simulate, like drop@2 or stall=3s@every.",
 )
 @click.option("--api-key", metavar="KEY", help="The only key to accept; without it, any.")
+@click.option(
+    "--log",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the frames of both directions to this file, as lines of JSON: a file of frames, "
+    "for eventbus record.",
+)
 @click.option("--json", "is_json", is_flag=True, help="Print its address as a JSON object.")
 @click.pass_context
 def command(
@@ -78,10 +86,13 @@ def command(
     port: int,
     allow_origin: tuple[str, ...],
     allow_host: tuple[str, ...],
+    certificate: tuple[Path, Path] | None,
+    is_tls: bool,
     speed: float,
     seed: int | None,
     faults: tuple[Fault, ...],
     api_key: str | None,
+    log: Path | None,
     is_json: bool,
 ) -> None:
     """
@@ -97,6 +108,8 @@ def command(
             port=port,
             allow_origin=allow_origin,
             allow_host=allow_host,
+            tls=tls_of(certificate, is_tls=is_tls),
+            log=log,
             speed=speed,
             seed=seed,
             faults=faults,
@@ -126,6 +139,10 @@ async def _serve(simulator: Simulator, *, is_json: bool) -> None:
     async with simulator:
         name, url, base_url = simulator.scenario.name, simulator.url, simulator.base_url
         line = printable(f"The scenario {name} is at {url}: use OPENAI_BASE_URL={base_url}")
+        more = {"scenario": name}
+        if simulator.ca_file is not None:
+            more["ca_file"] = str(simulator.ca_file)
+            line += f"\n{trust_line(simulator.ca_file)}"
         # A program that has started it through a pipe waits for this line.
-        click.echo(address_json(url, base_url, scenario=name) if is_json else line)
+        click.echo(address_json(url, base_url, **more) if is_json else line)
         await asyncio.Event().wait()

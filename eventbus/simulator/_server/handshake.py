@@ -11,16 +11,18 @@ close code 4000. Those are the `Admission.error`.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, Literal, TypeAlias
 from urllib.parse import parse_qs
 
 import attrs
-import msgspec
 
 from .._service.checks import RequestError
 
 _SUBPROTOCOL: Final = "realtime"
+Secret: TypeAlias = Mapping[str, Any] | Literal[False] | None
+"""The session's settings of an ephemeral key; None if it isn't one, False if it has expired."""
+
 ANY_MODEL: Final = "simulated"
 """The model of `Simulator.url`: the session may set another one, as if none had been named."""
 
@@ -45,12 +47,14 @@ class Admission:
         subprotocol: The subprotocol, if the client has offered it.
         is_transcription: Whether it asks for a session that only transcribes.
         error: The reason to close it at once, if there is one.
+        session: The settings that it begins with: those of its ephemeral key.
     """
 
     model: str | None
     subprotocol: str | None
     is_transcription: bool = False
     error: RequestError | None = None
+    session: Mapping[str, Any] | None = None
 
 
 @attrs.frozen
@@ -68,20 +72,13 @@ class Refusal:
     code: str
     message: str
 
-    def to_json(self) -> bytes:
-        """Return the body of the response, as the service writes it."""
-        kind = "server_error" if self.status >= 500 else "invalid_request_error"
-        error: dict[str, Any] = {
-            "message": self.message,
-            "type": kind,
-            "param": None,
-            "code": self.code,
-        }
-        return msgspec.json.encode({"error": error})
-
 
 def admit(
-    target: str, headers: Mapping[str, str], offered: Iterable[str], api_key: str | None
+    target: str,
+    headers: Mapping[str, str],
+    offered: Iterable[str],
+    api_key: str | None,
+    find_secret: Callable[[str], Secret] = lambda _key: None,
 ) -> Admission | Refusal:
     """
     Return whether a request may become a connection.
@@ -91,32 +88,57 @@ def admit(
         headers: Its headers, whose names are looked up in lower case.
         offered: The subprotocols that the client offers.
         api_key: The only valid key; None accepts any, and none.
+        find_secret: Looks an ephemeral key up: see `Secret`.
     """
     offered = tuple(offered)
-    path, _, query_text = target.partition("?")  # not a URL: nothing in it can be wrong
-    if not path.endswith("/realtime"):
+    if not target.partition("?")[0].endswith("/realtime"):
         return Refusal(404, "unknown_url", "Unknown URL. Connect to /v1/realtime.")
-    # `Simulator.url` has a query already, and a client may append another one to it.
-    query = parse_qs(query_text.replace("?", "&"))
-    if api_key is not None:
-        key = _key(headers, query, offered)
-        if not key:
-            msg = "Missing bearer authentication. Send the header 'Authorization: Bearer KEY'."
-            return Refusal(401, "missing_api_key", msg)
-        if not hmac.compare_digest(_bytes(key), _bytes(api_key)):
-            msg = "Incorrect API key provided. Use the one that the simulator was started with."
-            return Refusal(401, "invalid_api_key", msg)
+    query = _query(target)
+    secret = find_secret(_key(headers, query, offered))
+    if secret is False:
+        msg = (
+            "The ephemeral key has expired. Create another one with "
+            "POST /v1/realtime/client_secrets."
+        )
+        return Refusal(401, "invalid_api_key", msg)
+    refusal = check_key(target, headers, offered, api_key) if secret is None else None
+    if refusal is not None:
+        return refusal
     models = [*query.get("deployment", ()), *query.get("model", ())]
     subprotocol = _SUBPROTOCOL if _SUBPROTOCOL in offered else None
     model = _bytes(models[-1]).decode(errors="replace") if models else None
     model = None if model == ANY_MODEL else model
     is_transcription = query.get("intent") == ["transcription"]
+    if secret is not None:
+        is_transcription = secret["type"] == "transcription"
     error = None
     if "realtime=v1" in headers.get("openai-beta", "").replace(" ", "").split(","):
         error = _NO_BETA
-    elif not models and not is_transcription and "call_id" not in query:
+    elif not models and not is_transcription and "call_id" not in query and not secret:
         error = _NO_MODEL
-    return Admission(model, subprotocol, is_transcription, error)
+    return Admission(model, subprotocol, is_transcription, error, secret)
+
+
+def check_key(
+    target: str, headers: Mapping[str, str], offered: Iterable[str], api_key: str | None
+) -> Refusal | None:
+    """Return the refusal of a request without the key, or None; for the arguments see `admit`."""
+    if api_key is None:
+        return None
+    key = _key(headers, _query(target), offered)
+    if not key:
+        msg = "Missing bearer authentication. Send the header 'Authorization: Bearer KEY'."
+        return Refusal(401, "missing_api_key", msg)
+    if not hmac.compare_digest(_bytes(key), _bytes(api_key)):
+        msg = "Incorrect API key provided. Use the one that the simulator was started with."
+        return Refusal(401, "invalid_api_key", msg)
+    return None
+
+
+def _query(target: str) -> dict[str, list[str]]:
+    # Not a URL: nothing in it can be wrong. `Simulator.url` has a query already, and a client may
+    # append another one to it.
+    return parse_qs(target.partition("?")[2].replace("?", "&"))
 
 
 def _key(headers: Mapping[str, str], query: Mapping[str, list[str]], offered: Iterable[str]) -> str:

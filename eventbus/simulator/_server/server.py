@@ -11,16 +11,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import http
 import logging
 import os
+import re
 import socket
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from os import PathLike
+from pathlib import Path
+from ssl import SSLContext
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 from weakref import WeakKeyDictionary
 
 import msgspec
@@ -31,8 +34,12 @@ from .._service.fault_plan import FaultPlan
 from .._service.service import Service
 from ..faults import Fault, parse_faults
 from ..scenario import Scenario, load_scenario
+from .client_secrets import ClientSecrets
 from .driver import Driver
-from .handshake import ANY_MODEL, Admission, Refusal, admit
+from .endpoints import Endpoints
+from .frame_log import FrameLog
+from .handshake import ANY_MODEL, Admission, Refusal, Secret, admit
+from .http import HttpAnswer, HttpExchange, HttpRequest
 
 try:
     from websockets.asyncio.server import Server, ServerConnection, serve
@@ -45,11 +52,14 @@ except ModuleNotFoundError as exc:
     msg = "The simulator needs the websockets package: pip install 'eventbus[sim]'."
     raise ModuleNotFoundError(msg, name="websockets") from exc
 
-__all__ = ["Simulator"]
+if TYPE_CHECKING:
+    from ..._local_tls import LocalCertificate
 
 _log = logging.getLogger(__name__)
 
 _MAX_FRAME_BYTES: Final = 32 * 1024 * 1024  # 15 MiB of audio in base64, with room to be refused
+_MAX_HEAD_BYTES: Final = 64 * 1024
+_UPGRADE: Final = re.compile(rb"^upgrade:[ \t]*websocket", re.IGNORECASE | re.MULTILINE)
 _OPEN_SECONDS: Final = 10  # for a client that doesn't send its request
 _CLOSE_SECONDS: Final = 2  # for a client that doesn't answer a close
 # A machine that has gone without a word: TCP asks after half a minute, and gives up after one.
@@ -87,6 +97,10 @@ class _Connection(ServerConnection):
     and a client that is being debugged doesn't answer its pings. TCP answers for its machine.
     """
 
+    answer: Callable[[HttpRequest], HttpAnswer]
+    _begun: bytes | None = b""  # until it is known whether websockets can read the request
+    _http: HttpExchange | None = None
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Set the timers of a new connection."""
         super().connection_made(transport)
@@ -98,6 +112,27 @@ class _Connection(ServerConnection):
         # A virtual clock is set on the loop itself, and would be past any deadline at once.
         if "time" not in getattr(self.loop, "__dict__", {}):
             self.loop.call_later(_OPEN_SECONDS, self._cut_off_half_open)
+
+    def data_received(self, data: bytes) -> None:
+        """Hand data to websockets, if it asks for a WebSocket, or to `HttpExchange`."""
+        if self._begun is not None:
+            data = self._begun + data
+            head, end, _ = data[:_MAX_HEAD_BYTES].partition(b"\r\n\r\n")
+            if not end and len(data) < _MAX_HEAD_BYTES and data[:1].isupper():
+                self._begun = data
+                return
+            self._begun = None
+            if not _UPGRADE.search(head):
+                self._http = HttpExchange(self.answer)
+        if self._http is None:
+            super().data_received(data)
+            return
+        answer, is_last = self._http.receive(data)
+        transport = self.transport
+        assert isinstance(transport, asyncio.Transport)
+        transport.write(answer)
+        if is_last:
+            transport.close()
 
     def _cut_off_half_open(self) -> None:
         if self.request is None:
@@ -119,6 +154,8 @@ class Simulator:
         scenario: The model's behaviour: see `load_scenario`.
         host: The address to listen at; other than loopback's only if you say so.
         port: The port to listen at; 0 takes one that is free.
+        tls: Whether to speak TLS, with a certificate of its own making, whose `ca_file` clients
+            have to trust; or the server's side of TLS with a certificate of yours.
         speed: A factor of real time; ``math.inf`` waits for nothing.
         seed: Replaces the scenario's: for other ids, sounds and waits.
         faults: Faults to simulate, like ``"drop@2"``.
@@ -129,11 +166,13 @@ class Simulator:
             localhost nor the address that it listens at is refused.
         max_session: After so many seconds a session is over; the service's last an hour.
         record: Whether `received` and `sent` are filled, which takes memory as long as it runs.
+        log: A file for the messages of both directions, one JSON object a line: see `FrameLog`.
 
     Attributes:
         received: The messages of all clients that were JSON objects, in order.
-        sent: The frames to all clients, in order.
-        connections: How many there have been.
+        sent: The events to all clients that were JSON objects, in order.
+        connections: The number of connections so far.
+        ca_file: The certificate to trust, in PEM, while it speaks TLS with one of its own making.
 
     Raises:
         ScenarioError: The scenario or a fault has a mistake.
@@ -146,6 +185,7 @@ class Simulator:
         *,
         host: str = "127.0.0.1",
         port: int = 0,
+        tls: bool | SSLContext = False,
         speed: float = 1.0,
         seed: int | None = None,
         faults: str | Fault | Iterable[str | Fault] = (),
@@ -154,14 +194,16 @@ class Simulator:
         allow_host: str | Iterable[str] = (),
         max_session: float | None = None,
         record: bool = True,
+        log: str | PathLike[str] | None = None,
     ) -> None:
         if not speed > 0:
             msg = f"The speed of a simulator is above 0, and {speed!r} isn't; 1 is real time."
             raise ValueError(msg)
         self.scenario = load_scenario(scenario)
         self.received: list[dict[str, Any]] = []
-        self.sent: list[str] = []
+        self.sent: list[dict[str, Any]] = []
         self.connections = 0
+        self.ca_file: Path | None = None
         self._host = host
         self._wanted_port = self._port = port
         self._speed = speed
@@ -171,6 +213,13 @@ class Simulator:
         self._max_session = max_session
         self._is_recording = record
         self._plan = FaultPlan([*self.scenario.faults, *parse_faults(faults)])
+        self._tls = tls
+        self._certificate: LocalCertificate | None = None
+        self._secrets = ClientSecrets()
+        self._endpoints = Endpoints(
+            self._secrets, api_key, self._now, self.scenario.vad, self._about
+        )
+        self._log = None if log is None else FrameLog(Path(log))
         self._server: Server | None = None
         self._admissions: WeakKeyDictionary[ServerConnection, Admission] = WeakKeyDictionary()
 
@@ -182,12 +231,13 @@ class Simulator:
     @property
     def url(self) -> str:
         """The URL for WebSocket clients; with a model, without which the service refuses them."""
-        return f"ws://{self._authority}/v1/realtime?model={ANY_MODEL}"
+        scheme = "wss" if self._tls else "ws"
+        return f"{scheme}://{self._authority}/v1/realtime?model={ANY_MODEL}"
 
     @property
     def base_url(self) -> str:
         """The *base_url* of the openai SDK."""
-        return f"http://{self._authority}/v1"
+        return f"{'https' if self._tls else 'http'}://{self._authority}/v1"
 
     @property
     def _authority(self) -> str:
@@ -213,6 +263,22 @@ class Simulator:
         if self._server is not None:
             msg = "This simulator listens already; create another one for another port."
             raise RuntimeError(msg)
+        if self._log is not None:
+            self._log.open()
+        try:
+            await self._listen()
+        except BaseException:
+            self._release()
+            raise
+        return self
+
+    async def _listen(self) -> None:
+        context = self._tls if isinstance(self._tls, SSLContext) else None
+        if self._tls is True:
+            self._certificate = new_certificate([self._host, *self._guard.hosts])
+            self.ca_file = self._certificate.ca_file
+            context = self._certificate.context
+        connection = type("Connection", (_Connection,), {"answer": staticmethod(self._answer)})
         try:
             self._server = await serve(
                 self._converse,
@@ -222,7 +288,9 @@ class Simulator:
                 select_subprotocol=self._select_subprotocol,
                 max_size=_MAX_FRAME_BYTES,
                 compression=None,  # costs more than loopback does
-                create_connection=_Connection,
+                create_connection=connection,
+                ssl=context,
+                ssl_handshake_timeout=None if context is None else _OPEN_SECONDS,
                 open_timeout=None,  # see `_Connection`
                 ping_interval=None,
                 close_timeout=_CLOSE_SECONDS,
@@ -237,7 +305,6 @@ class Simulator:
         # A name may be several addresses, and then each has a free port of its own.
         first = min(self._server.sockets, key=lambda each: each.family != socket.AF_INET)
         self._port = first.getsockname()[1]
-        return self
 
     async def __aexit__(
         self,
@@ -255,6 +322,7 @@ class Simulator:
         are cut off at once.
         """
         server, self._server = self._server, None
+        self._release()
         if server is None:
             return
         server.close()
@@ -267,7 +335,39 @@ class Simulator:
             _cut_off(server.handlers)
         await server.wait_closed()
 
-    # --- the handshake ------------------------------------------------------------------
+    def _release(self) -> None:
+        if self._certificate is not None:
+            self._certificate.close()
+        self._certificate = self.ca_file = None
+        if self._log is not None and self._server is None:
+            self._log.close()
+
+    # --- the handshake, and other requests ----------------------------------------------
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def _about(self) -> str:
+        return (
+            f"The simulator of eventbus, a realtime service for tests, with the scenario "
+            f"{self.scenario.name or 'without a name'}.\n"
+            f"WebSockets: {self.url}\n"
+            f"For the SDKs of OpenAI: OPENAI_BASE_URL={self.base_url}\n"
+            f"Ephemeral keys: POST {self.base_url}/realtime/client_secrets\n"
+        )
+
+    def _answer(self, request: HttpRequest) -> HttpAnswer:
+        """Return the answer to a request that opens no WebSocket."""
+        refused = self._guard.refusal(request.headers.items())
+        if refused is not None:
+            return HttpAnswer.error(refused.status, "request_not_allowed", refused.message)
+        return self._endpoints.answer(request)
+
+    def _find_secret(self, key: str) -> Secret:
+        secret = self._secrets.find(key, self._now())
+        if secret is not None:
+            return secret.session
+        return False if key in self._secrets else None
 
     def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
         headers = {name.lower(): value for name, value in request.headers.raw_items()}
@@ -277,7 +377,13 @@ class Simulator:
         if refused is not None:
             found = Refusal(refused.status, "request_not_allowed", refused.message)
         else:
-            found = admit(request.path, headers, map(str.strip, offered), self._api_key)
+            found = admit(
+                request.path,
+                headers,
+                map(str.strip, offered),
+                self._api_key,
+                self._find_secret,
+            )
         if isinstance(found, Admission):
             status = self._plan.refusal()
             if status is None:
@@ -287,15 +393,7 @@ class Simulator:
             found = Refusal(status, code, "The simulator was told to refuse this connection.")
         facts = {"status": found.status, "code": found.code}
         _log.info("A connection was refused.", extra=facts)
-        body = found.to_json()
-        response_headers = Headers(
-            {
-                "Content-Type": "application/json",
-                "Content-Length": str(len(body)),
-                "Connection": "close",
-            }
-        )
-        return Response(found.status, _phrase(found.status), response_headers, body)
+        return _response(HttpAnswer.error(found.status, found.code, found.message))
 
     def _select_subprotocol(self, connection: ServerConnection, _offered: object) -> Any:
         return self._admissions[connection].subprotocol
@@ -316,13 +414,15 @@ class Simulator:
             wall_time=time.time(),
             max_seconds=self._max_session,
             error=admission.error,
+            session=admission.session,
+            is_transcription=admission.is_transcription,
         )
         driver = Driver(
             service,
             connection,
             self._speed,
-            on_received=self._keep_received,
-            on_sent=self._keep_sent,
+            on_received=partial(self._keep, number, "sent", self.received),
+            on_sent=partial(self._keep, number, "received", self.sent),
         )
         close_code = None
         try:
@@ -338,19 +438,27 @@ class Simulator:
             }
             _log.info("A connection has ended.", extra=facts)
 
-    def _keep_sent(self, frame: str) -> None:
-        if self._is_recording:
-            self.sent.append(frame)
-
-    def _keep_received(self, frame: str | bytes) -> None:
+    def _keep(
+        self, number: int, direction: str, kept: list[dict[str, Any]], frame: str | bytes
+    ) -> None:
+        """Keep a frame in *kept* and in the log; the *direction* is the client's."""
+        if self._log is not None:
+            self._log.write(number, direction, frame)
         if not self._is_recording:
             return
         try:
             message = msgspec.json.decode(frame)
-        except (ValueError, RecursionError):  # the service answers what is none
+        except (ValueError, RecursionError):  # not a message: the service answers with an error
             return
         if isinstance(message, dict):
-            self.received.append(message)
+            kept.append(message)
+
+
+def new_certificate(names: Iterable[str]) -> LocalCertificate:
+    """Return a certificate for TLS, which needs a package of its own."""
+    from ..._local_tls import LocalCertificate  # noqa: PLC0415  # for those who want TLS only
+
+    return LocalCertificate(names)
 
 
 def _cut_off(clients: Iterable[ServerConnection]) -> None:
@@ -367,8 +475,6 @@ def _remedy(exc: OSError) -> str:
     return "Is another one running there? Port 0 takes one that is free."
 
 
-def _phrase(status: int) -> str:
-    try:
-        return http.HTTPStatus(status).phrase
-    except ValueError:
-        return "Refused"
+def _response(answer: HttpAnswer) -> Response:
+    headers = Headers(answer.all_headers())
+    return Response(answer.status, answer.reason, headers, answer.body)

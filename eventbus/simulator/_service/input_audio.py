@@ -85,6 +85,16 @@ class InputAudio:
         return self._format
 
     @property
+    def content(self) -> bytes:
+        """All that is in it."""
+        return bytes(self._buffer)
+
+    @property
+    def content_ms(self) -> float:
+        """The length of its content."""
+        return self._format.duration_ms(len(self._buffer))
+
+    @property
     def is_speech(self) -> bool:
         """Whether somebody is speaking now."""
         return self._vad is not None and self._vad.is_speech

@@ -1,9 +1,11 @@
 """
-Who listens: makes the user's turns of the audio that comes in.
+The listener of a session: makes the user's turns of the audio that comes in.
 
 A turn ends where the detector hears a silence, where the client commits the audio, or where
 nobody has said anything for long enough. However it ends, it becomes an item of the conversation,
 its transcript follows if the client wants one, and a response follows if the session is set so.
+
+In a transcription session there are no responses, and the scenario's turns only say what is heard.
 """
 
 from __future__ import annotations
@@ -12,17 +14,19 @@ import re
 from typing import Any, Final
 
 from .._vad import SpeechStarted
+from ..scenario import Prompt
 from .conversation import Item
 from .input_audio import InputAudio, decode_audio
 from .responder import Responder
 from .responses import Response
+from .settings import STREAMING_MODEL
 from .state import SessionState
 from .timers import Agenda, Process
-
-__all__ = ["Listener"]
+from .usage import transcription_usage
 
 _WORD: Final = re.compile(r"\s*\S+")
 _WORD_MS: Final = 20  # from one piece of a transcript to the next
+_SPOKEN_WORD_MS: Final = 300  # of somebody who speaks
 _FAILURE: Final[dict[str, Any]] = {
     "type": "server_error",
     "code": "audio_unintelligible",
@@ -33,12 +37,12 @@ _FAILURE: Final[dict[str, Any]] = {
 
 class Listener:
     """
-    The ear of one session.
+    The listener of one session.
 
     Args:
         state: The session.
         responder: Answers the user's turns.
-        patience: Where it waits for a user who says nothing.
+        patience: The processes that wait for a user who says nothing.
     """
 
     def __init__(self, state: SessionState, responder: Responder, patience: Agenda) -> None:
@@ -50,6 +54,7 @@ class Listener:
         self._audio = InputAudio(settings.input_format, settings.turn_detection)
         self._next_item_id: str | None = None  # of the turn that is going on
         self._speech_start_ms = 0
+        self._streamed = 0  # words of the turn that is going on, see `_stream_words`
 
     def configure(self) -> None:
         """Take the session's settings, as they are now."""
@@ -70,7 +75,10 @@ class Listener:
             RequestError: It is no audio, or too much.
         """
         audio = decode_audio(data, self._state.settings.input_format, "audio")
-        for heard in self._audio.append(audio):
+        heard_events = self._audio.append(audio)
+        if self._is_streaming:
+            self._stream_words()
+        for heard in heard_events:
             if isinstance(heard, SpeechStarted):
                 self._start_speech(self._audio.to_session_ms(heard.audio_start_ms))
             else:
@@ -89,6 +97,7 @@ class Listener:
         """Forget what wasn't committed."""
         self._audio.clear()
         self._next_item_id = None
+        self._streamed = 0
         self._state.emit("input_audio_buffer.cleared")
 
     # --- what the user does -------------------------------------------------------------
@@ -136,20 +145,61 @@ class Listener:
             item_id=item_id,
         )
         state.add_item(item)
-        # Silence has no words, and must not use up those that the scenario has for the next turn.
+        # Silence has no words, and must not use up the scenario's words for the next turn.
         if not is_silence:
             item.words = state.progress.hear(audio, audio_format=item.audio_format)
         self._responder.notice(item)
-        if state.settings.is_transcribing and not is_silence:
+        if state.settings.transcription is not None and not is_silence:
             fails = state.faults.begin_transcription()
-            state.agenda.start(self._transcribe(item, fails=fails), state.now_ms)
+            state.agenda.start(self._transcribe(item, self._streamed, fails=fails), state.now_ms)
+        self._streamed = 0
+        if state.settings.type == "transcription" and not is_silence:
+            state.progress.answer(Prompt(text=item.words))  # without a sound, for the next turn
+
+    @property
+    def _is_streaming(self) -> bool:
+        """Whether the words come while they are spoken, as they do of one model."""
+        settings = self._state.settings
+        model = (settings.transcription or {}).get("model")
+        return settings.type == "transcription" and model == STREAMING_MODEL
+
+    def _stream_words(self) -> None:
+        """Tell the words of the audio so far; their item will exist when the turn is over."""
+        state, audio = self._state, self._audio
+        if self._next_item_id is None:
+            self._next_item_id = state.new_item_id()
+        words = _WORD.findall(state.progress.hear(audio.content, audio_format=audio.audio_format))
+        # The last word is known at the end: what there is to hear is not over before.
+        heard = min(int(audio.content_ms / _SPOKEN_WORD_MS), len(words) - 1)
+        while self._streamed < heard:
+            self._emit_delta(self._next_item_id, words[self._streamed])
+            self._streamed += 1
+
+    def _emit_delta(self, item_id: str, word: str) -> None:
+        self._state.emit(
+            "conversation.item.input_audio_transcription.delta",
+            item_id=item_id,
+            content_index=0,
+            delta=word,
+            **self._logprobs([word]),
+        )
+
+    def _logprobs(self, tokens: list[str]) -> dict[str, Any]:
+        if not self._state.settings.has_logprobs:
+            return {}
+        logprobs = [
+            {"token": token, "logprob": -0.05, "bytes": list(token.encode())} for token in tokens
+        ]
+        return {"logprobs": logprobs}
 
     def _answer(self) -> None:
         # A response that may not be interrupted goes on, and the turn waits for the next one.
+        if self._state.settings.type == "transcription":
+            return
         if self._detection["create_response"] and self._responder.active is None:
             self._responder.create({})
 
-    def _transcribe(self, item: Item, *, fails: bool) -> Process:
+    def _transcribe(self, item: Item, streamed: int, *, fails: bool) -> Process:
         state, words = self._state, item.words
         about = {"item_id": item.id, "content_index": 0}
         yield state.wait(state.pace.transcription_ms)
@@ -158,19 +208,20 @@ class Listener:
             if item.is_linked:
                 state.emit(event, **about, error=dict(_FAILURE))
             return
-        for word in _WORD.findall(words):
+        for word in _WORD.findall(words)[streamed:]:
             if not item.is_linked:
                 return  # the client has deleted it
-            state.emit("conversation.item.input_audio_transcription.delta", **about, delta=word)
+            self._emit_delta(item.id, word)
             yield state.wait(_WORD_MS)
         if item.is_linked:
             item.data["content"][0]["transcript"] = words
-            usage = {"type": "duration", "seconds": round(item.audio_ms / 1000, 2)}
+            model = (state.settings.transcription or {}).get("model")
             state.emit(
                 "conversation.item.input_audio_transcription.completed",
                 **about,
                 transcript=words,
-                usage=usage,
+                usage=transcription_usage(model, words, item.audio_ms),
+                **self._logprobs(_WORD.findall(words)),
             )
 
     # --- what nobody does ---------------------------------------------------------------

@@ -119,12 +119,13 @@ class Responder:
         self.count += 1
         self._active[response] = process = response.perform()
         response.begin()
-        limits = self._limits.take(response.input_tokens, state.now_ms)
-        state.emit("rate_limits.updated", rate_limits=limits)
         state.agenda.start(process, state.now_ms)
 
     def _end(self, response: Response) -> None:
         del self._active[response]
+        # After response.done, as in each recording that has it.
+        limits = self._limits.take(response.input_tokens, self._state.now_ms)
+        self._state.emit("rate_limits.updated", rate_limits=limits)
         self._has_spoken = self._has_spoken or response.has_audio
         if response.order.in_conversation:
             self._cached_tokens = response.input_tokens

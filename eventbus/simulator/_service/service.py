@@ -24,7 +24,7 @@ Rules
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from ..scenario import Scenario
@@ -58,6 +58,8 @@ class Service:
         wall_time: The time of day, in seconds since the epoch.
         max_seconds: The length of the session; None lets it go on.
         error: The reason to end the session instead of beginning it.
+        session: The settings that it begins with; their shape was checked.
+        is_transcription: Whether it only transcribes.
     """
 
     def __init__(
@@ -72,12 +74,20 @@ class Service:
         wall_time: float = 0,
         max_seconds: float | None = None,
         error: RequestError | None = None,
+        session: Mapping[str, Any] | None = None,
+        is_transcription: bool = False,
     ) -> None:
         progress = scenario.begin(seed=seed)
         ids = Ids(f"{progress.seed}/{number}")
         expires_at = int(wall_time + (max_seconds or _SECONDS_OF_A_SESSION))
         self._state = state = SessionState(
-            Settings(ids.new("sess"), model, expires_at, scenario.vad),
+            Settings(
+                ids.new("sess"),
+                model,
+                expires_at,
+                scenario.vad,
+                "transcription" if is_transcription else "realtime",
+            ),
             Conversation(),
             ids.new("conv"),
             progress,
@@ -86,6 +96,10 @@ class Service:
             ids,
             now_ms=now_ms,
         )
+        if session is not None:
+            # The URL's model counts, as it does for the client's own updates.
+            named = {"model": model} if model is not None and "model" in session else {}
+            state.settings.update({**session, **named}, voice_is_fixed=False)
         self._patience = Agenda()
         self._responder = Responder(state, self._response_done)
         self._listener = Listener(state, self._responder, self._patience)
@@ -226,6 +240,9 @@ class Service:
     # --- responses ----------------------------------------------------------------------
 
     def _create_response(self, message: dict[str, Any]) -> None:
+        if self._state.settings.type == "transcription":
+            msg = "A transcription session has no responses. Open a session of the type realtime."
+            raise RequestError(msg, code="invalid_event", param="type")
         overrides = message.get("response") or {}
         self._responder.create(overrides)
         if overrides.get("conversation", "auto") == "auto":

@@ -25,6 +25,12 @@ from .checks import RequestError
 # that isn't known, like that of a deployment, nobody can tell.
 _WITHOUT_REASONING: Final = re.compile(r"gpt-4o\b.*|gpt-realtime(-mini|-1\.5|-\d{4}\b.*)*")
 
+STREAMING_MODEL: Final = "gpt-realtime-whisper"
+"""Transcribes while the user speaks."""
+
+_OF_TRANSCRIPTION: Final = ("type", "object", "id", "expires_at", "audio", "include")
+_OF_ANSWERS: Final = ("create_response", "interrupt_response", "idle_timeout_ms")
+
 _SHOWN_CHARACTERS: Final = 60
 
 _INSTRUCTIONS: Final = "You are a helpful voice of the eventbus simulator."
@@ -100,14 +106,20 @@ class Settings:
         model: The model that the client has asked for; None if it named none.
         expires_at: When the session ends, in seconds since the epoch.
         vad: The turn detection that it begins with.
+        type: ``realtime``, or ``transcription`` for a session without answers.
     """
 
     def __init__(
-        self, session_id: str, model: str | None, expires_at: int, vad: VadSettings
+        self,
+        session_id: str,
+        model: str | None,
+        expires_at: int,
+        vad: VadSettings,
+        type: str = "realtime",  # noqa: A002  # the field's name
     ) -> None:
         self._model_is_fixed = model is not None
         self._current: _Session = {
-            "type": "realtime",
+            "type": type,
             "object": "realtime.session",
             "id": session_id,
             "model": model or "gpt-realtime",
@@ -138,7 +150,16 @@ class Settings:
 
     def to_session(self) -> dict[str, Any]:
         """Return the session object, as events carry it; it is the caller's."""
-        return copy.deepcopy(cast("dict[str, Any]", self._current))
+        session = copy.deepcopy(cast("dict[str, Any]", self._current))
+        if self.type == "transcription":
+            # openai.types.realtime.RealtimeTranscriptionSessionCreateResponse
+            session = {name: session[name] for name in _OF_TRANSCRIPTION}
+            session["object"] = "realtime.transcription_session"
+            session["audio"] = {"input": session["audio"]["input"]}
+            detection = session["audio"]["input"]["turn_detection"]
+            for name in _OF_ANSWERS if detection else ():
+                detection.pop(name, None)
+        return session
 
     def update(self, changes: Mapping[str, Any], *, voice_is_fixed: bool) -> None:
         """
@@ -151,6 +172,7 @@ class Settings:
         Raises:
             RequestError: A setting can't change any more, or some don't go together.
         """
+        changes = copy.deepcopy(dict(changes))
         check_modalities(changes.get("output_modalities"), "session.output_modalities")
         model = changes.get("model", self._current["model"])
         if self._model_is_fixed and model != self._current["model"]:
@@ -163,6 +185,14 @@ class Settings:
         if voice_is_fixed and voice != self.voice:
             msg = "Cannot update a conversation's voice if assistant audio is present."
             raise RequestError(msg, code="cannot_update_voice", param="session.audio.output.voice")
+        streams = changes.get("audio", {}).get("input", {}).get("transcription") or {}
+        if self.type == "transcription" and streams.get("model") == STREAMING_MODEL:
+            # "For gpt-realtime-whisper, this must be null; VAD is not supported.": the SDK's type.
+            given = changes["audio"]["input"].setdefault("turn_detection", None)
+            if given is not None:
+                path = "session.audio.input.turn_detection"
+                msg = f"Invalid '{path}': {STREAMING_MODEL} supports none here; use null."
+                raise RequestError(msg, code="invalid_value", param=path)
         is_known = self._model_is_fixed or "model" in changes
         if "reasoning" in changes and is_known and _WITHOUT_REASONING.fullmatch(model):
             msg = f"Reasoning is not supported by the model '{_shown(model)}'."
@@ -173,7 +203,7 @@ class Settings:
             msg = "Cannot update the tracing of a session once it is enabled."
             raise RequestError(msg, code="cannot_update_tracing", param="session.tracing")
         current = cast("dict[str, Any]", self._current)
-        merged = _merged(current, copy.deepcopy(dict(changes)), "")
+        merged = _merged(current, changes, "")
         if "tool_choice" in changes:
             check_tool_choice(merged["tool_choice"], merged["tools"], "session.tool_choice")
         self._current = cast("_Session", merged)
@@ -211,9 +241,14 @@ class Settings:
         return AudioFormat.of(self._current["audio"]["output"]["format"])
 
     @property
-    def is_transcribing(self) -> bool:
-        """Whether the client wants to read what the user says."""
-        return self._current["audio"]["input"]["transcription"] is not None
+    def transcription(self) -> Mapping[str, Any] | None:
+        """The settings of the transcription of the user's audio, if it is on."""
+        return self._current["audio"]["input"]["transcription"]
+
+    @property
+    def has_logprobs(self) -> bool:
+        """Whether transcripts come with the probabilities of their tokens."""
+        return "item.input_audio_transcription.logprobs" in (self._current["include"] or ())
 
     @property
     def instructions(self) -> str:

@@ -16,20 +16,13 @@ import msgspec
 
 from .conversation import Item
 
-__all__ = [
-    "RateLimits",
-    "Tokens",
-    "audio_tokens",
-    "input_tokens",
-    "text_tokens",
-    "usage_object",
-]
-
 _USER_MS: Final = 100
 _ASSISTANT_MS: Final = 50
 _IMAGE_TOKENS: Final = 258
 _CACHE_BLOCK: Final = 64  # prompts are cached in blocks of so many tokens
 _FRAMING_TOKENS: Final = 3  # of each item: its role, its beginning and its end
+# Billed by the time of the audio, the others by tokens: the models' pages, and recordings.
+_TIMED_MODELS: Final = {None, "whisper-1", "gpt-realtime-whisper"}
 
 
 @attrs.frozen
@@ -112,6 +105,20 @@ def usage_object(given: Tokens, made: Tokens, cached: int | None) -> dict[str, A
             },
         },
         "output_token_details": {"text_tokens": made.text, "audio_tokens": made.audio},
+    }
+
+
+def transcription_usage(model: str | None, words: str, audio_ms: float) -> dict[str, Any]:
+    """Return the ``usage`` of a transcript: by time, in whole seconds, or by tokens."""
+    if model in _TIMED_MODELS:
+        return {"type": "duration", "seconds": math.ceil(audio_ms / 1000)}
+    heard, written = audio_tokens(audio_ms, is_user=True), text_tokens(words)
+    return {
+        "type": "tokens",
+        "total_tokens": heard + written,
+        "input_tokens": heard,
+        "input_token_details": {"text_tokens": 0, "audio_tokens": heard},
+        "output_tokens": written,
     }
 
 

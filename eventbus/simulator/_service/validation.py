@@ -423,6 +423,16 @@ def parse(frame: str | bytes) -> dict[str, Any]:
     return message
 
 
+def check_session(session: Any) -> None:
+    """
+    Check a session's settings; optional fields that are null are removed.
+
+    Raises:
+        RequestError: A field is wrong, missing or too many.
+    """
+    _SESSION(session, "session")
+
+
 def check_message(message: dict[str, Any]) -> None:
     """
     Check all fields of *message*; optional ones that are null are removed.

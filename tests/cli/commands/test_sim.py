@@ -8,6 +8,8 @@ import json
 import os
 import signal
 import socket
+import ssl
+from pathlib import Path
 
 import pytest
 from websockets.exceptions import InvalidStatus
@@ -55,6 +57,54 @@ def test_clients_connect_where_it_says_until_ctrl_c(start):
     ]
     assert b"sk-" not in stderr
     assert process.returncode == 130
+
+
+@posix
+def test_tls_and_a_log_of_the_frames(start, tmp_path):
+    """
+    With --tls the file to trust is told; --log has the frames of both directions, as seen by the
+    client, and only its owner can read them.
+    """
+    log = tmp_path / "frames.jsonl"
+    with start("sim", "--port", "0", "--json", "--tls", "--log", str(log)) as process:
+        place = json.loads(process.stdout.readline())
+        context = ssl.create_default_context(cafile=place["ca_file"])
+        with connect(place["url"], ssl=context) as client:
+            client.recv()
+            client.send('{"type": "input_audio_buffer.clear"}')
+            client.recv()
+            client.send("nonsense")
+            client.recv()
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [(line["direction"], line["connection"]) for line in lines] == [
+        ("received", 1),
+        ("sent", 1),
+        ("received", 1),
+        ("sent", 1),
+        ("received", 1),
+    ]
+    assert lines[1]["frame"] == {"type": "input_audio_buffer.clear"}
+    assert lines[3]["frame"] == "nonsense"
+    assert log.stat().st_mode & 0o777 == 0o600
+    assert not Path(place["ca_file"]).exists()
+
+
+def test_certificate_that_can_not_be_used(run, tmp_path):
+    """
+    One line with both files and the reason, and exit code 3.
+    """
+    key = tmp_path / "key.pem"
+    key.write_text("no key")
+    for command in (("sim",), ("proxy", "--upstream", "ws://127.0.0.1:1")):
+        result = run(*command, "--tls-certificate", "absent.pem", str(key))
+
+        assert result.exit_code == 3
+        [line] = result.stderr.splitlines()
+        assert "absent.pem" in line
+        assert "can't be used as a certificate" in line
 
 
 def test_port_in_use(run, taken_port):
