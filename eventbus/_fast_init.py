@@ -15,6 +15,7 @@ its fields, the constructor is used.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from types import NoneType
 from typing import Any, TypeVar, cast
 
 import attrs
@@ -49,7 +50,7 @@ def construction(cls: type[Any]) -> tuple[list[str], list[str], dict[str, Any]]:
     constants = {
         name: fields[name].default
         for name in _CONSTANTS
-        if name in fields and isinstance(fields[name].default, str)
+        if name in fields and isinstance(fields[name].default, (str, NoneType))
     }
     names = [name for name in fields if name not in constants]
     twin = _twin(cls, fields)
