@@ -183,6 +183,8 @@ class Usage:
     Attributes:
         requests: How many responses this sums up.
         total_tokens: As the service counts; the sum of both if it didn't say.
+        seconds: Seconds of audio, where the service bills those.
+        is_cumulative: True if it is the sum for the session so far: don't add it up.
     """
 
     requests: int = 0
@@ -191,6 +193,8 @@ class Usage:
     total_tokens: int = 0
     input_tokens_details: UsageInputTokensDetails = attrs.field(factory=UsageInputTokensDetails)
     output_tokens_details: UsageOutputTokensDetails = attrs.field(factory=UsageOutputTokensDetails)
+    seconds: float | None = attrs.field(default=None, kw_only=True)
+    is_cumulative: bool = attrs.field(default=False, kw_only=True)
 
 
 # --- the events of the openai-agents SDK -----------------------------------------------------

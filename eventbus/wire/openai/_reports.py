@@ -102,8 +102,20 @@ def usage_event(
         total_tokens,
         _new_input(cached or 0),
         _new_output(reasoning or 0),
+        None,
+        False,
     )
     return _new_usage_event(totals, _input_details(input_details), _output_details(output_details))
+
+
+def responses_usage_event(usage: dict[str, Any], frame_type: object) -> RealtimeModelUsageEvent:
+    """Return the cost of a response of the Responses API, which names the breakdowns otherwise."""
+    renamed = {
+        **usage,
+        "input_token_details": usage.get("input_tokens_details"),
+        "output_token_details": usage.get("output_tokens_details"),
+    }
+    return usage_event(renamed, frame_type, "event.response.usage")
 
 
 def _input_details(details: object) -> RealtimeModelInputTokensDetails | None:
