@@ -15,7 +15,6 @@ its fields, the constructor is used.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from types import NoneType
 from typing import Any, TypeVar, cast
 
 import attrs
@@ -50,7 +49,8 @@ def construction(cls: type[Any]) -> tuple[list[str], list[str], dict[str, Any]]:
     constants = {
         name: fields[name].default
         for name in _CONSTANTS
-        if name in fields and isinstance(fields[name].default, (str, NoneType))
+        # An error's type has a name of these, and is none.
+        if name in fields and (name == "heard" or isinstance(fields[name].default, str))
     }
     names = [name for name in fields if name not in constants]
     twin = _twin(cls, fields)
