@@ -32,6 +32,7 @@ What can go wrong, in one tree.
     ├── ToolDefinitionError (TypeError)
     ├── ToolArgumentsError (ValueError)
     ├── ScenarioError (ValueError)
+    ├── InspectorError
     ├── BridgeError
     │   ├── BridgeConnectionError (ConnectionError)
     │   ├── BridgeSetupError (ValueError)
@@ -71,6 +72,7 @@ __all__ = [
     "FilterError",
     "FrameError",
     "HandlerError",
+    "InspectorError",
     "JournalDamaged",
     "JournalEmpty",
     "JournalError",
@@ -474,6 +476,10 @@ class RemoteException(EventBusError):
 
     def __hash__(self) -> int:
         return hash(self.args)
+
+
+class InspectorError(EventBusError):
+    """The inspector can't be served: its port is in use, or it would be open to others."""
 
 
 class BridgeError(EventBusError):

@@ -41,9 +41,10 @@ FOLDERS = {
     "export": "exceptions events codec audio journal analysis",
     "telemetry": "bus analysis",
     "bridges": "bus codec",
+    "inspector": "bus _local_requests journal analysis export audio",
     "pytest_plugin": "bus testing simulator replay",
-    "cli": "bus testing codec wire audio simulator realtime journal analysis replay export"
-    " telemetry bridges",
+    "cli": "bus testing inspector codec wire audio simulator realtime journal analysis replay"
+    " export telemetry bridges",
 }
 
 # Within a folder, from the bottom up: each module imports only those of its folder that come
@@ -58,13 +59,14 @@ INSIDE = {
     "bridges.nats": "_subjects _client _stream _messages _outbox _forwarding _journals _reading"
     " _leases _calls _receiving _commanding _remote_tools _bridge",
     "cli": "terminal lazy apps activity live sound replay_run demo_app commands main",
-    "cli.commands": "demo diff events export forward grep proxy record redact replay run show sim"
-    " stats tail trim validate",
+    "cli.commands": "demo diff events export forward grep inspect proxy record redact replay run"
+    " show sim stats tail trim validate",
     "cli.terminal": "shutdown typed_lines options escaping exits listening addresses console"
     " event_lines captions inputs bad_lines journals outputs copies record_options summary junit"
     " plots record_lines",
     "codec": "_remote _faults _plain _rules _declared _documents _utf8",
     "export": "_rows _chrome_trace _srt _wav _formats",
+    "inspector": "_call _file _page _server _inspector",
     "journal": "_senders _fsync _format _records _encoding _segments _selection _redaction"
     " _reader _repair _writer _copying _tap _recorder",
     "realtime": "settings memory inputs playback model _secrets history events tools _tool_calls"
@@ -103,7 +105,9 @@ OTHER_PACKAGES = {
     "rich": "cli",
     "sounddevice": "audio.devices",
     "trustme": "_local_tls",
+    "starlette": "inspector",
     "trio": "testing",  # for annotations only
+    "uvicorn": "inspector",
     "websockets": "realtime.transport realtime.proxy simulator._server",
     "yaml": "simulator.scenario",
 }

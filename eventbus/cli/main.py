@@ -27,6 +27,7 @@ _COMMANDS: Final = {
     "tail": LazyCommand("Follow a journal that is being written."),
     "grep": LazyCommand("Find records of a journal."),
     "show": LazyCommand("Show an event, its frame and its handler calls."),
+    "inspect": LazyCommand("See calls in a browser.", ("inspect",)),
     "stats": LazyCommand("Measure a journal: latency, and its parts."),
     "diff": LazyCommand("Compare the events of two journals."),
     "export": LazyCommand("Write a journal as audio, text, table."),

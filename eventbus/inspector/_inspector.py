@@ -1,0 +1,212 @@
+"""
+The inspector in somebody's program: a server in a thread of its own, beside a bus or for files.
+
+A bus is inspected through a temporary journal: a `Recorder` writes it, the server's thread reads
+it. So the bus pays for recording and nothing else, a blocked loop stops no page, and a page that
+is slow can ask again for everything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import shutil
+import socket
+import tempfile
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from ..bus import EventBus
+from ..exceptions import InspectorError, JournalError
+from ..journal import Recorder
+from ._file import JournalView
+from ._server import make_app
+
+try:
+    import uvicorn
+except ModuleNotFoundError as exc:
+    if exc.name != "uvicorn":
+        raise
+    msg = "The inspector needs the uvicorn package: pip install 'eventbus[inspect]'."
+    raise ModuleNotFoundError(msg, name="uvicorn") from exc
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+logger = logging.getLogger(__name__)
+
+_UPDATE_S = 0.1
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+class Inspector:
+    """
+    Shows calls in a browser, live or recorded.
+
+    ::
+
+        with Inspector(bus) as inspector:
+            print(inspector.url)
+            ...
+
+    Args:
+        bus: The bus to look at; None to look at *paths* only.
+        paths: Journals to show, also ones that are being written.
+        host: The address to listen at.
+        port: The port; 0 for any that is free.
+        token: The word that a browser must know; by default a random one. Another address than
+            this machine's needs one that you give.
+
+    Raises:
+        InspectorError: The port is in use, or *host* is open to others and there is no *token*.
+        OSError, JournalError: A journal can't be read.
+    """
+
+    def __init__(
+        self,
+        bus: EventBus | None = None,
+        *,
+        paths: Iterable[Path | str] = (),
+        host: str = "127.0.0.1",
+        port: int = 7420,
+        token: str | None = None,
+    ) -> None:
+        if token is None and host not in _LOOPBACK:
+            msg = (
+                f"The inspector shows voices and words, and {host} is open to other machines: "
+                f"give a token, or listen at 127.0.0.1."
+            )
+            raise InspectorError(msg)
+        self._bus, self._host, self._port = bus, host, port
+        self._token = token or secrets.token_urlsafe(16)
+        self._paths = [Path(path) for path in paths]
+        self._views: list[JournalView] = []
+        self._stack = contextlib.ExitStack()
+        self.url = ""
+
+    def __enter__(self) -> Self:
+        with contextlib.ExitStack() as stack:
+            for path in self._paths:
+                view = JournalView(path)
+                view.update()
+                self._views.append(view)
+            if self._bus is not None:
+                self._record(self._bus, stack)
+            listening = stack.enter_context(self._listen())
+            stack.enter_context(_Serving(self, listening))
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    def _record(self, bus: EventBus, stack: contextlib.ExitStack) -> None:
+        folder = Path(tempfile.mkdtemp(prefix="eventbus-inspector-"))
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        path = folder / "live.journal"
+        recorder = stack.enter_context(Recorder(path, fsync="none"))
+        recorder.attach(bus)
+        self._views.append(JournalView(path, "this process"))
+
+    def _listen(self) -> socket.socket:
+        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind((self._host, self._port))
+            listening.listen(64)
+        except OSError as exc:
+            listening.close()
+            msg = f"The inspector can't listen at {self._host}:{self._port}: {exc.strerror}; "
+            raise InspectorError(msg + "give another port, or 0 for any that is free.") from exc
+        self._port = listening.getsockname()[1]
+        name = f"[{self._host}]" if ":" in self._host else self._host
+        self.url = f"http://{name}:{self._port}/?token={self._token}"
+        return listening
+
+    def app(self, closing: asyncio.Event) -> ASGIApp:
+        """Return the application, which ends its streams when *closing* is set."""
+        return make_app(
+            self._views,
+            token=self._token,
+            address=(self._host, self._port),
+            is_live=self._bus is not None,
+            closing=closing,
+        )
+
+    def update(self) -> None:
+        """Take the records that were written since the last time."""
+        for view in self._views:
+            try:
+                view.update()
+            except (OSError, JournalError) as exc:
+                logger.debug("a journal can't be read at present", exc_info=exc)
+
+
+class _Serving:
+    """The thread of the server, while it is entered."""
+
+    def __init__(self, inspector: Inspector, listening: socket.socket) -> None:
+        self._inspector, self._listening = inspector, listening
+        self._ready = threading.Event()
+        self._failure: BaseException | None = None
+        self._stop: Any = None
+        self._thread = threading.Thread(target=self._run, name="eventbus-inspector", daemon=True)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+        self._ready.wait()
+        if self._failure is not None:
+            msg = f"The inspector can't start: {self._failure}."
+            raise InspectorError(msg) from self._failure
+
+    def __exit__(self, *exc: object) -> None:
+        self._stop()
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except BaseException as exc:  # noqa: BLE001  # told where it was started
+            self._failure = exc
+            self._ready.set()
+
+    async def _serve(self) -> None:
+        closing = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        config = uvicorn.Config(
+            self._inspector.app(closing),
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            ws="none",
+            timeout_graceful_shutdown=2,
+        )
+        server = uvicorn.Server(config)
+        server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]
+
+        def stop() -> None:
+            closing.set()
+            server.should_exit = True
+
+        self._stop = lambda: loop.call_soon_threadsafe(stop)
+        updating = loop.create_task(self._update(closing))
+        self._ready.set()
+        await server.serve(sockets=[self._listening])
+        await updating
+
+    async def _update(self, closing: asyncio.Event) -> None:
+        while not closing.is_set():
+            await asyncio.to_thread(self._inspector.update)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(closing.wait(), _UPDATE_S)

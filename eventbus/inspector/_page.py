@@ -1,0 +1,142 @@
+"""
+The page in one file, with a recording in it, to be opened from disk and sent to somebody.
+
+The modules are joined in the order in which they need each other; their names don't clash, which
+a test checks. The policy of the file allows the script and the style in it, and nothing else.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from importlib import resources
+from pathlib import Path
+from typing import IO, Any, Final
+
+from ..analysis._record_view import Facts
+from ..exceptions import ExportError
+from ..export._rows import plain_json, record_data
+from ._call import CallView
+from ._file import JournalView, row_of
+
+_MODULES: Final = (
+    *("scale.js", "filter.js", "source.js", "lanes.js", "list.js"),
+    *("detail.js", "app.js"),
+)
+
+FILES: Final = frozenset({"index.html", "style.css", *_MODULES})
+"""The files of the page."""
+
+_STATIC: Final = resources.files(__package__) / "static"
+_IMPORT: Final = re.compile(r"^import [^;]*;\n", re.MULTILINE)
+_EXPORT: Final = re.compile(r"^export ", re.MULTILINE)
+_MAX_RECORDS: Final = 200_000
+
+
+def write_html(path: Path, file: IO[str], *, sender: str | None = None) -> None:
+    """
+    Write a call of a journal as one page.
+
+    Args:
+        path: The journal.
+        file: Open for writing.
+        sender: The call, if the journal has several.
+
+    Raises:
+        ExportError: There are several calls, or none, or it is too long for one file.
+        OSError, JournalError: The journal can't be read.
+    """
+    view = JournalView(path)
+    view.update()
+    call = _only(view, sender)
+    if call.record_count > _MAX_RECORDS:
+        msg = (
+            f"The call has {call.record_count} records, and a page of its own holds "
+            f"{_MAX_RECORDS}; trim the journal to a part of it, or use eventbus inspect."
+        )
+        raise ExportError(msg)
+    file.write(_page(_recording(view, call), f"{view.name}: {call.sender or 'call'}"))
+
+
+def _only(view: JournalView, sender: str | None) -> CallView:
+    calls = list(view.calls.values())
+    if sender is not None:
+        calls = [call for call in calls if call.sender == sender]
+    busy = [call for call in calls if call.lines]
+    if len(busy) > 1:
+        with_audio = [call for call in busy if call.sender is not None]
+        if len(with_audio) == 1:
+            return with_audio[0]
+        names = ", ".join(str(call.sender) for call in busy[:3])
+        msg = f"{len(busy)} calls are in it, and a page has one; pick it: sender:NAME ({names}…)."
+        raise ExportError(msg)
+    if not busy:
+        msg = "There are no records in it, so there is nothing to show."
+        raise ExportError(msg)
+    return busy[0]
+
+
+def _recording(view: JournalView, call: CallView) -> dict[str, Any]:
+    rows, records = [], {}
+    for facts in view.details(call):
+        rows.append([_row(facts), call.line_number(facts.seq)])
+        records[facts.seq] = json.loads(plain_json(record_data(facts)), object_hook=_without_audio)
+    sound = view.sound(call) if view.has_sound(call) else None
+    return {
+        "summary": view.summary(call),
+        "document": view.document(call),
+        "lines": view.lines(call),
+        "rows": rows,
+        "records": records,
+        "audio": None if sound is None else base64.b64encode(sound).decode(),
+    }
+
+
+def _row(facts: Facts) -> dict[str, Any]:
+    return {**row_of(facts), "texts": list(facts.texts())}
+
+
+def _without_audio(data: dict[str, Any]) -> dict[str, Any]:
+    """Shorten the audio of a frame or an event: the page has it once, as sound."""
+    for name in ("delta", "audio", "$bytes"):
+        value = data.get(name)
+        if isinstance(value, str) and len(value) > 512:
+            data[name] = f"<{len(value)} characters>"
+    return data
+
+
+def _page(recording: dict[str, Any], title: str) -> str:
+    style = (_STATIC / "style.css").read_text("utf-8")
+    script = "".join(_joined(name) for name in _MODULES)
+    policy = (
+        f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; "
+        "img-src data:; media-src data:; base-uri 'none'; form-action 'none'"
+    )
+    page = (_STATIC / "index.html").read_text("utf-8")
+    head, _, body = page.partition("</head>")
+    head = head.replace("<title>eventbus inspector</title>", f"<title>{_text(title)}</title>")
+    head = head.replace('<link rel="stylesheet" href="style.css">\n', "")
+    head = head.replace('<script type="module" src="app.js"></script>\n', "")
+    policy_tag = f'<meta http-equiv="content-security-policy" content="{policy}">\n'
+    head = head.replace('<meta charset="utf-8">\n', f'<meta charset="utf-8">\n{policy_tag}')
+    data = json.dumps(recording, separators=(",", ":")).replace("<", "\\u003c")
+    tail = (
+        f'<script type="application/json" id="recording">{data}</script>\n'
+        f'<script type="module">{script}</script>\n</body>'
+    )
+    return f"{head}<style>{style}</style>\n</head>{body.replace('</body>', tail)}"
+
+
+def _joined(name: str) -> str:
+    text = (_STATIC / name).read_text("utf-8")
+    return _EXPORT.sub("", _IMPORT.sub("", text))
+
+
+def _digest(text: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
+def _text(value: str) -> str:
+    return value.replace("&", "&amp;").replace("<", "&lt;")

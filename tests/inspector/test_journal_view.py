@@ -1,0 +1,144 @@
+"""
+The data that the page draws: the figures of the analysis, and lines that fold records.
+"""
+
+from __future__ import annotations
+
+import json
+
+import attrs
+import pytest
+
+from eventbus import EventBus
+from eventbus.analysis import measure
+from eventbus.events import RealtimeModelTranscriptDeltaEvent
+from eventbus.exceptions import FilterError
+from eventbus.inspector._file import JournalView
+from eventbus.journal import Recorder, open_journal
+from tests.cli.journals import torn
+
+
+@pytest.fixture
+def view(journal):
+    view = JournalView(journal)
+    view.update()
+    return view
+
+
+def call_of(view):
+    (call,) = (call for call in view.calls.values() if call.sender == "call-1")
+    return call
+
+
+def test_figures_are_those_of_the_analysis(view, journal):
+    """
+    Figures, turns and tools are computed once, by `eventbus.analysis.measure`.
+    """
+    document = view.document(call_of(view))
+    (measured,) = measure(open_journal(journal)).calls
+
+    shown = {name: figure["p95"] for name, figure in document["figures"].items()}
+    assert shown == {name: figure.p95 for name, figure in measured.totals.figures.items()}
+    assert document["turns"] == [attrs.asdict(turn) for turn in measured.turns]
+    assert document["counts"]["crashes"]["value"] == 1
+
+
+def test_deltas_fold_into_one_line(view):
+    """
+    Forty frames of audio, their events and their handler calls are one line.
+    """
+    lines = view.lines(call_of(view))["lines"]
+
+    (audio,) = (line for line in lines if line[5] == "response.output_audio.delta")
+    assert audio[8] == 40
+    rows = view.rows(call_of(view), audio[0], audio[1])
+    assert [row["kind"] for row in rows[:3]] == ["frame", "event", "call"]
+
+
+def test_every_record_belongs_to_one_line(view):
+    """
+    No record is lost by folding.
+    """
+    call = call_of(view)
+
+    numbers = [call.line_number(facts.seq) for facts in view.details(call)]
+
+    assert None not in numbers
+    assert set(numbers) == set(range(len(call.lines)))
+
+
+def test_filter_finds_lines_by_any_of_their_records(view):
+    """
+    A crash of a handler finds the line of the frame that led to it.
+    """
+    (line,) = view.lines(call_of(view), "is:crash")["lines"]
+
+    assert line[5] == "response.output_audio_transcript.delta"
+    assert "crash" in line[9]
+
+
+def test_filter_that_cannot_be_read_is_an_error(view):
+    """
+    The error is that of the command line.
+    """
+    with pytest.raises(FilterError):
+        view.lines(call_of(view), "dur:>long")
+
+
+def test_record_is_shown_with_cause_and_effects(view):
+    """
+    A frame leads to its event, and an event to the calls of its handlers.
+    """
+    call = call_of(view)
+    (line,) = view.lines(call, "is:crash")["lines"]
+
+    frame = json.loads(view.detail(call, line[0]))
+    event = json.loads(view.detail(call, frame["effects"][0]["seq"]))
+
+    assert frame["record"]["frame"]["delta"] == "It left this morning."
+    assert event["cause"]["seq"] == line[0]
+    assert [effect["handler"] for effect in event["effects"]] == ["shop.crm"]
+
+
+def test_speech_has_peaks_where_it_was_spoken(view):
+    """
+    The caller's waveform is loud in the second in which the caller spoke, and nowhere else.
+    """
+    picture = call_of(view)._peaks["caller"]  # encoded in the picture, and the same
+
+    loud = [50 * place for place, peak in enumerate(picture) if peak > 20]
+    assert loud[0] == 500
+    assert loud[-1] == 1450
+
+
+def test_records_that_are_written_later_are_taken_later(tmp_path):
+    """
+    An update takes the records that are new, and each of them once.
+    """
+    bus, path = EventBus(), tmp_path / "growing.journal"
+    event = RealtimeModelTranscriptDeltaEvent("item_1", "Hello", "resp_1")
+    with Recorder(path, fsync="none") as recorder, recorder.attach(bus):
+        bus.publish(event, sender="call-1")
+        recorder.sync()
+        view = JournalView(path)
+        view.update()
+        before = call_of(view).record_count
+
+        bus.publish(event, sender="call-1")
+        recorder.sync()
+        assert view.update()
+        assert (before, call_of(view).record_count) == (1, 2)
+        assert not view.update()
+
+
+def test_torn_end_is_told_with_its_remedy(journal):
+    """
+    A journal that a crash has cut off is shown as far as it goes.
+    """
+    view = JournalView(torn(journal))
+    view.update()
+    view.update()  # it doesn't grow, so it isn't just being written
+
+    assert call_of(view).record_count > 50
+    (problem,) = view.problems
+    assert "eventbus validate --repair" in problem
