@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import attrs
 
-from ..analysis._record_view import Facts
+from ..analysis import RecordView
 from ..analysis._sound import CallSound
 from ..audio._formats import AudioFormat
 from ..audio._samples import samples_of
@@ -112,7 +112,7 @@ class CallView:
         self._received: list[list[float]] = []
         self._expires: list[float] = []
 
-    def take(self, facts: Facts) -> None:
+    def take(self, facts: RecordView) -> None:
         """Take the next record."""
         at_ms = facts.since_ns / _NS_PER_MS
         if self.start_ms is None:
@@ -166,7 +166,7 @@ class CallView:
 
     # --- the list -------------------------------------------------------------------------
 
-    def _fold(self, facts: Facts, at_ms: float) -> None:
+    def _fold(self, facts: RecordView, at_ms: float) -> None:
         record = facts.record
         number = self.line_number(record.cause) if record.cause else None
         if number is None:
@@ -194,7 +194,7 @@ class CallView:
             return None
         return self._line_numbers[index]
 
-    def _new_line(self, facts: Facts, at_ms: float) -> int:
+    def _new_line(self, facts: RecordView, at_ms: float) -> int:
         """Return the place of the line for a record without a cause: the last one, or a new one."""
         item = min(facts.items, default="")
         kind, type_name = facts.kind, facts.type or facts.kind
@@ -214,7 +214,7 @@ class CallView:
 
     # --- the lanes ------------------------------------------------------------------------
 
-    def _event(self, name: str, facts: Facts, at_ms: float) -> None:
+    def _event(self, name: str, facts: RecordView, at_ms: float) -> None:
         match name:
             case "turn_started":
                 for response in facts.responses:
@@ -299,7 +299,7 @@ def _worth_drawing(calls: list[tuple[float, float, float, str, int]]) -> list[li
     return [[round(call[0], 3), round(call[1], 3), round(call[2], 3), *call[3:]] for call in calls]
 
 
-def _summary(facts: Facts) -> str:
+def _summary(facts: RecordView) -> str:
     """Return the content of a record in a few words."""
     record, data = facts.record, facts.data
     match record:

@@ -10,15 +10,14 @@ from __future__ import annotations
 import io
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import attrs
 
-from ..analysis import COUNTS, FIGURES, Totals, measure, parse_filter
-from ..analysis._record_view import Facts
+from ..analysis import COUNTS, FIGURES, RecordView, Totals, measure, parse_filter
 from ..exceptions import ExportError, JournalDamaged
 from ..export import write_wav
 from ..export._rows import plain_json, record_data, wall_time
@@ -54,6 +53,7 @@ class JournalView:
         self._lock = threading.RLock()
         self._last_seq = 0
         self._origin_ns: int | None = None
+        self._kept: list[RecordView] | None = None
         self._header = HeaderRecord()
         self._is_closed = False
         self._measured: dict[str | None, tuple[int, float, dict[str, Any]]] = {}
@@ -91,6 +91,19 @@ class JournalView:
             self._torn = _CUT.format(self._last_seq) if is_cut else ""
             return self._last_seq > before
 
+    @classmethod
+    def of(cls, records: Iterable[RecordView], name: str) -> Self:
+        """Return a view of records that were read already, and are kept."""
+        view = cls(Path(name))
+        view._kept = list(records)
+        for record in view._kept:
+            if isinstance(record.record, HeaderRecord):
+                view._header = record.record
+            view._origin_ns = record.record.mono_ns - record.since_ns
+            view._take(record.record)
+        view._is_closed = True
+        return view
+
     def _open(self) -> Journal:
         return open_journal(self.path, on_damage=lambda _: None)
 
@@ -108,7 +121,7 @@ class JournalView:
         self._last_seq = max(self._last_seq, record.seq)
         if isinstance(record, EndRecord):
             return
-        facts = Facts(record, self._origin_ns)
+        facts = RecordView(record, self._origin_ns)
         call = self.calls.get(facts.sender)
         if call is None:
             call = self.calls[facts.sender] = CallView(facts.sender)
@@ -177,8 +190,8 @@ class JournalView:
     def detail(self, call: CallView, seq: int) -> str | None:
         """Return one record, its cause and its effects, as JSON; None if there is none."""
         with self._lock:
-            record: Facts | None = None
-            effects: list[Facts] = []
+            record: RecordView | None = None
+            effects: list[RecordView] = []
             for facts in islice(self._facts(call.sender, seq), _LOOK_AHEAD):
                 if facts.seq == seq:
                     record = facts
@@ -188,7 +201,7 @@ class JournalView:
                     effects.append(facts)
             if record is None:
                 return None
-            cause: Facts | None = None
+            cause: RecordView | None = None
             if record.record.cause:
                 cause = next(self._facts(call.sender, record.record.cause), None)
             return plain_json(
@@ -223,22 +236,27 @@ class JournalView:
         except ExportError:
             return False
 
-    def details(self, call: CallView) -> Iterator[Facts]:
+    def details(self, call: CallView) -> Iterator[RecordView]:
         """Yield the records of a call."""
         with self._lock:
             yield from self._facts(call.sender)
 
-    def _facts(self, sender: str | None, first: int = 0) -> Iterator[Facts]:
+    def _facts(self, sender: str | None, first: int = 0) -> Iterator[RecordView]:
+        for record in self._read(first):
+            is_about_journal = isinstance(record.record, (HeaderRecord, EndRecord))
+            if not is_about_journal and record.sender == sender and record.seq <= self._last_seq:
+                yield record
+
+    def _read(self, first: int) -> Iterator[RecordView]:
+        if self._kept is not None:
+            yield from (record for record in self._kept if record.seq >= first)
+            return
         try:
             journal = self._open()
             if first:
                 journal.seek(seq=first)
             for record in journal:
-                if isinstance(record, (HeaderRecord, EndRecord)) or record.seq > self._last_seq:
-                    continue
-                facts = Facts(record, self._origin_ns or 0)
-                if facts.sender == sender:
-                    yield facts
+                yield RecordView(record, self._origin_ns or 0)
         except JournalDamaged as damage:
             self._note(str(damage))
 
@@ -271,7 +289,7 @@ class JournalView:
         return figures
 
 
-def row_of(facts: Facts) -> dict[str, Any]:
+def row_of(facts: RecordView) -> dict[str, Any]:
     """Return a record in short, with all that a filter asks of it."""
     return {
         "seq": facts.seq,

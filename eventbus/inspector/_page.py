@@ -11,13 +11,15 @@ import base64
 import hashlib
 import json
 import re
+from collections.abc import Iterable
 from importlib import resources
-from pathlib import Path
+from itertools import islice
 from typing import IO, Any, Final
 
-from ..analysis._record_view import Facts
+from ..analysis import RecordView, views
 from ..exceptions import ExportError
 from ..export._rows import plain_json, record_data
+from ..journal import Record
 from ._call import CallView
 from ._file import JournalView, row_of
 
@@ -35,47 +37,44 @@ _EXPORT: Final = re.compile(r"^export ", re.MULTILINE)
 _MAX_RECORDS: Final = 200_000
 
 
-def write_html(path: Path, file: IO[str], *, sender: str | None = None) -> None:
+def write_html(
+    records: Iterable[Record | RecordView], file: IO[str], *, name: str = "call"
+) -> None:
     """
-    Write a call of a journal as one page.
+    Write a call as one page, with its audio in it.
 
     Args:
-        path: The journal.
+        records: A `Journal`, or records of one call in their order.
         file: Open for writing.
-        sender: The call, if the journal has several.
+        name: The recording's name, for the title.
 
     Raises:
         ExportError: There are several calls, or none, or it is too long for one file.
-        OSError, JournalError: The journal can't be read.
     """
-    view = JournalView(path)
-    view.update()
-    call = _only(view, sender)
-    if call.record_count > _MAX_RECORDS:
+    kept = list(islice(views(records), _MAX_RECORDS + 1))
+    if len(kept) > _MAX_RECORDS:
         msg = (
-            f"The call has {call.record_count} records, and a page of its own holds "
-            f"{_MAX_RECORDS}; trim the journal to a part of it, or use eventbus inspect."
+            f"A page of its own holds {_MAX_RECORDS} records, and there are more; "
+            f"trim the journal to a part of it, or use eventbus inspect."
         )
         raise ExportError(msg)
-    file.write(_page(_recording(view, call), f"{view.name}: {call.sender or 'call'}"))
+    view = JournalView.of(kept, name)
+    call = _only(view)
+    file.write(_page(_recording(view, call), f"{name}: {call.sender or 'call'}"))
 
 
-def _only(view: JournalView, sender: str | None) -> CallView:
-    calls = list(view.calls.values())
-    if sender is not None:
-        calls = [call for call in calls if call.sender == sender]
-    busy = [call for call in calls if call.lines]
-    if len(busy) > 1:
-        with_audio = [call for call in busy if call.sender is not None]
-        if len(with_audio) == 1:
-            return with_audio[0]
-        names = ", ".join(str(call.sender) for call in busy[:3])
-        msg = f"{len(busy)} calls are in it, and a page has one; pick it: sender:NAME ({names}…)."
+def _only(view: JournalView) -> CallView:
+    """Return the one call that the journal has; records without a sender are no call beside it."""
+    calls = [call for call in view.calls.values() if call.lines]
+    named = [call for call in calls if call.sender is not None]
+    if len(named) > 1:
+        names = ", ".join(str(call.sender) for call in named[:3])
+        msg = f"{len(named)} calls are in it, and a page has one; pick it: sender:NAME ({names}…)."
         raise ExportError(msg)
-    if not busy:
+    if not calls:
         msg = "There are no records in it, so there is nothing to show."
         raise ExportError(msg)
-    return busy[0]
+    return named[0] if named else calls[0]
 
 
 def _recording(view: JournalView, call: CallView) -> dict[str, Any]:
@@ -94,7 +93,7 @@ def _recording(view: JournalView, call: CallView) -> dict[str, Any]:
     }
 
 
-def _row(facts: Facts) -> dict[str, Any]:
+def _row(facts: RecordView) -> dict[str, Any]:
     return {**row_of(facts), "texts": list(facts.texts())}
 
 

@@ -61,7 +61,7 @@ def page(journal, open_page):
 def file_page(journal, tmp_path, open_page):
     path = tmp_path / "call.html"
     with path.open("w", encoding="utf-8") as file:
-        write_html(journal, file)
+        write_html(open_journal(journal), file, name=journal.name)
     return open_page(path.as_uri())
 
 

@@ -16,6 +16,7 @@ import click
 from ...analysis._record_view import RecordView
 from ...exceptions import ExportError
 from ...export._formats import FORMATS, Format
+from ..lazy import load
 from ..terminal.escaping import printable, printable_json
 from ..terminal.exits import BadInput, unwritable
 from ..terminal.journals import (
@@ -29,6 +30,7 @@ from ..terminal.journals import (
 )
 from ..terminal.outputs import force_option, prepare_file, tell_written, written_beside
 
+_PAGE: Final = "html"
 _KEPT: Final = re.compile(r"(\r?\n|\t)")
 
 _HELP = """\b
@@ -38,6 +40,7 @@ Formats:
     jsonl         a record a line
     csv           a record a row, without content
     chrome-trace  handler calls, for Perfetto and chrome://tracing
+    html          a page to look at the call with, offline
 """
 
 
@@ -51,7 +54,7 @@ Formats:
 @click.option(
     "--to",
     "format_name",
-    type=click.Choice([*FORMATS]),
+    type=click.Choice([*FORMATS, _PAGE]),
     required=True,
     help="The format.",
 )
@@ -83,7 +86,7 @@ def command(
     """
     where = read_filter(terms)
     source = JournalInput(journal)
-    to = FORMATS[format_name]
+    to = _page_format(journal) if format_name == _PAGE else FORMATS[format_name]
     target = journal.with_suffix(to.suffix) if path is None else path
     is_stdout = str(target) == "-"
     if is_stdout and to.is_binary and sys.stdout.isatty():
@@ -108,6 +111,13 @@ def command(
     if not is_stdout:
         tell_written(target, counted.count, is_json=is_json, format=to.name)
     ctx.exit(source.exit_code)
+
+
+def _page_format(journal: Path) -> Format:
+    module = load("eventbus.inspector", "eventbus export --to html", ("inspect",))
+    return Format(
+        _PAGE, ".html", lambda records, file: module.write_html(records, file, name=journal.name)
+    )
 
 
 class _Counted(Iterator[RecordView]):
