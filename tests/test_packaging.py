@@ -75,52 +75,20 @@ def names(requirements: str) -> set[str]:
     return {re.match(r"[\w-]+", line)[0].lower() for line in requirements.split("\n") if line}
 
 
-# The extras whose packages a module imports if they are there; audio is imported by its name.
-OPTIONAL = ("cli", "openai", "agents", "sim", "nats", "inspect")
-
 # Where the name of a package isn't that of its distribution.
 DISTRIBUTIONS = {"agents": "openai-agents", "nats": "nats-py", "yaml": "pyyaml"}
 
-
-def is_optional(node: ast.AST) -> bool:
-    """Return whether *node* tries an import that may fail."""
-    return isinstance(node, ast.Try) and any(
-        handler.type is not None and ast.unparse(handler.type) == "ModuleNotFoundError"
-        for handler in node.handlers
-    )
-
-
-def executed(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield *node* and all below it, but for type checkers' and for optional imports."""
-    yield node
-    is_for_types = isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
-    children = node.orelse if is_for_types else ast.iter_child_nodes(node)
-    for child in children:
-        if not is_optional(child):
-            yield from executed(child)
-
-
-def optional_imports(paths: Iterator[Path]) -> set[str]:
-    """Return the packages that are imported only if they are there."""
-    tries = [n for path in paths for n in ast.walk(ast.parse(path.read_text("utf-8")))]
-    return {
-        alias.partition(".")[0]
-        for found in filter(is_optional, tries)
-        for node in found.body
-        if isinstance(node, ast.Import | ast.ImportFrom)
-        for alias in (
-            [node.module]
-            if isinstance(node, ast.ImportFrom) and not node.level
-            else [alias.name for alias in node.names if isinstance(node, ast.Import)]
-        )
-    }
+# Packages that a module imports for annotations, or that have imported the module themselves.
+NOT_REQUIRED = {"pytest", "trio"}
 
 
 def imported_packages(paths: Iterator[Path]) -> set[str]:
-    nodes = [node for path in paths for node in executed(ast.parse(path.read_text("utf-8")))]
+    """Return the distributions of all packages that are imported, wherever that is written."""
+    nodes = [node for path in paths for node in ast.walk(ast.parse(path.read_text("utf-8")))]
     modules = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     modules |= {n.module for n in nodes if isinstance(n, ast.ImportFrom) and not n.level}
-    return {name.partition(".")[0] for name in modules} - sys.stdlib_module_names - {"eventbus"}
+    packages = {name.partition(".")[0] for name in modules} - sys.stdlib_module_names
+    return {DISTRIBUTIONS.get(name, name) for name in packages} - {"eventbus"} - NOT_REQUIRED
 
 
 # --- setup.cfg -------------------------------------------------------------------------------
@@ -128,34 +96,35 @@ def imported_packages(paths: Iterator[Path]) -> set[str]:
 
 def test_dependencies_are_the_packages_that_are_imported():
     """
-    The library requires what it imports and no more; the extra cli adds what only `cli/` imports.
-    """
-    cli = set((PACKAGE / "cli").rglob("*.py"))
-    plugin = PACKAGE / "pytest_plugin.py"  # which only pytest imports
-
-    # One module of a folder tries to import its package, and says what is missing; the others,
-    # which are imported after it, need not.
-    optional = optional_imports(PACKAGE.rglob("*.py"))
-    library = imported_packages(
-        path for path in PACKAGE.rglob("*.py") if path not in cli and path != plugin
-    )
-    library -= optional
-    program = imported_packages(iter(cli)) - optional
-
-    assert names(CONFIG["options"]["install_requires"]) == library
-    assert names(CONFIG["options.extras_require"]["cli"]) == program - library
-
-
-def test_optional_packages_have_an_extra():
-    """
-    What a module imports only if it is there, one of the extras for users installs.
+    Each imported package is required or comes with an extra, and no other one is.
 
     That of `audio` isn't seen here: its one module imports it by name.
     """
-    optional = optional_imports(PACKAGE.rglob("*.py"))
-    extras = [CONFIG["options.extras_require"][name] for name in OPTIONAL]
+    extras = CONFIG["options.extras_require"]
+    for_users = re.findall(r"eventbus\[(\w+)\]", extras["all"])
 
-    assert {DISTRIBUTIONS.get(name, name) for name in optional} == set().union(*map(names, extras))
+    required = names(CONFIG["options"]["install_requires"])
+    required |= set().union(*(names(extras[name]) for name in for_users if name != "audio"))
+
+    assert imported_packages(PACKAGE.rglob("*.py")) == required
+
+
+def test_library_needs_no_extra():
+    """
+    With the requirements alone, everything can be imported but the modules that need an extra.
+    """
+    script = "import eventbus.bus, eventbus.codec, eventbus.journal, eventbus.wire.openai, sys;"
+    script += "print(sorted(name.partition('.')[0] for name in sys.modules))"
+    result = subprocess.run(
+        [sys.executable, "-I", "-c", f"import sys; sys.path.append({str(ROOT)!r})\n{script}"],
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    extras = CONFIG["options.extras_require"]
+    of_extras = set().union(*(names(extras[name]) for name in ("cli", "openai", "sim", "nats")))
+
+    assert of_extras & set(ast.literal_eval(result.stdout)) == set()
 
 
 @pytest.mark.parametrize(
