@@ -360,12 +360,15 @@ class RealtimeSession:
     def config(self) -> RealtimeModelConfig:
         """How the session connects, with its settings as they are now; a copy."""
         return cast(
-            "RealtimeModelConfig", {**self._config, "initial_model_settings": {**self._settings}}
+            "RealtimeModelConfig",
+            {**self._configs[self._place], "initial_model_settings": {**self._settings}},
         )
 
     def update_config(self, config: RealtimeModelConfig) -> None:
         """
         Change how the session connects, before it is entered; the rest stays as it is.
+
+        With several models it holds for each.
 
         A program that is handed a session uses it to connect to another service, for example.
 
@@ -375,7 +378,8 @@ class RealtimeSession:
         if self._ended is not None:
             msg = "The session was entered already; change its config before that."
             raise EventBusError(msg)
-        self._config = cast("RealtimeModelConfig", {**self._config, **config})
+        change: Any = withhold_keys(config)
+        self._configs = [cast("RealtimeModelConfig", {**each, **change}) for each in self._configs]
         settings = config.get("initial_model_settings", {})
         self._settings = cast("RealtimeSessionModelSettings", {**self._settings, **settings})
 

@@ -26,6 +26,7 @@ from ...codec import dumps
 from ...events import RealtimeModelRawServerEvent
 from ...exceptions import CodecError, RealtimeConnectionError, ScenarioError
 from ...journal._recorder import Recorder as JournalRecorder
+from ...realtime._secrets import Secret
 from ...realtime.events import REPEATS, RealtimeHistoryUpdated
 from ...realtime.model import RealtimeModelConfig
 from ...realtime.openai import DEFAULT_MODEL, OpenAIRealtimeModel
@@ -216,7 +217,9 @@ def _key_for(options: _Options, app: LiveApp) -> str:
         return _NO_KEY
     own = {} if app.session is None else app.session.config
     if "api_key" in own:
-        return own["api_key"] if isinstance(own["api_key"], str) else _NO_KEY
+        own_key = own["api_key"]
+        revealed = own_key() if isinstance(own_key, Secret) else own_key
+        return revealed if isinstance(revealed, str) else _NO_KEY
     key = os.environ.get(_KEY, "").strip()
     if key:
         return key
@@ -394,9 +397,9 @@ class _Run:
             except click.ClickException as exc:
                 if not sys.stdin.isatty():
                     msg = f"{exc.message} Without one: --say TEXT, --text or --wav FILE."
-                    error = click.ClickException(msg)
-                    error.exit_code = exc.exit_code
-                    raise error from exc
+                    raise (
+                        BadInput(msg) if isinstance(exc, BadInput) else click.ClickException(msg)
+                    ) from exc
                 click.echo(f"{_TYPE_HINT} ({exc.message})", err=True)
             else:
                 return lambda: call.speak(microphone), True
