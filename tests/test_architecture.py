@@ -82,7 +82,7 @@ INSIDE = {
     " fault_plan state validation outputs responses responder listener service",
     "telemetry": "_places _summary",
     "wire": "_origin _decoder _frames _fields _strict _intake _flat _frame_decoder openai",
-    "wire.openai": "_items _reports _silence _audio_layouts _decoder _gpt_live",
+    "wire.openai": "_dialects _items _reports _silence _audio_layouts _decoder _gpt_live",
 }
 
 # Imports against the table, each with its reason. Empty is best.

@@ -68,6 +68,7 @@ from .._frame_decoder import DEFAULT_MAX_BYTES, FrameDecoder, Meaning, Protocol,
 from .._frames import freeze
 from .._strict import salvage
 from ._audio_layouts import AudioLayouts
+from ._dialects import BETA_TYPES, DIALECTS
 from ._items import message_item, tool_call_item
 from ._reports import error_from, usage_event
 
@@ -487,20 +488,10 @@ _GA: Mapping[str, Callable[[_Session, _Data], Meaning | None] | None] = {
     "output_audio_buffer.cleared": None,
 }
 
-BETA_NAMES: Mapping[str, str] = MappingProxyType(
-    {
-        "response.audio.delta": "response.output_audio.delta",
-        "response.audio.done": "response.output_audio.done",
-        "response.audio_transcript.delta": "response.output_audio_transcript.delta",
-        "response.audio_transcript.done": "response.output_audio_transcript.done",
-        "response.text.delta": "response.output_text.delta",
-        "response.text.done": "response.output_text.done",
-    }
-)
-"""Name in the beta protocol -> the name that the same event has now."""
+_OWN = {type_: None for dialect in DIALECTS.values() for type_ in dialect.own_types}
 
 TABLE: Mapping[str, Callable[[_Session, _Data], Meaning | None] | None] = MappingProxyType(
-    {**_GA, **{beta: _GA[name] for beta, name in BETA_NAMES.items()}}
+    {**_OWN, **_GA, **{beta: _GA[name] for beta, name in BETA_TYPES.items()}}
 )
 """Type of a frame -> the function that makes its events; None makes `RealtimeModelOtherEvent`."""
 
