@@ -4,7 +4,11 @@ Which responses there are, and what each of them answers to.
 
 from __future__ import annotations
 
-from eventbus.simulator import Scenario
+import json
+
+import pytest
+
+from eventbus.simulator import Scenario, load_scenario
 from eventbus.simulator.scenario import Call, Turn, When
 from tests.simulator.talk import Talk, error, one, types
 
@@ -279,3 +283,115 @@ def test_nulls_of_a_response_are_no_overrides():
     talk.ask(**dict.fromkeys(options), conversation=None, metadata=None, max_output_tokens=None)
 
     assert one(talk.finish(), "response.output_text.done")["text"] == "You said: Hello"
+
+
+TOOLS = [
+    {
+        "type": "function",
+        "name": name,
+        "parameters": {
+            "type": "object",
+            "properties": {"city": {"type": "string"}},
+            "required": ["city"],
+        },
+    }
+    for name in ("get_news", "get_weather")
+]
+
+
+def calls_of(talk):
+    """
+    Return the names of what the last response has called, and what it said.
+    """
+    output = talk.last["response"]["output"]
+    said = [item["content"][0].get("transcript") for item in output if item["type"] == "message"]
+    return [item["name"] for item in output if item["type"] == "function_call"], said
+
+
+@pytest.mark.parametrize(
+    ("choice", "calls", "said"),
+    [
+        ("auto", [], ["Let me see."]),
+        ("none", [], ["Let me see."]),
+        ("required", ["get_weather"], ["Let me see."]),
+        ({"type": "function", "name": "get_news"}, ["get_news"], []),
+    ],
+)
+@pytest.mark.parametrize("is_session", [True, False])
+def test_tool_choice_is_honoured(choice, calls, said, is_session):
+    """
+    A response has to call a tool where one is required or forced, of the session or the response.
+    """
+    talk = Talk(Scenario(otherwise=Turn(say="Let me see.")))
+    talk.update(tools=TOOLS, **({"tool_choice": choice} if is_session else {}))
+    talk.say("How is the weather in Oslo?")
+    talk.ask(**({} if is_session else {"tool_choice": choice}))
+    talk.finish()
+
+    assert calls_of(talk) == (calls, said)
+    if calls:
+        call = talk.last["response"]["output"][-1]
+        assert json.loads(call["arguments"]) == {"city": "Oslo"}
+
+
+def test_tool_choice_filters_what_a_turn_calls():
+    """
+    Of a turn's calls only the forced one is made; with "none", none; and its then comes after.
+    """
+    turn = Turn(
+        when=When(text="go"), call=(Call("get_news"), Call("get_weather")), then=Turn(say="Done.")
+    )
+    talk = Talk(Scenario(turns=[turn]))
+    talk.update(tools=TOOLS)
+    talk.say("go")
+    talk.ask(tool_choice="none")
+    talk.finish()
+    assert calls_of(talk) == ([], [])
+
+    talk.say("go")
+    talk.ask(tool_choice={"type": "function", "name": "get_weather"})
+    talk.finish()
+    assert calls_of(talk) == (["get_weather"], [])
+
+    call_id = talk.last["response"]["output"][0]["call_id"]
+    output = {"type": "function_call_output", "call_id": call_id, "output": "sun"}
+    talk.send("conversation.item.create", item=output)
+    talk.ask()
+    talk.finish()
+    assert calls_of(talk) == ([], ["Done."])
+
+
+def test_scenario_sees_the_settings():
+    """
+    Instructions, the session's settings and the tool choice decide which turn is performed.
+    """
+    marin = {"audio": {"output": {"voice": "marin"}}}
+    scenario = load_scenario(
+        {
+            "turns": [
+                {"when": {"instructions": "PIRATE"}, "say": "Arr."},
+                {"when": {"session": marin}, "say": "I'm Marin."},
+                {"when": {"tool_choice": "required"}, "say": "I must."},
+                {"when": {"tool_choice": {"name": "get_news"}}, "call": "get_news"},
+            ],
+            "otherwise": "Hm.",
+        }
+    )
+    talk = Talk(scenario)
+    talk.update(output_modalities=["text"], tools=TOOLS)
+    said = []
+    for response, session in (
+        ({}, {}),
+        ({"instructions": "Talk like a pirate."}, {}),
+        ({"tool_choice": "required"}, {}),
+        ({"tool_choice": {"type": "function", "name": "get_news"}}, {}),
+        ({}, {"audio": {"output": {"voice": "marin"}}}),
+    ):
+        talk.update(**session)
+        talk.say("Hello")
+        talk.ask(**response)
+        talk.finish()
+        first = talk.last["response"]["output"][0]
+        said.append(first["content"][0]["text"] if "content" in first else first["name"])
+
+    assert said == ["Hm.", "Arr.", "I must.", "get_news", "I'm Marin."]

@@ -1,7 +1,8 @@
 """
-Values that fit a JSON schema: the arguments of a call that the scenario doesn't give any.
+Values that fit a JSON schema: the arguments of a call for which the scenario gives none.
 
-The schema is a client's, so it may be anything: what is no schema, or is too deep, becomes null.
+The schema is a client's, so it may be anything: a value that isn't a schema becomes null, and so
+does one that is too deep.
 """
 
 from __future__ import annotations
@@ -9,13 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-__all__ = ["made_up"]
-
 _DEEPEST: Final = 5  # a schema may contain itself, several times
 _NO_SCHEMA: Final[Mapping[str, Any]] = {}
 
 
-def made_up(schema: object, word: str) -> Any:
+def example_value(schema: object, word: str) -> Any:
     """
     Return a value that fits *schema*, as far as its type, its choices and its required parts go.
 

@@ -1,5 +1,5 @@
 """
-What a scenario is made of: the model's turns, when they are due, and how fast they come.
+The parts of a scenario: the model's turns, their conditions, and their pace.
 
 The classes read the same in a YAML file and in Python; `scenario` explains them with an example.
 """
@@ -82,6 +82,21 @@ def _is_too_large(value: object) -> bool:
     return count > MAX_VALUES
 
 
+class _Settings(Readable):
+    """Reads settings to compare a session's with, of which it names some."""
+
+    def __init__(self, *, or_text: bool = False) -> None:
+        self._or_text = or_text
+
+    def read(self, name: str, value: object) -> Mapping[str, Any] | str:
+        """Return them."""
+        if isinstance(value, Mapping) or (self._or_text and isinstance(value, str)):
+            return cast("Mapping[str, Any] | str", value)
+        also = ", or a text like required" if self._or_text else ""
+        msg = f"{name} is a mapping of settings{also}; not {value!r}."
+        raise ScenarioError(msg)
+
+
 FAULTS: Final = _Faults()
 _PLACEHOLDERS: Final = ("user", "turn", "tool", "output", "outputs")
 
@@ -124,7 +139,7 @@ class Usage:
 @attrs.frozen(kw_only=True)
 class When:
     """
-    When a turn is performed: all that is given is true. In a file, a text alone is *text*.
+    The conditions of a turn, all of which have to be true. In a file, a text alone is *text*.
 
     Attributes:
         text: The user's words contain this, in upper or lower case.
@@ -135,6 +150,9 @@ class When:
         output: A tool's output contains this, which may be empty: any output.
         mentions_tool: The user's words have one of the name of a tool that is on offer, like
             *weather* of ``get_weather``; its name is the placeholder ``{tool}``.
+        instructions: The instructions of the response contain this, in upper or lower case.
+        session: The session's settings have these values; objects are compared field by field.
+        tool_choice: The tool choice of the response is this: ``required``, for example.
     """
 
     text: str | None = attrs.field(default=None, validator=TEXT)
@@ -143,9 +161,15 @@ class When:
     tool: str | None = attrs.field(default=None, validator=TEXT)
     output: str | None = attrs.field(default=None, validator=TEXT)
     mentions_tool: bool = attrs.field(default=False, validator=FLAG)
+    instructions: str | None = attrs.field(default=None, validator=TEXT)
+    session: Mapping[str, Any] | None = attrs.field(default=None, validator=_Settings())
+    tool_choice: str | Mapping[str, Any] | None = attrs.field(
+        default=None, validator=_Settings(or_text=True)
+    )
 
     def __attrs_post_init__(self) -> None:
-        if not self.is_about_text and not self.is_about_output and self.turn is None:
+        has_other = (self.turn, self.instructions, self.session, self.tool_choice) != (None,) * 4
+        if not self.is_about_text and not self.is_about_output and not has_other:
             msg = f"It has no condition; there are {', '.join(attrs.fields_dict(When))}."
             raise ScenarioError(msg)
         try:

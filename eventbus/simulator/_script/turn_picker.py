@@ -1,13 +1,17 @@
 """
-Which turn of a scenario is next: what the simulated model hears and answers, in one session.
+The choice of a scenario's next turn: the words that are heard and the answers, in one session.
 
-What a response answers decides, in this order:
+The input of a response decides, in this order:
 
 1. the *then* of the last turn that called tools, once the output of all its calls has come;
    while some of it is missing, the model says nothing;
 2. the first turn with a *when* that is true;
 3. unless only a tool's output has come: the next turn without a *when*;
 4. a tool's output is read out; anything else gets the scenario's *otherwise*.
+
+The tool choice is honoured: with ``none`` a turn calls nothing; with ``required`` a turn without
+a call makes one up, of the tool that the user mentions or the first on offer; and a function that
+is forced is all that the response calls, without a word.
 """
 
 from __future__ import annotations
@@ -23,11 +27,9 @@ import attrs
 from ...audio._formats import PCM16, AudioFormat
 from ..faults import Fault
 from ..speech import spoken_text
-from .example_values import made_up
+from .example_values import example_value
 from .placeholders import fill, fill_all
 from .script import Call, Pace, Turn, Usage, When
-
-__all__ = ["Answer", "AnswerCall", "Progress", "Prompt", "ToolOutput"]
 
 _NOTHING: Final = Turn()
 _READ_OUT: Final = Turn(say="The tool says: {output}")
@@ -59,11 +61,17 @@ class Prompt:
         text: The user's words, typed or heard; empty if there are none.
         outputs: Outputs of tools.
         tools: The tools on offer, as in the session's (or the response's) settings.
+        tool_choice: Theirs, too.
+        instructions: Theirs, too.
+        session: The session object.
     """
 
     text: str = attrs.field(default="", repr=False)
     outputs: Sequence[ToolOutput] = ()
     tools: Sequence[Mapping[str, Any]] = ()
+    tool_choice: str | Mapping[str, Any] = "auto"
+    instructions: str = attrs.field(default="", repr=False)
+    session: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
 
 
 @attrs.frozen
@@ -144,15 +152,36 @@ class Progress:
         has_output_only = bool(prompt.outputs) and not prompt.text
         self._take(prompt, is_turn=not has_output_only)
         turn = self._choose(prompt, has_output_only=has_output_only)
-        if turn.call:
-            self._then, self._missing = turn.then, len(turn.call)
+        calls = self._calls(turn, prompt)
+        if calls:
+            self._then = turn.then if turn.call else None
+            self._missing = len(calls)
+        is_forced = not isinstance(prompt.tool_choice, str) and bool(calls)
         return Answer(
-            say=fill(turn.say or "", self._values),
-            calls=tuple(self._filled(call, prompt.tools) for call in turn.call),
+            say="" if is_forced else fill(turn.say or "", self._values),
+            calls=calls,
             pace=turn.pace or self._pace,
             usage=turn.usage or Usage(),
             faults=turn.faults,
         )
+
+    def _calls(self, turn: Turn, prompt: Prompt) -> tuple[AnswerCall, ...]:
+        """Return the calls of *turn* that the tool choice allows, or the one that it asks for."""
+        choice = prompt.tool_choice
+        if choice == "none":
+            return ()
+        calls = tuple(self._filled(call, prompt.tools) for call in turn.call)
+        name = None
+        if not isinstance(choice, str):
+            name = choice.get("name")
+            calls = tuple(call for call in calls if call.tool == name)
+        elif choice == "required" and prompt.tools:
+            name = _mentioned(str(self._values["user"]), prompt.tools) or prompt.tools[0].get(
+                "name"
+            )
+        if name is not None and not calls:
+            return (self._filled(Call(str(name)), prompt.tools),)
+        return calls
 
     def delay(self, duration_ms: float, pace: Pace) -> float:
         """Return a wait in seconds, with the *pace*'s jitter."""
@@ -202,7 +231,7 @@ class Progress:
             words = str(self._values["user"])
         elif has_output_only and not when.is_about_output:
             return False
-        if when.turn not in {None, self._user_turns}:
+        if when.turn not in {None, self._user_turns} or not _fits(when, prompt):
             return False
         if when.text is not None and when.text.casefold() not in words.casefold():
             return False
@@ -223,11 +252,28 @@ class Progress:
         if arguments is None:
             offered = (tool.get("parameters") for tool in tools if tool.get("name") == name)
             schema = next(offered, None) or {"type": "object"}
-            arguments = made_up(schema, _last_word(str(self._values["user"])))
+            arguments = example_value(schema, _last_word(str(self._values["user"])))
         else:
             arguments = fill_all(arguments, self._values)
         # As the service writes it: without spaces.
         return AnswerCall(name, json.dumps(arguments, ensure_ascii=False, separators=(",", ":")))
+
+
+def _fits(when: When, prompt: Prompt) -> bool:
+    """Whether the settings are those that *when* asks for."""
+    if (when.instructions or "").casefold() not in prompt.instructions.casefold():
+        return False
+    has_choice = when.tool_choice is None or _has(prompt.tool_choice, when.tool_choice)
+    return has_choice and _has(prompt.session, when.session or {})
+
+
+def _has(value: object, expected: object) -> bool:
+    """Whether *value* is *expected*, or an object that has its fields and maybe others."""
+    if isinstance(expected, Mapping):
+        return isinstance(value, Mapping) and all(
+            name in value and _has(value[name], inner) for name, inner in expected.items()
+        )
+    return value == expected
 
 
 def _is_of(output: ToolOutput, when: When) -> bool:

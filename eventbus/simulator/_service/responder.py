@@ -87,6 +87,9 @@ class Responder:
             text=_words(question),
             outputs=_outputs(question, state.conversation),
             tools=order.tools,
+            tool_choice=order.tool_choice,
+            instructions=order.instructions,
+            session=state.settings.to_session(),
         )
         answer = state.progress.answer(prompt)
         if is_default:

@@ -41,7 +41,8 @@ class Order:
         audio_format: Of its audio.
         voice: Of its audio; a name, or an object with an id.
         instructions: The system prompt.
-        tools: What it may call.
+        tools: The tools that it may call.
+        tool_choice: Whether and which it may, or must.
         max_output_tokens: Or ``inf``.
         in_conversation: Whether its items go into the conversation.
         metadata: The client's, given back as it is.
@@ -53,6 +54,7 @@ class Order:
     voice: Any
     instructions: str
     tools: Sequence[Mapping[str, Any]]
+    tool_choice: str | Mapping[str, Any]
     max_output_tokens: int | str
     in_conversation: bool
     metadata: Mapping[str, str] | None
@@ -63,7 +65,7 @@ class Order:
         """Return what *overrides*, the ``response`` of a client's message, makes of *settings*."""
         audio = overrides.get("audio", {}).get("output", {})
         modalities = overrides.get("output_modalities")
-        may_call = overrides.get("tool_choice", settings.tool_choice) != "none"
+        tool_choice = overrides.get("tool_choice", settings.tool_choice)
         return cls(
             modality=modalities[0] if modalities else settings.output_modality,
             audio_format=(
@@ -71,7 +73,8 @@ class Order:
             ),
             voice=audio.get("voice", settings.voice),
             instructions=overrides.get("instructions", settings.instructions),
-            tools=overrides.get("tools", settings.tools) if may_call else (),
+            tools=overrides.get("tools", settings.tools) if tool_choice != "none" else (),
+            tool_choice=tool_choice,
             max_output_tokens=overrides.get("max_output_tokens", settings.max_output_tokens),
             in_conversation=overrides.get("conversation", "auto") == "auto",
             metadata=overrides.get("metadata"),

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eventbus.simulator._script.example_values import made_up
+from eventbus.simulator._script.example_values import example_value
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_value_has_the_type_of_its_schema(schema, value):
     """
     A choice, a default and an example go before the type.
     """
-    assert made_up(schema, "Oslo") == value
+    assert example_value(schema, "Oslo") == value
 
 
 def test_object_has_its_required_properties():
@@ -55,7 +55,7 @@ def test_object_has_its_required_properties():
         },
     }
 
-    assert made_up(schema, "Oslo") == {"city": {"name": "Oslo"}}
+    assert example_value(schema, "Oslo") == {"city": {"name": "Oslo"}}
 
 
 @pytest.mark.parametrize("reference", ["#/$defs/Nowhere", "#/$defs/Loop", "http://elsewhere"])
@@ -70,7 +70,7 @@ def test_reference_that_leads_nowhere_ends(reference):
         "$defs": {"Loop": {"$ref": "#/$defs/Loop"}},
     }
 
-    assert made_up(schema, "x") == {"a": None}
+    assert example_value(schema, "x") == {"a": None}
 
 
 def test_schema_that_contains_itself_ends():
@@ -79,7 +79,7 @@ def test_schema_that_contains_itself_ends():
     """
     schema = {"type": "object", "properties": {"next": {"$ref": "#"}}, "required": ["next"]}
 
-    assert str(made_up(schema, "x")).count("next") < 20
+    assert str(example_value(schema, "x")).count("next") < 20
 
 
 KEYS = ["type", "properties", "required", "enum", "anyOf", "$ref", "a", "default", "examples"]
@@ -96,4 +96,4 @@ def test_anything_may_stand_for_a_schema(schema):
     """
     The client's schema can be any JSON; what comes of it is JSON.
     """
-    json.dumps(made_up(schema, "x"))
+    json.dumps(example_value(schema, "x"))
