@@ -103,7 +103,7 @@ class Turn:
         outcome: ``answered``; ``silent`` if the response had no audio; ``abandoned`` if the
             caller went on or the response was cancelled before; ``failed``; ``open`` at the end.
         latency_ms: The perceived turn latency; None if it was not answered in audio.
-        endpointing_ms: The first part of it; the others follow in their order, see `FIGURES`.
+        endpointing_ms: The first part of it; the others follow in their order, see ``FIGURES``.
         dispatch_ms: The last part; None if no handler call for that audio was recorded.
         is_estimated: Whether the end of the caller's speech is an estimate.
     """
@@ -215,8 +215,8 @@ class Totals:
     The figures of a call, or of a whole journal.
 
     Attributes:
-        figures: The times, by the names in `FIGURES`; only those with values.
-        counts: The numbers, by the names in `COUNTS`; all of them.
+        figures: The times, by the names in ``FIGURES``; only those with values.
+        counts: The numbers, by the names in ``COUNTS``; all of them.
     """
 
     figures: Mapping[str, Distribution]

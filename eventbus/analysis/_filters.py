@@ -34,7 +34,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from fnmatch import translate
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import attrs
 
@@ -82,7 +82,7 @@ class Filter:
     """
 
     text: str
-    _terms: tuple[_Term, ...] = attrs.field(repr=False)
+    _terms: tuple[Any, ...] = attrs.field(repr=False)  # of _Term
     first_ns: int = 0
     last_ns: int | None = None
     types: tuple[str, ...] = ()
@@ -109,7 +109,8 @@ def parse_filter(text: str) -> Filter:
     ``sender:call-42``    the session
     ``item:item_1``       the conversation item; ``response:…`` the response
     ``handler:shop.*``    the handler of a call
-    ``is:error``          a state or the kind of record: ``crash``, ``event``, ``call``, …
+    ``is:error``          a state (``error``, ``crash``, ``started``) or a kind of record:
+                          ``frame``, ``sent``, ``event``, ``call``, ``drop``, ``status``, ``gap``
     ``dur:>50ms``         the run time of a handler; ``queued:…`` the time that its event waited
     ``t:3s..5s``          the time since the beginning; ``seq:…`` the sequence number
     ``weather``           text in the record; with blanks or a colon it is quoted

@@ -323,11 +323,12 @@ class CallMeasure:
             return
         cached = usage.get("input_tokens_details")
         cached = cached.get("cached_tokens") if isinstance(cached, Mapping) else None
+        so_far = Tokens() if usage.get("is_cumulative") is True else self.tokens
         self.tokens = Tokens(
-            self.tokens.input + _count(usage.get("input_tokens")),
-            self.tokens.output + _count(usage.get("output_tokens")),
-            self.tokens.total + _count(usage.get("total_tokens")),
-            self.tokens.cached + _count(cached),
+            so_far.input + _count(usage.get("input_tokens")),
+            so_far.output + _count(usage.get("output_tokens")),
+            so_far.total + _count(usage.get("total_tokens")),
+            so_far.cached + _count(cached),
         )
 
     # --- messages to the service, and handler calls -----------------------------------------

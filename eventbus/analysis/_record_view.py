@@ -87,7 +87,7 @@ class RecordView:
 
     @cached_property
     def types(self) -> tuple[str, ...]:
-        """Its names: the event's type and class, or the vendor's name of a frame."""
+        """The event's type and class, or the vendor's name of a frame."""
         match self.record:
             case EventRecord(type_name=type_name, class_name=class_name):
                 # Of a class with a module, its own name will do as well.
@@ -104,7 +104,7 @@ class RecordView:
 
     @property
     def type(self) -> str | None:
-        """Its name to show: an event's type or class, or the vendor's name of a frame."""
+        """The name to show, which is an event's type or class, or the vendor's name of a frame."""
         match self.record:
             case EventRecord(type_name=type_name, class_name=class_name):
                 return type_name or class_name
@@ -162,7 +162,7 @@ class RecordView:
 
     @cached_property
     def states(self) -> frozenset[str]:
-        """Its states, for ``is:`` in a filter; see `eventbus.analysis._filters.STATES`."""
+        """The states that ``is:`` in a filter can ask for; see `parse_filter`."""
         states = {self.kind}
         match self.record:
             case CallRecord(state="crashed"):
@@ -200,7 +200,7 @@ class RecordView:
         return None
 
     def texts(self) -> Iterator[str]:
-        """Yield every text in it: names, ids, transcripts."""
+        """Yield every text in it, which are names, ids and transcripts."""
         yield from filter(None, (self.sender, self.handler, self.error))
         yield from self.types
         is_audio = self.kind == "frame" and self.type in _AUDIO_DELTAS

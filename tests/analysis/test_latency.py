@@ -4,9 +4,13 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
-from eventbus.analysis import measure
+from eventbus.analysis import Tokens, measure
+from eventbus.codec import packs
+from eventbus.events import RealtimeModelUsageEvent, Usage
+from eventbus.journal import EventRecord
 from tests.journal.stories import Story, spoken_turn
 
 PARTS = ("endpointing_ms", "model_ms", "tool_ms", "first_audio_ms", "dispatch_ms")
@@ -345,3 +349,38 @@ def test_strange_data_is_no_crash():
     story.send({"type": "conversation.item.truncate", "audio_end_ms": "x"})
 
     assert call_of(story).turns == ()
+
+
+# --- tokens ----------------------------------------------------------------------------------
+
+
+def test_tokens_of_responses_are_added_up():
+    """
+    Each response has its own.
+    """
+    story = Story()
+    for number in (1, 2):
+        usage = {"input_tokens": 10, "output_tokens": 20, "total_tokens": 30}
+        response = {"id": f"resp_{number}", "status": "completed", "usage": usage, "output": []}
+        story.frame("response.done", response=response)
+
+    assert call_of(story).tokens == Tokens(20, 40, 60, 0)
+
+
+def test_cumulative_usage_is_not_added_up():
+    """
+    Where a service sends the sum so far, the last one counts.
+    """
+    story = Story()
+    for total in (30, 50):
+        document = packs(RealtimeModelUsageEvent(Usage(1, 10, total - 10, total)))
+        plain = msgspec.msgpack.decode(document)
+        plain["usage"]["is_cumulative"] = True
+        story.add(
+            EventRecord,
+            class_name="RealtimeModelUsageEvent",
+            type_name="usage",
+            document=plain,
+        )
+
+    assert call_of(story).tokens == Tokens(10, 40, 50, 0)
