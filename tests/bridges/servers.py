@@ -50,6 +50,9 @@ class NatsServer:
     def url(self) -> str:
         return f"nats://127.0.0.1:{self.port}"
 
+    def add(self, *arguments: str) -> None:
+        self._arguments += arguments
+
     def start(self) -> None:
         executable = find_server()
         assert executable, NO_SERVER
