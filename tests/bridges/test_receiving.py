@@ -124,22 +124,24 @@ async def test_at_most_so_many_calls_are_handled_at_a_time(url, stream):
     concurrency= bounds how many calls are in handlers at the same time.
     """
     bus = EventBus()
-    running, most, handled = 0, 0, 0
+    running, most = 0, 0
+    go_on = asyncio.Event()
 
     @bus.on(RealtimeModelTranscriptDeltaEvent)
     async def handle(event: RealtimeModelTranscriptDeltaEvent) -> None:
-        nonlocal running, most, handled
+        nonlocal running, most
         running += 1
         most = max(most, running)
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
+        await go_on.wait()
         running -= 1
-        handled += 1
 
     async with bus, NatsBridge(url, stream=stream) as bridge:
-        await bridge.receive(bus, concurrency=3).wait_ready()
+        receiving = bridge.receive(bus, concurrency=3)
+        await receiving.wait_ready()
         await publish(bridge, *((f"call-{n}", n) for n in range(60)))
-        await until(lambda: handled == 60)
+        await until(lambda: receiving.stats.pending == 60 and running == 3)
+        go_on.set()
+        await until(lambda: receiving.stats.handled == 60)
 
     assert most == 3
 

@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from ..._core.signatures import event_classes
 from ...events import (
     RealtimeModelAudioEvent,
     RealtimeModelEvent,
@@ -26,7 +27,6 @@ from ...events import (
     RealtimeModelRawServerEvent,
 )
 from ...exceptions import BridgeError, BusClosed, BusNotRunning, CodecError, EventsLost, OptionError
-from ...handlers import event_classes
 from .._delivery import CURRENT
 from ._messages import (
     CALL,

@@ -138,6 +138,7 @@ class Group:
         self._deadline = 0.0
         self._is_leaving = False
         self._news = asyncio.Event()
+        self._left = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._reader = StreamReader(
             connection,
@@ -172,30 +173,37 @@ class Group:
         """Take part in the group until it is cancelled or `leave` has run."""
         start = await self._agree_on_start()
         period = self._lease_time / 4
+        # By itself: whatever else takes its time, the leases are renewed.
+        renewing = asyncio.create_task(self._keep_renewing())
         try:
             while not self._is_leaving:
-                began = time.monotonic()
                 await self._tick(start)
-                rest = period - (time.monotonic() - began)
-                if rest > 0:
-                    self._news.clear()
-                    try:
-                        await asyncio.wait_for(self._news.wait(), rest)
-                    except TimeoutError:
-                        continue
-                    # Several records may change at once.
-                    await asyncio.sleep(min(0.02, period / 4))
+                self._news.clear()
+                try:
+                    await asyncio.wait_for(self._news.wait(), period)
+                except TimeoutError:
+                    continue
+                # Several records may change at once.
+                await asyncio.sleep(min(0.02, period / 4))
+            await self._left.wait()
         finally:
+            renewing.cancel()
             await self._reader.stop()
 
+    async def _keep_renewing(self) -> None:
+        while True:
+            if self._deadline and not self.is_valid:
+                self._lose_all()
+            if self._connection.is_up:
+                try:
+                    await self._renew()
+                except BridgeError as exc:
+                    logger.debug("a lease can't be renewed now", extra={"error": reason(exc)})
+            await asyncio.sleep(self._lease_time / 4)
+
     async def _tick(self, start: Mapping[str, Any]) -> None:
-        if not self.is_valid:
-            self._lose_all()
-        await self._reader.check()
-        if not self._connection.is_up:
-            return
+        self._reader.check()
         try:
-            await self._renew()
             if self.is_valid:
                 await self._write_checkpoints()
             if self.is_valid and self._is_informed and not self._is_leaving:
@@ -235,6 +243,7 @@ class Group:
             self._lose_all()
             for member in self._members.values():
                 member.seen_at = time.monotonic()
+            self._news.set()
         self._deadline = now + self._lease_time * 0.9
 
     def _lose_all(self) -> None:
@@ -428,15 +437,12 @@ class Group:
         The others take them at once. Renewals go on until then.
         """
         self._is_leaving = True
-        renewing = asyncio.create_task(self._keep_renewing())
-        try:
-            for partition in list(self._owned):
-                if partition not in self._releasing:
-                    self._begin_release(partition)
-            while self._tasks:
-                await asyncio.gather(*self._tasks)
-        finally:
-            renewing.cancel()
+        for partition in list(self._owned):
+            if partition not in self._releasing:
+                self._begin_release(partition)
+        while self._tasks:
+            await asyncio.gather(*self._tasks)
+        self._left.set()
         try:
             subject = self._subjects.key(*self._key, "members", self.member)
             revision = await self._connection.put(
@@ -445,15 +451,3 @@ class Group:
             await self._delete(revision)
         except BridgeError as exc:
             logger.debug("a group can't be told of a departure", extra={"error": reason(exc)})
-
-    async def _keep_renewing(self) -> None:
-        while True:
-            await asyncio.sleep(self._lease_time / 4)
-            try:
-                await self._renew()
-            except BridgeError:
-                continue
-
-    def wake(self) -> None:
-        """Look at the group soon."""
-        self._news.set()

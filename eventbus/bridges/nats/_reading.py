@@ -13,6 +13,7 @@ Rules
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import secrets
@@ -38,6 +39,7 @@ logger = logging.getLogger(__name__)
 _EXPIRES: Final = 30.0
 _HEARTBEAT: Final = 2.0
 _INACTIVE: Final = 60.0
+_BEGIN_TIMEOUT: Final = 3.0
 
 NEW: Final = {"deliver_policy": "new"}
 """
@@ -89,6 +91,8 @@ class StreamReader:
         self._heard_at = 0.0
         self._generation = -1
         self._subscription: Subscription | None = None
+        self._checking: asyncio.Task[None] | None = None
+        self._is_stopped = False
         self._inbox = ""
         self.last = 0
         """The number of the last message that came."""
@@ -101,27 +105,45 @@ class StreamReader:
         """How many messages may still come without asking."""
         return self._requested
 
-    async def check(self) -> None:
+    def check(self) -> None:
         """
         Begin to read, or again where that is needed, and ask for more if there is room.
 
-        To be called a few times a second; it raises nothing that the next time can mend.
+        To be called a few times a second. It only starts a task if there is something to do, and
+        raises nothing: the next time mends what has failed.
         """
-        if not self._connection.is_up:
+        if not self._connection.is_up or self._checking is not None or self._is_stopped:
             return
+        if self._must_begin or self._room() > 0:
+            self._checking = asyncio.create_task(self._check())
+
+    @property
+    def _must_begin(self) -> bool:
         is_silent = self._requested and time.monotonic() - self._heard_at > 3 * _HEARTBEAT
+        is_old = self._generation != self._connection.generation
+        return bool(not self._consumer or is_silent or is_old)
+
+    async def _check(self) -> None:
         try:
-            if not self._consumer or is_silent or self._generation != self._connection.generation:
+            if self._must_begin:
                 await self._begin()
             await self.request()
         except (BridgeError, nats.errors.Error, OSError) as exc:
             logger.debug("a stream can't be read now", extra={"error": reason(exc)})
             self._consumer = ""
+        finally:
+            self._checking = None
+
+    def _room(self) -> int:
+        """Return how many messages to ask for; 0 if a later question for more will do."""
+        room = self._capacity - self._held() - self._requested
+        is_enough = room > 0 and (not self._requested or room * 4 >= self._capacity)
+        return room if is_enough else 0
 
     async def request(self) -> None:
         """Ask for more messages, if there is room for a good number."""
-        room = self._capacity - self._held() - self._requested
-        if not self._consumer or room <= 0 or (self._requested and room * 4 < self._capacity):
+        room = self._room()
+        if not self._consumer or not room:
             return
         request = {
             "batch": room,
@@ -137,6 +159,15 @@ class StreamReader:
 
     async def stop(self) -> None:
         """Read nothing more."""
+        self._is_stopped = True
+        checking = self._checking
+        if checking is not None:
+            checking.cancel()
+            await asyncio.gather(checking, return_exceptions=True)
+        await self._end()
+
+    async def _end(self) -> None:
+        """Give the consumer up."""
         consumer, self._consumer = self._consumer, ""
         subscription, self._subscription = self._subscription, None
         try:
@@ -149,7 +180,7 @@ class StreamReader:
             pass
 
     async def _begin(self) -> None:
-        await self.stop()
+        await self._end()
         connection = self._connection
         self._generation = connection.generation
         name = f"eb-{secrets.token_hex(8)}"
@@ -171,7 +202,8 @@ class StreamReader:
             **start,
         }
         subject = f"CONSUMER.CREATE.{self._stream}.{name}"
-        answer = await connection.api(subject, {"stream_name": self._stream, "config": config})
+        request = {"stream_name": self._stream, "config": config}
+        answer = await connection.api(subject, request, timeout=_BEGIN_TIMEOUT)
         self._consumer = name
         self._next = 1
         self._requested = 0

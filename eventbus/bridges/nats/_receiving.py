@@ -330,7 +330,7 @@ class Receiving:
             while not self._is_draining:
                 for source in list(self._sources.values()):
                     if source.reader is not None and not source.is_stopping:
-                        await source.reader.check()
+                        source.reader.check()
                         if source.reader.is_started:
                             if not source.was_asked and source.may_repeat:
                                 source.may_repeat = source.reader.lag
@@ -412,9 +412,7 @@ class Receiving:
         source = self._add(partition, self._subjects.of_partition(partition), start, checkpoint)
         source.may_repeat = 0 if is_clean else 1
         assert source.reader is not None
-        task = asyncio.create_task(source.reader.check())
-        self._stopping.add(task)
-        task.add_done_callback(self._stopping.discard)
+        source.reader.check()
 
     def _lost(self, partition: int) -> None:
         source = self._sources.pop(partition, None)
