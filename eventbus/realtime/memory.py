@@ -42,6 +42,7 @@ __all__ = [
     "Memory",
     "Recall",
     "Recalled",
+    "Recollection",
     "RestoreReason",
     "Restored",
 ]
@@ -72,6 +73,22 @@ class Restored:
     reason: RestoreReason
 
 
+@attrs.frozen
+class Recollection:
+    """
+    The conversation as it is to be told.
+
+    Attributes:
+        items: The items to tell, in words.
+        left_out: The ids of the other items of the history.
+        last_item_id: The last item of the history, which new items follow; None if it is empty.
+    """
+
+    items: Sequence[RealtimeItem] = ()
+    left_out: Sequence[str] = ()
+    last_item_id: str | None = None
+
+
 class ConversationMemory(Protocol):
     """The memory that a model asks when a session of the service begins."""
 
@@ -80,8 +97,8 @@ class ConversationMemory(Protocol):
         """Whether a response that broke off is asked for again."""
         ...
 
-    async def recall(self) -> tuple[Sequence[RealtimeItem], Sequence[str]]:
-        """Return the items to tell, and the ids of those that are left out."""
+    async def recall(self) -> Recollection:
+        """Return the conversation as it is to be told."""
         ...
 
     def restored(self, outcome: Restored) -> None:
@@ -130,8 +147,8 @@ class Memory:
         msg = f"memory= is a Memory, a function of the history or None, not {given!r}."
         raise TypeError(msg)
 
-    async def recall(self, history: Sequence[RealtimeItem]) -> tuple[list[RealtimeItem], list[str]]:
-        """Return the items of *history* to tell, and the ids of those that are left out."""
+    async def recall(self, history: Sequence[RealtimeItem]) -> Recollection:
+        """Return *history* as it is to be told."""
         chosen: Any = history if self.turns is None else _last_turns(history, self.turns)
         if self.select is not None:
             chosen = self.select(chosen)
@@ -142,7 +159,8 @@ class Memory:
         told = [item for each in chosen if (item := _told(each)) is not None]
         told = self._within_limits(told)
         ids = {item.item_id for item in told}
-        return told, [item.item_id for item in history if item.item_id not in ids]
+        left_out = [item.item_id for item in history if item.item_id not in ids]
+        return Recollection(told, left_out, history[-1].item_id if history else None)
 
     def _within_limits(self, items: list[RealtimeItem]) -> list[RealtimeItem]:
         kept: list[RealtimeItem] = []

@@ -80,7 +80,7 @@ from .inputs import (
     RealtimeModelSendUserInput,
     RealtimeModelUserInput,
 )
-from .memory import Memory, Recall, Restored
+from .memory import Memory, Recall, Recollection, Restored
 from .model import RealtimeModel, RealtimeModelConfig, RealtimeModelListener, wrong_config
 from .settings import RealtimeSessionModelSettings, check_settings, wrong_settings
 from .tools import NeedsApproval, Tool, ToolContext, check_callable
@@ -374,13 +374,18 @@ class RealtimeSession:
 
         Raises:
             EventBusError: The session was entered already.
+            ValueError: An option or a setting is unknown.
         """
         if self._ended is not None:
             msg = "The session was entered already; change its config before that."
             raise EventBusError(msg)
-        change: Any = withhold_keys(config)
-        self._configs = [cast("RealtimeModelConfig", {**each, **change}) for each in self._configs]
-        settings = config.get("initial_model_settings", {})
+        problem = wrong_config(config)
+        given = withhold_keys(config)
+        del config  # a traceback may be shown with the variables of its frames
+        if problem is not None:
+            raise ValueError(problem)
+        self._configs = [cast("RealtimeModelConfig", {**own, **given}) for own in self._configs]
+        settings = given.get("initial_model_settings", {})
         self._settings = cast("RealtimeSessionModelSettings", {**self._settings, **settings})
 
     async def wait_closed(self) -> None:
@@ -749,8 +754,10 @@ class _SessionMemory:
     def repeats_turn(self) -> bool:
         return self._memory.repeats_turn
 
-    async def recall(self) -> tuple[Sequence[RealtimeItem], Sequence[str]]:
+    async def recall(self) -> Recollection:
         history = self._session.history.items
+        if not history:  # the first session of a call
+            return Recollection()
         try:
             return await self._memory.recall(history)
         except Exception as exc:  # noqa: BLE001  # the application's, and it is reported

@@ -179,8 +179,7 @@ class OpenAIDialogue:
         await self._settle_broken_turn()
         if self._memory is None:
             return no_seeding()
-        items, left_out = await self._memory.recall()
-        return Seeding(items, left_out, reason, self._numbers)
+        return Seeding(await self._memory.recall(), reason, self._numbers)
 
     async def begin(self, seeding: Seeding | None = None) -> None:
         """
@@ -195,9 +194,10 @@ class OpenAIDialogue:
             told = [*self.settings(), *seeding.messages]
         self._has_begun = True
         self._seeding = seeding
-        for call_id in seeding.call_ids:
+        for call_id, has_output in seeding.call_ids.items():
             self._lost_calls.pop(call_id, None)
-            self._calls[call_id] = None
+            if not has_output:
+                self._calls[call_id] = None
         kept, lost = self._empty_outbox()
         if self._was_awaited:
             self._was_awaited = False
@@ -449,18 +449,18 @@ class OpenAIDialogue:
 
     def _with_our_ids(self, event: Any) -> Any:
         """Return *event* with our ids of the items that the service has named differently."""
-        ids = self._seeding.ids
-        if not ids:
+        ids, places = self._seeding.ids, self._seeding.places
+        if not places:
             return event
         if isinstance(event, RealtimeModelItemUpdatedEvent):
             previous = event.item.previous_item_id
-            if previous in ids:
-                item = attrs.evolve(event.item, previous_item_id=ids[previous])
+            if previous in places:
+                item = attrs.evolve(event.item, previous_item_id=places[previous])
                 return attrs.evolve(event, item=item)
         elif isinstance(event, RealtimeModelItemDeletedEvent) and event.item_id in ids:
             return attrs.evolve(event, item_id=ids[event.item_id])
-        elif getattr(event, "previous_item_id", None) in ids:
-            return attrs.evolve(event, previous_item_id=ids[event.previous_item_id])
+        elif getattr(event, "previous_item_id", None) in places:
+            return attrs.evolve(event, previous_item_id=places[event.previous_item_id])
         return event
 
     def _acknowledge_item(self, item_type: str, role: object) -> None:

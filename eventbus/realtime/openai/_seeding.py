@@ -15,7 +15,7 @@ Rules
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import attrs
@@ -32,7 +32,7 @@ from ...items import (
     RealtimeItem,
     RealtimeToolCallItem,
 )
-from ..memory import Restored, RestoreReason
+from ..memory import Recollection, Restored, RestoreReason
 from ..transport._outbox import OutgoingMessage
 from ._messages import outgoing
 
@@ -60,29 +60,34 @@ class Seeding:
     The conversation as a new session is told it.
 
     Args:
-        items: The items, in their order, in words.
-        left_out: The ids of the items that are not told.
+        recollection: The conversation.
         reason: The reason for the new session.
         numbers: Numbers for the names of the messages.
 
     Attributes:
         ids: The service's id of an item -> ours, where they differ.
+        places: The service's id of an item that another one follows -> ours. After the last told
+            item come those that were left out.
     """
 
     def __init__(
         self,
-        items: Sequence[RealtimeItem],
-        left_out: Sequence[str],
+        recollection: Recollection,
         reason: RestoreReason,
         numbers: Iterator[int],
     ) -> None:
+        items = recollection.items
         self.ids: dict[str, str] = {}
-        self._left_out = list(left_out)
+        self.places: dict[str | None, str] = {}
+        self._last_item_id = recollection.last_item_id
+        self._left_out = list(recollection.left_out)
         self._reason = reason
         self._taken: dict[str, None] = {}
         self._is_told = not items
         self._seeds = [seed for item in items for seed in _seeds_of(item, numbers)]
         self._open = list(self._seeds)
+        for seed in self._seeds:
+            self._note_id(seed.sent_id, seed)
 
     @property
     def messages(self) -> list[OutgoingMessage]:
@@ -90,11 +95,10 @@ class Seeding:
         return [outgoing(seed.message) for seed in self._seeds]
 
     @property
-    def call_ids(self) -> list[str]:
-        """The tool calls that the new session knows."""
-        return [
-            seed.item["call_id"] for seed in self._seeds if seed.item["type"] == "function_call"
-        ]
+    def call_ids(self) -> dict[str, bool]:
+        """The tool calls that the new session knows, and whether it knows their outputs."""
+        calls = [seed.item for seed in self._seeds if "call_id" in seed.item]
+        return {item["call_id"]: item["type"] == "function_call_output" for item in calls}
 
     @property
     def is_answered(self) -> bool:
@@ -107,7 +111,7 @@ class Seeding:
             place = next((i for i, seed in enumerate(self._open) if seed.sent_id == item_id), None)
         elif self._open and self._is_meant(self._open[0], item_type, role):
             place = 0  # the service gives ids of its own
-            self.ids[item_id] = self._open[0].item_id
+            self._note_id(item_id, self._open[0])
         else:
             return item_id in self.ids
         if place is not None:
@@ -155,6 +159,12 @@ class Seeding:
         taken = [each for each in self._taken if each and each not in left_out]
         return Restored(tuple(taken), tuple(left_out), self._reason)
 
+    def _note_id(self, service_id: str, seed: _Seed) -> None:
+        if service_id != seed.item_id and seed.item_id:
+            self.ids[service_id] = self.places[service_id] = seed.item_id
+        if seed is self._seeds[-1] and self._last_item_id is not None:
+            self.places[service_id] = self._last_item_id
+
     @staticmethod
     def _is_meant(seed: _Seed, item_type: str, role: str | None) -> bool:
         return seed.item["type"] == item_type and seed.item.get("role") == role
@@ -199,4 +209,4 @@ def _part(part: Any) -> dict[str, Any]:
 
 def no_seeding() -> Seeding:
     """Return the seeding of a session that is told nothing."""
-    return Seeding((), (), "connection_lost", itertools.count())
+    return Seeding(Recollection(), "connection_lost", itertools.count())

@@ -226,6 +226,7 @@ class _Successor:
     """
 
     connection: Connection
+    opened_at: float
     decode: Callable[[bytes], Sequence[RealtimeModelEvent]]
     events: list[Sequence[RealtimeModelEvent]] = attrs.field(factory=list)
     seeding: Seeding | None = None
@@ -431,7 +432,7 @@ class SessionConnection:
                         return refusal
                     self._note_opened()
                 else:
-                    self._expect_configured_end()
+                    self._expect_configured_end(self._loop.time() - successor.opened_at)
                     for events in successor.events:
                         await self._take(events)
                 return await self._read(connection, decode)
@@ -582,11 +583,11 @@ class SessionConnection:
         """Return whether the interruption that *event* reports cut off audio."""
         return self._dialogue.has_cut_off(event)
 
-    def _expect_configured_end(self) -> None:
+    def _expect_configured_end(self, age: float = 0.0) -> None:
         policy = self._timeouts.renewal
         self._ends_at = None
         if policy is not None and policy.max_session is not None:
-            self._expect_end_in(policy.max_session)
+            self._expect_end_in(policy.max_session - age)
 
     def _expect_end_in(self, seconds: float, *, is_announced: bool = False) -> None:
         ends_at = self._loop.time() + seconds
@@ -666,7 +667,7 @@ class SessionConnection:
 
     async def _dial_successor(self) -> _Successor:
         connection = await self._dialer.open()
-        successor = _Successor(connection, self._decoder().decode)
+        successor = _Successor(connection, self._loop.time(), self._decoder().decode)
         try:
             async with asyncio.timeout(_ANSWER_TIMEOUT):
                 for message in self._dialogue.settings():

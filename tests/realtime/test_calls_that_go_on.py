@@ -1,0 +1,572 @@
+"""
+Calls that outlive a session of the service: memory, renewal, the unfinished turn, fallback.
+
+In virtual time, against the simulator.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import pytest
+
+from eventbus.events import (
+    RealtimeModelAudioEvent,
+    RealtimeModelAudioInterruptedEvent,
+    RealtimeModelConnectionStatusEvent,
+    RealtimeModelEndOfStreamEvent,
+    RealtimeModelErrorEvent,
+    RealtimeModelExceptionEvent,
+    RealtimeModelSessionExpiringEvent,
+    RealtimeModelTranscriptDoneEvent,
+    RealtimeModelTurnEndedEvent,
+)
+from eventbus.exceptions import RealtimeConnectionError
+from eventbus.items import (
+    AssistantMessageItem,
+    InputImage,
+    RealtimeToolCallItem,
+    UserMessageItem,
+)
+from eventbus.realtime import (
+    Memory,
+    RealtimeSession,
+    ReconnectPolicy,
+    RenewalPolicy,
+)
+from eventbus.realtime.events import RealtimeHistoryAdded, RealtimeSessionRestored
+from eventbus.realtime.openai import OpenAIRealtimeModel
+from eventbus.simulator import Simulator
+from eventbus.simulator.speech import silence, speak
+from eventbus.testing import FakeClock, capture
+
+SCENARIO = {
+    "turns": [
+        {
+            # The simulator takes all messages since the last answer as one: a session that was
+            # told the conversation knows the name.
+            "when": {"matches": r"(?is)my name is (?P<name>\w+).*what is my name"},
+            "say": "Your name is {name}.",
+        },
+        {"when": "what is my name", "say": "I don't know you."},
+        {"when": {"tool": "clock"}, "say": "It is {output}."},
+        {"when": "weather", "call": {"tool": "weather", "arguments": {"city": "Oslo"}},
+         "then": "In Oslo: {output}."},
+        {"when": "time", "call": {"tool": "clock"}},
+        {"when": "story", "say": "Once upon a time there was a king. " * 6},
+    ],
+    "otherwise": "I see.",
+}  # fmt: skip
+
+NAME = "My name is Ada."
+QUESTION = "What is my name?"
+AT_ONCE = ReconnectPolicy(random=lambda: 0.0)
+VAD = {"audio": {"input": {"turn_detection": {"type": "server_vad"}}}}
+
+
+@pytest.fixture(scope="module")
+def anyio_backend():
+    return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+async def virtual_time():
+    with FakeClock(autojump=True):
+        yield
+
+
+def of(captured, event_type):
+    """
+    Return the events of a class.
+    """
+    return [event for event in captured.events if isinstance(event, event_type)]
+
+
+@contextlib.asynccontextmanager
+async def call(bus, sim, **options):
+    """
+    Enter a session with a model at *sim*.
+    """
+    model = options.pop("model", None) or OpenAIRealtimeModel(reconnect=AT_ONCE)
+    config = {"url": sim.url, "api_key": "none"}
+    async with RealtimeSession(model, bus, config=config, **options) as session:
+        yield session
+
+
+async def ask(bus, session, text):
+    """
+    Send a message; return the answer when the turn is over.
+    """
+    async with bus.stream(RealtimeModelTranscriptDoneEvent) as said:
+        await session.send_message(text)
+        return (await anext(said)).transcript
+
+
+async def settled(bus):
+    """
+    Wait until everything said is heard.
+    """
+    await asyncio.sleep(30)
+
+
+def seeds(sim):
+    """
+    Return the items that sessions were told, as (type or role, words).
+    """
+    found = []
+    for message in sim.received:
+        if message.get("event_id", "").startswith("eventbus_restore"):
+            item = message["item"]
+            words = item.get("content", [{}])[0].get("text") or item.get("output") or item["name"]
+            found.append((item.get("role") or item["type"], words))
+    return found
+
+
+# --- memory ----------------------------------------------------------------------------------
+
+
+async def test_new_session_is_told_the_conversation(bus):
+    """
+    After a lost connection come the settings, then the items in order, then everything else.
+    """
+    with capture(bus) as captured:
+        async with (
+            bus,
+            Simulator(SCENARIO, faults="drop@3") as sim,
+            call(bus, sim, tools=[weather]) as session,
+        ):
+            await ask(bus, session, NAME)
+            await ask(bus, session, "And the weather?")
+            await settled(bus)
+
+    # The third response is the one that the tool's output asked for.
+    told = [("user", NAME), ("assistant", "I see."), ("user", "And the weather?")]
+    assert seeds(sim)[:3] == told
+    assert seeds(sim)[3:5] == [("function_call", "weather"), ("function_call_output", "rain")]
+    types = [message["type"] for message in sim.received]
+    second = types.index("session.update", 1)
+    assert types[second + 1] == "conversation.item.create"
+    (restored,) = of(captured, RealtimeSessionRestored)
+    assert restored.reason == "connection_lost"
+    assert restored.item_ids == tuple(item.item_id for item in session.history)[:4]
+
+
+def weather(city: str) -> str:
+    """Return the weather."""
+    return "rain"
+
+
+async def test_no_item_is_added_twice(bus):
+    """
+    The history takes the items of the new session for what they are: those that it has.
+    """
+    with capture(bus) as captured:
+        async with bus, Simulator(SCENARIO, faults="drop@2") as sim, call(bus, sim) as session:
+            await ask(bus, session, NAME)
+            await session.send_message("A story, please")
+            await bus.expect(RealtimeSessionRestored, timeout=60)
+            await settled(bus)
+            ids = [item.item_id for item in session.history]
+
+    assert len(ids) == len(set(ids))
+    added = [event.item.item_id for event in of(captured, RealtimeHistoryAdded)]
+    assert sorted(added) == sorted(ids)
+
+
+@pytest.mark.parametrize(
+    ("memory", "told"),
+    [
+        (None, []),
+        (Memory(turns=1), [("user", "b"), ("assistant", "I see.")]),
+        (Memory(max_items=1), [("assistant", "I see.")]),
+        (Memory(max_characters=7), [("user", "b"), ("assistant", "I see.")]),
+        (lambda history: f"{len(history)} items so far", [("system", "4 items so far")]),
+        (lambda history: ["It was short.", history[-1]],
+         [("system", "It was short."), ("assistant", "I see.")]),
+    ],
+)  # fmt: skip
+async def test_memory_chooses(bus, memory, told):
+    """
+    Nothing, the last turns, the newest within the limits, or the result of a function.
+    """
+    async with bus, Simulator(SCENARIO) as sim, call(bus, sim, memory=memory) as session:
+        await ask(bus, session, "a")
+        await ask(bus, session, "b")
+        await settled(bus)
+        await cut(sim)
+        await bus.expect(RealtimeModelConnectionStatusEvent, when=lambda e: e.status == "connected")
+        await asyncio.sleep(1)
+
+    assert seeds(sim) == told
+
+
+async def cut(sim):
+    """
+    End all connections without a close frame.
+    """
+    for connection in tuple(sim._server.connections):
+        connection.transport.abort()
+
+
+async def test_summary_may_be_async(bus):
+    """
+    The session waits for it.
+    """
+
+    async def summary(history):
+        await asyncio.sleep(0.5)
+        return "The caller is Ada."
+
+    async with bus, Simulator(SCENARIO) as sim, call(bus, sim, memory=summary) as session:
+        await ask(bus, session, NAME)
+        await settled(bus)
+        await cut(sim)
+        await bus.expect(RealtimeSessionRestored, timeout=60)
+
+    assert seeds(sim) == [("system", "The caller is Ada.")]
+
+
+async def test_memory_that_fails_is_reported_and_everything_is_told(bus):
+    """
+    A function's mistake costs no memory.
+    """
+
+    def forget(history):
+        raise ZeroDivisionError
+
+    with capture(bus) as captured:
+        async with bus, Simulator(SCENARIO) as sim, call(bus, sim, memory=forget) as session:
+            await ask(bus, session, NAME)
+            await settled(bus)
+            await cut(sim)
+            await bus.expect(RealtimeSessionRestored, timeout=60)
+
+    assert seeds(sim) == [("user", NAME), ("assistant", "I see.")]
+    failures = [type(event.exception) for event in of(captured, RealtimeModelExceptionEvent)]
+    assert ZeroDivisionError in failures
+
+
+async def test_item_that_the_service_refuses_is_named_and_left_out(bus):
+    """
+    The others are told.
+    """
+
+    def with_bad(history):
+        return [UserMessageItem("bad", (InputImage("no image", "huge"),)), *history]
+
+    with capture(bus) as captured:
+        async with bus, Simulator(SCENARIO) as sim, call(bus, sim, memory=with_bad) as session:
+            await ask(bus, session, NAME)
+            await settled(bus)
+            await cut(sim)
+            restored = await bus.expect(RealtimeSessionRestored, timeout=60)
+
+    assert restored.left_out == ("bad",)
+    assert restored.item_ids == tuple(item.item_id for item in session.history)
+    assert of(captured, RealtimeModelErrorEvent) == []
+    contexts = [event.context for event in of(captured, RealtimeModelExceptionEvent)]
+    assert "restoring the conversation" in contexts
+
+
+# --- renewal ---------------------------------------------------------------------------------
+
+
+async def test_session_is_renewed_at_a_quiet_moment(bus):
+    """
+    Before its end comes near, and without a word to the caller: no status, no gap in the history.
+    """
+    with capture(bus) as captured:
+        async with bus, Simulator(SCENARIO, max_session=100) as sim, call(bus, sim) as session:
+            await ask(bus, session, NAME)
+            await bus.expect(RealtimeModelSessionExpiringEvent, timeout=90)
+            restored = await bus.expect(RealtimeSessionRestored, timeout=10)
+            assert await ask(bus, session, QUESTION) == "Your name is Ada."
+
+    assert restored.reason == "renewed"
+    assert sim.connections == 2
+    statuses = [event.status for event in of(captured, RealtimeModelConnectionStatusEvent)]
+    assert statuses == ["connecting", "connected", "disconnected"]
+    assert of(captured, RealtimeModelExceptionEvent) == []
+
+
+async def test_renewal_waits_for_the_end_of_an_answer(bus):
+    """
+    A story that is being told, and heard, is told to its end.
+    """
+    with capture(bus) as captured:
+        async with bus, Simulator(SCENARIO, max_session=60) as sim, call(bus, sim) as session:
+            await asyncio.sleep(27)
+            story = await ask(bus, session, "A story")
+            restored = await bus.expect(RealtimeSessionRestored, timeout=60)
+
+    assert of(captured, RealtimeModelAudioInterruptedEvent) == []
+    assert len(restored.item_ids) == 2
+    (answer,) = [item for item in session.history if isinstance(item, AssistantMessageItem)]
+    assert answer.content[0].transcript == story
+    assert answer.content[0].heard is None
+
+
+async def test_speech_during_the_change_is_heard_once(bus):
+    """
+    Audio that is sent while another connection takes over goes to one of the two.
+    """
+    async with (
+        bus,
+        Simulator(SCENARIO, max_session=100) as sim,
+        call(bus, sim, settings=VAD) as session,
+    ):
+        speech = speak("I talk and talk") + silence(1_000)
+
+        async def talk():
+            for _ in range(12):
+                for start in range(0, len(speech), 4_800):
+                    await session.send_audio(speech[start : start + 4_800])
+                    await asyncio.sleep(0.1)
+                await asyncio.sleep(6)
+
+        await talk()
+        await settled(bus)
+
+    assert sim.connections > 1
+    said = [item for item in session.history if isinstance(item, UserMessageItem)]
+    words = [item.content[0].transcript for item in said]
+    sent = [m for m in sim.received if m["type"] == "input_audio_buffer.append"]
+    assert len(sent) == 12 * -(-len(speech) // 4_800)
+    assert len(words) == 12
+
+
+async def test_last_safe_moment_repeats_the_turn(bus):
+    """
+    A tool that takes too long leaves no quiet moment; its output is told, and the turn answered.
+    """
+
+    async def clock() -> str:
+        """Return the time."""
+        await asyncio.sleep(80)
+        return "late"
+
+    with capture(bus) as captured:
+        async with (
+            bus,
+            Simulator(SCENARIO, max_session=60) as sim,
+            call(bus, sim, tools=[clock]) as session,
+        ):
+            await session.send_message("What time is it?")
+            await bus.expect(
+                RealtimeModelTranscriptDoneEvent,
+                when=lambda event: "late" in event.transcript,
+                timeout=200,
+            )
+
+    assert sim.connections == 2
+    (tool_call,) = [i for i in session.history if isinstance(i, RealtimeToolCallItem)]
+    assert tool_call.output == "late"
+    assert of(captured, RealtimeModelErrorEvent) == []
+
+
+async def test_expired_session_is_no_error_of_the_application(bus):
+    """
+    Without a renewal, the service's error and its close lead to another session.
+    """
+    model = OpenAIRealtimeModel(reconnect=AT_ONCE, renewal=None)
+    with capture(bus) as captured:
+        async with (
+            bus,
+            Simulator(SCENARIO, max_session=30) as sim,
+            call(bus, sim, model=model) as session,
+        ):
+            await ask(bus, session, NAME)
+            await bus.expect(RealtimeSessionRestored, timeout=60)
+            assert await ask(bus, session, QUESTION) == "Your name is Ada."
+
+    assert of(captured, RealtimeModelErrorEvent) == []
+    assert of(captured, RealtimeModelExceptionEvent) == []
+
+
+async def test_renewal_that_fails_leaves_the_connection_alone(bus):
+    """
+    It is reported once, tried again, and the call goes on.
+    """
+    with capture(bus) as captured:
+        faults = "refuse=503@2 refuse=503@3"
+        async with (
+            bus,
+            Simulator(SCENARIO, max_session=100, faults=faults) as sim,
+            call(bus, sim) as session,
+        ):
+            await ask(bus, session, NAME)
+            await bus.expect(RealtimeModelExceptionEvent, timeout=90)
+            assert await ask(bus, session, "Hm") == "I see."
+            await bus.expect(RealtimeSessionRestored, timeout=60)
+            assert await ask(bus, session, QUESTION) == "Your name is Ada."
+
+    contexts = [event.context for event in of(captured, RealtimeModelExceptionEvent)]
+    assert contexts == ["renewing the session"]
+
+
+@pytest.mark.slow
+async def test_call_of_three_hours(bus):
+    """
+    With sessions of an hour, tools and interruptions: no word lost, none twice, nothing forgotten.
+    """
+
+    def clock() -> str:
+        """Return the time."""
+        return "noon"
+
+    answers, asked = [], []
+    with capture(bus) as captured:
+        async with (
+            bus,
+            Simulator(SCENARIO, max_session=3_600) as sim,
+            call(bus, sim, tools=[weather, clock], settings=VAD) as session,
+        ):
+            asked.append(NAME)
+            await ask(bus, session, NAME)
+
+            @bus.on(RealtimeSessionRestored)
+            async def remember(_event):
+                asked.append(QUESTION)
+                answers.append(await ask(bus, session, QUESTION))
+
+            for round_ in range(18):  # of ten minutes
+                text = ("The weather?", "A time?", "A story", f"Round {round_}")[round_ % 4]
+                asked.append(text)
+                await session.send_message(text)
+                await asyncio.sleep(3 if "story" in text else 20)
+                if "story" in text:
+                    await session.interrupt()
+                await asyncio.sleep(580)
+
+    assert sim.connections == 4
+    assert answers == ["Your name is Ada."] * 3
+    said = [item.content[0].text for item in session.history if isinstance(item, UserMessageItem)]
+    assert said == asked
+    ids = [item.item_id for item in session.history]
+    assert len(ids) == len(set(ids))
+    reasons = [event.reason for event in of(captured, RealtimeSessionRestored)]
+    assert reasons == ["renewed"] * 3
+    assert of(captured, RealtimeModelExceptionEvent) == []
+    assert of(captured, RealtimeModelErrorEvent) == []
+
+
+# --- the unfinished turn ---------------------------------------------------------------------
+
+
+async def test_answer_that_broke_off_is_asked_for_again(bus):
+    """
+    Its heard part is told to the model, and cut off in the history.
+    """
+    async with (
+        bus,
+        Simulator(SCENARIO, faults="drop@1") as sim,
+        call(bus, sim) as session,
+        bus.stream(RealtimeModelTurnEndedEvent) as ended,
+    ):
+        await session.send_message("A story")
+        assert (await anext(ended)).status == "failed"
+        assert (await anext(ended)).status == "completed"
+
+    first, second = [item for item in session.history if isinstance(item, AssistantMessageItem)]
+    assert first.status == "incomplete"
+    assert first.content[0].heard is not None
+    assert second.content[0].transcript.startswith("Once")
+    assert sum(m["type"] == "response.create" for m in sim.received) == 2
+
+
+async def test_unfinished_turn_is_left_if_memory_says_so(bus):
+    """
+    `Memory.repeats_turn` is the choice.
+    """
+    memory = Memory(repeats_turn=False)
+    async with (
+        bus,
+        Simulator(SCENARIO, faults="drop@1") as sim,
+        call(bus, sim, memory=memory) as session,
+    ):
+        await session.send_message("A story")
+        await bus.expect(RealtimeSessionRestored, timeout=60)
+        await settled(bus)
+
+    assert sum(m["type"] == "response.create" for m in sim.received) == 1
+
+
+# --- fallback --------------------------------------------------------------------------------
+
+
+def models(*sims, **options):
+    """
+    Return models and configurations, one for each address.
+    """
+    made = [OpenAIRealtimeModel(reconnect=None, **options) for _ in sims]
+    return made, [{"url": sim.url, "api_key": "none"} for sim in sims]
+
+
+async def test_next_model_is_connected_if_the_first_cannot_be(bus):
+    """
+    The refusal is reported, and the stream of events has one beginning and one end.
+    """
+    with capture(bus) as captured:
+        async with (
+            bus,
+            Simulator(SCENARIO, faults="refuse=503@every") as first,
+            Simulator() as other,
+        ):
+            made, configs = models(first, other)
+            async with RealtimeSession(models=made, bus=bus, config=configs) as session:
+                assert session.model is made[1]
+
+    (report,) = of(captured, RealtimeModelExceptionEvent)
+    assert report.exception.code == 503
+    assert len(of(captured, RealtimeModelEndOfStreamEvent)) == 1
+
+
+async def test_next_model_takes_the_call_over_with_its_memory(bus):
+    """
+    After the first one was lost for good.
+    """
+    with capture(bus) as captured:
+        async with bus, Simulator(SCENARIO) as first, Simulator(SCENARIO) as other:
+            made, configs = models(first, other)
+            async with RealtimeSession(models=made, bus=bus, config=configs) as session:
+                await ask(bus, session, NAME)
+                await settled(bus)
+                await cut(first)
+                restored = await bus.expect(RealtimeSessionRestored, timeout=60)
+                assert await ask(bus, session, QUESTION) == "Your name is Ada."
+
+    assert restored.reason == "fallback"
+    assert session.model is made[1]
+    assert len(of(captured, RealtimeModelEndOfStreamEvent)) == 1
+
+
+async def test_call_ends_when_the_last_model_fails(bus):
+    """
+    Entering raises the last refusal.
+    """
+    async with bus, Simulator(faults="refuse=503@every") as first:
+        made, configs = models(first, first)
+        with pytest.raises(RealtimeConnectionError, match="503"):
+            async with RealtimeSession(models=made, bus=bus, config=configs):
+                pass
+
+
+async def test_audio_goes_on_after_a_renewal(bus):
+    """
+    The new session answers speech in audio, as the old one did.
+    """
+    model = OpenAIRealtimeModel(renewal=RenewalPolicy(max_session=60))
+    async with (
+        bus,
+        Simulator(SCENARIO) as sim,
+        call(bus, sim, model=model, settings=VAD) as session,
+    ):
+        await asyncio.sleep(40)
+        async with bus.stream(RealtimeModelAudioEvent) as audio:
+            speech = speak("Hello there") + silence(1_000)
+            for start in range(0, len(speech), 4_800):
+                await session.send_audio(speech[start : start + 4_800])
+            await anext(audio)
+
+    assert sim.connections == 2
