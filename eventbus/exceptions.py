@@ -21,6 +21,7 @@ What can go wrong, in one tree.
     │   ├── JournalEmpty (ValueError)
     │   ├── NotAJournal (ValueError)
     │   ├── JournalTooNew (ValueError)
+    │   ├── JournalTooOld (ValueError)
     │   ├── JournalDamaged (ValueError)
     │   ├── JournalWriteError (OSError)
     │   ├── ExportError (ValueError)
@@ -77,6 +78,7 @@ __all__ = [
     "JournalEmpty",
     "JournalError",
     "JournalTooNew",
+    "JournalTooOld",
     "JournalWriteError",
     "MailboxFull",
     "ModelNotConnected",
@@ -290,11 +292,28 @@ class JournalTooNew(JournalError, ValueError):
 
     Attributes:
         version: The version of its format.
+        creator: The program that wrote it, and its version.
     """
 
-    def __init__(self, message: str, *, path: str = "", version: int) -> None:
+    def __init__(self, message: str, *, path: str = "", version: int, creator: str = "") -> None:
         super().__init__(message, path=path)
         self.version = version
+        self.creator = creator
+
+
+class JournalTooOld(JournalError, ValueError):
+    """
+    An older version of eventbus has written the journal, in a format that is no longer read.
+
+    Attributes:
+        version: The version of its format.
+        creator: The program that wrote it, and its version.
+    """
+
+    def __init__(self, message: str, *, path: str = "", version: int, creator: str = "") -> None:
+        super().__init__(message, path=path)
+        self.version = version
+        self.creator = creator
 
 
 class JournalDamaged(JournalError, ValueError):
@@ -303,7 +322,7 @@ class JournalDamaged(JournalError, ValueError):
 
     Attributes:
         offset: Where the damage begins in the file.
-        resume_at: Where the next undamaged record begins; None if there is none.
+        resume_at: Where the next undamaged batch of records begins; None if there is none.
         marker: The segment's marker, where only the damage had it in its place.
         problem: What is wrong, without what to do; empty if that is no more than the offsets say.
         journal_id: Whose the file is, if it belongs to another journal; else None.

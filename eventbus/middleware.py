@@ -119,7 +119,7 @@ class EventObserver(Observer, Protocol):
     """
     An observer that sees each event, too.
 
-    An observer gets the calls of those methods that it has, so each of these three may be left
+    An observer gets the calls of those methods that it has, so each of these four may be left
     out. They are called as those of an `Observer` are, and one that raises is logged.
     """
 
@@ -131,6 +131,16 @@ class EventObserver(Observer, Protocol):
             event: The event; a bare payload has become a raw event.
             sender: The session that it belongs to, or None.
             sequence: Its number, as in `Context.sequence`.
+        """
+
+    def event_replaced(self, event: Any, sender: Any, sequence: int, /) -> None:
+        """
+        See the event that a middleware has passed on in place of the one that was published.
+
+        Args:
+            event: The event that the handlers get.
+            sender: The session that it belongs to, or None.
+            sequence: Its number, as in `Context.sequence`: that of the published event.
         """
 
     def event_unhandled(self, event: Any, sender: Any, sequence: int, /) -> None:

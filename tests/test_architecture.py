@@ -67,8 +67,8 @@ INSIDE = {
     "codec": "_remote _faults _plain _rules _declared _documents _utf8",
     "export": "_rows _chrome_trace _srt _wav _formats",
     "inspector": "_call _file _page _server _inspector",
-    "journal": "_senders _fsync _format _records _encoding _segments _selection _redaction"
-    " _reader _repair _writer _copying _tap _recorder",
+    "journal": "_fsync _format _records _batches _redaction _encoding _derivation _assembly"
+    " _segments _selection _reader _repair _writer _copying _tap _recorder",
     "realtime": "settings memory inputs playback model _secrets history events tools _tool_calls"
     " session agents transport openai proxy",
     "realtime.openai": "_messages _responses _interruption _seeding _connect _dialogue _model",

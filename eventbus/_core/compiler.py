@@ -155,6 +155,16 @@ class Compiler:
         """Add the call that reports each event to the event observers."""
         self._report_to_observers(calls, "event_published")
 
+    def report_replacement(self, event: Any) -> None:
+        """Tell the observers who want to know it that a middleware has replaced the event."""
+        for observer in self.observers:
+            tell = getattr(observer, "event_replaced", None)
+            if tell is not None:
+                try:
+                    tell(event, self._dispatch.sender, self.count_published())
+                except Exception as exc:  # noqa: BLE001  # other people's code, and it is logged
+                    log_failure(observer, exc)
+
     def _report_to_observers(self, calls: Calls, method: str) -> None:
         """Add the call of *method* of the observers that have it."""
         dispatch, count = self._dispatch, self.count_published

@@ -194,7 +194,7 @@ class Dispatcher:
             middleware,
             self._pass_middleware,
             on_failure=self._middleware_failed,
-            begin_context=self._compiler.begin_context,
+            begin_context=self._begin_middleware,
             make_context=self._compiler.make_context,
         )
         self.routes = Routes(
@@ -217,6 +217,7 @@ class Dispatcher:
         self.handed_over: deque[Published] = deque()
         self._is_handing_over = False
         self._crashed = 0
+        self._entered: Any = None  # the latest event that middleware was called with
         _dispatchers.add(self)
 
     # --- publishing ---------------------------------------------------------------------
@@ -502,8 +503,14 @@ class Dispatcher:
         context = f"middleware {handler_name(middleware)} failed on {_name(event)}"
         self._report(exc, context, event, middleware, self.dispatch.sender)
 
+    def _begin_middleware(self, event: Any) -> None:
+        self._entered = event
+        self._compiler.begin_context(event)
+
     def _pass_middleware(self, event: Any) -> None:
         """Give an event that the last middleware passes on to its handlers."""
+        if event is not self._entered:
+            self._compiler.report_replacement(event)
         event, current = wrap_payload(event), self.turn.current
         if current is None:
             msg = "call_next was called too late: it works until the middleware has returned."

@@ -1,5 +1,5 @@
 """
-Record what happens on a bus, and read it again.
+Record the events and calls of a bus, and read them again.
 
 ::
 
@@ -11,18 +11,22 @@ Record what happens on a bus, and read it again.
 
 ::
 
-    records     what a journal consists of, one class for each kind
-    format      how records lie in a file; pure
+    records     the records, one class for each kind
+    format      the layout of files: a header, and batches with checksums; pure
+    batches     the records in a batch, as arrays of a few numbers; pure
+    redaction   leaving out secrets, audio, content and fields
+    encoding    events, frames and messages as they are written
+    derivation  events, made again of the frames that they came from
+    assembly    records from batches, and the other way round
     segments    the files of a journal, each by itself
-    selection   which records somebody wants
+    selection   selecting records
     reader      Journal: iterate, seek, filter, follow
     repair      cutting off what a crash has left
-    withholding what is not to be written
-    syncing     the thread that waits for the disk
-    writer      JournalWriter: records into files, in batches
-    documents   events as the codec writes them, fast
-    senders     what a journal calls a session
-    recorder    Recorder: what happens on a bus, as records
+    fsync       the thread that writes, and waits for the disk
+    writer      JournalWriter: a buffer, and batches in files
+    copying     copies of journals
+    tap         the events and calls of a bus, as records
+    recorder    Recorder: attaching, journals, closing
 """
 
 from __future__ import annotations

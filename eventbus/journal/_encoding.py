@@ -1,5 +1,5 @@
 """
-Events, frames and messages as what is written of them.
+Events, frames and messages in the form in which they are written.
 
 An event becomes the plain data of `eventbus.codec`. Most events of a session are deltas, whose
 fields are strings, numbers and bytes: such an event is its own plain data, as msgspec writes the
@@ -8,6 +8,7 @@ object the same way, in a tenth of the time.
 
 from __future__ import annotations
 
+import contextlib
 import types
 from collections.abc import Mapping
 from typing import Any, Final, Literal, get_args, get_origin, get_type_hints
@@ -28,18 +29,7 @@ from ..wire._frames import Frame
 from ..wire._intake import to_bytes
 from ._format import MAX_PAYLOAD_BYTES
 from ._records import Form
-
-__all__ = [
-    "DECODED",
-    "MAX_DATA_BYTES",
-    "TOO_LONG",
-    "audio_in",
-    "bytes_of",
-    "class_label",
-    "document_of",
-    "names_if_flat",
-    "type_name_of",
-]
+from ._redaction import Withholding
 
 MAX_DATA_BYTES: Final = MAX_PAYLOAD_BYTES - 4096
 """No frame or document is longer; the rest is for what else is in its record."""
@@ -50,12 +40,13 @@ TOO_LONG: Final = "it is longer than a record can be"
 DECODED: Final = frozenset(RealtimeModelEvent.__args__) - frozenset(
     (RealtimeModelConnectionStatusEvent, RealtimeModelEndOfStreamEvent)
 )
-"""What a decoder may make of a frame; the others are the transport's."""
+"""The classes that a decoder may make of a frame; the others are the transport's."""
 
 _APPEND: Final = "input_audio_buffer.append"
 _APPENDS: Final = f'"{_APPEND}"'.encode()
 _EDGE: Final = 200  # bytes at the beginning and at the end that are searched for it
 _parse: Final = msgspec.json.Decoder().decode
+_encode: Final = msgspec.msgpack.Encoder().encode
 
 _FLAT_TYPES: Final = frozenset({str, int, bool, bytes, types.NoneType})
 _MAY_HAVE_SECRETS: Final = frozenset({"arguments", "message", "output"})  # a text can, too
@@ -111,21 +102,49 @@ def names_if_flat(event: Any) -> tuple[str, str] | None:
     return names
 
 
-def document_of(event: Any) -> tuple[str | None, dict[str, Any] | None, str | None]:
+def document_of(event: Any) -> tuple[dict[str, Any] | None, str | None]:
     """
-    Return the type name of *event*, its plain data, and why there is none, if there is none.
+    Return the plain data of *event*, and why there is none, if there is none.
 
     Nothing is raised, whatever the event is.
     """
-    name = type_name_of(type(event))
     try:
         document = to_plain(event)
     except CodecError as exc:
-        return name, None, str(exc)
+        return None, str(exc)
     except Exception as exc:  # noqa: BLE001  # other people's attributes
-        return name, None, f"it can't be written: {type(exc).__qualname__}"
+        return None, f"it can't be written: {type(exc).__qualname__}"
     del document["$v"]
-    return name, document, None
+    return document, None
+
+
+def write_document(event: Any, withholding: Withholding) -> tuple[msgspec.Raw | None, str | None]:
+    """
+    Return an event as MessagePack, without what is withheld, and why there is none.
+
+    Args:
+        event: Any object.
+        withholding: What to leave out.
+    """
+    if withholding.is_idle and names_if_flat(event) is not None:
+        with contextlib.suppress(Exception):  # a field isn't of its type: for the codec to judge
+            return _fitting(_encode(event))
+    document, problem = document_of(event)
+    if document is not None:
+        document, withheld = withholding.of_document(document)
+        problem = withheld or problem
+    if document is None:
+        return None, problem
+    try:
+        return _fitting(_encode(document))
+    except Exception as exc:  # noqa: BLE001  # other people's values
+        return None, f"it can't be written: {type(exc).__qualname__}"
+
+
+def _fitting(data: bytes) -> tuple[msgspec.Raw | None, str | None]:
+    if len(data) > MAX_DATA_BYTES:
+        return None, TOO_LONG
+    return msgspec.Raw(data), None
 
 
 def type_name_of(cls: type[Any]) -> str | None:

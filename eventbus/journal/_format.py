@@ -1,72 +1,66 @@
 """
-How records lie in a file; pure functions over bytes.
+The layout of a journal's files: a file header, then batches; pure functions over bytes.
 
 ::
 
-    segment   = file header, record, record, ...
-    file header (24 bytes)  magic 8 | version u16 | 0 u16 | marker 8 | CRC-32 of these u32
-    record (16 bytes and the payload)  marker 8 | length u32 | checksum u32 | payload
+    segment   = file header, batch, batch, ...
+    file header (64 bytes)  magic 8 | version u16 | 0 u16 | marker 8 | creator 40 | CRC-32 u32
+    batch (16 bytes and the payload)  marker 8 | length u32 | checksum u32 | payload
 
-Numbers are little-endian. The marker is drawn at random for each segment. A record's checksum is
+Numbers are little-endian. The marker is drawn at random for each segment. A batch's checksum is
 the CRC-32 of its payload, XORed with the low 32 bits of the offset in the file at which it ends.
+The records in a payload are described in `eventbus.journal._batches`.
 
 Theory of operation
 -------------------
 
-A record can be recognised from anywhere in the file: look for the next marker, and see whether
-the checksum fits. That alone would take the copy of a record for a record, where a payload carries
-another journal, or stale bytes of a deleted one show up. But no other segment has the marker, and
-a copy doesn't end where its checksum says.
+A batch can be recognised from anywhere in the file: look for the next marker, and check the
+checksum. Neither the copy of a batch within a payload nor stale bytes of a deleted file pass: no
+other segment has the marker, and a copy doesn't end where its checksum says.
 
-Two things follow. After damage, reading goes on with the next record that there is, and never
-with a wrong one. And since records are in order, a place is found by bisection of the file: no
-index has to be written, kept in step, or rebuilt after a crash.
+Two things follow. After damage, reading goes on with the next whole batch, and never with a wrong
+one. And since batches are in order, a place is found by bisection of the file: no index has to be
+written, kept in step, or rebuilt after a crash.
 
-The end is where a crash leaves its mark: a record that is cut short, or was never filled, with
-no record after it, is a torn tail. The same before another record is damage.
+A crash leaves its mark at the end: a batch that is cut short, or was never filled, with no batch
+after it, is a torn tail. The same before another batch is damage.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
 from struct import Struct
-from typing import Final, NoReturn, cast
+from typing import Any, Final, NoReturn, cast
 from zlib import crc32
 
-from ..exceptions import JournalDamaged, JournalEmpty, JournalTooNew, NotAJournal
+import msgspec
 
-__all__ = [
-    "FILE_HEADER_BYTES",
-    "MAGIC",
-    "MAX_PAYLOAD_BYTES",
-    "RECORD_HEADER_BYTES",
-    "VERSION",
-    "bytes_needed",
-    "file_header",
-    "join_records",
-    "make_marker",
-    "read_file_header",
-    "read_record",
-    "split_records",
-]
+from ..exceptions import (
+    JournalDamaged,
+    JournalEmpty,
+    JournalTooNew,
+    JournalTooOld,
+    NotAJournal,
+)
 
 MAGIC: Final = b"\x89EVJ\r\n\x1a\n"
-"""Like PNG's: shows what it is, and whether it was taken for text on its way."""
+"""Like PNG's: shows the kind of file, and whether it was taken for text on its way."""
 
-VERSION: Final = 1
-"""The version of the format that is written, and the newest that can be read."""
+VERSION: Final = 2
+"""The version of the format that is written, and the only one that is read."""
 
 MAX_PAYLOAD_BYTES: Final = 1 << 26
-"""No payload is longer: what says it is, is damaged."""
+"""The longest payload; a greater length is damage."""
 
-_FILE_HEADER: Final = Struct("<8sHH8s")
+_FILE_HEADER: Final = Struct("<8sHH8s40s")
+_OLD_FILE_HEADER: Final = Struct("<8sHH8s")  # of version 1, which had no creator there
 _U32: Final = Struct("<I")
-_RECORD_HEADER: Final = Struct("<8sII")
+_BATCH_HEADER: Final = Struct("<8sII")
 _LOW_32: Final = 0xFFFFFFFF
 
 FILE_HEADER_BYTES: Final = _FILE_HEADER.size + 4
-RECORD_HEADER_BYTES: Final = _RECORD_HEADER.size
+BATCH_HEADER_BYTES: Final = _BATCH_HEADER.size
+CREATOR_BYTES: Final = 40
 
 
 def make_marker() -> bytes:
@@ -74,22 +68,18 @@ def make_marker() -> bytes:
     return secrets.token_bytes(8)
 
 
-def file_header(marker: bytes) -> bytes:
+def file_header(marker: bytes, creator: str) -> bytes:
     """Return the beginning of a segment."""
-    head = _FILE_HEADER.pack(MAGIC, VERSION, 0, marker)
+    name = creator.encode("ascii", "replace")[:CREATOR_BYTES]
+    head = _FILE_HEADER.pack(MAGIC, VERSION, 0, marker, name)
     return head + _U32.pack(crc32(head))
 
 
-def join_records(payloads: Iterable[bytes], marker: bytes, offset: int) -> bytes:
-    """Return the records that have *payloads*, to be written at *offset*, one after the other."""
-    pack, checksum_of = _RECORD_HEADER.pack, crc32
-    parts: list[bytes] = []
-    for payload in payloads:
-        length = len(payload)
-        offset += RECORD_HEADER_BYTES + length
-        parts.append(pack(marker, length, checksum_of(payload) ^ (offset & _LOW_32)))
-        parts.append(payload)
-    return b"".join(parts)
+def make_batch(payload: bytes, marker: bytes, offset: int) -> bytes:
+    """Return the batch with *payload*, to be written at *offset*."""
+    length = len(payload)
+    end = offset + BATCH_HEADER_BYTES + length
+    return _BATCH_HEADER.pack(marker, length, crc32(payload) ^ (end & _LOW_32)) + payload
 
 
 def read_file_header(head: bytes, path: str) -> bytes:
@@ -97,72 +87,111 @@ def read_file_header(head: bytes, path: str) -> bytes:
     Return the marker of the segment that begins with *head*.
 
     Args:
-        head: The first bytes of the file: all of it, or enough for the first record.
+        head: The first bytes of the file: all of it, or enough for the first batch.
         path: The file, for the message of an error.
 
     Raises:
-        JournalEmpty: There is nothing in it, or no more than a part of the file header.
-        NotAJournal: It is something else.
-        JournalTooNew: A newer version of eventbus has written it.
+        JournalEmpty: The file is empty, or has no more than a part of the file header.
+        NotAJournal: The file is something else.
+        JournalTooNew, JournalTooOld: Another version of eventbus has written it.
         JournalDamaged: The file header is damaged; if ``marker`` isn't None, that is the marker,
-            which the first record has as well.
+            taken from the first batch.
     """
+    if len(head) >= _OLD_FILE_HEADER.size + 4 and head.startswith(MAGIC):
+        _refuse_other_versions(head, path)
     if len(head) < FILE_HEADER_BYTES and MAGIC.startswith(head[: len(MAGIC)]):
         msg = (
-            f"{path} is empty: whoever began it wrote no more than {len(head)} bytes. "
-            f"There is nothing to read; it can be deleted."
+            f"{path} is empty: its recorder wrote no more than {len(head)} bytes. There is "
+            f"nothing to read; it can be deleted."
         )
         raise JournalEmpty(msg, path=path)
-    magic, version, _, marker = _FILE_HEADER.unpack_from(head.ljust(FILE_HEADER_BYTES, b"\0"))
+    magic, _, _, marker, _ = _FILE_HEADER.unpack_from(head.ljust(FILE_HEADER_BYTES, b"\0"))
     (checksum,) = _U32.unpack_from(head.ljust(FILE_HEADER_BYTES, b"\0"), _FILE_HEADER.size)
     if checksum != crc32(head[: _FILE_HEADER.size]):
         _raise_unreadable(head, path)
     if magic != MAGIC:
         raise _not_a_journal(path)
-    if version > VERSION:
-        msg = (
-            f"{path} has version {version} of the journal format, and this eventbus reads up to "
-            f"{VERSION}; upgrade eventbus."
-        )
-        raise JournalTooNew(msg, path=path, version=version)
     return cast("bytes", marker)
 
 
+def _refuse_other_versions(head: bytes, path: str) -> None:
+    """
+    Raise the error of a file that another version of eventbus has written.
+
+    The version and the creator keep their places in all versions after the first.
+    """
+    _, version, _, marker = _OLD_FILE_HEADER.unpack_from(head)
+    if version == 1 and _has_checksum(head, _OLD_FILE_HEADER.size):
+        creator = _creator_of_old(head, marker)
+        msg = (
+            f"{path} was written by {creator}, in version 1 of the journal format, which this "
+            f"eventbus doesn't read; read it with {creator}, or record the call again."
+        )
+        raise JournalTooOld(msg, path=path, version=version, creator=creator)
+    if version > VERSION and len(head) >= FILE_HEADER_BYTES:
+        if not _has_checksum(head, _FILE_HEADER.size):
+            return
+        name = _FILE_HEADER.unpack_from(head)[4].rstrip(b"\0").decode("ascii", "replace")
+        creator = name if name.isprintable() and name else "a newer eventbus"
+        msg = (
+            f"{path} was written by {creator}, in version {version} of the journal format, and "
+            f"this eventbus reads version {VERSION}; upgrade eventbus."
+        )
+        raise JournalTooNew(msg, path=path, version=version, creator=creator)
+
+
+def _has_checksum(head: bytes, size: int) -> bool:
+    (checksum,) = _U32.unpack_from(head, size)
+    return bool(checksum == crc32(head[:size]))
+
+
+def _creator_of_old(head: bytes, marker: bytes) -> str:
+    """Return the program that the first record of a journal of version 1 names."""
+    payload = read_batch(head, _OLD_FILE_HEADER.size + 4, 0, marker)
+    try:
+        fields: Any = None if payload is None else msgspec.msgpack.decode(payload)
+        creator = fields[9]
+    except (ValueError, TypeError, IndexError, KeyError):
+        return "an older eventbus"
+    is_name = isinstance(creator, str) and creator.isprintable() and len(creator) <= CREATOR_BYTES
+    return creator if is_name else "an older eventbus"
+
+
 def _raise_unreadable(head: bytes, path: str) -> NoReturn:
-    """Tell a journal whose file header is damaged from a file that is none."""
+    """Tell a journal whose file header is damaged from another kind of file."""
     marker = head[FILE_HEADER_BYTES : FILE_HEADER_BYTES + 8]
-    has_record = read_record(head, FILE_HEADER_BYTES, 0, marker) is not None
-    if not has_record and not head.startswith(MAGIC):
+    has_batch = read_batch(head, FILE_HEADER_BYTES, 0, marker) is not None
+    if not has_batch and not head.startswith(MAGIC):
         raise _not_a_journal(path)
     msg = f"{path} is damaged at offset 0: the file header, {FILE_HEADER_BYTES} bytes."
     raise JournalDamaged(
         msg,
         path=path,
         offset=0,
-        resume_at=FILE_HEADER_BYTES if has_record else None,
-        marker=marker if has_record else None,
+        resume_at=FILE_HEADER_BYTES if has_batch else None,
+        marker=marker if has_batch else None,
     )
 
 
 def _not_a_journal(path: str) -> NotAJournal:
-    msg = f"{path} is no journal: it doesn't begin like one. Name the file that a Recorder wrote."
+    msg = f"{path} is not a journal: it doesn't begin like one. Name a file that a Recorder wrote."
     return NotAJournal(msg, path=path)
 
 
-def read_record(data: bytes, place: int, base: int, marker: bytes) -> bytes | None:
+def read_batch(data: bytes, place: int, base: int, marker: bytes) -> bytes | None:
     """
-    Return the payload of the record at *place* in *data*, if a whole record is there.
+    Return the payload of the batch at *place* in *data*, if a whole batch is there.
 
     Args:
         data: A part of the segment.
-        place: Where in it to look.
+        place: The place in it.
         base: The offset of the part in the segment.
         marker: The segment's.
     """
-    start = place + RECORD_HEADER_BYTES
+    start = place + BATCH_HEADER_BYTES
     if start > len(data):
         return None
-    found, length, checksum = _RECORD_HEADER.unpack_from(data, place)
+    found, length, checksum = _BATCH_HEADER.unpack_from(data, place)
     if found != marker or length > len(data) - start:
         return None
     payload = data[start : start + length]
@@ -170,40 +199,31 @@ def read_record(data: bytes, place: int, base: int, marker: bytes) -> bytes | No
     return payload if crc32(payload) ^ (end & _LOW_32) == checksum else None
 
 
-def split_records(data: bytes, base: int, marker: bytes) -> tuple[list[bytes], int]:
+def split_batches(data: bytes, base: int, marker: bytes) -> tuple[list[bytes], int]:
     """
-    Return the payloads of whole records, one right after the other, and where the last one ends.
+    Return the payloads of whole batches, one right after the other, and the end of the last one.
 
     Args:
-        data: A part of the segment, from the beginning of a record on.
+        data: A part of the segment, from the beginning of a batch on.
         base: The offset of the part in the segment.
         marker: The segment's.
     """
-    # As read_record, with everything at hand: this is what reading a journal spends its time on.
-    unpack, checksum_of, size = _RECORD_HEADER.unpack_from, crc32, len(data)
     payloads: list[bytes] = []
     place = 0
-    while (start := place + RECORD_HEADER_BYTES) <= size:
-        found, length, checksum = unpack(data, place)
-        end = start + length
-        if found != marker or end > size:
-            break
-        payload = data[start:end]
-        if checksum_of(payload) ^ ((base + end) & _LOW_32) != checksum:
-            break
+    while (payload := read_batch(data, place, base, marker)) is not None:
         payloads.append(payload)
-        place = end
+        place += BATCH_HEADER_BYTES + len(payload)
     return payloads, place
 
 
 def bytes_needed(data: bytes, place: int, marker: bytes) -> int:
     """
-    Return how many bytes from *place* on it takes to read the record that begins there.
+    Return how many bytes from *place* on it takes to read the batch that begins there.
 
-    It is 0 if none does: there is no marker, or a length that no record has.
+    It is 0 if none does: there is no marker, or a length that no batch has.
     """
-    head = data[place : place + RECORD_HEADER_BYTES]
-    if len(head) < RECORD_HEADER_BYTES:
-        return RECORD_HEADER_BYTES if marker.startswith(head[: len(marker)]) else 0
-    found, length, _ = _RECORD_HEADER.unpack(head)
-    return RECORD_HEADER_BYTES + length if found == marker and length <= MAX_PAYLOAD_BYTES else 0
+    head = data[place : place + BATCH_HEADER_BYTES]
+    if len(head) < BATCH_HEADER_BYTES:
+        return BATCH_HEADER_BYTES if marker.startswith(head[: len(marker)]) else 0
+    found, length, _ = _BATCH_HEADER.unpack(head)
+    return BATCH_HEADER_BYTES + length if found == marker and length <= MAX_PAYLOAD_BYTES else 0

@@ -4,16 +4,19 @@ Reading a journal: in order, from any place, filtered, and while it is being wri
 Rules
 -----
 
-* What is given is what was written, or nothing: a record whose CRC doesn't fit is never looked
-  into.
-* A torn tail, which a crash leaves at the end of a segment, is no error: `Journal.torn_tails`
+* Records are given as they were written, or not at all: a batch whose CRC doesn't fit is never
+  looked into.
+* A torn tail, which a crash leaves at the end of a segment, is not an error: `Journal.torn_tails`
   has it, and so has the log. Damage anywhere else is `JournalDamaged`, raised where it is met;
-  with *on_damage* it is reported, and reading goes on with the next record that is whole.
+  with *on_damage* it is reported, and reading goes on with the next batch that is whole. A record
+  that isn't well-formed is damage, though its batch has the right CRC.
 * A segment says with which number it begins. If that isn't the next one, a segment before it was
   deleted, emptied or cut short, and that is damage, too; but the oldest ones may be gone.
-* A segment says of which journal it is. One that isn't of that of the first, or is no journal that
-  can be read, is damage as a whole: nothing of it is read, and reading goes on with the next one
-  that belongs.
+* A segment says of which journal it is. One that isn't of that of the first, or that can't be
+  read, is damage as a whole: nothing of it is read, and reading goes on with the next one that
+  belongs.
+* An event that was made of a frame is made again, when it is asked for: see
+  `eventbus.journal._derivation`.
 * Opening reads the two ends of the journal; seeking bisects it (see `eventbus.journal._format`).
   Neither depends on its size.
 """
@@ -31,14 +34,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 import anyio
+import attrs
 
-from ..exceptions import JournalDamaged, JournalEmpty, JournalTooNew, NotAJournal
+from ..exceptions import (
+    JournalDamaged,
+    JournalEmpty,
+    JournalTooNew,
+    JournalTooOld,
+    NotAJournal,
+)
 from ..handlers import ANY
-from ._format import FILE_HEADER_BYTES
-from ._records import EndRecord, HeaderRecord, Record, decode_record, encode_record
+from ._assembly import Assembler
+from ._batches import BatchHead
+from ._derivation import StreamName
+from ._format import BATCH_HEADER_BYTES, FILE_HEADER_BYTES
+from ._records import EndRecord, HeaderRecord, Record
 from ._segments import (
     Segment,
     TornTail,
+    bad_record_at,
     damage_at,
     hole_before,
     no_segment,
@@ -50,11 +64,53 @@ from ._selection import Selection
 if TYPE_CHECKING:
     from typing import Self
 
-__all__ = ["Journal", "open_journal"]
-
 logger = logging.getLogger(__name__)
 
 _R = TypeVar("_R", bound=Record)
+
+_END: Final = frozenset({EndRecord.kind})
+
+
+@attrs.frozen
+class _Start:
+    """
+    The place where iterations begin.
+
+    Attributes:
+        segment: The index of the segment.
+        offset: The offset in it, of a batch.
+        seq: The number of the first record.
+        mono_ns: The time of the first record, or later.
+    """
+
+    segment: int = 0
+    offset: int = FILE_HEADER_BYTES
+    seq: int | None = None
+    mono_ns: int | None = None
+
+    def has(self, record: Record) -> bool:
+        """Return whether a record comes at this place or behind it."""
+        if self.seq is not None:
+            return record.seq >= self.seq
+        return self.mono_ns is None or record.mono_ns >= self.mono_ns
+
+
+_BEGINNING: Final = _Start()
+
+
+@attrs.define
+class _Place:
+    """The batch that an iteration has come to."""
+
+    segment: Segment
+    offset: int
+
+    def find_name(self, number: int) -> object:
+        """Return the value of a name that is used here; None if it can't be found."""
+        try:
+            return self.segment.find_name(number, self.offset)
+        except OSError:  # the segment was deleted meanwhile
+            return None
 
 
 def open_journal(
@@ -72,7 +128,7 @@ def open_journal(
 
     Raises:
         FileNotFoundError: There is no such file, nor a later segment of it.
-        JournalEmpty, NotAJournal, JournalTooNew: It can't be read at all.
+        JournalEmpty, NotAJournal, JournalTooNew, JournalTooOld: It can't be read at all.
         JournalDamaged: Its file header is damaged, or a later segment belongs to another journal or
             isn't one, and there is no *on_damage*.
     """
@@ -91,8 +147,8 @@ class Journal:
             if there is none that is whole.
         last: The last record that was there when the journal was opened.
         damages: The damage that was met so far, where *on_damage* was given.
-        torn_tails: What crashes have left at the ends of segments, as far as it was met; at the
-            end of the last one from the beginning.
+        torn_tails: The ends of segments that crashes have cut short, as far as they were met; that
+            of the last one from the beginning.
         position_bytes: How far the latest iteration has come, of `size_bytes`.
     """
 
@@ -117,14 +173,12 @@ class Journal:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
         headers = [segment.header for segment in self._segments]
         self.header = next((h for h in headers if h is not None), HeaderRecord())
-        self.last, tail = self._segments[-1].read_end()
-        if tail is not None:
-            self._note_tail(tail)
-        self._start: tuple[int, int] = (0, FILE_HEADER_BYTES)
+        self._start = _BEGINNING
+        self.last = self._read_last()
 
     @property
     def size_bytes(self) -> int:
-        """How large its files are, together."""
+        """The size of its files together."""
         return sum(segment.size for segment in self._segments)
 
     @property
@@ -151,9 +205,9 @@ class Journal:
         Let iterations begin at a record; return the journal itself.
 
         Args:
-            seq: The first record with this number, or a greater one.
-            time: The first record that was made so many seconds after the beginning, or later;
-                or at that time of day, by the clock as it was at the beginning.
+            seq: Begin with this record, or the first one with a greater number.
+            time: Begin with the first record that was made so many seconds after the beginning, or
+                later; or at that time of day, by the clock as it was at the beginning.
 
         Raises:
             TypeError: Not one of them was given, or a datetime without a time zone.
@@ -162,17 +216,23 @@ class Journal:
             msg = "seek() takes one of seq= and time=."
             raise TypeError(msg)
         if seq is not None:
-            wanted, key = seq, _seq
+            self._start = self._locate_seq(seq)
         else:
             assert time is not None
-            wanted, key = self._mono_ns(time), _made_at
+            mono_ns = self._mono_ns(time)
+            self._start = self._locate(mono_ns, _time_of, mono_ns=mono_ns)
+        return self
+
+    def _locate_seq(self, seq: int) -> _Start:
+        return self._locate(seq + 1, _seq_of, seq=seq)  # the batch that begins with it will do
+
+    def _locate(self, wanted: int, key: Callable[[BatchHead], int], **fields: int) -> _Start:
         number = 0
         for index, segment in enumerate(self._segments):
             first = segment.first(key)
             if first is not None and first < wanted:
                 number = index
-        self._start = (number, self._segments[number].locate(wanted, key))
-        return self
+        return _Start(number, self._segments[number].locate(wanted, key), **fields)
 
     @overload
     def read(
@@ -213,21 +273,91 @@ class Journal:
             JournalDamaged: There is damage, and there was no *on_damage*; it names the offset.
         """
         selection = Selection.of(classes, sender=sender, item=item, response=response)
-        number, offset = self._start
-        before = sum(segment.size for segment in self._segments[:number])
-        last = self._last_before()
-        for segment in self._segments[number:]:
-            self._check_hole(segment, last)
-            for start, payloads in self._payloads(segment, offset):
-                last = payloads[-1]
-                self.position_bytes = before + start
-                if selection.is_all:
-                    yield from map(decode_record, payloads)
-                else:
-                    yield from selection.pick(payloads)
+        for record in self._read(self._start, selection.kinds):
+            if selection.has(record):
+                yield record
+
+    def _read(
+        self, start: _Start, kinds: frozenset[int] | None, *, is_quiet: bool = False
+    ) -> Iterator[Record]:
+        """
+        Yield the records of some kinds from a place on.
+
+        Args:
+            start: The place.
+            kinds: The kinds; None for all.
+            is_quiet: Whether to pass over damage without a word: another iteration reports it.
+        """
+        assembler, place = self._assembler(kinds, start)
+        last = self._last_before(start)
+        before = sum(segment.size for segment in self._segments[: start.segment])
+        is_before = start is not _BEGINNING
+        offset = start.offset
+        for segment in self._segments[start.segment :]:
+            if not is_quiet:
+                self._check_hole(segment, last)
+            assembler.begin_segment()
+            for first, payloads in self._payloads(segment, offset, is_quiet=is_quiet):
+                if not is_quiet:
+                    self.position_bytes = before + first
+                for at, payload in _places(first, payloads):
+                    place.segment, place.offset = segment, at
+                    report = _ignore if is_quiet else self._reporter(segment, at, payload)
+                    for record in assembler.records(payload, report):
+                        if is_before and not start.has(record):
+                            continue
+                        is_before = False
+                        yield record
+                    last = assembler.last_seq
             before += segment.size
             offset = FILE_HEADER_BYTES
-        self.position_bytes = before
+        if not is_quiet:
+            self.position_bytes = before
+
+    def _assembler(self, kinds: frozenset[int] | None, start: _Start) -> tuple[Assembler, _Place]:
+        """Return the parts of an iteration from a place on."""
+        place = _Place(self._segments[start.segment], start.offset)
+        assembler = Assembler(
+            kinds,
+            find_name=place.find_name,
+            find_record=self._find_record,
+            find_frames=self._find_frames,
+        )
+        assembler.take_header(self.header)
+        return assembler, place
+
+    def _reporter(self, segment: Segment, offset: int, payload: bytes) -> Callable[[str], None]:
+        """Return the function that reports a record of a batch that isn't well-formed."""
+        end = offset + BATCH_HEADER_BYTES + len(payload)
+        return lambda problem: self._report(bad_record_at(segment.path, offset, end, problem))
+
+    def _find_record(self, seq: int) -> Record | None:
+        """Return the record with a number, from anywhere in the journal."""
+        if seq <= 0:
+            return None
+        try:
+            start = self._locate_seq(seq)
+            record = next(self._read(start, None, is_quiet=True), None)
+        except OSError:  # a segment was deleted meanwhile
+            return None
+        return record if record is not None and record.seq == seq else None
+
+    def _find_frames(self, stream: StreamName, stop: int) -> Iterator[tuple[int, bytes | None]]:
+        """Yield the frames of a stream from its first one on, below a number."""
+        start = self._locate_seq(stream.first_seq)
+        assembler, place = self._assembler(None, start)
+        offset = start.offset
+        for segment in self._segments[start.segment :]:
+            assembler.begin_segment()
+            for first, payloads in self._payloads(segment, offset, is_quiet=True):
+                for at, payload in _places(first, payloads):
+                    place.segment, place.offset = segment, at
+                    for name, seq, data in assembler.frames(payload):
+                        if seq >= stop:
+                            return
+                        if name == stream:
+                            yield seq, data
+            offset = FILE_HEADER_BYTES
 
     def __iter__(self) -> Iterator[Record]:
         return self.read()
@@ -314,7 +444,7 @@ class Journal:
             if damage.marker is not None:
                 self._segments.append(Segment(path, damage.marker))
             return
-        except (NotAJournal, JournalTooNew) as error:
+        except (NotAJournal, JournalTooNew, JournalTooOld) as error:
             if is_only or path == self.path:
                 raise
             self._report_file(path, None, no_segment(path, self.path, error))
@@ -344,28 +474,40 @@ class Journal:
 
     # --- reading --------------------------------------------------------------------------
 
-    def _last_before(self) -> bytes | None:
-        """Return the payload that must come before what is read, as far as that is known."""
-        number, offset = self._start
-        if number or offset > FILE_HEADER_BYTES:
+    def _read_last(self) -> Record | None:
+        """Return the last record, and note what comes after it."""
+        offset, payload, tail = self._segments[-1].read_end()
+        if tail is not None:
+            self._note_tail(tail)
+        if payload is None:
+            return None
+        assembler, _ = self._assembler(None, _Start(len(self._segments) - 1, offset))
+        last = None
+        for record in assembler.records(payload):
+            last = record
+        return last
+
+    def _last_before(self, start: _Start) -> int | None:
+        """Return the number that must come before what is read, as far as that is known."""
+        if start.segment or start.offset > FILE_HEADER_BYTES:
             return None
         first = self._segments[0]
         if first.path == self.path:
             is_beginning = first.header is None or first.header.segment == 1
         else:  # that was deleted, as the oldest are; or there is nothing in it
             is_beginning = self.path.exists()
-        return _NOTHING if is_beginning else None
+        return 0 if is_beginning else None
 
-    def _check_hole(self, segment: Segment, last: bytes | None) -> None:
-        """Report that records are missing between the payload *last* and a segment, if so."""
+    def _check_hole(self, segment: Segment, last: int | None) -> None:
+        """Report that records are missing between number *last* and a segment, if so."""
         if last is None or segment.header is None:
             return
-        record = decode_record(last)
-        number = record.first_seq - 1 if isinstance(record, HeaderRecord) else record.seq
-        if segment.header.first_seq > number + 1:
-            self._report(hole_before(segment.path, number, segment.header.first_seq))
+        if segment.header.first_seq > last + 1:
+            self._report(hole_before(segment.path, last, segment.header.first_seq))
 
-    def _payloads(self, segment: Segment, offset: int) -> Iterator[tuple[int, list[bytes]]]:
+    def _payloads(
+        self, segment: Segment, offset: int, *, is_quiet: bool = False
+    ) -> Iterator[tuple[int, list[bytes]]]:
         """Yield payloads from *offset* to the end of the segment, as `SegmentFile.walk` does."""
         with segment.reading() as file:
             while True:
@@ -374,36 +516,30 @@ class Journal:
                 found = file.find(offset)
                 if found is None:
                     break
-                if found > offset:
+                if found > offset and not is_quiet:
                     self._report(damage_at(segment.path, offset, found))
                 offset = found
-            if offset < file.size:
+            if offset < file.size and not is_quiet:
                 self._note_tail(TornTail(str(segment.path), offset, file.size - offset))
 
     def _follow(self, selection: Selection) -> Iterator[Any]:
         """Yield records, and None wherever there is no other yet."""
-        number, offset = self._start
-        last = self._last_before()
+        start = self._start
+        number, offset, is_before = start.segment, start.offset, start is not _BEGINNING
+        last = self._last_before(start)
+        kinds = None if selection.kinds is None else selection.kinds | _END
+        assembler, at = self._assembler(kinds, start)
         self._check_hole(self._segments[number], last)
         while True:
             segment, is_last = self._segments[number], number == len(self._segments) - 1
-            with segment.reading() as file:
-                walk = file.walk(offset)
-                try:
-                    while True:
-                        _, payloads = next(walk)
-                        last = payloads[-1]
-                        yield from selection.pick(payloads)
-                        if isinstance(decode_record(last), EndRecord):
-                            return
-                except StopIteration as stop:
-                    offset = stop.value
-                found = file.find(offset)
-                if found is not None:
-                    if found > offset:
-                        self._report(damage_at(segment.path, offset, found))
-                    offset = found
-                    continue
+            at.segment, at.offset = segment, offset
+            for record in self._rest_of(at, assembler):
+                is_before = is_before and not start.has(record)
+                if not is_before and selection.has(record):
+                    yield record
+                if isinstance(record, EndRecord):
+                    return
+            offset, last = at.offset, assembler.last_seq or last
             if is_last:
                 yield None
                 # Looked for before the rest of this one is read: when there is another one,
@@ -411,7 +547,30 @@ class Journal:
                 self._add_new_segments()
                 continue
             number, offset = number + 1, FILE_HEADER_BYTES
+            assembler.begin_segment()
             self._check_hole(self._segments[number], last)
+
+    def _rest_of(self, at: _Place, assembler: Assembler) -> Iterator[Record]:
+        """Yield the records of a segment from a place on, and move the place to their end."""
+        segment = at.segment
+        while True:
+            with segment.reading() as file:
+                walk = file.walk(at.offset)
+                try:
+                    while True:
+                        first, payloads = next(walk)
+                        for place, payload in _places(first, payloads):
+                            at.offset = place
+                            report = self._reporter(segment, place, payload)
+                            yield from assembler.records(payload, report)
+                except StopIteration as stop:
+                    at.offset = stop.value
+                found = file.find(at.offset)
+            if found is None:
+                return
+            if found > at.offset:
+                self._report(damage_at(segment.path, at.offset, found))
+            at.offset = found
 
     def _add_new_segments(self) -> None:
         known = {segment.path for segment in self._segments}
@@ -435,13 +594,20 @@ class Journal:
             )
 
 
-_NOTHING: Final = encode_record(HeaderRecord())
-"""Stands for what a journal begins with."""
+def _places(offset: int, payloads: list[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Yield payloads that come one right after the other, each after its batch's offset."""
+    for payload in payloads:
+        yield offset, payload
+        offset += BATCH_HEADER_BYTES + len(payload)
 
 
-def _seq(record: Record) -> int:
-    return record.seq
+def _ignore(_: str) -> None:
+    """Report nothing."""
 
 
-def _made_at(record: Record) -> int:
-    return record.mono_ns
+def _seq_of(batch: BatchHead) -> int:
+    return batch.first_seq
+
+
+def _time_of(batch: BatchHead) -> int:
+    return batch.mono_ns

@@ -1,23 +1,23 @@
 """
-Recording what happens on a bus.
+Recording the events and calls of a bus.
 
 Rules
 -----
 
 * A recorder observes a bus (`eventbus.middleware.EventObserver`): it sees each event as it is
-  published, before middleware, and each handler call. It changes nothing, and takes no event's
-  handler away from the fallback.
-* A class of events may say that it is something else: with ``recorded_as = "sent"``, its ``data``
+  published, before middleware, each event that a middleware has put in its place, and each
+  handler call. It changes nothing, and takes no event's handler away from the fallback.
+* A class of events may be recorded as something else: with ``recorded_as = "sent"``, its ``data``
   is a message to the service; with ``"repeat"`` it repeats the latest of the model's events, so
   that no more is recorded of it than that it did: its handlers' calls name that event.
-* Everything is recorded as it is at that moment: what a handler does to a mutable payload later
-  isn't seen.
-* The loop waits for no disk. What was recorded during a tick of the event loop is written at its
-  end, by one call; a thread makes it durable. Without a loop in the thread, it is written at once.
+* Everything is recorded as it is at that moment: later changes of a mutable payload aren't seen.
+* Nothing waits for the disk. A record is put into a buffer; a thread writes the buffer each 5 ms
+  and makes the file durable (see `eventbus.journal._writer`).
+* Times are those of the event loop, if its clock is not the system's.
 * Nothing that is wrong with an event or with the file reaches the call: an event that can't be
   written is recorded by its class, a file that can't be written is one Exception event.
 
-What becomes of an event or a call is `eventbus.journal._tap`'s business.
+The records are made by `eventbus.journal._tap`.
 """
 
 from __future__ import annotations
@@ -32,33 +32,30 @@ import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 import anyio.to_thread
-import msgspec
 
-from ..bus import EventBus
+from ..bus import EventBus, Scope
 from ..events import RealtimeModelExceptionEvent
 from ..exceptions import JournalWriteError
-from ._encoding import MAX_DATA_BYTES, TOO_LONG, document_of
-from ._fsync import FsyncPolicy, Syncer
-from ._records import EventRecord, HeaderRecord
+from ..middleware import EventsDropped, HandlerCall
+from ._fsync import BATCH, FsyncPolicy, Syncer
+from ._records import HeaderRecord
 from ._redaction import Redact, Withholding
 from ._segments import segment_paths
-from ._tap import Book, SelectiveTap, Sink, Tap
-from ._writer import JournalWriter
+from ._tap import JournalSink, RecordingState, SelectiveTap, Tap
+from ._writer import BUFFER_BYTES, JournalWriter
 
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-__all__ = ["Recorder", "Recording", "SendingModel"]
-
 logger = logging.getLogger(__name__)
 
 _SENDER: Final = "{sender}"
 _LABEL: Final = 50  # characters of a session's name in that of its file, which may have 255 bytes
-_PROBLEM: Final = 9  # the place in the array of an event's record
+_NS_PER_S: Final = 1_000_000_000
 
 
 class SendingModel(Protocol):
@@ -68,12 +65,12 @@ class SendingModel(Protocol):
         """Call ``listener.on_sent`` with each message from the next one on."""
 
     def remove_listener(self, listener: Any, /) -> None:
-        """Don't, any more."""
+        """Stop calling it."""
 
 
 class Recording:
     """
-    What is being recorded; `Recorder.attach` and `Recorder.listen` begin it.
+    A recording that goes on; `Recorder.attach` and `Recorder.listen` begin it.
 
     It ends with `detach`, at the end of a ``with`` block, or when the recorder is closed.
     """
@@ -101,7 +98,7 @@ class Recording:
 
 class Recorder:
     """
-    Records what happens on a bus, into a journal.
+    Records the events and calls of a bus in a journal.
 
     ::
 
@@ -110,21 +107,27 @@ class Recorder:
                 ...
 
     Everything is recorded: frames as they came, events, handler calls, drops, and with `listen` or
-    `sent` what is sent to the model. Audio is in a journal twice, in its frame and in its event:
-    of 24 kHz PCM, a minute of speech is 6.7 MB.
+    `sent` what is sent to the model. A frame is recorded once, and the events that a decoder made
+    of it are made again when the journal is read.
 
     Args:
         path: The journal's file; none may be there. With ``{sender}`` in its name, each session
             gets a journal of its own, which is begun with its first event.
-        audio: Whether audio is recorded; how long it was always is.
-        content: Whether what was said and written is recorded; without it, no audio is, either.
-        redact: What else isn't: names and paths of fields, and functions; see
+        audio: Whether audio is recorded; its length always is.
+        content: Whether texts of user and model are recorded; without them, no audio is, either.
+        redact: Further data to leave out: names and paths of fields, and functions; see
             `eventbus.journal._redaction`.
+        events: ``stored`` to record each event itself: for fixtures, which then don't depend on a
+            decoder.
         fsync: When it is made durable: ``interval``, ``group``, ``every`` or ``none``; see
             `eventbus.journal._fsync`.
-        segment_bytes: How long a file gets before the next one is begun beside it.
-        segment_seconds: How old; None for any age.
-        clock_ns: The monotonic clock; for tests, that of the event loop.
+        overwrite: Whether to replace a journal that is there.
+        segment_bytes: A file that is longer is followed by another one beside it.
+        segment_seconds: So is one that is older; None for any age.
+        buffer_bytes: How many bytes may wait for the disk, in each journal; what comes when it is
+            full is lost, and a gap in the journal.
+        clock_ns: The monotonic clock; by default that of the event loop if its time is virtual
+            (`eventbus.testing.FakeClock`, trio's ``MockClock``), else the system's.
         wall_ns: The time of day, in nanoseconds since the epoch.
 
     Raises:
@@ -138,74 +141,99 @@ class Recorder:
         audio: bool = True,
         content: bool = True,
         redact: Redact = (),
+        events: Literal["derived", "stored"] = "derived",
         fsync: FsyncPolicy = "interval",
+        overwrite: bool = False,
         segment_bytes: int = 1 << 28,
         segment_seconds: float | None = None,
-        clock_ns: Callable[[], int] = time.monotonic_ns,
+        buffer_bytes: int = BUFFER_BYTES,
+        clock_ns: Callable[[], int] | None = None,
         wall_ns: Callable[[], int] = time.time_ns,
     ) -> None:
+        if events not in ("derived", "stored"):
+            msg = f"events= is 'derived' or 'stored', not {events!r}."
+            raise ValueError(msg)
         self.path = Path(path)
         withholding = Withholding(audio=audio, content=content, redact=redact)
-        self._syncer = Syncer(0 if fsync == "group" else 0.05)
+        virtual = None if clock_ns is not None else _virtual_clock()
+        self._clock_ns = clock_ns or virtual or time.monotonic_ns
         self._settings: dict[str, Any] = {
             "header": HeaderRecord(
                 has_audio=withholding.has_audio,
                 has_content=withholding.has_content,
                 redacted=withholding.redacted,
+                clock="monotonic" if virtual is None else "virtual",
+                events=events,
             ),
             "fsync": fsync,
             "segment_bytes": segment_bytes,
             "segment_seconds": segment_seconds,
-            "clock_ns": clock_ns,
+            "buffer_bytes": buffer_bytes,
+            "clock_ns": self._clock_ns,
             "wall_ns": wall_ns,
-            "syncer": self._syncer,
             "on_failure": self._failed,
-            "rewrite": _rewrite,
+            "overwrite": overwrite,
         }
-        self._book = Book(withholding, clock_ns, self._sink_of)
+        self._state = RecordingState(
+            withholding,
+            self._clock_ns,
+            self._sink_of,
+            self._note_running,
+            is_stored=events == "stored",
+        )
+        self._state.is_virtual = virtual is not None
         self._buses: list[EventBus] = []
         self._recordings: list[contextlib.ExitStack] = []
-        self._sinks: dict[str | int | None, Sink] = {}
-        self._only: Sink | None = None
-        self._dirty: list[Sink] = []
+        self._sinks: dict[str | int | None, JournalSink] = {}
+        self._only: JournalSink | None = None
         self._scheduled_in: Any = None
         self._failure: JournalWriteError | None = None
         self._is_closed = False
+        self._syncer = Syncer(0.0 if fsync in ("group", "every") else 0.05)
+        self._settings["syncer"] = self._syncer
         if _SENDER not in self.path.name:
-            self._only = self._open(self.path)
+            try:
+                self._only = JournalSink(JournalWriter(self.path, **self._settings))
+            except BaseException:
+                self._syncer.stop()
+                raise
 
     # --- for users ------------------------------------------------------------------------
 
     def attach(
-        self, bus: EventBus, *, without: Collection[Callable[..., object]] = ()
+        self, bus: EventBus | Scope, *, without: Collection[Callable[..., object]] = ()
     ) -> Recording:
         """
-        Record what happens on *bus* from now on, until the recorder is closed.
+        Record the events and calls of *bus* from now on, until the recorder is closed.
 
         A handler that is working through its mailbox is seen from when it has run dry; so do it
         before the bus is entered.
 
         Args:
-            bus: The bus.
+            bus: The bus; or a scope of it, to record the events of its sender only.
             without: Handlers whose calls aren't recorded, like those that only look on: the first
                 handler that gets the model's audio is taken for the one that plays it.
 
         Returns:
-            What ends it, also as a context manager.
+            A recording, whose `Recording.detach` ends it; also a context manager.
 
         Raises:
             JournalWriteError: The recorder is closed.
         """
         stack = self._begin()
-        tap = SelectiveTap(self._book, without) if without else Tap(self._book)
-        stack.enter_context(bus.observe(tap))
+        tap = SelectiveTap(self._state, without) if without else Tap(self._state)
+        observer: Any = tap
+        if isinstance(bus, Scope):
+            observer = OfSender(tap, bus.sender)
+            bus = bus.bus
+        stack.enter_context(bus.observe(observer))
         self._buses.append(bus)
         stack.callback(self._buses.remove, bus)
         return Recording(stack)
 
     def listen(self, model: SendingModel, sender: Any = None) -> Recording:
         """
-        Record what is sent through *model* from now on, until the recorder is closed.
+        Record the messages that are sent through *model* from now on, until it is closed.
 
         ::
 
@@ -213,22 +241,23 @@ class Recorder:
                 async with bus, RealtimeSession(model, bus):
                     ...
 
-        What the model emits is recorded where it is published, so the bus needs `attach`.
+        The events that the model emits are recorded where they are published, so the bus needs
+        `attach`.
 
         Args:
             model: The model.
             sender: The session that the messages belong to, as its events have it.
 
         Returns:
-            What ends it, also as a context manager.
+            A recording, whose `Recording.detach` ends it; also a context manager.
 
         Raises:
             JournalWriteError: The recorder is closed.
         """
         stack = self._begin()
-        name = self._book.name_of(sender)
-        self._book.heard.append(name)
-        stack.callback(self._book.heard.remove, name)
+        name = self._state.name_of(sender)
+        self._state.heard.append(name)
+        stack.callback(self._state.heard.remove, name)
         listener = _SentListener(self, sender)
         model.add_listener(listener)
         stack.callback(model.remove_listener, listener)
@@ -243,7 +272,7 @@ class Recorder:
             sender: The session that it belongs to.
         """
         try:
-            self._book.add_sent(message, self._book.session_of(sender))
+            self._state.add_sent(message, self._state.session_of(sender))
         except Exception:
             logger.exception("a message to the service could not be recorded")
 
@@ -259,7 +288,7 @@ class Recorder:
 
     @property
     def durable_seq(self) -> int:
-        """Up to which record all is durable, gaps apart; the sum, if there are several journals."""
+        """The number up to which all is durable, gaps apart; the sum, if there are journals."""
         return sum(sink.writer.durable_seq for sink in self._all_sinks())
 
     async def flush(self) -> int:
@@ -269,28 +298,27 @@ class Recorder:
         If it is cancelled, that happens all the same.
 
         Returns:
-            What `durable_seq` is then.
+            The `durable_seq` of then.
         """
+        self._state.begin_running()
         return await anyio.to_thread.run_sync(self.sync, abandon_on_cancel=True)
 
     def sync(self) -> int:
         """Do what `flush` does, and wait for the disk in this thread."""
         for sink in self._all_sinks():
-            sink.flush()
             sink.writer.sync()
         return self.durable_seq
 
     def end(self, sender: Any) -> None:
         """
-        Close the journal of a session that is over, where each has one.
+        Close the journal of a session that is over, where each has one; the disk is waited for.
 
         What is recorded of it later begins another one, with a number behind its name.
         """
-        name = self._book.name_of(sender)
+        name = self._state.name_of(sender)
         sink = self._sinks.pop(name, None)
         if sink is not None:
-            self._book.sessions.pop(name, None)
-            sink.flush()
+            self._state.sessions.pop(name, None)
             sink.writer.close()
 
     def close(self) -> None:
@@ -299,8 +327,8 @@ class Recorder:
             return
         self._is_closed = True
         self._detach()
+        self._state.begin_running()
         for sink in self._all_sinks():
-            sink.flush()
             sink.writer.close()
         self._syncer.stop()
 
@@ -350,60 +378,42 @@ class Recorder:
 
     # --- journals -------------------------------------------------------------------------
 
-    def _all_sinks(self) -> list[Sink]:
+    def _all_sinks(self) -> list[JournalSink]:
         return [self._only] if self._only is not None else list(self._sinks.values())
 
-    def _open(self, path: Path, *, must_open: bool = True) -> Sink:
-        sink = Sink(lambda: self._touch(sink, may_wait=True))
-        sink.writer = JournalWriter(
-            path,
-            must_open=must_open,
-            on_waiting=lambda: self._touch(sink),
-            **self._settings,
-        )
-        return sink
-
-    def _sink_of(self, name: str | int | None) -> Sink:
+    def _sink_of(self, name: str | int | None) -> JournalSink:
         """Return the journal of the session with that name."""
-        sink = self._only or self._sinks.get(name)
+        if self._only is not None:
+            return self._only
+        sink = self._sinks.get(name)
         if sink is None:
             label = re.sub(r"[^\w.-]", "_", "none" if name is None else str(name))[:_LABEL]
             path = self.path.with_name(self.path.name.replace(_SENDER, label))
-            sink = self._sinks[name] = self._open(_free(path), must_open=False)
+            writer = JournalWriter(path, opens="later", choose=_free, **self._settings)
+            sink = self._sinks.setdefault(name, JournalSink(writer))
         return sink
 
-    # --- batches --------------------------------------------------------------------------
+    # --- calls that run on ----------------------------------------------------------------
 
-    def _touch(self, sink: Sink, *, may_wait: bool = False) -> None:
-        """
-        Let what was recorded be written at the end of the tick; now, if there is no loop.
-
-        Args:
-            may_wait: Whether it need not be written now.
-        """
-        if not sink.is_dirty:
-            sink.is_dirty = True
-            self._dirty.append(sink)
+    def _note_running(self) -> None:
+        """Record the calls that still run, once other records of now are written, too."""
+        loop: Any
         try:
-            loop: Any = asyncio.get_running_loop()
+            loop = asyncio.get_running_loop()
         except RuntimeError:
             loop = _trio_token()
-        if loop is None:
-            if not may_wait:
-                self._flush_dirty()
-        elif loop is not self._scheduled_in:
-            self._scheduled_in = loop
+        if loop is None or loop is self._scheduled_in:
+            return
+        self._scheduled_in = loop
+        if hasattr(loop, "call_later") and not self._state.is_virtual:
+            loop.call_later(BATCH, self._tick)
+        else:  # a timer would let virtual time go on
             call_soon = getattr(loop, "call_soon", None) or loop.run_sync_soon
             call_soon(self._tick)
 
     def _tick(self) -> None:
         self._scheduled_in = None
-        self._flush_dirty()
-
-    def _flush_dirty(self) -> None:
-        dirty, self._dirty = self._dirty, []
-        for sink in dirty:
-            sink.flush()
+        self._state.begin_running()
 
     def _failed(self, error: JournalWriteError) -> None:
         """Tell those who are recorded that they aren't any more."""
@@ -416,12 +426,57 @@ class Recorder:
                 logger.exception("a journal can't be written, and no bus can be told")
 
 
+class OfSender:
+    """
+    An observer of the events and calls of one sender.
+
+    Args:
+        tap: Sees them.
+        sender: The sender.
+    """
+
+    def __init__(self, tap: Tap, sender: Any) -> None:
+        self._tap = tap
+        self._sender = sender
+
+    def event_published(self, event: Any, sender: Any, sequence: int, /) -> None:
+        """Pass on an event of the sender."""
+        if self._is_mine(sender):
+            self._tap.event_published(event, sender, sequence)
+
+    def event_replaced(self, replacement: Any, sender: Any, sequence: int, /) -> None:
+        """Pass on an event of the sender, in whose place another one came."""
+        if self._is_mine(sender):
+            self._tap.event_replaced(replacement, sender, sequence)
+
+    def handler_started(self, call: HandlerCall, /) -> None:
+        """Pass on a call with an event of the sender."""
+        if self._is_mine(call.sender):
+            self._tap.handler_started(call)
+
+    def handler_finished(self, call: HandlerCall, /) -> None:
+        """Pass on the end of a call with an event of the sender."""
+        if self._is_mine(call.sender):
+            self._tap.handler_finished(call)
+
+    def events_dropped(self, dropped: EventsDropped, /) -> None:
+        """Pass on that events of the sender were dropped."""
+        if self._is_mine(dropped.sender):
+            self._tap.events_dropped(dropped)
+
+    def _is_mine(self, sender: Any) -> bool:
+        mine = self._sender
+        if sender is mine:
+            return True
+        return isinstance(mine, (str, int)) and type(sender) is type(mine) and sender == mine
+
+
 class _SentListener:
     """
-    Takes note of what a model sends.
+    Records the messages that a model sends.
 
-    Its methods are those of an `eventbus.realtime.model.RealtimeModelNowaitListener`, which is no
-    base of it: whoever records a bus needs no live session.
+    Its methods are those of an `eventbus.realtime.model.RealtimeModelNowaitListener`, which is not
+    a base of it: recording a bus takes no live session.
     """
 
     __slots__ = ("_recorder", "_sender")
@@ -442,30 +497,36 @@ class _SentListener:
 
 
 def _trio_token() -> Any:
-    """Return what trio's loop in this thread is told by what to run; None if there is none."""
+    """Return the token of trio's loop in this thread; None if there is none."""
     trio = sys.modules.get("trio")
     if trio is None or not trio.lowlevel.in_trio_run():
         return None
     return trio.lowlevel.current_trio_token()
 
 
-def _rewrite(record: list[Any]) -> list[Any]:
-    """Return a record that can be written in place of one that can't, or is too long."""
-    if record[0] != EventRecord.kind:
-        return record[:6]
-    *named, event = record[:_PROBLEM]
-    _, document, problem = document_of(event)
-    if document is not None and len(msgspec.msgpack.encode(document)) > MAX_DATA_BYTES:
-        document, problem = None, TOO_LONG
-    return [*named, document, problem, *record[_PROBLEM + 1 :]]
+def _virtual_clock() -> Callable[[], int] | None:
+    """Return the clock of the event loop in this thread, if that isn't the system's."""
+    current_time: Callable[[], float] | None = None
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        trio = sys.modules.get("trio")
+        if trio is not None and trio.lowlevel.in_trio_run():
+            clock = trio.lowlevel.current_clock()
+            if type(clock).__name__ != "SystemClock":
+                current_time = clock.current_time
+    else:
+        # A clock that takes the loop's place has put its own method there.
+        if getattr(loop.time, "__self__", loop) is not loop:
+            current_time = loop.time
+    if current_time is None:
+        return None
+    return lambda: round(current_time() * _NS_PER_S)
 
 
 def _free(path: Path) -> Path:
     """Return *path*, or the first with a number that no journal has."""
-    try:
-        return next(each for each in _numbered(path) if not segment_paths(each))
-    except OSError:  # no more files may be open; what writes it will say so
-        return path
+    return next(each for each in _numbered(path) if not segment_paths(each))
 
 
 def _numbered(path: Path) -> Iterator[Path]:

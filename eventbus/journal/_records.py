@@ -1,30 +1,29 @@
 """
-What a journal consists of: one class for each kind of record.
+The records of a journal: one class for each kind.
 
 Rules
 -----
 
-* A record's payload is one MessagePack array:
-  ``[kind, seq, mono_ns, wall_ns, sender, cause, ...]``, and then the fields of its kind.
-* A reader ignores fields at the end that it doesn't know, and gives a kind that it doesn't know
-  as `UnknownRecord`. Anything else that would make it misunderstand gets a new version.
-* Iterating over records parses no frame and makes no event: what a record holds is looked into
-  when somebody asks.
+* Iterating over records parses no frame and makes no event: an event is derived from its frame,
+  and a document decoded, when it is first asked for.
+* A kind of record that is not known here is an `UnknownRecord`.
 
-The layout of a file is `eventbus.journal._format`'s business; ``docs/reference/journal-format.md``
-has both, for readers in other languages.
+The layout of records in a file is described in `eventbus.journal._batches`, and for readers in
+other languages in ``docs/reference/journal-format.md``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Final, Literal, TypeAlias
+import importlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Final, Literal, Protocol, TypeAlias
 
 import attrs
 import msgspec
 
 from ..codec import from_plain
 from ..events import (
+    EVENT_TYPES,
     RealtimeConnectionStatus,
     RealtimeModelConnectionStatusEvent,
     RealtimeModelRawServerEvent,
@@ -32,27 +31,10 @@ from ..events import (
 from ..exceptions import CodecError, RemoteException
 from ..wire._frames import frame_of
 
-__all__ = [
-    "CallRecord",
-    "DropRecord",
-    "EndRecord",
-    "EventRecord",
-    "Form",
-    "FrameRecord",
-    "GapRecord",
-    "HeaderRecord",
-    "Record",
-    "SentRecord",
-    "StatusRecord",
-    "UnknownRecord",
-    "decode_record",
-    "encode_record",
-]
-
-_encode: Final = msgspec.msgpack.Encoder().encode
-_decode: Final[Callable[[bytes], Any]] = msgspec.msgpack.Decoder().decode
+_decode: Final = msgspec.msgpack.Decoder().decode
 
 _CODEC_VERSION: Final = 1
+_PACKAGE: Final = __name__.partition(".")[0]
 
 Form: TypeAlias = Literal["json", "str", "bytes"]
 """
@@ -91,7 +73,7 @@ def _as_error(error: RemoteException | Sequence[str] | None) -> RemoteException 
 @attrs.define
 class Record:
     """
-    What all records have.
+    The fields that all records have.
 
     Attributes:
         seq: The record's number in the journal, from 1 on without holes; 0 for a header.
@@ -127,6 +109,12 @@ class HeaderRecord(Record):
         has_audio: Whether audio was recorded.
         has_content: Whether what was said and written was recorded.
         redacted: The names and paths of fields that were redacted.
+        clock: ``monotonic``, or ``virtual`` if the times are those of an event loop whose clock is
+            not the system's.
+        events: ``derived`` if what a decoder made of a frame is not in the journal, but made
+            again when it is read; ``stored`` if each event is.
+        is_copy: Whether it was copied from another journal: without an `EndRecord`, the copy was
+            cut short.
     """
 
     kind: ClassVar[int] = 0
@@ -138,6 +126,9 @@ class HeaderRecord(Record):
     has_audio: bool = True
     has_content: bool = True
     redacted: tuple[str, ...] = attrs.field(default=(), converter=_as_tuple)
+    clock: Literal["monotonic", "virtual"] = "monotonic"
+    events: Literal["derived", "stored"] = "derived"
+    is_copy: bool = False
 
 
 @attrs.define
@@ -149,6 +140,7 @@ class FrameRecord(Record):
         data: Its bytes; text as UTF-8, a mapping as JSON.
         form: ``json`` for what the decoder could take for a JSON object; else what came.
         problem: Why the data isn't what came, if it had to be withheld as a whole.
+        stream: The stream of the decoder that has taken it; None if there was none.
     """
 
     kind: ClassVar[int] = 1
@@ -156,6 +148,7 @@ class FrameRecord(Record):
     data: bytes = attrs.field(default=b"", repr=lambda data: f"<{len(data)} bytes>")
     form: Form = "json"
     problem: str | None = None
+    stream: Any = attrs.field(default=None, eq=False, repr=False)
 
     @property
     def event(self) -> RealtimeModelRawServerEvent:
@@ -163,7 +156,24 @@ class FrameRecord(Record):
         return RealtimeModelRawServerEvent(_in_form(self.data, self.form))
 
 
-@attrs.define
+class EventSource(Protocol):
+    """The origin of an event that has no document of its own in the journal."""
+
+    @property
+    def event(self) -> Any:
+        """The event; raises CodecError if it can't be had."""
+
+    @property
+    def document(self) -> Mapping[str, Any] | None:
+        """The event as plain data; None if it can't be had, or only repeats its cause."""
+
+    @property
+    def problem(self) -> str | None:
+        """The reason why the event can't be had; None if it can."""
+
+
+# Compared by what it shows: a derived event equals the same event with its document.
+@attrs.define(eq=False)
 class EventRecord(Record):
     """
     An event that was published.
@@ -174,26 +184,48 @@ class EventRecord(Record):
         document: The event as the plain data that `eventbus.codec.to_plain` gives, without its
             version, which is 1; None if it could not be written, or only repeats its cause. It
             may be given as `eventbus.codec.packs` writes it.
-        problem: Why it could not be written, or was withheld.
+        problem: Why it could not be written or derived, or was withheld.
         audio_bytes: The length of its audio, also if that was withheld; None if it has none.
+        source: Gives the event, if it has no document in the journal.
     """
 
     kind: ClassVar[int] = 2
 
     class_name: str = ""
     type_name: str | None = None
-    document: Mapping[str, Any] | None = attrs.field(
+    _document: Mapping[str, Any] | None = attrs.field(
         default=None,
         converter=_as_document,
         repr=lambda document: f"<{len(document or ())} fields>",
     )
-    problem: str | None = None
+    _problem: str | None = None
     audio_bytes: int | None = None
+    source: EventSource | None = attrs.field(default=None, repr=False)
+
+    @property
+    def document(self) -> Mapping[str, Any] | None:
+        """The event as plain data; see the class."""
+        if self._document is None and self.source is not None and self._problem is None:
+            return self.source.document
+        return self._document
+
+    @property
+    def problem(self) -> str | None:
+        """Why there is no event; see the class."""
+        if self._problem is None and self._document is None and self.is_derived:
+            assert self.source is not None
+            return self.source.problem
+        return self._problem
+
+    @property
+    def is_derived(self) -> bool:
+        """Whether a decoder made the event of the frame that is its cause, and makes it again."""
+        return isinstance(self.source, Derived) and self._document is None
 
     @property
     def is_repeat(self) -> bool:
         """Whether it says again, as a session does, what the event says that is its cause."""
-        return self.document is None and self.problem is None
+        return self._document is None and self._problem is None and not self.is_derived
 
     @property
     def fields(self) -> Mapping[str, Any]:
@@ -203,22 +235,86 @@ class EventRecord(Record):
     @property
     def event(self) -> Any:
         """
-        The event; a new object each time. Audio that was withheld is silence of its length.
+        The event. Audio that was withheld is silence of its length.
+
+        A repeat is made of the event that it repeats.
 
         Raises:
-            CodecError: It could not be written, or this process can't read it; or it only
-                repeats its cause.
+            CodecError: It could not be written, or can't be read or derived here.
         """
+        if self._document is None and self._problem is None and self.source is not None:
+            return self.source.event
         if self.is_repeat:
-            msg = f"Record {self.seq} repeats an event; that is record {self.cause}."
+            msg = f"Record {self.seq} repeats record {self.cause}, which is not at hand."
             raise CodecError(msg)
-        if not self.document:
-            msg = f"Record {self.seq} only names its event, {self.class_name}: {self.problem}"
+        if not self._document:
+            msg = f"Record {self.seq} only names its event, {self.class_name}: {self._problem}"
             raise CodecError(msg)
-        fields = {"$v": _CODEC_VERSION, **self.document}
+        _class_named(self.class_name, self.type_name)
+        fields = {"$v": _CODEC_VERSION, **self._document}
         if self.audio_bytes and self.type_name == "audio" and not fields.get("data"):
             fields["data"] = bytes(self.audio_bytes)
         return from_plain(fields)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, EventRecord):
+            return NotImplemented
+        return self._shown() == other._shown()
+
+    __hash__ = None  # as attrs has it for the other records
+
+    def _shown(self) -> tuple[Any, ...]:
+        common = tuple(getattr(self, name) for name in COMMON)
+        return (
+            *common,
+            self.class_name,
+            self.type_name,
+            self.is_repeat,
+            self.document,
+            self.problem,
+            self.audio_bytes,
+        )
+
+
+class Derived:
+    """Marks the source of an event that is derived from a frame."""
+
+    __slots__ = ()
+
+
+class Repetition:
+    """
+    The source of an event that repeats another one.
+
+    Args:
+        class_name, type_name: As in `EventRecord`.
+        cause: The record of the repeated event.
+    """
+
+    __slots__ = ("_cause", "_names")
+
+    def __init__(self, class_name: str, type_name: str | None, cause: Any) -> None:
+        self._names = class_name, type_name
+        self._cause = cause
+
+    @property
+    def event(self) -> Any:
+        """The event, made of the repeated one."""
+        cls = _class_named(*self._names)
+        if cls is None or not hasattr(cls, "repeating"):
+            msg = f"{self._names[0]} is not known here; import the module that registers it."
+            raise CodecError(msg)
+        return cls.repeating(self._cause.event)
+
+    @property
+    def document(self) -> None:
+        """Nothing: the repeated event has it."""
+        return
+
+    @property
+    def problem(self) -> None:
+        """Nothing."""
+        return
 
 
 @attrs.define
@@ -257,8 +353,7 @@ class CallRecord(Record):
     never ended. So does one whose handler publishes something, which names it as its cause.
 
     Attributes:
-        call: The call; both of its records have the same: the ``seq`` of the first. In the file
-            it is 0 in the first.
+        call: The call; both of its records have the same: the ``seq`` of the first.
         handler: The name of the handler.
         state: ``started``, ``finished`` or ``crashed``.
         queued_ns: How long the event waited in the handler's mailbox; 0 for a sync handler.
@@ -319,7 +414,7 @@ class StatusRecord(Record):
 @attrs.define
 class GapRecord(Record):
     """
-    Records that could not be written are missing here.
+    Records that could not be written are missing here; its ``seq`` is that of the last of them.
 
     Attributes:
         first_seq: The first that is missing.
@@ -336,7 +431,7 @@ class GapRecord(Record):
 
 @attrs.define
 class EndRecord(Record):
-    """The last record of a journal that was closed; without it, whoever wrote it has died."""
+    """The last record of a journal that was closed; without it, its writer has died."""
 
     kind: ClassVar[int] = 8
 
@@ -344,72 +439,33 @@ class EndRecord(Record):
 @attrs.define
 class UnknownRecord(Record):
     """
-    A kind of record that a newer version of eventbus has.
+    A kind of record that is not known here.
 
     Attributes:
-        number: The kind; -1 if the payload isn't that of a record.
-        fields: What it has besides what all records have; the payload, if it isn't one's.
+        number: The kind.
+        fields: Its fields besides those of all records.
     """
 
     number: int = -1
     fields: tuple[Any, ...] = attrs.field(default=(), repr=False)
 
 
-# --- payloads --------------------------------------------------------------------------------
-
-_COMMON: Final = tuple(field.name for field in attrs.fields(Record))
-# Kind -> class, and where its fields end in the array.
-_CLASSES: Final[Mapping[int, tuple[type[Record], int]]] = {
-    cls.kind: (cls, 1 + len(attrs.fields(cls)))
-    for cls in (
-        HeaderRecord,
-        FrameRecord,
-        EventRecord,
-        SentRecord,
-        CallRecord,
-        DropRecord,
-        StatusRecord,
-        GapRecord,
-        EndRecord,
-    )
-}
-
-
-def encode_record(record: Record) -> bytes:
-    """Return the payload of *record*."""
-    if isinstance(record, UnknownRecord):
-        common = (getattr(record, name) for name in _COMMON)
-        return _encode((record.number, *common, *record.fields))
-    values = (getattr(record, field.name) for field in attrs.fields(type(record)))
-    return _encode((record.kind, *map(_as_plain, values)))
-
-
-def decode_record(payload: bytes) -> Record:
-    """Return the record with that *payload*; `UnknownRecord` if it is none that is known here."""
-    try:
-        values = _decode(payload)
-        cls, end = _CLASSES[values[0]]
-        return cls(*values[1:end])
-    except (KeyError, TypeError, ValueError, IndexError):
-        return _unknown(payload)
-
-
-def _unknown(payload: bytes) -> UnknownRecord:
-    """Return the record of a kind that isn't known here; of no kind, if it is no record at all."""
-    try:
-        number, seq, mono_ns, wall_ns, sender, cause, *fields = _decode(payload)
-    except (ValueError, TypeError):
-        return UnknownRecord(fields=(payload,))
-    return UnknownRecord(seq, mono_ns, wall_ns, sender, cause, number, tuple(fields))
-
-
-def _as_plain(value: Any) -> Any:
-    if isinstance(value, RemoteException):
-        return value.type_name, value.message, value.traceback_text
-    return value
-
-
 def _in_form(data: bytes, form: Form) -> Any:
     if form == "json":
         return frame_of(data)
     return data.decode(errors="replace") if form == "str" else data
+
+
+COMMON: Final = tuple(field.name for field in attrs.fields(Record))
+"""The names of the fields that all records have."""
+
+
+def _class_named(class_name: str, type_name: str | None) -> type[Any] | None:
+    """Return an event class; a module of this package is imported for it, and no other."""
+    name = type_name or ""
+    if name not in EVENT_TYPES and class_name.startswith(f"{_PACKAGE}."):
+        try:
+            importlib.import_module(class_name.rpartition(".")[0])
+        except ImportError:  # an extra that is not installed
+            return None
+    return EVENT_TYPES.get(name)

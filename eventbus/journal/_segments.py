@@ -1,9 +1,10 @@
 """
-The files of a journal, each by itself: its ends, its records from any place, a place by bisection.
+The files of a journal, each by itself: its ends, its batches from any place, a place by bisection.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Callable, Generator, Iterator
@@ -13,37 +14,39 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from ..exceptions import JournalDamaged, JournalTooNew, NotAJournal
+from ..exceptions import JournalDamaged, JournalTooNew, JournalTooOld, NotAJournal
+from ._assembly import header_in
+from ._batches import BatchHead, head_of, names_of
 from ._format import (
+    BATCH_HEADER_BYTES,
     FILE_HEADER_BYTES,
-    RECORD_HEADER_BYTES,
     bytes_needed,
+    read_batch,
     read_file_header,
-    read_record,
-    split_records,
+    split_batches,
 )
-from ._records import HeaderRecord, Record, decode_record
+from ._records import HeaderRecord
 
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-__all__ = ["Segment", "SegmentFile", "TornTail", "segment_path", "segment_paths"]
-
 # Bytes that are read at once, in order; and where few will do.
 _CHUNK: Final = 1 << 20
 _WINDOW: Final = 1 << 16
+# Bytes in which each name is written twice; see `eventbus.journal._writer`.
+_NAMES_WITHIN: Final = 1 << 18
 
 
 @attrs.frozen
 class TornTail:
     """
-    What a crash has left at the end of a segment: a record that is cut short.
+    The end of a segment after a crash: a batch of records that is cut short.
 
     Attributes:
         path: The segment's file.
-        offset: Where it begins.
-        size: How many bytes it has.
+        offset: The offset of the batch in it.
+        size: The number of its bytes.
     """
 
     path: str
@@ -52,7 +55,7 @@ class TornTail:
 
 
 def segment_path(path: Path, number: int) -> Path:
-    """Return where segment *number* of the journal that begins at *path* is."""
+    """Return the path of segment *number* of the journal that begins at *path*."""
     return path if number == 1 else path.with_name(f"{path.stem}.{number:05}{path.suffix}")
 
 
@@ -75,7 +78,7 @@ class SegmentFile:
     One segment, open for reading.
 
     Args:
-        path: Where it is.
+        path: Its file.
         marker: The segment's.
     """
 
@@ -96,7 +99,7 @@ class SegmentFile:
 
     @property
     def size(self) -> int:
-        """How many bytes it has by now."""
+        """The number of bytes it has by now."""
         return os.fstat(self._file.fileno()).st_size
 
     def read_at(self, offset: int, count: int) -> bytes:
@@ -108,13 +111,13 @@ class SegmentFile:
             count -= len(part)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
-    def record_at(self, offset: int) -> bytes | None:
-        """Return the payload of the record at *offset*, if a whole one is there."""
-        head = self.read_at(offset, RECORD_HEADER_BYTES)
+    def batch_at(self, offset: int) -> bytes | None:
+        """Return the payload of the batch at *offset*, if a whole one is there."""
+        head = self.read_at(offset, BATCH_HEADER_BYTES)
         needed = bytes_needed(head, 0, self._marker)
         if not needed or offset + needed > self.size:
             return None
-        return read_record(self.read_at(offset, needed), 0, offset, self._marker)
+        return read_batch(self.read_at(offset, needed), 0, offset, self._marker)
 
     def walk(
         self, offset: int, chunk: int = _CHUNK
@@ -123,35 +126,65 @@ class SegmentFile:
         Yield payloads from *offset* on, many at a time, each time after the offset of the first.
 
         Args:
-            chunk: How many bytes are read at once.
+            chunk: The number of bytes that are read at once.
 
         Returns:
-            The offset at which no whole record is, be it the end.
+            The offset at which no whole batch is; it may be the end.
         """
         while True:
             data = self.read_at(offset, chunk)
-            payloads, length = split_records(data, offset, self._marker)
+            payloads, length = split_batches(data, offset, self._marker)
             if not payloads:  # what begins here is longer than the chunk, or isn't whole
-                long = self.record_at(offset) if len(data) == chunk else None
+                long = self.batch_at(offset) if len(data) == chunk else None
                 if long is None:
                     return offset
-                payloads, length = [long], RECORD_HEADER_BYTES + len(long)
+                payloads, length = [long], BATCH_HEADER_BYTES + len(long)
             yield offset, payloads
             offset += length
 
+    def places(self, start: int) -> Iterator[tuple[int, bytes]]:
+        """Yield all payloads from *start* on, which may be anywhere, each after its offset."""
+        found = self.find(start)
+        while found is not None:
+            walk = self.walk(found, _WINDOW)
+            while True:
+                try:
+                    offset, payloads = next(walk)
+                except StopIteration as stop:
+                    found = self.find(stop.value + 1)
+                    break
+                for payload in payloads:
+                    yield offset, payload
+                    offset += BATCH_HEADER_BYTES + len(payload)
+
     def find(self, offset: int, stop: int | None = None) -> int | None:
-        """Return where the first whole record begins, at *offset* or later, before *stop*."""
+        """Return the offset of the first whole batch at *offset* or later, before *stop*."""
         end = self.size if stop is None else stop
         while offset < end:
             data = self.read_at(offset, _WINDOW)
+            if not data.strip(b"\0"):  # a hole, which may be huge: see where it ends
+                offset = self._data_after(offset, len(data))
+                continue
             place = data.find(self._marker)
             if place < 0:  # the marker may lie across the end
                 offset += max(1, len(data) - len(self._marker) + 1)
-            elif offset + place < end and self.record_at(offset + place) is not None:
+            elif offset + place < end and self.batch_at(offset + place) is not None:
                 return offset + place
             else:
                 offset += place + 1
         return None
+
+    def _data_after(self, offset: int, count: int) -> int:
+        """Return an offset behind *count* zeros, before which there is nothing but zeros."""
+        behind = offset + max(1, count - len(self._marker) + 1)
+        seek_data = getattr(os, "SEEK_DATA", None)
+        if seek_data is None:
+            return behind
+        try:
+            found = os.lseek(self._file.fileno(), offset + count, seek_data)
+        except OSError as exc:  # there are no more data, or the filesystem can't tell
+            return self.size if exc.errno == errno.ENXIO else behind
+        return max(behind, found - len(self._marker) + 1)
 
 
 @attrs.frozen
@@ -160,8 +193,8 @@ class Segment:
     One file of a journal.
 
     Attributes:
-        path: Where it is.
-        marker: What its records begin with.
+        path: The file.
+        marker: The first bytes of its batches.
         header: Its first record; None if that is damaged.
     """
 
@@ -175,7 +208,8 @@ class Segment:
         Look at the beginning of the file at *path*.
 
         Raises:
-            JournalEmpty, NotAJournal, JournalTooNew, JournalDamaged: As `read_file_header` does.
+            JournalEmpty, NotAJournal, JournalTooNew, JournalTooOld, JournalDamaged: As
+                `read_file_header` does.
         """
         with path.open("rb") as file:
             head = file.read(_WINDOW)
@@ -184,9 +218,11 @@ class Segment:
     @classmethod
     def of(cls, path: Path, marker: bytes, head: bytes) -> Self:
         """Return the segment that begins with *head*, and has that *marker*."""
-        payload = read_record(head, FILE_HEADER_BYTES, 0, marker)
-        record = None if payload is None else decode_record(payload)
-        return cls(path, marker, record if isinstance(record, HeaderRecord) else None)
+        payload = read_batch(head, FILE_HEADER_BYTES, 0, marker)
+        if payload is None and len(head) == _WINDOW:  # the header of a later one has all names
+            with SegmentFile(path, marker) as file:
+                payload = file.batch_at(FILE_HEADER_BYTES)
+        return cls(path, marker, None if payload is None else header_in(payload))
 
     def reading(self) -> SegmentFile:
         """Open it, as a context manager."""
@@ -194,92 +230,114 @@ class Segment:
 
     @property
     def size(self) -> int:
-        """How many bytes it has; 0 if it was deleted."""
+        """The number of its bytes; 0 if it was deleted."""
         return self.path.stat().st_size if self.path.exists() else 0
 
     @property
     def is_begun(self) -> bool:
-        """Whether its first record is whole, or any after that."""
+        """Whether its first batch is whole, or any after that."""
         if self.header is not None:
             return True
         with self.reading() as file:
             return file.find(FILE_HEADER_BYTES) is not None
 
-    def first(self, key: Callable[[Record], int]) -> int | None:
-        """Return the *key* of the first record that is no header."""
+    def first(self, key: Callable[[BatchHead], int]) -> int | None:
+        """Return the *key* of the first batch that isn't the header."""
         with self.reading() as file:
-            records = (record for _, record in self._records(file, FILE_HEADER_BYTES))
-            return next((key(r) for r in records if not isinstance(r, HeaderRecord)), None)
+            for offset, payload in file.places(FILE_HEADER_BYTES):
+                head = head_of(payload)
+                if head is not None and (offset > FILE_HEADER_BYTES or self.header is None):
+                    return key(head)
+        return None
 
-    def locate(self, wanted: int, key: Callable[[Record], int]) -> int:
+    def locate(self, wanted: int, key: Callable[[BatchHead], int]) -> int:
         """
-        Return the offset of the first record whose *key* is *wanted* or more; or the end.
+        Return the offset of the last batch whose *key* is less than *wanted*, or of the first one.
 
         It takes as many looks as the file's size has bits.
 
         Args:
-            key: Of a record, a number that never falls from one to the next; less than any
-                number that is wanted, of a header.
+            wanted: A record's number or time.
+            key: Of a batch, the number or the time of its first record.
         """
         with self.reading() as file:
             low, high = FILE_HEADER_BYTES, file.size
             while high - low > _WINDOW:
                 middle = (low + high) // 2
                 found = file.find(middle, high)
-                payload = None if found is None else file.record_at(found)
-                if found is None or payload is None or key(decode_record(payload)) >= wanted:
+                payload = None if found is None else file.batch_at(found)
+                head = None if payload is None else head_of(payload)
+                if found is None or head is None or key(head) >= wanted:
                     high = middle
                 else:
                     low = found
-            records = self._records(file, low)
-            return next((start for start, r in records if key(r) >= wanted), file.size)
+            place = low
+            for offset, payload in file.places(low):
+                head = head_of(payload)
+                if head is not None and key(head) >= wanted:
+                    break
+                place = offset
+            return place
 
-    def read_end(self) -> tuple[Record | None, TornTail | None]:
-        """Return the last whole record, and what comes after it."""
+    def read_end(self) -> tuple[int, bytes | None, TornTail | None]:
+        """Return offset and payload of the last whole batch, and what comes after it."""
         with self.reading() as file:
             size, window = file.size, _WINDOW
             while True:
                 start = max(FILE_HEADER_BYTES, size - window)
-                places = list(_places(file, start))
+                places = list(file.places(start))
                 if places or start == FILE_HEADER_BYTES:
                     break
                 window *= 8
         offset, payload = places[-1] if places else (FILE_HEADER_BYTES, None)
-        last = None if payload is None else decode_record(payload)
-        end = offset if payload is None else offset + RECORD_HEADER_BYTES + len(payload)
+        end = offset if payload is None else offset + BATCH_HEADER_BYTES + len(payload)
         tail = TornTail(str(self.path), end, size - end) if end < size else None
-        return last, tail
+        return offset, payload, tail
 
-    @staticmethod
-    def _records(file: SegmentFile, start: int) -> Iterator[tuple[int, Record]]:
-        """Yield all whole records from *start* on, which may be anywhere, each after its offset."""
-        for offset, payload in _places(file, start):
-            yield offset, decode_record(payload)
+    def find_name(self, number: int, offset: int) -> object:
+        """
+        Return the value of a name that is used at *offset*, from the batches before; else None.
+
+        If one of those is damaged, the name may have been written again, before or behind.
+        """
+        with self.reading() as file:
+            place = offset
+            while place >= FILE_HEADER_BYTES:
+                payload = file.batch_at(place)
+                if payload is None:
+                    break
+                before, names = names_of(payload)
+                found = _value_in(names, number)
+                if found is not None:
+                    return found
+                if not before or before >= place:
+                    break
+                place = before
+            for place, payload in file.places(FILE_HEADER_BYTES):
+                found = _value_in(names_of(payload)[1], number)
+                if found is not None or place > offset + _NAMES_WITHIN:
+                    return found
+        return None
 
 
-def _places(file: SegmentFile, start: int) -> Iterator[tuple[int, bytes]]:
-    """Yield all payloads from *start* on, which may be anywhere, each after its record's offset."""
-    found = file.find(start)
-    while found is not None:
-        walk = file.walk(found, _WINDOW)
-        while True:
-            try:
-                offset, payloads = next(walk)
-            except StopIteration as stop:
-                found = file.find(stop.value + 1)
-                break
-            for payload in payloads:
-                yield offset, payload
-                offset += RECORD_HEADER_BYTES + len(payload)
+def _value_in(names: list[tuple[int, object]], number: int) -> object:
+    return next((value for each, value in names if each == number), None)
 
 
 def damage_at(path: Path, offset: int, resume_at: int) -> JournalDamaged:
-    """Return the error of a file that has no whole record from *offset* to *resume_at*."""
+    """Return the error of a file that has no whole batch from *offset* to *resume_at*."""
     msg = (
-        f"{path} is damaged at offset {offset}: the next undamaged record begins at {resume_at}. "
+        f"{path} is damaged at offset {offset}: the next undamaged records begin at {resume_at}. "
         f"To read on from there, give open_journal an on_damage."
     )
     return JournalDamaged(msg, path=str(path), offset=offset, resume_at=resume_at)
+
+
+def bad_record_at(path: Path, offset: int, resume_at: int, problem: str) -> JournalDamaged:
+    """Return the error of a record in the batch at *offset* that has wrong fields."""
+    told = f"{path} is damaged at offset {offset}: {problem}."
+    msg = f"{told} To read on from there, give open_journal an on_damage."
+    return JournalDamaged(msg, path=str(path), offset=offset, resume_at=resume_at, problem=told)
 
 
 def hole_before(path: Path, last_seq: int, first_seq: int) -> JournalDamaged:
@@ -306,12 +364,14 @@ def segment_of_another(path: Path, header: HeaderRecord, journal: Path) -> Journ
     )
 
 
-def no_segment(path: Path, journal: Path, error: NotAJournal | JournalTooNew) -> JournalDamaged:
+def no_segment(
+    path: Path, journal: Path, error: NotAJournal | JournalTooNew | JournalTooOld
+) -> JournalDamaged:
     """Return the error of a file that lies where a segment of *journal* may, and can't be read."""
     reason = (
-        f"it has version {error.version} of the journal format, which is too new"
-        if isinstance(error, JournalTooNew)
-        else "it doesn't begin like a journal"
+        "it doesn't begin like a journal"
+        if isinstance(error, NotAJournal)
+        else f"it has version {error.version} of the journal format"
     )
     problem = (
         f"{path} isn't read as a segment of {journal}: {reason}. If it belongs to something else, "

@@ -1,10 +1,10 @@
 """
-Which records of a journal somebody wants: by class, sender, conversation item and response.
+Selecting records of a journal: by class, sender, conversation item and response.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import attrs
@@ -23,12 +23,9 @@ from ._records import (
     Record,
     SentRecord,
     StatusRecord,
-    decode_record,
 )
 
-__all__ = ["Selection", "ids_in"]
-
-# Where a frame, a message and an event have the ids of what they are about, by what is in there.
+# The fields of a frame, a message or an event that have the id of an item or a response.
 _IDS: Final = {
     "item": ("item_id", "id"),
     "response": ("response_id", "id"),
@@ -55,11 +52,11 @@ def ids_in(fields: Mapping[str, Any], what: str) -> set[str]:
 @attrs.frozen
 class Selection:
     """
-    What to read.
+    The records to read.
 
     Attributes:
         kinds: The kinds of records; None for all.
-        records: The classes of records that are wanted whatever they hold.
+        records: The classes of records that are wanted, whatever their content.
         events: The type names and class names of the events that are wanted besides.
         sender: The sender; ANY for all.
         item: The conversation item; None for all.
@@ -83,10 +80,10 @@ class Selection:
         response: str | None,
     ) -> Selection:
         """
-        Return what these arguments of `Journal.read` select.
+        Return the selection that these arguments of `Journal.read` make.
 
         Raises:
-            TypeError: A class is none.
+            TypeError: Something else is given as a class.
         """
         if not classes:
             return cls(sender=sender, item=item, response=response)
@@ -115,28 +112,8 @@ class Selection:
             response,
         )
 
-    @property
-    def is_all(self) -> bool:
-        """Whether that is all there is."""
-        return (
-            Record in self.records
-            and self.sender is ANY
-            and self.item is None
-            and self.response is None
-        )
-
-    def pick(self, payloads: Iterable[bytes]) -> Iterator[Record]:
-        """Yield the records with these *payloads* that are wanted."""
-        kinds = self.kinds
-        for payload in payloads:
-            # The kind is the array's first element: often there is no need to decode the rest.
-            if kinds is None or payload[1] in kinds:
-                record = decode_record(payload)
-                if self.has(record):
-                    yield record
-
     def has(self, record: Record) -> bool:
-        """Whether *record* is one of those."""
+        """Return whether *record* is one of those."""
         if self.sender is not ANY and record.sender != self.sender:
             return False
         if not isinstance(record, self.records) and not self._is_of_class(record):
@@ -152,7 +129,7 @@ class Selection:
 
 
 def _names(record: Record, what: str, wanted: str) -> bool:
-    """Whether *record* names that item or response."""
+    """Return whether *record* names that item or response."""
     if isinstance(record, EventRecord):
         fields: Any = record.fields
     elif isinstance(record, (FrameRecord, SentRecord)):

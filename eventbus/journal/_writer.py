@@ -1,75 +1,137 @@
 """
-Writing a journal: records into files, in batches, made durable by a policy.
+Writing a journal: records into batches, batches into files, made durable by a policy.
 
 Rules
 -----
 
-* What is appended is in memory until it is flushed. `JournalWriter.flush` writes all of it with
-  one call of the system, and never waits for a disk that is being synced: then the thread that
-  syncs writes it, too.
-* A journal is never overwritten, and readable for its owner only (mode 0600).
-* Nothing that goes wrong with a file is raised at who appends. What can't be written is lost and
-  counted: the sequence goes on. Once writing works again, a `GapRecord` says what is missing.
-* Memory is bounded: where the file can't keep up, records are lost in the same way.
+* Appending takes a number and puts the record's elements into a buffer: no lock, no system call,
+  no wait. A thread writes the buffer as batches (see `eventbus.journal._fsync`); whoever calls
+  `JournalWriter.flush` or `JournalWriter.sync` does it in its own thread, and waits.
+* The buffer is bounded in bytes. A record that doesn't fit is lost, and so is one that can't be
+  written; its number is not given again. In their place comes a `GapRecord`, once writing works.
+* A journal is never overwritten unless that is asked for, and readable for its owner only (mode
+  0600).
+* Nothing that goes wrong with a file is raised at who appends, and nothing readable is cut off.
 * The file is that of the process that has begun it: one that is forked off writes nothing.
+* A name is written before the first record that refers to it, again in the next batch, and 64 kB
+  later, so that a damaged batch takes no names with it.
 
-How a failure is dealt with. The file is cut back to the last whole record. If that can't be done,
-or the file is gone, a new segment is begun, which is named as the lost one was if that is gone.
-It is tried once a second, by the thread if there is one. A full disk may have room for the record
-of a gap, and for nothing else; so it is tried with more than that, which is cut off again.
+Failures. After a write that failed, the file is cut back to the last whole batch; if that can't be
+done, a new segment is begun. It is tried again once a second. A full disk may have room for the
+record of a gap, and for nothing else, so it is tried with more than that, which is cut off again.
+A file that was deleted, replaced, cut or extended by another program is left alone: the records
+that are no longer there are a gap, and a new segment is begun. A segment that can't be made
+durable is written again beside it, made durable, and renamed.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
+import itertools
 import logging
 import os
-import sys
+import secrets
 import threading
 import time
 import uuid
+import weakref
+from collections import deque
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import attrs
-import msgspec
 
-from ..exceptions import JournalWriteError
+from ..exceptions import JournalError, JournalWriteError
+from ._assembly import entry_of
+from ._batches import CALL, GAP, decode_batch, encode_batch
+from ._derivation import StreamName
+from ._encoding import MAX_DATA_BYTES
 from ._format import (
+    FILE_HEADER_BYTES,
     MAX_PAYLOAD_BYTES,
     file_header,
-    join_records,
+    make_batch,
     make_marker,
 )
 from ._fsync import FsyncPolicy, Syncer
-from ._records import EndRecord, GapRecord, HeaderRecord, Record, encode_record
-from ._segments import segment_path, segment_paths
+from ._records import (
+    CallRecord,
+    DropRecord,
+    EndRecord,
+    EventRecord,
+    FrameRecord,
+    GapRecord,
+    HeaderRecord,
+    Record,
+    SentRecord,
+    StatusRecord,
+)
+from ._segments import Segment, segment_path, segment_paths
 
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-__all__ = ["JournalWriter"]
+try:
+    import fcntl
+except ImportError:  # not a POSIX system: there, nothing tells that a journal is being written
+    fcntl = None  # type: ignore[assignment]
 
 logger = logging.getLogger(__name__)
 
-_BATCH: Final = 512  # records are written at once, without waiting for the end of the tick
-_MAX_WAITING: Final = 1 << 16
-_COMMON: Final = 6  # elements that all records have
+BUFFER_BYTES: Final = 1 << 25
+"""The default bound of the buffer."""
+
+_BATCH_RECORDS: Final = 512
+_BATCH_BYTES: Final = 1 << 16
+_COPY_RECORDS: Final = 16  # of a copy, which nobody waits for: damage costs no more
+_COPY_BYTES: Final = 1 << 14
+_READ_BYTES: Final = 1 << 20
+ENTRY_BYTES: Final = 96
+"""About the bytes of an entry in memory, besides its data."""
+
+_COMMON: Final = 5  # elements that all records have
 _RETRY_NS: Final = 1_000_000_000
 _LOOK_NS: Final = 500_000_000
+_LATE_NS: Final = 100_000_000  # that a number may be taken before its record comes
+_NAMES_AGAIN: Final = 1 << 16
 _ROOM: Final = bytes(1 << 18)  # that much must fit before anything is written after a failure
-_NEW: Final = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0)
+_NEW: Final = (
+    os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_APPEND
+    | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
+)  # fmt: skip
+# What a folder says that can't be synced, as on CIFS and FUSE, or that can't be opened for it.
+_UNSUPPORTED: Final = frozenset(
+    {errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EACCES,
+     errno.EPERM, errno.EISDIR}
+)  # fmt: skip
 
-_encode: Final = msgspec.msgpack.Encoder().encode
+_CLASSES: Final[dict[int, type[Record]]] = {
+    cls.kind: cls
+    for cls in (
+        FrameRecord,
+        EventRecord,
+        SentRecord,
+        CallRecord,
+        DropRecord,
+        StatusRecord,
+        GapRecord,
+        EndRecord,
+    )
+}
+
+
+# For retries and checks: it goes on where the clock of the records stands.
+_now_ns = time.monotonic_ns
 
 
 @functools.cache
 def creator() -> str:
-    """Return what a header names as the program that wrote it."""
+    """Return the name of the program, as a header has it."""
     try:
         return f"eventbus {version('eventbus')}"
     except PackageNotFoundError:  # it runs from a checkout
@@ -85,33 +147,44 @@ class _Gap:
     retry_ns: int
 
 
+class _Gone(OSError):
+    """The file isn't the one that was written; *last_seq* is the last record that it still has."""
+
+    def __init__(self, reason: str, last_seq: int) -> None:
+        super().__init__(errno.ESTALE, reason)
+        self.reason = reason
+        self.last_seq = last_seq
+
+
+_open_writers: Final[weakref.WeakSet[JournalWriter]] = weakref.WeakSet()
+
+
 class JournalWriter:
     """
-    Writes one journal; from any thread.
+    Writes one journal; records are appended from any thread, and from signal handlers.
 
     Args:
         path: The first segment; others are put beside it, as ``name.00002.suffix``.
-        header: What the headers are to say of what is recorded; their times, numbers and ids
-            are the writer's business, unless this one has a journal's id.
+        header: The header's fields about the recording; times, numbers and ids are filled in
+            here, unless this one has a journal's id.
         fsync: When it is made durable.
-        segment_bytes: A segment that is longer is the last but one.
+        segment_bytes: A segment that is longer is followed by another one.
         segment_seconds: So is one that is older; None for any age.
+        buffer_bytes: The bound of the buffer.
         clock_ns: The monotonic clock.
         wall_ns: The time of day, in nanoseconds since the epoch.
-        syncer: What makes it durable; one of its own, unless it is shared.
+        syncer: The thread that writes it; one of its own, unless it is shared.
         on_failure: Called when writing begins to fail, once until it works again; in any thread.
-        rewrite: Called with the kind and the fields of a record that can't be encoded, or is too
-            long, when it is written; returns those of one that can be. By default that is one
-            with defaults.
-        on_waiting: Called when something waits to be written, and nothing did before; and with
-            each record that is being lost.
-        must_open: Whether the file must be there in the end; else it is tried again later.
+        opens: ``now``: the file is made at once, or an error is raised. ``later``: it is made by
+            the thread, with the first record; if it can't be, that is tried again.
+        choose: Returns the path to take instead of *path*, when the file is made.
+        overwrite: Whether a journal that is there is replaced.
 
     Raises:
-        JournalWriteError: The file can't be created, or there is one, and it must be there.
+        JournalWriteError: The file can't be created, or there is one.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0915  # the state of a buffer and of a file
         self,
         path: str | os.PathLike[str],
         *,
@@ -119,29 +192,28 @@ class JournalWriter:
         fsync: FsyncPolicy = "interval",
         segment_bytes: int = 1 << 28,
         segment_seconds: float | None = None,
+        buffer_bytes: int = BUFFER_BYTES,
         clock_ns: Callable[[], int] = time.monotonic_ns,
         wall_ns: Callable[[], int] = time.time_ns,
         syncer: Syncer | None = None,
         on_failure: Callable[[JournalWriteError], object] | None = None,
-        on_waiting: Callable[[], object] | None = None,
-        must_open: bool = True,
-        rewrite: Callable[[list[Any]], list[Any]] = lambda record: record[:_COMMON],
+        opens: Literal["now", "later"] = "now",
+        choose: Callable[[Path], Path] = lambda path: path,
+        overwrite: bool = False,
     ) -> None:
         if fsync not in ("interval", "group", "every", "none"):
             msg = f"fsync= is 'interval', 'group', 'every' or 'none', not {fsync!r}."
             raise ValueError(msg)
         self.path = Path(path)
+        self._choose = choose
         self._fsync = fsync
-        self._limit = 1 if fsync == "every" else _BATCH
+        self._overwrite = overwrite
         self._segment_bytes = segment_bytes
         self._segment_ns = None if segment_seconds is None else round(segment_seconds * 1e9)
-        self._clock_ns = clock_ns
+        self._buffer_bytes = buffer_bytes
+        self.clock_ns = clock_ns
         self._wall_ns = wall_ns
-        self._owns_syncer = syncer is None
-        self._syncer = syncer or Syncer(0 if fsync == "group" else 0.05)
         self._on_failure = on_failure
-        self._on_waiting = on_waiting
-        self._rewrite = rewrite
         template = header or HeaderRecord()
         self._header = attrs.evolve(
             template,
@@ -149,17 +221,21 @@ class JournalWriter:
             creator=template.creator or creator(),
         )
 
-        # What is to be written: records by their fields, or their payloads; under the lock.
-        self._lock = threading.Lock()
-        self._waiting: list[list[Any] | bytes] = []
-        self._is_much = self._limit  # as many as that are written early
-        self._seq = 0
-        self._last_ns = 0
-        self._gap: _Gap | None = None
-        self._failure: JournalWriteError | None = None
-        self._last_was_end = False
+        # The buffer. Each of these operations is one step of CPython: `append` of a list,
+        # `next` of a count, `setdefault` of a dict. The thread takes from the front.
+        self.next_seq: Callable[[], int] = itertools.count(1).__next__
+        self._buffer: list[tuple[Any, ...]] = []
+        self._last_seq = 0
+        self._used = self._freed = 0  # bytes; the one by who appends, the other by who writes
+        self._lost: tuple[int, int] | None = None  # numbers between which records didn't fit
+        self._is_noted = self._is_closed = False
+        self._numbers: dict[Any, int] = {}
+        self._next_number = itertools.count(1).__next__
+        self._new_names: list[tuple[int, Any]] = []
+        # How often records were lost: a stream of frames with a hole is not derived any more.
+        self.losses = 0
 
-        # The file, and how far it has been written and made durable; for who holds the file.
+        # The file, for the one who holds it.
         self._holding = threading.Lock()
         self._fd = -1
         self._file_path = self.path
@@ -167,165 +243,173 @@ class JournalWriter:
         self._marker = b""
         self._segment_first_seq = 1
         self._segment_began_ns = 0
-        self._written = 0
-        self._written_seq = 0
-        self._durable = 0
-        self._durable_seq = 0
-        self._retired: list[int] = []
-        self._is_name_durable = False
         self._looked_ns = 0
-        self._is_closed = False
-        self._process = os.getpid()
-        try:
+        self._written = 0  # the file's size
+        self._written_seq = 0
+        self._written_ns = 0
+        self._durable_seq = 0
+        self._is_behind = False
+        self._retired: list[tuple[int, Path]] = []
+        self._is_folder_durable = False
+        self._held: list[tuple[Any, ...]] = []  # whose predecessors haven't come yet
+        self._held_ns = 0
+        self._copied: list[tuple[Any, ...]] = []
+        self._copied_bytes = 0
+        self._copied_wall = 0  # the time of day less the monotonic time
+        self._is_copy = self._has_end = False
+        self._names: list[tuple[int, Any]] = []
+        self._names_at = 0
+        self._fresh: list[tuple[int, Any]] = []  # of the batch before: the next one has them, too
+        self._again: deque[tuple[int, tuple[int, Any]]] = deque()  # names, behind their offsets
+        self._gap: _Gap | None = None
+        self._gap_seq = 0  # the last record that is missing
+        self._gone_seq = 0  # the first one that another program has removed
+        self._failure: JournalWriteError | None = None
+        self._is_failing = False
+        if opens == "now":
             self._create()
-        except JournalWriteError as exc:
-            if must_open:
-                raise
-            # Told by the first flush, when whoever made this has it.
-            self._begin_gap(1, getattr(exc.__cause__, "strerror", None) or str(exc))
+        _open_writers.add(self)
+        self._owns_syncer = syncer is None
+        self._syncer = syncer or Syncer(0.0 if fsync in ("group", "every") else 0.05)
 
-    # --- what was written -----------------------------------------------------------------
+    # --- for users ------------------------------------------------------------------------
 
     @property
     def last_seq(self) -> int:
         """The number of the last record that was appended."""
-        return self._seq
+        return self._last_seq
 
     @property
     def durable_seq(self) -> int:
-        """Up to which record all is as durable as the policy makes it, gaps apart."""
+        """The number up to which all is as durable as the policy makes it, gaps apart."""
         return self._written_seq if self._fsync == "none" else self._durable_seq
 
-    # --- appending ------------------------------------------------------------------------
+    @property
+    def needs_sync(self) -> bool:
+        """Whether written records are to be made durable, or a failure to be retried."""
+        is_behind = self._is_behind and self._fsync != "none"
+        return (is_behind or self._gap is not None or bool(self._held)) and not self._is_closed
 
     def append(self, kind: int, sender: str | int | None, cause: int, *fields: Any) -> int:
         """
         Append a record of now; return its number.
 
         Args:
-            kind, sender, cause, fields: As in `eventbus.journal._records`; the fields in order,
-                those at the end that have their defaults may be left out.
+            kind: The kind, as `eventbus.journal.FrameRecord.kind`.
+            sender: The session that it belongs to.
+            cause: The number of the record that led to it.
+            fields: Its further fields in order; those at the end that have their defaults may be
+                left out.
         """
-        return self.append_list([kind, 0, 0, 0, sender, cause, *fields])
+        seq = self.next_seq()
+        record = _CLASSES[kind](seq, self.clock_ns(), 0, sender, cause, *fields)
+        self.put(entry_of(record, self.number_of), _size_of(record))
+        return seq
 
-    def append_list(self, record: list[Any]) -> int:
+    def put(self, entry: tuple[Any, ...], size: int = ENTRY_BYTES) -> None:
         """
-        Do what `append` does, in less time.
+        Put a record into the buffer.
 
         Args:
-            record: The elements of the record's array. Its number and times are filled in here,
-                and the list is kept until it is written.
+            entry: Its elements, as in `eventbus.journal._batches`; its number is from `next_seq`.
+            size: The bytes that it takes in memory.
         """
-        with self._lock:
-            self._seq = seq = self._seq + 1
-            if self._gap is None:
-                now = self._clock_ns()
-                if now < self._last_ns:  # noqa: PLR1730  # max() is a call, too
-                    now = self._last_ns
-                self._last_ns = now
-                record[1], record[2], record[3] = seq, now, self._wall_ns()
-                self._waiting.append(record)
-            waiting = len(self._waiting)
-        if waiting < 2 and self._on_waiting is not None:
-            self._on_waiting()
-        if waiting >= self._is_much:
-            self._write_early()
-        return seq
+        used = self._used = self._used + size
+        self._last_seq = entry[1]
+        if used - self._freed > self._buffer_bytes or self._is_closed:
+            self._lose(entry[1], size)
+            return
+        self._buffer.append(entry)
+        if not self._is_noted:
+            self._is_noted = True
+            self._syncer.note(self)
+
+    def number_of(self, name: Any) -> int:
+        """Return the number of a name, which is a string or a `StreamName`."""
+        number = self._numbers.get(name)
+        if number is None:
+            new = self._next_number()
+            number = self._numbers.setdefault(name, new)
+            if number == new:
+                value = name.value if isinstance(name, StreamName) else name
+                self._new_names.append((number, value))
+        return number
 
     def write(self, record: Record) -> None:
         """
         Append *record* with the number and times that it has: a copy, not news.
 
+        It may wait for the disk.
+
         Raises:
-            ValueError: It is longer than any record may be.
+            ValueError: It is longer than a record may be.
         """
-        payload = encode_record(record)
-        if len(payload) > MAX_PAYLOAD_BYTES:
-            msg = f"Record {record.seq} has {len(payload)} bytes, more than {MAX_PAYLOAD_BYTES}."
+        size = _size_of(record)
+        entry = entry_of(record, self.number_of)
+        self.copy(entry, size, record.wall_ns, is_end=isinstance(record, EndRecord))
+
+    def copy(
+        self, entry: tuple[Any, ...], size: int, wall_ns: int, *, is_end: bool = False
+    ) -> None:
+        """Do what `write` does, with a record's elements."""
+        if size > MAX_DATA_BYTES:
+            msg = f"Record {entry[1]} has {size} bytes, more than {MAX_DATA_BYTES}."
             raise ValueError(msg)
-        with self._lock:
-            self._seq = max(self._seq, record.seq)
-            self._last_ns = max(self._last_ns, record.mono_ns)
-            self._last_was_end = isinstance(record, EndRecord)
-            if self._gap is not None:
-                return
-            self._waiting.append(payload)
-        if len(self._waiting) >= self._is_much:
-            self._write_early()
-
-    def _now(self) -> int:
-        """Return the time; never less than before."""
-        self._last_ns = max(self._last_ns, self._clock_ns())
-        return self._last_ns
-
-    def _write_early(self) -> None:
-        """Write what waits, as it is too much to wait any longer."""
-        if self._fsync == "every":
-            self.sync()
-        else:
+        offset = wall_ns - entry[2]
+        if offset != self._copied_wall and self._copied:  # a batch has one
             self.flush()
-            waiting = len(self._waiting)  # still, if the thread is at work on the file
-            self._is_much = waiting + self._limit
-            if waiting >= _MAX_WAITING:
-                self._begin_gap(self._seq + 1, "the file can't keep up")
-
-    # --- writing --------------------------------------------------------------------------
+        self._copied_wall = offset
+        self._last_seq = max(self._last_seq, entry[1])
+        self._has_end, self._is_copy = is_end, True
+        self._copied.append(entry)
+        self._copied_bytes += size
+        if self._copied_bytes > _COPY_BYTES or len(self._copied) >= _COPY_RECORDS:
+            self.flush()
 
     def flush(self) -> None:
-        """Write what waits; leave it to the thread, if that is at work on the file."""
-        if self._is_elsewhere():
-            return
-        if self._holding.acquire(blocking=False):
-            try:
-                self._write_out()
-            finally:
-                self._holding.release()
+        """Write the records that wait; in this thread, and so wait for the file."""
+        with self._holding:
+            self._write_out()
         self._tell_failure()
-        if self._waiting or self._gap is not None or self._is_behind:
-            self._syncer.note(self)
 
     def sync(self) -> int:
         """
-        Write what waits, and make it durable by the policy; waits for the disk.
+        Write the records that wait, and make them durable by the policy; wait for the disk.
 
         Returns:
-            Up to which record all is durable.
+            The number up to which all is durable.
         """
-        if self._is_elsewhere():
-            return self.durable_seq
         with self._holding:
             self._write_out()
-            if self._gap is not None:
-                self._resume(self._gap)
             if self._fsync != "none":
                 self._sync_files()
         self._tell_failure()
-        if (self._waiting or self._gap is not None) and not self._is_closed:
-            self._syncer.note(self)
         return self.durable_seq
 
     def close(self, *, end: bool = True) -> None:
         """
-        Write what waits, make it durable, and close the file; again is fine.
+        Write the records that wait, make them durable, and close the file; again is fine.
 
         Args:
             end: Whether to write first that this is the end.
         """
-        if self._is_closed or self._is_elsewhere():
+        if self._is_closed:
             return
-        if end and not self._last_was_end:
-            self.append(EndRecord.kind, None, 0)
+        seq = self._last_seq + 1 if self._is_copy else self.next_seq()
         self._is_closed = True
+        self._last_seq = seq if end and not self._has_end else self._last_seq
         if self._owns_syncer:
             self._syncer.stop()
-        if self._gap is not None:
-            self._gap.retry_ns = 0
-        self.sync()
         with self._holding:
+            self._write_out()
+            self._close_gap(seq - 1)
+            if end and not self._has_end:
+                self._write_end(seq)
+            if self._fsync != "none":
+                self._sync_files()
             self._abandon()
-        with self._lock:  # a handler may end, or a task send, after that: it isn't recorded
-            self._waiting.clear()
-            self._gap = _Gap(self._seq + 1, "closed", sys.maxsize)
+        self._buffer.clear()
+        self._tell_failure()
 
     def __enter__(self) -> Self:
         return self
@@ -339,122 +423,277 @@ class JournalWriter:
         self.close()
 
     def __repr__(self) -> str:
-        return f"<JournalWriter {str(self.path)!r}, {self._seq} records>"
+        return f"<JournalWriter {str(self.path)!r}, {self._last_seq} records>"
 
-    def _is_elsewhere(self) -> bool:
-        """Whether this is another process, that was forked off; then nothing waits any more."""
-        is_elsewhere = os.getpid() != self._process
-        if is_elsewhere:  # before any lock: what has held it isn't here
-            self._waiting.clear()
-        return is_elsewhere
+    # --- the buffer -----------------------------------------------------------------------
 
-    # What follows is for who holds the file.
+    def _lose(self, seq: int, size: int) -> None:
+        """Lose a record that doesn't fit into the buffer."""
+        self._used -= size
+        if self._is_closed:
+            return
+        self.losses += 1
+        lost = self._lost
+        self._lost = (seq, seq) if lost is None else (min(lost[0], seq), max(lost[1], seq))
+        if not self._is_failing:
+            self._is_failing = True
+            self._failure = self._failure_of("the file can't keep up")
+            self._tell_failure()
 
-    @property
-    def _is_behind(self) -> bool:
-        return self._fsync != "none" and self._durable_seq < self._written_seq
+    def _take(self) -> list[tuple[Any, ...]]:
+        """Take the records that can be written now out of the buffer, in order."""
+        buffer = self._buffer
+        count = len(buffer)
+        taken = buffer[:count]
+        del buffer[:count]
+        expected = self._written_seq + 1
+        if self._lost is None and not self._held:
+            numbers = [entry[1] for entry in taken]
+            if numbers == list(range(expected, expected + count)):
+                return taken
+        return self._take_in_order(taken, expected)
+
+    def _take_in_order(self, taken: list[tuple[Any, ...]], expected: int) -> list[tuple[Any, ...]]:
+        """Sort the records, and hold those back whose predecessors may still come."""
+        waiting = sorted((*self._held, *taken), key=_number)
+        self._held = []
+        ready: list[tuple[Any, ...]] = []
+        for index, entry in enumerate(waiting):
+            seq = entry[1]
+            if seq < expected:  # it came too late: it has been counted as lost
+                continue
+            if seq > expected and not self._is_lost(expected, seq - 1):
+                self._held = waiting[index:]
+                break
+            if seq > expected:
+                ready.append(self._gap_entry(expected, seq - 1, self._reason(), entry[2]))
+            ready.append(entry)
+            expected = seq + 1
+        lost = self._lost
+        if not self._held:
+            self._held_ns = 0
+            if lost is not None and lost[1] >= expected:
+                now = self.clock_ns()
+                ready.append(self._gap_entry(expected, lost[1], self._reason(), now))
+        return ready
+
+    def _is_lost(self, first: int, last: int) -> bool:
+        """Return whether records with these numbers won't come any more."""
+        lost = self._lost
+        if self._is_closed or (lost is not None and lost[0] <= first and last <= lost[1]):
+            return True
+        now = _now_ns()
+        self._held_ns = self._held_ns or now
+        return now - self._held_ns > _LATE_NS
+
+    def _reason(self) -> str:
+        return "recording was interrupted" if self._lost is None else "the file can't keep up"
+
+    def _gap_entry(self, first: int, last: int, reason: str, mono_ns: int) -> tuple[Any, ...]:
+        return (GAP, last, mono_ns, 0, 0, first, last, reason)
+
+    # --- writing, for the one who holds the file --------------------------------------------
 
     def _write_out(self) -> None:
-        with self._lock:
-            waiting, self._waiting = self._waiting, []
-            self._is_much = self._limit
-            seq = self._seq if self._gap is None else self._gap.first_seq - 1
-        if waiting:
-            data = self._join(waiting)
-            try:
-                self._look()
-                _write_all(self._fd, data)
-            except OSError as exc:
-                self._fail(exc)
-                return
-            self._written += len(data)
-            self._written_seq = seq
-        if self._gap is None and self._is_full():
+        """Write the records that wait."""
+        self._is_noted = False
+        used = self._used
+        if self._gap is not None:
+            self._lose_all()
+            self._freed = used
+            self._resume(self._gap)
+            return
+        entries = self._copied if self._is_copy else self._take()
+        self._copied, self._copied_bytes = [], 0
+        try:
+            self._write_entries(entries)
+        except (OSError, JournalError) as exc:
+            self._fail(exc)
+            return
+        finally:
+            self._freed = used
+        if self._lost is not None and not self._held and self._lost[1] <= self._written_seq:
+            self._lost, self._is_failing = None, False
+        if self._is_full():
             self._rotate()
 
-    def _join(self, records: list[list[Any] | bytes]) -> bytes:
-        """Return the bytes of *records*, to be written at the end of the file."""
-        try:
-            payloads = [r if type(r) is bytes else _encode(r) for r in records]
-        except Exception:  # noqa: BLE001  # whatever is in there isn't of our making
-            payloads = []
-        if not payloads or max(map(len, payloads)) > MAX_PAYLOAD_BYTES:
-            payloads = [r if isinstance(r, bytes) else self._encode(r) for r in records]
-        return join_records(payloads, self._marker, self._written)
+    def _write_entries(self, entries: list[tuple[Any, ...]]) -> None:
+        """Write records as batches."""
+        if entries and self._fd < 0:
+            self._create()
+        limit = 1 if self._fsync == "every" else _BATCH_RECORDS
+        for start in range(0, len(entries), limit):
+            part = entries[start : start + limit]
+            try:
+                self._write_batch(part)
+            except _Gone as exc:
+                self._go_on_elsewhere(exc)
+                self._write_batch([entry for entry in part if entry[1] > self._written_seq])
+            if limit == 1:
+                self._sync_files()
 
-    def _encode(self, record: list[Any]) -> bytes:
-        """Return the payload of *record*; or of what can be written of it."""
+    def _write_batch(self, entries: list[tuple[Any, ...]]) -> None:
+        """Write one batch; two halves of it if it is large."""
+        if not entries:
+            return
+        base_ns = max(self._written_ns, entries[0][2])
+        new = self._take_names()
+        again = [name for at, name in self._again if at + _NAMES_AGAIN <= self._written]
+        names = [*again, *self._fresh, *new]
+        payload = self._encode(entries, base_ns, names)
+        if len(payload) > _BATCH_BYTES and len(entries) > 1:
+            self._new_names[:0] = new
+            middle = len(entries) // 2
+            self._write_batch(entries[:middle])
+            self._write_batch(entries[middle:])
+            return
+        offset = self._written
         try:
-            payload = _encode(record)
-            if len(payload) <= MAX_PAYLOAD_BYTES:
+            self._look()
+            self._append(payload)
+        except OSError:
+            self._new_names[:0] = new
+            raise
+        self._fresh = new
+        if names:
+            self._names_at = offset
+            self._names.extend(new)
+            self._again.extend((offset, name) for name in new)
+            for _ in again:
+                self._again.popleft()
+        last = entries[-1]
+        self._written_seq = last[1]
+        self._written_ns = max(base_ns, last[2])
+        self._is_behind = True
+
+    def _append(self, payload: bytes) -> None:
+        """Write a batch to the end of the file."""
+        data = make_batch(payload, self._marker, self._written)
+        _write_all(self._fd, data)
+        self._written += len(data)
+
+    def _encode(
+        self, entries: list[tuple[Any, ...]], base_ns: int, names: list[tuple[int, Any]]
+    ) -> bytes:
+        """Return the payload of a batch; a record that can't be written has its defaults."""
+        head = entries[0][1], base_ns, self._wall_at(base_ns), self._names_at, names
+        try:
+            payload = encode_batch(*head, entries)
+            if len(payload) <= MAX_PAYLOAD_BYTES or len(entries) > 1:
                 return payload
         except Exception:  # noqa: BLE001  # whatever is in there isn't of our making
             pass
-        return _encode(self._rewrite(record))
+        return encode_batch(*head, [_encodable(entry) for entry in entries])
+
+    def _wall_at(self, mono_ns: int) -> int:
+        """Return the time of day at a time of the monotonic clock."""
+        if self._is_copy:
+            return mono_ns + self._copied_wall
+        return self._wall_ns() - self.clock_ns() + mono_ns
+
+    def _take_names(self) -> list[tuple[int, Any]]:
+        """Return the names that were given since the last batch."""
+        count = len(self._new_names)
+        names = self._new_names[:count]
+        del self._new_names[:count]
+        return names
+
+    def _write_end(self, seq: int) -> None:
+        """Write the last record, and all names that were written only once."""
+        try:
+            if self._fd < 0:
+                self._create()
+            now = max(self._written_ns, self.clock_ns())
+            again = [name for _, name in self._again]
+            entry = (EndRecord.kind, seq, now, 0, 0)
+            self._look()
+            self._append(
+                encode_batch(seq, now, self._wall_at(now), self._names_at, again, (entry,))
+            )
+            self._written_seq = seq
+            self._is_behind = True
+        except (OSError, JournalError) as exc:
+            self._fail(exc)
 
     def _look(self) -> None:
         """
-        Look from time to time whether the file still is where others will look for it.
+        Check that the file is as it was written, and from time to time that it is in its place.
 
         Raises:
-            FileNotFoundError: It isn't; writing to it would succeed all the same.
+            OSError: It isn't; writing to it would succeed all the same.
         """
-        now = self._clock_ns()
+        size = os.fstat(self._fd).st_size
+        if size != self._written:
+            is_longer = size > self._written
+            reason = f"another program has {'written to' if is_longer else 'cut'} the file"
+            raise _Gone(reason, self._written_seq if is_longer else self._readable_seq())
+        now = _now_ns()
         if now - self._looked_ns < _LOOK_NS:
             return
         self._looked_ns = now
-        if not os.path.samestat(self._file_path.stat(), os.fstat(self._fd)):
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self._file_path))
+        self._look_at_name()
 
-    def _sync_files(self) -> None:
+    def _look_at_name(self) -> None:
         try:
-            while self._retired:
-                os.fsync(self._retired[-1])
-                os.close(self._retired.pop())
-            if self._fd >= 0 and self._durable < self._written:
-                os.fsync(self._fd)
-            if not self._is_name_durable:
-                _sync_folder(self.path.parent)
-                self._is_name_durable = True
-        except OSError as exc:
-            # Nobody knows what has become of what was written since: it counts as lost.
-            self._written, self._written_seq = self._durable, self._durable_seq
-            self._fail(exc)
-            self._abandon()
-            return
-        self._durable, self._durable_seq = self._written, self._written_seq
+            is_there = os.path.samestat(self._file_path.stat(), os.fstat(self._fd))
+            reason = "another program has replaced the file"
+        except FileNotFoundError as exc:
+            is_there, reason = False, exc.strerror or "the file is gone"
+        if not is_there:
+            raise _Gone(reason, self._segment_first_seq - 1)
+
+    def _readable_seq(self) -> int:
+        """Return the number of the last record that can still be read in this segment."""
+        try:
+            segment = Segment.open(self._file_path)
+            if segment.marker != self._marker:
+                return self._segment_first_seq - 1
+            with segment.reading() as file:
+                last = self._segment_first_seq - 1
+                for _, payload in file.places(FILE_HEADER_BYTES):
+                    last = max(last, last_seq_in(payload))
+        except (OSError, JournalError):
+            return self._segment_first_seq - 1
+        return last
 
     # --- segments ---
 
     def _create(self) -> None:
         """Begin a new segment."""
+        if not self._number:
+            try:
+                self.path = self._choose(self.path)
+            except OSError as exc:  # no more files may be open
+                raise _write_error(self.path, exc) from exc
         number = self._number + 1
-        if number == 1 and self._exists():
+        if number == 1 and not self._overwrite and self._exists():
             msg = f"{self.path} exists, and a journal is never overwritten; choose another name."
             raise JournalWriteError(msg, path=str(self.path))
         while number > 1 and os.path.lexists(segment_path(self.path, number)):
             number += 1  # it isn't ours, and mustn't keep us from going on
         path = segment_path(self.path, number)
         marker = make_marker()
-        payload = encode_record(self._next_header(number))
-        head = file_header(marker)
-        head += join_records([payload], marker, len(head))
+        head = file_header(marker, self._header.creator)
+        header = self._next_header(number)
+        entry = entry_of(header, self.number_of)
+        names = self._names
+        payload = encode_batch(header.first_seq, header.mono_ns, header.wall_ns, 0, names, (entry,))
+        head += make_batch(payload, marker, len(head))
+        is_replacing = number == 1 and self._overwrite
         try:
-            fd = os.open(path, _NEW, 0o600)
-            try:
-                _write_all(fd, head)
-            except OSError:
-                os.close(fd)
-                path.unlink(missing_ok=True)
-                raise
+            fd = _replace_with(path, head) if is_replacing else _new_file(path, head)
         except OSError as exc:
             raise _write_error(path, exc) from exc
         self._fd, self._file_path, self._number, self._marker = fd, path, number, marker
         self._written = len(head)
-        self._durable = 0
-        self._is_name_durable = False
-        self._segment_first_seq = self._written_seq + 1
-        self._segment_began_ns = self._looked_ns = self._clock_ns()
+        self._names_at = FILE_HEADER_BYTES if names else 0
+        self._again.clear()
+        self._fresh = []
+        self._is_folder_durable = False
+        self._segment_first_seq = header.first_seq
+        self._segment_began_ns = self.clock_ns()
+        self._looked_ns = _now_ns()
+        self._is_behind = True
 
     def _exists(self) -> bool:
         try:
@@ -463,129 +702,273 @@ class JournalWriter:
             raise _write_error(self.path, exc) from exc
 
     def _next_header(self, number: int) -> HeaderRecord:
-        now, wall = self._now(), self._wall_ns()
+        now = max(self._written_ns, self.clock_ns())
+        first_seq = self._written_seq + 1
         if number > 1:
             return attrs.evolve(
                 self._header,
                 segment=number,
-                first_seq=self._written_seq + 1,
+                first_seq=first_seq,
                 mono_ns=now,
-                wall_ns=wall,
+                wall_ns=self._wall_at(now),
+                sender=None,
             )
+        mono_ns = self._header.mono_ns or now
         return attrs.evolve(
             self._header,
             segment=1,
-            mono_ns=self._header.mono_ns or now,
-            wall_ns=self._header.wall_ns or wall,
+            first_seq=first_seq,
+            mono_ns=mono_ns,
+            wall_ns=self._header.wall_ns or self._wall_at(now),
+            sender=None,
         )
 
     def _is_full(self) -> bool:
+        if self._fd < 0 or self._written_seq < self._segment_first_seq:
+            return False
         if self._written >= self._segment_bytes:
             return True
         return (
             self._segment_ns is not None
-            and self._clock_ns() - self._segment_began_ns >= self._segment_ns
+            and self.clock_ns() - self._segment_began_ns >= self._segment_ns
         )
 
     def _rotate(self) -> None:
-        full = self._fd
+        full, path = self._fd, self._file_path
         try:
             self._create()
         except OSError as exc:  # the present one still works
             self._segment_bytes = 2 * max(self._segment_bytes, self._written)
             logger.warning("a segment could not be begun", extra={"reason": str(exc)})
         else:
-            self._retire(full)
+            self._retire(full, path)
 
-    def _retire(self, fd: int) -> None:
+    def _retire(self, fd: int, path: Path) -> None:
         if self._fsync == "none":
             os.close(fd)
         else:
-            self._retired.append(fd)
+            self._retired.append((fd, path))
 
     def _abandon(self) -> None:
         """Write to the present file no more."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+        if self._is_closed:
+            for fd, _ in self._retired:
+                os.close(fd)
+            self._retired.clear()
+
+    # --- making durable ---
+
+    def _sync_files(self) -> None:
+        """Make all that was written durable, or tell that it isn't."""
+        if self._gap is not None or (self._fd < 0 and not self._retired):
+            return
+        try:
+            self._look_closely()
+            while self._retired:
+                fd, path = self._retired[0]
+                _sync_file(fd, path)
+                os.close(fd)
+                del self._retired[0]
+            if self._fd >= 0:
+                self._sync_present()
+            if not self._is_folder_durable:
+                _sync_folder(self.path.parent)
+                self._is_folder_durable = True
+        except OSError as exc:
+            # The records are there, and may be gone after a power failure: not durable yet.
+            self._note_failure(_reason_of(exc), exc, "made durable")
+            return
+        if self._gap is None:
+            self._durable_seq = self._written_seq
+            self._is_behind = False
+            if self._lost is None:
+                self._is_failing = False
+
+    def _look_closely(self) -> None:
+        """Check that the file is as it was written, in its place; else go on in another one."""
+        if self._fd < 0:
+            return
+        try:
+            self._look()
+            self._look_at_name()
+        except _Gone as exc:
+            try:
+                self._go_on_elsewhere(exc)
+            except (OSError, JournalError) as failure:
+                self._fail(failure)
+
+    def _sync_present(self) -> None:
+        """Make the present file durable; write it again, if the system can't."""
+        try:
+            os.fsync(self._fd)
+        except OSError as exc:
+            # The system may have forgotten what it couldn't write, and a second call succeed.
+            fd = _written_again(self._fd, self._file_path, exc)
+            os.close(self._fd)
+            self._fd = fd
 
     # --- failures ---
 
-    def _begin_gap(self, first_seq: int, reason: str) -> None:
-        with self._lock:
-            if self._gap is None:
-                self._gap = _Gap(first_seq, reason, self._clock_ns() + _RETRY_NS)
-                msg = f"Nothing is recorded to {self._file_path} for the moment: {reason}."
-                self._failure = JournalWriteError(msg, path=str(self._file_path))
-            self._gap.first_seq = min(self._gap.first_seq, first_seq)
+    def _failure_of(self, reason: str, done: str = "recorded") -> JournalWriteError:
+        path = str(self._file_path)
+        msg = f"Nothing is {done} to {path} for the moment: {reason}."
+        return JournalWriteError(msg, path=path)
 
-    def _fail(self, exc: OSError) -> None:
-        """Lose what could not be written, and what was appended since."""
-        is_gone = isinstance(exc, FileNotFoundError)
-        self._begin_gap(
-            self._segment_first_seq if is_gone else self._written_seq + 1,
-            exc.strerror or type(exc).__name__,
-        )
-        with self._lock:
-            self._waiting.clear()
-            if self._failure is not None:
-                self._failure.__cause__ = exc
-        if is_gone:
-            self._abandon()
-            self._number -= 1
-            self._written_seq = self._segment_first_seq - 1  # with which the next one goes on
-        else:
+    def _note_failure(self, reason: str, exc: BaseException, done: str = "recorded") -> None:
+        if not self._is_failing:
+            self._is_failing = True
+            self._failure = self._failure_of(reason, done)
+            self._failure.__cause__ = _cause_of(exc)
+
+    def _fail(self, exc: Exception) -> None:
+        """Lose the records that could not be written, and those that come until it works."""
+        if self._fd >= 0:
             self._cut_back()
+        reason = _reason_of(exc)
+        first = self._gone_seq or self._written_seq + 1
+        self._gone_seq = 0
+        self._gap = _Gap(first, reason, _now_ns() + _RETRY_NS)
+        self._gap_seq = max(self._written_seq, self._last_seq)
+        self.losses += 1
+        self._note_failure(reason, exc)
+
+    def _go_on_elsewhere(self, gone: _Gone) -> None:
+        """
+        Leave a file that another program has changed as it is, and begin another segment.
+
+        Raises:
+            OSError: That can't be done.
+        """
+        os.close(self._fd)
+        self._fd = -1
+        if not os.path.lexists(self._file_path):  # then the next one may have its name
+            self._number -= 1
+        first, last = gone.last_seq + 1, self._written_seq
+        if first > last:
+            self._create()
+            return
+        self.losses += 1
+        self._gone_seq = first  # until the gap is written
+        self._note_failure(gone.reason, gone)
+        self._written_seq = first - 1
+        try:
+            self._create()
+        finally:
+            self._written_seq = last
+        self._write_gap(_Gap(first, gone.reason, 0), last)
+        self._gone_seq = 0
+
+    def _lose_all(self) -> None:
+        """Lose the records that wait, while nothing can be written."""
+        count = len(self._buffer)
+        numbers = [entry[1] for entry in (*self._buffer[:count], *self._copied, *self._held)]
+        self._gap_seq = max(self._gap_seq, self._last_seq, *numbers)
+        del self._buffer[:count]
+        self._copied, self._copied_bytes, self._held = [], 0, []
 
     def _cut_back(self) -> None:
-        """Leave no part of a record in the file; if that can't be done, begin another one."""
+        """Leave no part of a batch in the file; if that can't be done, begin another one."""
         try:
-            os.ftruncate(self._fd, self._written)
-            os.lseek(self._fd, self._written, os.SEEK_SET)
+            if os.fstat(self._fd).st_size > self._written:
+                os.ftruncate(self._fd, self._written)
         except OSError:
-            self._abandon()
+            self._retire(self._fd, self._file_path)
+            self._fd = -1
 
     def _resume(self, gap: _Gap) -> None:
-        """Try whether writing works again, and say what is missing."""
-        now = self._clock_ns()
+        """Try whether writing works again, and record the gap."""
+        now = _now_ns()
         if now < gap.retry_ns:
             return
         gap.retry_ns = now + _RETRY_NS
         try:
             if self._fd < 0:
+                self._written_seq = gap.first_seq - 1
                 self._create()
             if not self._is_closed:  # else nothing comes after the gap
                 _write_all(self._fd, _ROOM)
                 os.ftruncate(self._fd, self._written)
-                os.lseek(self._fd, self._written, os.SEEK_SET)
-            with self._lock:
-                self._write_gap(gap)
-        except OSError:
+            self._write_gap(gap, max(self._gap_seq, gap.first_seq))
+        except (OSError, JournalError):
             if self._fd >= 0:
                 self._cut_back()
 
-    def _write_gap(self, gap: _Gap) -> None:
-        last = self._seq
-        record = GapRecord(
-            seq=last + 1,
-            mono_ns=self._now(),
-            wall_ns=self._wall_ns(),
-            first_seq=gap.first_seq,
-            last_seq=last,
-            reason=gap.reason,
-        )
-        payload = encode_record(record)
-        data = join_records([payload], self._marker, self._written)
-        _write_all(self._fd, data)
-        self._written += len(data)
-        self._seq = self._written_seq = last + 1
+    def _close_gap(self, last_seq: int) -> None:
+        """Record the records that are missing at the end."""
+        if self._gap is None and last_seq > self._written_seq and not self._is_copy:
+            self._gap = _Gap(self._written_seq + 1, self._reason(), 0)
+        if self._gap is not None:
+            self._gap_seq = max(last_seq, self._gap.first_seq)
+            self._gap.retry_ns = 0
+            self._resume(self._gap)
+
+    def _write_gap(self, gap: _Gap, last: int) -> None:
+        if last >= gap.first_seq:
+            now = max(self._written_ns, self.clock_ns())
+            entry = self._gap_entry(gap.first_seq, last, gap.reason, now)
+            self._look()
+            self._append(encode_batch(last, now, self._wall_at(now), self._names_at, (), (entry,)))
+            self._written_seq = last
+            self._written_ns = now
+        if self._lost is not None and self._lost[1] <= last:
+            self._lost = None
         self._gap = None
+        self._is_failing = False
+        self._is_behind = True
 
     def _tell_failure(self) -> None:
-        """Tell who wants to know, once nothing is held that telling may need."""
+        """Tell of a failure, once nothing is held that telling may need."""
         failure, self._failure = self._failure, None
         if failure is not None and self._on_failure is not None:
             self._on_failure(failure)
+
+
+def _number(entry: tuple[Any, ...]) -> int:
+    number: int = entry[1]
+    return number
+
+
+def _encodable(entry: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return an entry that can be written, in place of one that can't, or is too long."""
+    try:
+        if len(encode_batch(0, 0, 0, 0, (), (entry,))) <= MAX_PAYLOAD_BYTES:
+            return entry
+    except Exception:  # noqa: BLE001  # whatever is in there isn't of our making
+        pass
+    kind, *rest = entry
+    common = (kind, *rest[: _COMMON - 1])
+    if kind in (FrameRecord.kind, SentRecord.kind):
+        return (*common, b"", "bytes", "it can't be written")
+    if kind == EventRecord.kind:
+        return (*common, *rest[4:6], None, "it can't be written")
+    if kind == CALL:
+        return (*common, *rest[4:8])
+    return (GAP, entry[1], entry[2], 0, 0, entry[1], entry[1], "it can't be written")
+
+
+def _size_of(record: Record) -> int:
+    """Return about the bytes that a record takes."""
+    data = getattr(record, "data", b"")
+    return ENTRY_BYTES + (len(data) if isinstance(data, bytes) else 0)
+
+
+def last_seq_in(payload: bytes) -> int:
+    """Return the number of the last record of a batch; 0 if it has none."""
+    decoded = decode_batch(payload)
+    numbers = [] if decoded is None else [getattr(entry, "seq", 0) for entry in decoded[2]]
+    return max(numbers, default=0)
+
+
+def _cause_of(exc: BaseException) -> BaseException:
+    return exc.__cause__ if isinstance(exc, JournalError) and exc.__cause__ else exc
+
+
+def _reason_of(exc: BaseException) -> str:
+    cause = _cause_of(exc)
+    return getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
 
 
 def _write_all(fd: int, data: bytes) -> None:
@@ -595,18 +978,114 @@ def _write_all(fd: int, data: bytes) -> None:
         written += os.write(fd, memoryview(data)[written:])
 
 
+def _new_file(path: Path, head: bytes) -> int:
+    """Make a file that begins with *head*, if there is none."""
+    fd = os.open(path, _NEW, 0o600)
+    try:
+        _lock(fd)
+        _write_all(fd, head)
+    except OSError:
+        os.close(fd)
+        path.unlink(missing_ok=True)
+        raise
+    return fd
+
+
+def _replace_with(path: Path, head: bytes) -> int:
+    """Put a new file that begins with *head* in the place of a journal."""
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    fd = _new_file(beside, head)
+    try:
+        old = [each for each in segment_paths(path) if each != path]
+        beside.replace(path)
+        for each in old:
+            each.unlink(missing_ok=True)
+    except OSError:
+        os.close(fd)
+        beside.unlink(missing_ok=True)
+        raise
+    return fd
+
+
+def _lock(fd: int) -> None:
+    """Let others see that the file is being written; see `eventbus.journal._repair`."""
+    if fcntl is not None:
+        with contextlib.suppress(OSError):  # not on every filesystem
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _sync_file(fd: int, path: Path) -> None:
+    """Make a file durable that is complete; write it again, if the system can't."""
+    try:
+        os.fsync(fd)
+    except OSError as exc:
+        os.close(_written_again(fd, path, exc))
+
+
+def _written_again(fd: int, path: Path, failure: OSError) -> int:
+    """
+    Write a file again, beside it, make that durable, and put it in its place; return its handle.
+
+    Raises:
+        OSError: *failure*, if that can't be done either; then the file is as it was.
+    """
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        copy = os.open(beside, _NEW, 0o600)
+    except OSError:
+        raise failure from None
+    try:
+        _lock(copy)
+        offset = 0
+        while data := os.pread(fd, _READ_BYTES, offset):
+            _write_all(copy, data)
+            offset += len(data)
+        os.fsync(copy)
+        beside.replace(path)
+    except OSError:
+        os.close(copy)
+        beside.unlink(missing_ok=True)
+        raise failure from None
+    return copy
+
+
+_unsynced_folders: Final[set[Path]] = set()
+
+
 def _sync_folder(folder: Path) -> None:
     """Make the names in *folder* durable, where the system has a way to."""
     if not hasattr(os, "O_DIRECTORY"):
         return
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+    except OSError as exc:
+        if exc.errno not in _UNSUPPORTED:
+            raise
+        if folder not in _unsynced_folders:
+            _unsynced_folders.add(folder)
+            logger.warning(
+                "a folder can't be made durable, and neither can the names of its journals",
+                extra={"folder": str(folder), "reason": exc.strerror},
+            )
 
 
 def _write_error(path: Path, exc: OSError) -> JournalWriteError:
     reason = exc.strerror or type(exc).__name__
     msg = f"{path} can't be written: {reason}. Give a path in a folder that is there and has room."
     return JournalWriteError(msg, path=str(path))
+
+
+def _forget_all() -> None:
+    """Write nothing in a process that was forked off: the files are the other one's."""
+    for writer in tuple(_open_writers):
+        writer._is_closed = True  # noqa: SLF001  # this module's
+        writer._buffer.clear()  # noqa: SLF001  # as above
+        writer._fd = -1  # noqa: SLF001  # as above; its copy of the handle is left open
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_all)

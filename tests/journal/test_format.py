@@ -4,48 +4,56 @@ Records lie in a file so that each can be recognised by itself, from anywhere.
 
 from __future__ import annotations
 
+import struct
 import zlib
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventbus.exceptions import JournalDamaged, JournalEmpty, JournalTooNew, NotAJournal
+from eventbus.exceptions import (
+    JournalDamaged,
+    JournalEmpty,
+    JournalTooNew,
+    JournalTooOld,
+    NotAJournal,
+)
 from eventbus.journal._format import (
+    BATCH_HEADER_BYTES,
     FILE_HEADER_BYTES,
     MAGIC,
     MAX_PAYLOAD_BYTES,
-    RECORD_HEADER_BYTES,
     VERSION,
     bytes_needed,
     file_header,
-    join_records,
+    make_batch,
     make_marker,
+    read_batch,
     read_file_header,
-    read_record,
-    split_records,
+    split_batches,
 )
 
 MARKER = b"\x01marker\x02"
 
 
-def record(payload: bytes, offset: int, marker: bytes = MARKER) -> bytes:
-    return join_records([payload], marker, offset)
+def batch(payload: bytes, offset: int, marker: bytes = MARKER) -> bytes:
+    return make_batch(payload, marker, offset)
 
 
 def test_headers_are_as_long_as_they_say():
     """
-    A file begins with 24 bytes, a record with 16.
+    A file begins with 64 bytes, a batch with 16.
     """
-    assert len(file_header(MARKER)) == FILE_HEADER_BYTES == 24
-    assert len(record(b"", 0)) == RECORD_HEADER_BYTES == 16
+    assert len(file_header(MARKER, "eventbus 1.0")) == FILE_HEADER_BYTES == 64
+    assert len(batch(b"", 0)) == BATCH_HEADER_BYTES == 16
 
 
 def test_marker_is_read_back():
     """
     The file header says what the segment's records begin with.
     """
-    assert read_file_header(file_header(MARKER), "x") == MARKER
+    assert read_file_header(file_header(MARKER, "eventbus 1.0"), "x") == MARKER
 
 
 def test_markers_differ():
@@ -60,9 +68,11 @@ def test_records_are_split_as_they_were_joined(payloads, base):
     """
     Payloads come out as they went in, wherever in a file they are; behind 4 GiB, too.
     """
-    data = join_records(payloads, MARKER, base)
+    data = b""
+    for payload in payloads:
+        data += make_batch(payload, MARKER, base + len(data))
 
-    assert split_records(data, base, MARKER) == (payloads, len(data))
+    assert split_batches(data, base, MARKER) == (payloads, len(data))
 
 
 @given(st.binary(max_size=30), st.integers(0, 1 << 34), st.integers(0, 1 << 34))
@@ -70,9 +80,9 @@ def test_copy_of_a_record_is_none(payload, offset, other):
     """
     The same bytes at another place in the file are no record.
     """
-    copy = record(payload, offset)
+    copy = batch(payload, offset)
 
-    found = read_record(copy, 0, other, MARKER)
+    found = read_batch(copy, 0, other, MARKER)
 
     assert found == (payload if (other - offset) % (1 << 32) == 0 else None)
 
@@ -81,7 +91,7 @@ def test_record_of_another_segment_is_none():
     """
     What another journal's records begin with begins none here.
     """
-    assert read_record(record(b"abc", 0, b"another1"), 0, 0, MARKER) is None
+    assert read_batch(batch(b"abc", 0, b"another1"), 0, 0, MARKER) is None
 
 
 @given(st.binary(max_size=20), st.data())
@@ -89,12 +99,12 @@ def test_flipped_bit_is_noticed(payload, data):
     """
     No record with a single wrong bit passes.
     """
-    whole = record(payload, 24)
+    whole = batch(payload, 64)
     bit = data.draw(st.integers(0, 8 * len(whole) - 1))
     damaged = bytearray(whole)
     damaged[bit // 8] ^= 1 << bit % 8
 
-    assert read_record(bytes(damaged), 0, 24, MARKER) is None
+    assert read_batch(bytes(damaged), 0, 64, MARKER) is None
 
 
 @given(st.binary(max_size=20), st.data())
@@ -102,33 +112,33 @@ def test_part_of_a_record_is_none(payload, data):
     """
     A record that is cut short isn't given, and how much it takes is known from its head.
     """
-    whole = record(payload, 24)
+    whole = batch(payload, 64)
     part = whole[: data.draw(st.integers(0, len(whole) - 1))]
 
-    assert read_record(part, 0, 24, MARKER) is None
-    assert split_records(part, 24, MARKER) == ([], 0)
-    assert bytes_needed(part, 0, MARKER) in (RECORD_HEADER_BYTES, len(whole))
+    assert read_batch(part, 0, 64, MARKER) is None
+    assert split_batches(part, 64, MARKER) == ([], 0)
+    assert bytes_needed(part, 0, MARKER) in (BATCH_HEADER_BYTES, len(whole))
 
 
 def test_no_record_is_longer_than_records_can_be():
     """
     A length that no record has is not waited for.
     """
-    head = record(b"", 0)
+    head = batch(b"", 0)
     longest = head[:8] + MAX_PAYLOAD_BYTES.to_bytes(4, "little") + head[12:]
     too_long = head[:8] + (MAX_PAYLOAD_BYTES + 1).to_bytes(4, "little") + head[12:]
 
-    assert bytes_needed(longest, 0, MARKER) == RECORD_HEADER_BYTES + MAX_PAYLOAD_BYTES
+    assert bytes_needed(longest, 0, MARKER) == BATCH_HEADER_BYTES + MAX_PAYLOAD_BYTES
     assert bytes_needed(too_long, 0, MARKER) == 0
 
 
 @pytest.mark.parametrize("size", range(FILE_HEADER_BYTES))
 def test_beginning_of_a_file_header_is_an_empty_journal(size):
     """
-    A file that ends before its first 24 bytes do has nothing in it, and says so.
+    A file that ends before its file header does has nothing in it, and says so.
     """
     with pytest.raises(JournalEmpty, match=r"x\.journal is empty") as caught:
-        read_file_header(file_header(MARKER)[:size], "x.journal")
+        read_file_header(file_header(MARKER, "eventbus 1.0")[:size], "x.journal")
     assert caught.value.path == "x.journal"
 
 
@@ -137,7 +147,7 @@ def test_other_file_is_no_journal(data):
     """
     A file that begins with something else is told apart, however long it is.
     """
-    with pytest.raises(NotAJournal, match="no journal"):
+    with pytest.raises(NotAJournal, match="not a journal"):
         read_file_header(data, "x.png")
 
 
@@ -145,7 +155,7 @@ def test_journal_that_went_through_text_mode_is_none():
     """
     Line ends that were changed on the way show in the first bytes.
     """
-    changed = file_header(MARKER).replace(b"\r\n", b"\n")
+    changed = file_header(MARKER, "eventbus 1.0").replace(b"\r\n", b"\n")
 
     with pytest.raises(NotAJournal):
         read_file_header(changed, "x.journal")
@@ -153,15 +163,43 @@ def test_journal_that_went_through_text_mode_is_none():
 
 def test_newer_version_is_refused():
     """
-    A journal of a later version names it, and says what to do.
+    A journal of a later version names the program that wrote it, and says what to do.
     """
-    newer = bytearray(file_header(MARKER))
+    newer = bytearray(file_header(MARKER, "eventbus 9.1"))
     newer[8] = VERSION + 1
-    newer[20:] = zlib.crc32(newer[:20]).to_bytes(4, "little")
+    newer[60:] = zlib.crc32(newer[:60]).to_bytes(4, "little")
 
-    with pytest.raises(JournalTooNew, match="upgrade eventbus") as caught:
+    with pytest.raises(JournalTooNew, match=r"by eventbus 9\.1.*upgrade eventbus") as caught:
         read_file_header(bytes(newer), "x.journal")
-    assert caught.value.version == VERSION + 1
+    assert (caught.value.version, caught.value.creator) == (VERSION + 1, "eventbus 9.1")
+
+
+def old_journal(creator):
+    """Return the beginning of a journal of version 1, which had a checksum for each record."""
+    head = b"\x89EVJ\r\n\x1a\n" + struct.pack("<HH8s", 1, 0, MARKER)
+    head += struct.pack("<I", zlib.crc32(head))
+    payload = msgspec.msgpack.encode([0, 0, 5, 6, None, 0, "id", 1, 1, creator, True, True, []])
+    return head + batch(payload, len(head))
+
+
+@pytest.mark.parametrize(
+    ("data", "creator"),
+    [
+        (old_journal("eventbus 0.1.0"), "eventbus 0.1.0"),
+        (old_journal("eventbus 0.1.0")[:24], "an older eventbus"),
+        (old_journal(5), "an older eventbus"),
+        (old_journal("\x1b[31m"), "an older eventbus"),
+        (old_journal("eventbus 0.1.0")[:-1], "an older eventbus"),
+    ],
+)
+def test_older_version_is_refused(data, creator):
+    """
+    A journal of version 1 is one line that names the eventbus that wrote it, and what to do.
+    """
+    with pytest.raises(JournalTooOld, match=f"was written by {creator}.*read it with") as caught:
+        read_file_header(data, "x.journal")
+    assert (caught.value.version, caught.value.creator) == (1, creator)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("bit", range(8 * FILE_HEADER_BYTES))
@@ -169,7 +207,7 @@ def test_damaged_file_header_leaves_the_marker_to_be_found(bit):
     """
     Whichever bit of the file header is wrong, the first record still has the marker.
     """
-    data = bytearray(file_header(MARKER) + record(b"first", FILE_HEADER_BYTES))
+    data = bytearray(file_header(MARKER, "eventbus 1.0") + batch(b"first", FILE_HEADER_BYTES))
     data[bit // 8] ^= 1 << bit % 8
 
     with pytest.raises(JournalDamaged, match="offset 0") as caught:

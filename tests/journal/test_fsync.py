@@ -1,43 +1,53 @@
 """
-One thread waits for the disk, so that nobody else has to.
+One thread writes and waits for the disk, so that no event loop has to.
 """
 
 from __future__ import annotations
 
+import signal
 import threading
+import time
 
-from eventbus.journal._fsync import Syncer
+import pytest
+
+from eventbus.journal._fsync import NoSyncer, Syncer
 
 
 class File:
     """
-    Something to be synced.
+    Something to be written and synced.
     """
 
     def __init__(self, error=None):
-        self.synced = threading.Semaphore(0)
+        self.flushed, self.synced = threading.Semaphore(0), threading.Semaphore(0)
         self.error = error
         self.thread = None
+        self.needs_sync = False
+
+    def flush(self):
+        self.thread = threading.current_thread()
+        self.needs_sync = True
+        self.flushed.release()
 
     def sync(self):
-        self.thread = threading.current_thread()
+        self.needs_sync = False
         self.synced.release()
         if self.error is not None:
             raise self.error
 
 
-def test_what_is_noted_is_synced_in_a_thread():
+def test_files_that_are_noted_are_written_and_synced_in_a_thread():
     """
-    Each file that was noted is synced, by the same thread, and again if it is noted again.
+    Each file that was noted is written, by the same thread, and again if it is noted again.
     """
     syncer = Syncer(0)
     one, two = File(), File()
-    syncer.note(one)
-    syncer.note(two)
-    assert one.synced.acquire(timeout=10)
-    assert two.synced.acquire(timeout=10)
-    syncer.note(one)
-    assert one.synced.acquire(timeout=10)
+    for _ in range(2):
+        syncer.note(one)
+        syncer.note(two)
+        for each in (one, two):
+            assert each.flushed.acquire(timeout=10)
+            assert each.synced.acquire(timeout=10)
     syncer.stop()
 
     assert one.thread is two.thread is not threading.current_thread()
@@ -59,14 +69,61 @@ def test_failure_of_one_file_keeps_none_from_being_synced(caplog):
     assert "could not be made durable" in caplog.text
 
 
-def test_no_thread_before_there_is_work():
+def test_files_take_turns_in_being_synced():
     """
-    A syncer that was never needed has no thread, and stopping it is fine.
+    No file is synced a second time before all others that were written have been.
+    """
+    syncer, order = Syncer(0.001), []
+    files = [File() for _ in range(3)]
+    for number, file in enumerate(files):
+        file.sync = lambda number=number: order.append(number)
+        file.needs_sync = True
+        file.flush = file.flushed.release
+        syncer.note(file)
+    for file in files:
+        assert file.flushed.acquire(timeout=10)
+    while len(order) < 6:
+        time.sleep(0.001)
+    syncer.stop()
+
+    assert order[:6] == [*range(3)] * 2
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="sends itself signals")
+def test_signal_handler_may_note_at_any_bytecode():
+    """
+    A handler that runs in the middle of noting notes, too; nothing waits for a lock.
+    """
+    syncer, file = Syncer(0), File()
+    count = 0
+
+    def handle(*_):
+        nonlocal count
+        count += 1
+        syncer.note(file)
+
+    before = signal.signal(signal.SIGALRM, handle)
+    signal.setitimer(signal.ITIMER_REAL, 0.0003, 0.0003)
+    try:
+        for _ in range(200_000):
+            syncer.note(file)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert file.flushed.acquire(timeout=10)
+    syncer.stop()
+
+    assert count > 10
+
+
+def test_without_a_thread_nothing_is_done():
+    """
+    Where the one who appends writes, too, noting starts no thread.
     """
     before = threading.active_count()
-    syncer = Syncer()
-
-    assert threading.active_count() == before
-    syncer.stop()
+    syncer = NoSyncer()
     syncer.note(File())
+    syncer.stop()
+
     assert threading.active_count() == before

@@ -5,11 +5,13 @@ A recorder sees all that happens on a bus, says what led to what, and disturbs n
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
 import threading
 
 import anyio
+import attrs
 import pytest
 
 from eventbus import EventBus, Mailbox, Overflow
@@ -45,6 +47,7 @@ from eventbus.realtime.events import (
     RealtimeAudioInterrupted,
     RealtimeRawModelEvent,
 )
+from eventbus.testing import FakeClock
 from eventbus.wire._frames import Frame
 from eventbus.wire.openai import OpenAIRealtimeDecoder
 
@@ -221,8 +224,7 @@ def test_event_that_is_too_long_is_recorded_by_name(path, bus, monkeypatch):
     """
     What no record can hold is named, and so is the reason.
     """
-    monkeypatch.setattr(writer_module, "MAX_PAYLOAD_BYTES", 1000)
-    monkeypatch.setattr("eventbus.journal._recorder.MAX_DATA_BYTES", 800)
+    monkeypatch.setattr("eventbus.journal._encoding.MAX_DATA_BYTES", 800)
     recorder = record(path, bus)
     bus.publish(RealtimeModelTranscriptDeltaEvent("i-1", "x" * 1000, "r-1"))
     bus.publish(DELTA)
@@ -250,7 +252,7 @@ def test_what_is_sent_is_recorded(path, bus):
     assert sent[0].message == message
     assert sent[0].audio_bytes == 3
     assert sent[1].message == '{"type": "response.create"}'
-    assert "int is no message" in sent[2].problem
+    assert "int is not a message" in sent[2].problem
     (start, end) = read(path, CallRecord)
     assert (start.state, sent[0].cause) == ("started", start.seq)
     assert end.call == start.seq
@@ -424,6 +426,176 @@ def test_event_is_seen_before_middleware(path):
     assert found.event == DELTA
 
 
+def test_replacement_by_middleware_is_stored_and_called(path):
+    """
+    The event that a middleware passes on instead is stored behind the published one, and the calls
+    name it; an event that is passed on as it came isn't stored again.
+    """
+
+    def shout(event, call_next):
+        if isinstance(event, RealtimeModelTranscriptDeltaEvent):
+            event = attrs.evolve(event, delta=event.delta.upper())
+        call_next(event)
+
+    bus, decoder = EventBus(middleware=[shout]), OpenAIRealtimeDecoder()
+    bus.subscribe(lambda event: None, RealtimeModelTranscriptDeltaEvent)
+    recorder = record(path, bus)
+    decoder.publish_to(bus, TRANSCRIPT)
+    bus.publish(Ping())
+    stop(recorder)
+
+    assert shown(path) == [
+        "1 frame <- 0",
+        "2 transcript_delta <- 1",
+        "3 transcript_delta <- 2",
+        "4 <lambda> finished #4 <- 3",
+        "5 Ping <- 0",
+    ]
+    published, replacement = read(path, RealtimeModelTranscriptDeltaEvent)
+    assert (published.is_derived, replacement.is_derived) == (True, False)
+    assert (published.event.delta, replacement.event.delta) == ("hello", "HELLO")
+
+
+TRANSCRIPT = (
+    b'{"type":"response.output_audio_transcript.delta","event_id":"e","response_id":"r-1",'
+    b'"item_id":"i-1","output_index":0,"content_index":0,"delta":"hello"}'
+)
+
+
+def test_events_of_a_decoder_are_derived_and_others_are_stored(path, bus):
+    """
+    Only the very event that the decoder made is derived from its frame, and only once.
+    """
+    decoder = OpenAIRealtimeDecoder()
+    recorder = record(path, bus)
+    raw, delta = decoder.decode(TRANSCRIPT)
+    for event in (raw, delta, delta, attrs.evolve(delta)):
+        bus.publish(event)
+    stop(recorder)
+
+    records = read(path, EventRecord)
+    assert [record.is_derived for record in records] == [True, False, False]
+    assert [record.event for record in records] == [delta] * 3
+    assert [record.document for record in records] == [records[0].document] * 3
+    assert path.read_bytes().count(b"hello") == 3
+
+
+def test_events_can_be_stored_for_fixtures(path, bus):
+    """
+    With ``events="stored"`` nothing depends on a decoder, and the header says so.
+    """
+    decoder = OpenAIRealtimeDecoder()
+    recorder = record(path, bus, events="stored")
+    decoder.publish_to(bus, TRANSCRIPT)
+    stop(recorder)
+
+    (stored,) = read(path, EventRecord)
+    assert not stored.is_derived
+    assert (stored.cause, stored.event.delta) == (1, "hello")
+    assert open_journal(path).header.events == "stored"
+    with pytest.raises(ValueError, match="'never'"):
+        Recorder(path, events="never")
+
+
+def test_recorder_that_came_later_stores_the_events(path, bus):
+    """
+    A decoder that has had frames that aren't in the journal can't be set to work again.
+    """
+    decoder = OpenAIRealtimeDecoder()
+    decoder.publish_to(bus, TRANSCRIPT)
+    recorder = record(path, bus)
+    decoder.publish_to(bus, TRANSCRIPT, sender="a")
+    new = OpenAIRealtimeDecoder()
+    new.publish_to(bus, TRANSCRIPT, sender="a")
+    stop(recorder)
+
+    records = read(path, EventRecord)
+    assert [record.is_derived for record in records] == [False, True]
+    assert [record.cause for record in records] == [1, 3]
+
+
+def test_events_are_stored_after_a_frame_was_lost(path, bus):
+    """
+    A frame that didn't fit into the buffer is missing, so later events can't be derived.
+    """
+    decoder = OpenAIRealtimeDecoder()
+    recorder = Recorder(path, fsync="none", buffer_bytes=4000)
+    recording = recorder.attach(bus)
+    decoder.publish_to(bus, TRANSCRIPT)
+    recorder.sync()
+    bus.publish({"type": "x", "data": "x" * 5000})
+    decoder.publish_to(bus, TRANSCRIPT)
+    recording.detach()
+    recorder.close()
+
+    records = read(path, EventRecord)
+    assert [record.is_derived for record in records if record.type_name == "transcript_delta"] == [
+        True,
+        False,
+    ]
+    (gap,) = read(path, GapRecord)
+    assert (gap.first_seq, gap.last_seq) == (3, 3)
+
+
+def test_scope_is_recorded_without_the_others(path, bus):
+    """
+    Of a scope, only the events, calls and drops of its sender are recorded.
+    """
+    bus.subscribe(lambda event: None, Ping)
+    with Recorder(path, fsync="none") as recorder, bus.scope("a") as scope:
+        with recorder.attach(scope):
+            bus.publish(Ping())
+            bus.publish(Ping(), sender="b")
+            scope.publish(Ping())
+        scope.publish(Ping())
+
+    records = [record for record in open_journal(path) if record.seq][:-1]
+    assert [record.sender for record in records] == ["a", "a"]
+    assert [type(record) for record in records] == [EventRecord, CallRecord]
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_virtual_times_are_the_loops(path, backend):
+    """
+    A handler that sleeps ten virtual seconds took ten seconds, and the header says that they were.
+    """
+    bus, decoder, clock = EventBus(), OpenAIRealtimeDecoder(), FakeClock(autojump=True)
+
+    @bus.on(RealtimeModelTranscriptDeltaEvent)
+    async def slow(event):
+        await anyio.sleep(10)
+
+    async def main():
+        with clock if backend == "asyncio" else contextlib.nullcontext():
+            async with Recorder(path, fsync="none") as recorder:
+                with recorder.attach(bus):
+                    async with bus:
+                        for _ in range(2):
+                            decoder.publish_to(bus, TRANSCRIPT)
+
+    anyio.run(
+        main,
+        backend=backend,
+        backend_options={"clock": clock} if backend == "trio" else {},
+    )
+
+    journal = open_journal(path)
+    assert journal.header.clock == "virtual"
+    calls = [call for call in journal.read(CallRecord) if call.state == "finished"]
+    assert [round(call.run_ns / SECOND, 3) for call in calls] == [10, 10]
+    assert [round(call.queued_ns / SECOND, 3) for call in calls] == [0, 10]
+    assert round(journal.duration_ns / SECOND, 3) == 20
+
+
+def test_real_times_are_the_systems(path):
+    """
+    Without a loop the clock is the system's.
+    """
+    Recorder(path).close()
+
+    assert open_journal(path).header.clock == "monotonic"
+
+
 def test_recorder_handles_nothing(path, bus):
     """
     An event that nobody takes is still unhandled, and goes to the fallback.
@@ -478,7 +650,7 @@ def test_withholding_is_done_before_writing(path, bus):
 
 async def test_call_that_runs_on_is_recorded_twice(tmp_path):
     """
-    A call that is still running at the end of a tick has a record then, and another at its end.
+    A call that is still running when others are recorded has a record then, and another at its end.
     """
     path, bus, gate = tmp_path / "call.journal", EventBus(), anyio.Event()
 
@@ -500,13 +672,13 @@ async def test_call_that_runs_on_is_recorded_twice(tmp_path):
                 before = shown(path)
                 gate.set()
 
-    assert before == [
-        "1 Ping <- 0",
-        "2 Pong <- 0",
-        "3 quick finished #3 <- 2",
-        "4 slow started #4 <- 1",
+    assert before[:2] == ["1 Ping <- 0", "2 Pong <- 0"]
+    assert sorted(line.split()[1:3] for line in before[2:]) == [
+        ["quick", "finished"],
+        ["slow", "started"],
     ]
-    assert shown(path)[4:] == ["5 slow finished #4 <- 1"]
+    (start, end) = (r for r in read(path, CallRecord) if "slow" in r.handler)
+    assert (start.state, start.cause, end.state, end.call) == ("started", 1, "finished", start.seq)
 
 
 async def test_queued_events_know_what_they_were(tmp_path):
@@ -585,28 +757,23 @@ async def test_drops_are_recorded(tmp_path):
     assert report.cause == full.seq
 
 
-async def test_tick_is_one_batch(tmp_path, monkeypatch):
+def test_recording_works_from_any_thread(path, bus):
     """
-    What is recorded without giving the loop a turn is written by one call of the system.
+    What a thread publishes is in the file a moment later.
     """
-    path, bus, written = tmp_path / "call.journal", EventBus(), []
-    write_all = writer_module._write_all
-    monkeypatch.setattr(
-        writer_module, "_write_all", lambda fd, data: written.append(data) or write_all(fd, data)
-    )
-    with Recorder(path, fsync="none") as recorder, recorder.attach(bus):
-        async with bus:
-            written.clear()
-            for _ in range(10):
-                bus.publish(Ping())
-            assert written == []
-            await anyio.wait_all_tasks_blocked()
-            assert len(written) == 1
+    recorder = record(path, bus)
+    thread = threading.Thread(target=lambda: bus.publish(Ping()))
+    thread.start()
+    thread.join()
+    recorder.sync()
+
+    assert shown(path) == ["1 Ping <- 0"]
+    stop(recorder)
 
 
 def test_loop_that_ended_early_leaves_nothing_unwritten(path, bus):
     """
-    A batch whose event loop has ended is written with the next one.
+    A record whose event loop has ended is written all the same.
     """
     recorder = record(path, bus)
 
@@ -619,21 +786,9 @@ def test_loop_that_ended_early_leaves_nothing_unwritten(path, bus):
     loop.run_forever()
     loop.close()
     bus.publish(Pong())
+    recorder.sync()
 
     assert shown(path) == ["1 Ping <- 0", "2 Pong <- 0"]
-    stop(recorder)
-
-
-def test_recording_works_from_any_thread(path, bus):
-    """
-    Without a loop, what a thread publishes is in the file at once.
-    """
-    recorder = record(path, bus)
-    thread = threading.Thread(target=lambda: bus.publish(Ping()))
-    thread.start()
-    thread.join()
-
-    assert shown(path) == ["1 Ping <- 0"]
     stop(recorder)
 
 
@@ -733,14 +888,16 @@ def test_path_that_cant_be_written_is_an_error_at_once(tmp_path):
 
 
 @pytest.fixture
-def clock():
+def clock(monkeypatch):
     class Clock:
         now = SECOND
 
         def __call__(self):
             return self.now
 
-    return Clock()
+    clock = Clock()
+    monkeypatch.setattr(writer_module, "_now_ns", clock)  # by which it is tried again
+    return clock
 
 
 def test_full_disk_is_one_event_and_the_call_goes_on(path, bus, clock, monkeypatch):
@@ -752,6 +909,7 @@ def test_full_disk_is_one_event_and_the_call_goes_on(path, bus, clock, monkeypat
     bus.subscribe(seen.append, Ping)
     recorder = record(path, bus, clock_ns=clock)
     bus.publish(Ping())
+    recorder.sync()
     with monkeypatch.context() as patch:
 
         def write(fd, data):
@@ -760,6 +918,7 @@ def test_full_disk_is_one_event_and_the_call_goes_on(path, bus, clock, monkeypat
         patch.setattr(writer_module.os, "write", write)
         for _ in range(5):
             bus.publish(Ping())
+            recorder.sync()
     clock.now += SECOND
     recorder.sync()
     bus.publish(Ping())
@@ -792,6 +951,7 @@ def test_bus_that_cant_be_told_is_logged(path, clock, monkeypatch, caplog):
 
         patch.setattr(writer_module.os, "write", write)
         bus.publish(Ping())
+        recorder.sync()
     recorder.close()
 
     assert "no bus can be told" in caplog.text
@@ -808,6 +968,7 @@ def test_file_of_a_session_that_cant_be_made_doesnt_stop_the_call(tmp_path, bus,
     recorder = record(folder / "{sender}.journal", bus, clock_ns=clock)
     folder.rmdir()
     bus.publish(Ping(), sender="a")
+    recorder.sync()
     folder.mkdir()
     clock.now += SECOND
     recorder.sync()
@@ -869,9 +1030,11 @@ def test_no_more_open_files_is_an_event_for_each_session(tmp_path, bus, monkeypa
         patch.setattr(os, "listdir", fail)
         for _ in range(2):
             bus.publish(Ping(), sender="a")
+            recorder.sync()
+            recorder.sync()
     stop(recorder)
 
-    assert [f.context.rpartition("/")[2] for f in failures] == ["a.journal", "none.journal"]
+    assert [f.exception.__cause__.errno for f in failures] == [errno.EMFILE] * 2
 
 
 # --- several recorders -----------------------------------------------------------------------

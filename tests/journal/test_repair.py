@@ -13,7 +13,7 @@ from eventbus.journal import FrameRecord, JournalWriter, open_journal, repair_jo
 @pytest.fixture
 def path(tmp_path):
     path = tmp_path / "call.journal"
-    with JournalWriter(path, fsync="none", segment_bytes=300) as writer:
+    with JournalWriter(path, fsync="none", segment_bytes=400) as writer:
         for seq in range(1, 8):
             writer.write(FrameRecord(seq=seq, data=bytes(60)))
             writer.flush()

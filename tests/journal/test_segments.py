@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from eventbus.journal import EndRecord, FrameRecord, JournalWriter
+from eventbus.journal._assembly import Assembler
 from eventbus.journal._format import FILE_HEADER_BYTES
 from eventbus.journal._segments import Segment, SegmentFile, segment_path, segment_paths
 
@@ -19,6 +20,7 @@ def path(tmp_path):
     with JournalWriter(path, fsync="none") as writer:
         for seq in range(1, 6):
             writer.write(FrameRecord(seq=seq, mono_ns=seq, data=bytes(100)))
+            writer.flush()
     return path
 
 
@@ -53,9 +55,9 @@ def test_end_is_read_from_the_end(path):
     """
     The last record is known, and that nothing comes after it.
     """
-    last, tail = Segment.open(path).read_end()
+    _, payload, tail = Segment.open(path).read_end()
 
-    assert isinstance(last, EndRecord)
+    assert isinstance(list(Assembler().records(payload))[-1], EndRecord)
     assert tail is None
 
 
@@ -65,16 +67,16 @@ def test_segment_without_a_record_has_no_end(path):
     """
     path.write_bytes(path.read_bytes()[: FILE_HEADER_BYTES + 5])
 
-    last, tail = Segment.open(path).read_end()
+    _, payload, tail = Segment.open(path).read_end()
 
-    assert last is None
+    assert payload is None
     assert (tail.offset, tail.size) == (FILE_HEADER_BYTES, 5)
     assert Segment.open(path).header is None
 
 
-def test_records_are_found_from_anywhere(path):
+def test_batches_are_found_from_anywhere(path):
     """
-    From each offset the next record is found, up to a limit.
+    From each offset the next batch is found, up to a limit.
     """
     segment = Segment.open(path)
     with segment.reading() as file:
@@ -90,18 +92,22 @@ def test_records_are_found_from_anywhere(path):
 
 def test_marker_across_the_border_of_a_window_is_found(tmp_path):
     """
-    A record is found wherever its marker lies in what is read at once.
+    A batch is found wherever its marker lies in what is read at once.
     """
     path = tmp_path / "call.journal"
-    for size in range((1 << 16) - 160, (1 << 16) - 100, 7):
+    for size in range((1 << 16) - 500, (1 << 16) - 100, 7):
         with JournalWriter(path, fsync="none") as writer:
             writer.write(FrameRecord(seq=1, data=bytes(size)))
+            writer.flush()
             writer.write(FrameRecord(seq=2, data=b"y"))
+            writer.flush()
+            writer.close(end=False)
         segment = Segment.open(path)
-        assert segment.locate(2, lambda record: record.seq) > size
+        place = segment.locate(3, lambda batch: batch.first_seq)
         with segment.reading() as file:
-            found = file.find(FILE_HEADER_BYTES + 200)
-            assert file.record_at(found)[-8:].find(b"y") >= 0
+            found = file.find(FILE_HEADER_BYTES + 400)
+            assert place == found > size
+            assert b"y" in file.batch_at(found)
         path.unlink()
 
 

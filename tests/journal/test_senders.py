@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import gc
 
-from eventbus.journal._senders import SenderNames
+from eventbus.journal._tap import SenderNames
 
 
 class Session:

@@ -94,7 +94,7 @@ def test_segment_that_is_missing_is_told_with_what_is_lost(tmp_path):
     Where a file between two others was deleted, the numbers of the records around it are named.
     """
     path = tmp_path / "call.journal"
-    with JournalWriter(path, fsync="none", segment_bytes=300) as writer:
+    with JournalWriter(path, fsync="none", segment_bytes=450) as writer:
         for seq in range(1, 10):
             writer.write(FrameRecord(seq=seq, data=bytes(100)))
             writer.flush()

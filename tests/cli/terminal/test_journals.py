@@ -77,8 +77,8 @@ def invoke(tmp_path, monkeypatch):
         (None, "there is no such file"),
         (b"", "is empty"),
         (b"\x89EVJ", "is empty"),
-        (b"RIFF....WAVEfmt ", "is no journal"),
-        (b'{"type": "session.created"}\n', "is no journal"),
+        (b"RIFF....WAVEfmt ", "is not a journal"),
+        (b'{"type": "session.created"}\n', "is not a journal"),
     ],
 )
 def test_what_is_no_journal_is_one_line(invoke, tmp_path, name, content, words):
