@@ -8,9 +8,13 @@ signature of a handler is checked in `_core.signatures`.
 from __future__ import annotations
 
 import contextlib
+import importlib
+import logging
+import os
+import sys
 from threading import get_ident
 from types import ModuleType, UnionType
-from typing import TYPE_CHECKING, Any, Final, Never, NoReturn, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Never, NoReturn, Protocol, TypeVar, overload
 
 import anyio.lowlevel
 import attrs
@@ -47,7 +51,16 @@ if TYPE_CHECKING:
     from .mailbox import Mailbox
     from .middleware import Middleware, Observer
 
-__all__ = ["BusStats", "EventBus", "Registrar", "Registration", "Scope", "Stream", "Subscription"]
+__all__ = [
+    "BusStats",
+    "EventBus",
+    "Inspection",
+    "Registrar",
+    "Registration",
+    "Scope",
+    "Stream",
+    "Subscription",
+]
 
 E1 = TypeVar("E1")
 E2 = TypeVar("E2")
@@ -55,6 +68,34 @@ E3 = TypeVar("E3")
 
 _EXPECT: Final = ("sender", "when", "timeout")
 _STREAM: Final = ("sender", "when", "mailbox")
+
+
+logger = logging.getLogger(__name__)
+
+
+class Inspection(Protocol):
+    """
+    A page that shows a bus, while this is entered; `EventBus.inspect` returns one.
+
+    Attributes:
+        url: The address to open, with its token; empty before it is entered.
+    """
+
+    url: str
+
+    def listen(self, model: Any, sender: Any = None) -> None:
+        """Show the caller's side as well: the messages that are sent through *model*."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> bool | None: ...
 
 
 class Registrar:
@@ -470,7 +511,8 @@ class EventBus(Registrar):
         HandlerError: A function can't be middleware, or an object can't be an observer.
     """
 
-    __slots__ = ("__weakref__", "_dispatch", "_entered", "_fast", "_fast_of", "_routes", "_turn")
+    __slots__ = ("__weakref__", "_dispatch", "_entered", "_fast", "_fast_of", "_inspection",
+                 "_routes", "_turn")  # fmt: skip
 
     def __init__(
         self,
@@ -489,6 +531,7 @@ class EventBus(Registrar):
         self._fast_of = self._routes.fast_of
         self._dispatch = self._dispatcher.dispatch
         self._entered: Runner | None = None
+        self._inspection = contextlib.ExitStack()
 
     # --- publishing ---------------------------------------------------------------------
 
@@ -697,6 +740,32 @@ class EventBus(Registrar):
         finally:
             self._dispatcher.remove_observer(observer)
 
+    def inspect(
+        self, *, host: str = "127.0.0.1", port: int = 7420, token: str | None = None
+    ) -> Inspection:
+        """
+        Show this bus in a browser, while the result is entered.
+
+        ::
+
+            with bus.inspect() as inspection:
+                print(inspection.url)
+
+        With the environment variable ``EVENTBUS_INSPECT`` set to a port, a bus that runs is shown
+        by itself, and the address is written to stderr. Both need the extra ``inspect``.
+
+        Args:
+            host, port, token: As in `eventbus.inspector.Inspector`.
+
+        Raises:
+            InspectorError: On entering: the port is in use, or *host* is open to other machines
+                and there is no *token*.
+        """
+        # By its name: the inspector knows the bus, and the bus knows no inspector.
+        module = importlib.import_module("eventbus.inspector")
+        inspection: Inspection = module.Inspector(self, host=host, port=port, token=token)
+        return inspection
+
     # --- registering --------------------------------------------------------------------
 
     def unsubscribe(self, handler: Callable[..., object]) -> None:
@@ -778,6 +847,8 @@ class EventBus(Registrar):
             on_end=dispatcher.end,
         )
         dispatcher.begin(runner)
+        if "EVENTBUS_INSPECT" in os.environ:
+            self._inspect_as_asked(os.environ["EVENTBUS_INSPECT"])
         return self
 
     async def __aexit__(
@@ -793,11 +864,13 @@ class EventBus(Registrar):
         """
         runner, self._entered = self._entered, None
         assert runner is not None
+        inspection, self._inspection = self._inspection, contextlib.ExitStack()
         error = exc
         try:
             await self.aclose(drain=exc is None or isinstance(exc, Exception))
         except BaseException as closing:  # noqa: BLE001  # raised below, if it is not our own
             error = closing
+        inspection.close()
         is_ours = runner.leave_host(error)
         if runner.fatal is not None:
             self._dispatcher.raised_async.take()
@@ -809,6 +882,16 @@ class EventBus(Registrar):
             self._dispatcher.raised_async.raise_all()
         self._dispatcher.raised_async.take()
         return is_ours
+
+    def _inspect_as_asked(self, port: str) -> None:
+        """Show the bus at the port that the environment names; a failure is only logged."""
+        try:
+            inspection = self.inspect(port=int(port))
+            self._inspection.enter_context(inspection)
+        except Exception:
+            logger.exception("EVENTBUS_INSPECT is set, and the bus can't be inspected")
+        else:
+            print(f"eventbus inspector: {inspection.url}", file=sys.stderr)  # noqa: T201  # asked for
 
     async def aclose(self, *, drain: bool = True, timeout: float | None = None) -> None:
         """

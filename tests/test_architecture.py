@@ -58,7 +58,7 @@ INSIDE = {
     "bridges": "_delivery _failures _commands nats",
     "bridges.nats": "_subjects _client _stream _messages _outbox _forwarding _journals _reading"
     " _leases _calls _receiving _commanding _remote_tools _bridge",
-    "cli": "terminal lazy apps activity live sound replay_run demo_app commands main",
+    "cli": "terminal lazy inspecting apps activity live sound replay_run demo_app commands main",
     "cli.commands": "demo diff events export forward grep inspect proxy record redact replay run"
     " show sim stats tail trim validate",
     "cli.terminal": "shutdown typed_lines options escaping exits listening addresses console"

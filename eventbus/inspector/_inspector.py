@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Self
 from ..bus import EventBus
 from ..exceptions import InspectorError, JournalError
 from ..journal import Recorder
+from ..journal._recorder import SendingModel
 from ._file import JournalView
 from ._server import make_app
 
@@ -87,6 +88,7 @@ class Inspector:
         self._paths = [Path(path) for path in paths]
         self._views: list[JournalView] = []
         self._stack = contextlib.ExitStack()
+        self._recorder: Recorder | None = None
         self.url = ""
 
     def __enter__(self) -> Self:
@@ -108,14 +110,31 @@ class Inspector:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._recorder = None
         self._stack.close()
+
+    def listen(self, model: SendingModel, sender: Any = None) -> None:
+        """
+        Show the caller's side as well: the messages that are sent through *model* from now on.
+
+        Args:
+            model: The model of a live session.
+            sender: The session that the messages belong to, as its events have it.
+
+        Raises:
+            InspectorError: No bus is inspected, or the inspector isn't entered.
+        """
+        if self._recorder is None:
+            msg = "listen() shows one side of a live call; enter an inspector of its bus first."
+            raise InspectorError(msg)
+        self._recorder.listen(model, sender)
 
     def _record(self, bus: EventBus, stack: contextlib.ExitStack) -> None:
         folder = Path(tempfile.mkdtemp(prefix="eventbus-inspector-"))
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         path = folder / "live.journal"
-        recorder = stack.enter_context(Recorder(path, fsync="none"))
-        recorder.attach(bus)
+        self._recorder = stack.enter_context(Recorder(path, fsync="none"))
+        self._recorder.attach(bus)
         self._views.append(JournalView(path, "this process"))
 
     def _listen(self) -> socket.socket:

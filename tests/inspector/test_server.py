@@ -180,3 +180,37 @@ def test_bus_is_seen_while_it_runs():
         connection.close()
 
     assert not bus.has_handlers(RealtimeModelTranscriptDeltaEvent)
+
+
+async def test_environment_shows_a_bus_that_runs(monkeypatch, capsys, anyio_backend):
+    """
+    With EVENTBUS_INSPECT set, the address is on stderr, and the page ends with the bus.
+    """
+    monkeypatch.setenv("EVENTBUS_INSPECT", "0")
+    bus = EventBus()
+    async with bus:
+        url = capsys.readouterr().err.removeprefix("eventbus inspector: ").strip()
+        assert get(url, f"/?{urlsplit(url).query}")[0] == 200
+
+    with pytest.raises(ConnectionRefusedError):
+        get(url, "/")
+
+
+async def test_bus_runs_though_it_cannot_be_inspected(monkeypatch, caplog, anyio_backend):
+    """
+    A port that is taken keeps no call from being made.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        monkeypatch.setenv("EVENTBUS_INSPECT", str(taken.getsockname()[1]))
+        async with EventBus() as bus:
+            bus.publish(RealtimeModelTranscriptDeltaEvent("item_1", "Hello", "resp_1"))
+
+    assert "can't be inspected" in caplog.text
+
+
+def test_messages_to_the_service_are_seen_through_the_model():
+    """
+    `listen` adds the caller's side; without a bus there is none.
+    """
+    with Inspector(paths=[], port=0) as inspector, pytest.raises(InspectorError, match="its bus"):
+        inspector.listen(object())

@@ -29,6 +29,7 @@ from ...simulator.speech import silence, speak
 from ...telemetry._summary import SummaryObserver
 from ...testing import FakeClock
 from .. import demo_app
+from ..inspecting import inspect_option, inspected
 from ..lazy import load
 from ..live import PIECE_MS, CallClock, paced
 from ..terminal.console import LiveScreen, Output, PlainScreen
@@ -137,8 +138,11 @@ def _silence_until(is_over: Callable[[], bool]) -> Iterator[bytes]:
     metavar="URL",
     help="Forward the call's events to this NATS server.",
 )
+@inspect_option
 @click.pass_context
-def command(ctx: click.Context, speed: float, forward_to: str | None) -> None:
+def command(
+    ctx: click.Context, *, speed: float, forward_to: str | None, is_inspected: bool
+) -> None:
     """
     Watch a short call: two turns, a tool call, an interruption, a crash.
 
@@ -173,12 +177,17 @@ def command(ctx: click.Context, speed: float, forward_to: str | None) -> None:
                     bus,
                     _session_with(service, bus, agent, bridging) as session,
                 ):
+                    if inspection is not None:
+                        inspection.listen(session.model, session.sender)
                     clock.start()
                     async for piece in paced(caller.pieces(), speed):
                         await session.send_audio(piece)
                         output.flush()
 
-        with observer.observing():
+        with (
+            observer.observing(),
+            inspected(bus, "eventbus demo", is_wanted=is_inspected) as inspection,
+        ):
             try:
                 anyio.run(talk)
             except KeyboardInterrupt:

@@ -26,6 +26,7 @@ from ...realtime.events import RealtimeModelRawClientEvent
 from ...realtime.proxy import RealtimeProxy
 from ...telemetry._summary import Summary, SummaryObserver
 from ..apps import load_app
+from ..inspecting import inspect_option, inspected
 from ..terminal.addresses import address_json, trust_line
 from ..terminal.console import Output
 from ..terminal.escaping import printable
@@ -66,6 +67,7 @@ Exit codes:
     "option the events are shown.",
 )
 @record_options
+@inspect_option
 @click.option(
     "--json",
     "is_json",
@@ -90,6 +92,7 @@ def command(
     no_audio: bool,
     no_content: bool,
     fields: tuple[str, ...],
+    is_inspected: bool,
     is_json: bool,
 ) -> None:
     """
@@ -121,7 +124,10 @@ def command(
             )
         except ValueError as exc:
             raise click.BadParameter(str(exc), param_hint="'--upstream'") from exc
-        with recorded(bus, recording):
+        with (
+            recorded(bus, recording),
+            inspected(bus, "eventbus proxy", is_wanted=is_inspected, waits=False),
+        ):
             summary = _run(bus, proxy, observer, show)
     write_summary(output, summary, is_json=is_json)
     ctx.exit(exit_code(summary))

@@ -21,7 +21,7 @@ import click
 from ...audio._formats import PCM16
 from ...audio._playout import PlayoutQueue
 from ...audio._wav import WavReader, WavWriter
-from ...bus import EventBus
+from ...bus import EventBus, Inspection
 from ...codec import dumps
 from ...events import RealtimeModelRawServerEvent
 from ...exceptions import CodecError, RealtimeConnectionError, ScenarioError
@@ -36,6 +36,7 @@ from ...realtime.settings import RealtimeAudioOutputConfig, RealtimeSessionModel
 from ...telemetry._summary import Summary, SummaryObserver
 from ..activity import Activity
 from ..apps import LiveApp, load_live_app
+from ..inspecting import inspect_option, inspected
 from ..lazy import load
 from ..live import PIECE_MS, CallClock, Ear, LiveCall, Write
 from ..sound import open_loudspeaker, open_microphone, open_reader, open_writer
@@ -87,6 +88,7 @@ class _Options:
     voice: str | None
     max_seconds: float | None
     recording: Recording | None
+    is_inspected: bool
     is_json: bool
 
 
@@ -154,6 +156,7 @@ class _Options:
     help="End the session after this time.",
 )
 @record_options
+@inspect_option
 @click.option(
     "--json",
     "is_json",
@@ -322,6 +325,7 @@ class _Run:
         self._activity = Activity(_SETTLED_TYPING) if is_text else Activity()
         self._call: LiveCall | None = None
         self._journal: JournalRecorder | None = None
+        self._inspection: Inspection | None = None
         self._is_prompting = False
         self._output_error: OSError | None = None
         self.failure: RealtimeConnectionError | None = None
@@ -339,6 +343,10 @@ class _Run:
             reader = files.enter_context(open_reader(wav)) if wav is not None else None
             writer = files.enter_context(open_writer(out)) if out is not None else None
             self._journal = files.enter_context(recorded(self._app.bus, self._options.recording))
+            is_wanted = self._options.is_inspected
+            self._inspection = files.enter_context(
+                inspected(self._app.bus, "eventbus run", is_wanted=is_wanted)
+            )
             with self._observer.observing(), self._show.shown():
                 try:
                     anyio.run(self._talk, reader, writer)
@@ -376,6 +384,8 @@ class _Run:
             call = self._call = self._new_call(url)
             if self._journal is not None:
                 stack.enter_context(self._journal.listen(call.session.model))
+            if self._inspection is not None:
+                self._inspection.listen(call.session.model)
             devices = stack.enter_context(contextlib.ExitStack())
             talk, is_speech = self._open_input(call, reader, devices)
             write = self._open_output(call, writer, devices, is_quiet=not is_speech)

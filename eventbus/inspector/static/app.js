@@ -35,7 +35,7 @@ async function begin() {
   } catch (problem) {
     banner(`The calls can't be read: ${/** @type {Error} */ (problem).message}`);
   }
-  source.follow((calls) => void showCalls(calls), connection);
+  source.follow((calls) => void showCalls(calls).catch(() => connection("lost")), connection);
   document.body.dataset.ready = "true";
 }
 
