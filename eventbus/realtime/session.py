@@ -168,15 +168,16 @@ class RealtimeSession:
         publish_sent: bool = False,
     ) -> None:
         problem = _wrong_config(config) or wrong_settings(settings or {})
-        configs = [withhold_keys(each) for each in _as_list(config)]
+        self._configs = [withhold_keys(each) for each in _as_list(config)]
         del config  # a traceback may be shown with the variables of its frames
         if problem is not None:
             raise ValueError(problem)
         self._models = _models_of(model, models)
-        if len(configs) not in {1, len(self._models)}:
+        if len(self._configs) == 1:
+            self._configs *= len(self._models)
+        if len(self._configs) != len(self._models):
             msg = f"There are {len(self._models)} models; give one config, or one for each."
             raise ValueError(msg)
-        self._configs = configs * len(self._models) if len(configs) == 1 else configs
         self.bus, self.sender = _bus_and_sender(bus, sender)
         self.context = context
         self.history = History()
@@ -380,13 +381,14 @@ class RealtimeSession:
             msg = "The session was entered already; change its config before that."
             raise EventBusError(msg)
         problem = wrong_config(config)
-        given = withhold_keys(config)
+        if problem is None:
+            given = withhold_keys(config)
+            settings = config.get("initial_model_settings", {})
+            self._configs = [cast("RealtimeModelConfig", {**own, **given}) for own in self._configs]
+            self._settings = cast("RealtimeSessionModelSettings", {**self._settings, **settings})
         del config  # a traceback may be shown with the variables of its frames
         if problem is not None:
             raise ValueError(problem)
-        self._configs = [cast("RealtimeModelConfig", {**own, **given}) for own in self._configs]
-        settings = given.get("initial_model_settings", {})
-        self._settings = cast("RealtimeSessionModelSettings", {**self._settings, **settings})
 
     async def wait_closed(self) -> None:
         """

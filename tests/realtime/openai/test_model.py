@@ -23,6 +23,7 @@ from eventbus.events import (
     RealtimeModelConnectionStatusEvent,
     RealtimeModelEndOfStreamEvent,
     RealtimeModelExceptionEvent,
+    RealtimeModelInputSpeechStartedEvent,
     RealtimeModelItemUpdatedEvent,
     RealtimeModelRawServerEvent,
     RealtimeModelToolCallEvent,
@@ -39,7 +40,9 @@ from eventbus.realtime import (
     RealtimeModelSendToolOutput,
     RealtimeModelSendUserInput,
     RealtimePlaybackTracker,
+    RealtimeSession,
 )
+from eventbus.realtime.events import RealtimeAudioInterrupted
 from eventbus.realtime.openai import OpenAIRealtimeModel
 from eventbus.realtime.transport._reconnecting import ReconnectPolicy
 from eventbus.testing import FakeClock, capture
@@ -1517,3 +1520,156 @@ def test_repr_says_where_to():
     And nothing else: not a key, not a query.
     """
     assert repr(OpenAIRealtimeModel()) == "<OpenAIRealtimeModel, not connected>"
+
+
+# --- refused, redirected, unanswered ---------------------------------------------------------
+
+
+async def test_error_as_the_first_frame_is_a_refusal(bus, captured):
+    """
+    connect() raises with the service's words, but not with the key that they quote.
+    """
+
+    async def script(peer):
+        await peer.send("error", error={"message": f"Incorrect API key: {KEY}.", "code": "bad_key"})
+
+    async with scripted_server(script) as server:
+        model = OpenAIRealtimeModel()
+        model.attach(bus)
+        with pytest.raises(RealtimeConnectionError, match=r"Incorrect API key: <withheld>") as told:
+            await model.connect({"api_key": KEY, "url": server.url})
+
+    assert told.value.reason == "bad_key"
+    assert KEY not in shown(told.value)
+    assert typed(captured)[-2:] == ENDED
+
+
+async def test_error_after_the_first_update_is_a_refusal(bus):
+    """
+    Some services learn of the model from the first message.
+    """
+
+    async def script(peer):
+        await peer.receive("session.update")
+        await peer.send("error", error={"message": "No such model.", "code": "no_model"})
+
+    async with scripted_server(script) as server:
+        with pytest.raises(RealtimeConnectionError, match="No such model"):
+            await OpenAIRealtimeModel().connect({"api_key": KEY, "url": server.url})
+
+
+@pytest.mark.parametrize("with_client", [False, True])
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+async def test_redirect_is_refused_and_gets_no_key(status, with_client):
+    """
+    The key goes to the address that was given, and to no other one.
+    """
+    asked = []
+
+    async def elsewhere(reader, writer):
+        asked.append(await reader.read(1000))
+        writer.close()
+
+    other = await asyncio.start_server(elsewhere, "127.0.0.1", 0)
+    location = f"ws://127.0.0.1:{other.sockets[0].getsockname()[1]}/v1/realtime"
+    answer = f"HTTP/1.1 {status} x\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n"
+    async with other, await answering(answer.encode()) as server:
+        url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+        client = openai.AsyncOpenAI(api_key=KEY, websocket_base_url=url) if with_client else None
+        model = OpenAIRealtimeModel(client=client)
+        with pytest.raises(RealtimeConnectionError, match=str(status)):
+            await model.connect({"api_key": KEY, "url": url})
+
+    assert asked == []
+
+
+async def test_messages_without_an_answer_are_named_when_the_connection_is_lost(bus, captured):
+    """
+    Those that the service has acknowledged are not.
+    """
+
+    async def script(peer):
+        await peer.receive("session.update")
+        await peer.send("session.updated", session={})
+        await peer.receive("conversation.item.create")
+        await peer.receive("response.create")
+        await peer.hang_up()
+
+    async with live(bus, script) as (_server, model):
+        await model.send_event(RealtimeModelSendUserInput("hi"))
+        await captured.wait_for(RealtimeModelEndOfStreamEvent)
+
+    (report,) = (e for e in captured.events if isinstance(e, RealtimeModelExceptionEvent))
+    told = str(report.exception)
+    assert "not acknowledged by the service: conversation.item.create, response.create" in told
+    assert "session.update" not in told
+
+
+async def test_request_for_a_response_waits_while_the_user_speaks(bus, captured):
+    """
+    The response to the user's turn, which the service creates, answers it as well.
+    """
+
+    async def script(peer):
+        detection = {"type": "server_vad"}
+        session = {"type": "realtime", "audio": {"input": {"turn_detection": detection}}}
+        await peer.send("session.updated", session=session)
+        await barge_in(peer)
+
+    async with live(bus, script) as (server, model):
+        await captured.wait_for(RealtimeModelInputSpeechStartedEvent)
+        await model.send_event(RealtimeModelSendUserInput("hi"))
+        peer = await server.peer()
+        await peer.receive("conversation.item.create")
+        await peer.send("input_audio_buffer.speech_stopped", item_id="u", audio_end_ms=900)
+        await peer.send("response.created", response={"id": "r1", "conversation_id": "c"})
+        await end(peer)
+        await captured.wait_for(RealtimeModelTurnEndedEvent)
+        await model.send_event(RealtimeModelSendUserInput("and now?"))
+        await peer.receive("response.create")
+
+    assert peer.types.count("response.create") == 1
+
+
+async def test_request_goes_out_after_speech_where_the_service_creates_none(bus, captured):
+    """
+    With create_response off, the application asks for each response.
+    """
+
+    async def script(peer):
+        detection = {"type": "server_vad", "create_response": False}
+        session = {"type": "realtime", "audio": {"input": {"turn_detection": detection}}}
+        await peer.send("session.updated", session=session)
+        await barge_in(peer)
+
+    async with live(bus, script) as (server, model):
+        await captured.wait_for(RealtimeModelInputSpeechStartedEvent)
+        await model.send_event(RealtimeModelSendUserInput("hi"))
+        peer = await server.peer()
+        await peer.receive("conversation.item.create")
+        assert "response.create" not in peer.types
+        await peer.send("input_audio_buffer.speech_stopped", item_id="u", audio_end_ms=900)
+        await peer.receive("response.create")
+
+
+async def test_interruption_of_nothing_is_none_of_a_session(bus, captured):
+    """
+    The user speaks when all was heard: the model's event comes, and the session's doesn't.
+    """
+
+    async def script(peer):
+        await speak(peer, delta="AAAA")
+        await end(peer)
+
+    async with scripted_server(script) as server:
+        model = OpenAIRealtimeModel(reconnect=None)
+        config = {"api_key": KEY, "url": server.url}
+        async with bus, RealtimeSession(model, bus, config=config):
+            await captured.wait_for(RealtimeModelTurnEndedEvent)
+            await asyncio.sleep(0.01)
+            await barge_in(await server.peer())
+            await captured.wait_for(RealtimeModelInputSpeechStartedEvent)
+
+    kinds = {type(event) for event in captured.events}
+    assert RealtimeModelAudioInterruptedEvent in kinds
+    assert RealtimeAudioInterrupted not in kinds
