@@ -55,7 +55,7 @@ INSIDE = {
     " workers delivery turn waiting compiler dispatcher",
     "analysis": "_record_view _timeline _voice _filters _figures _sound _latency _stats",
     "audio": "_samples _formats _resampling _wav _playout devices",
-    "bridges": "_delivery _failures _commands nats",
+    "bridges": "_failures _commands nats",
     "bridges.nats": "_subjects _client _stream _messages _outbox _forwarding _journals _reading"
     " _leases _calls _receiving _commanding _remote_tools _bridge",
     "cli": "terminal lazy inspecting apps activity live sound replay_run demo_app commands main",

@@ -7,6 +7,7 @@ JetStream, and is imported by itself.
 
 from __future__ import annotations
 
+from ..context import Delivery, current_delivery
 from ._commands import (
     ApproveToolCall,
     Command,
@@ -17,7 +18,6 @@ from ._commands import (
     SendMessage,
     UpdateSettings,
 )
-from ._delivery import Delivery, current_delivery
 from ._failures import OnFailure, Retry
 
 __all__ = [

@@ -11,7 +11,7 @@ import attrs
 import nats
 import pytest
 
-from eventbus import EventBus, EventsLost, OptionError, UnreadableMessage
+from eventbus import Context, EventBus, EventsLost, OptionError, UnreadableMessage
 from eventbus.bridges import Retry, current_delivery
 from eventbus.bridges.nats import NatsBridge
 from eventbus.codec import UnknownObject
@@ -76,15 +76,16 @@ async def test_a_handler_finds_the_circumstances_of_an_event(url, stream):
 
 async def test_an_async_handler_finds_the_circumstances_too(url, stream):
     """
-    `current_delivery` works in async handlers, also after they have waited.
+    `Context.delivery` and `current_delivery` work in async handlers, also after they have waited.
     """
     bus = EventBus()
     found = asyncio.Queue()
 
     @bus.on(RealtimeModelTranscriptDeltaEvent)
-    async def handle(event: RealtimeModelTranscriptDeltaEvent) -> None:
+    async def handle(event: RealtimeModelTranscriptDeltaEvent, context: Context) -> None:
         await asyncio.sleep(0)
-        found.put_nowait(current_delivery().stream_sequence)
+        assert context.delivery == current_delivery()
+        found.put_nowait(context.delivery.stream_sequence)
 
     async with bus, NatsBridge(url, stream=stream) as bridge:
         await bridge.receive(bus).wait_ready()

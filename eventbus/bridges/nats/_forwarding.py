@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from ..._core.signatures import event_classes
+from ...context import DELIVERY
 from ...events import (
     RealtimeModelAudioEvent,
     RealtimeModelEvent,
@@ -27,7 +28,6 @@ from ...events import (
     RealtimeModelRawServerEvent,
 )
 from ...exceptions import BridgeError, BusClosed, BusNotRunning, CodecError, EventsLost, OptionError
-from .._delivery import CURRENT
 from ._messages import (
     CALL,
     CAUSE,
@@ -282,7 +282,7 @@ class Forwarding:
             is_taken = self._is_taken[type(event)] = self._selection.has(type(event))
         if not is_taken:
             return
-        current = CURRENT.get()
+        current = DELIVERY.get()
         cause = ""
         if current is not None and current[0].stream == self._stream:
             if current[1] is event:  # it comes from the stream

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import attrs
 
+from ...context import DELIVERY, Delivery
 from ...events import RealtimeModelExceptionEvent
 from ...exceptions import (
     BridgeError,
@@ -34,7 +35,6 @@ from ...exceptions import (
     OptionError,
     UnreadableMessage,
 )
-from .._delivery import CURRENT, Delivery
 from .._failures import Retry
 from ._calls import CallWorkers
 from ._forwarding import publish_report
@@ -499,7 +499,7 @@ class Receiving:
                 message.headers.get(CAUSE, ""),
                 message.trace,
             )
-            reset = CURRENT.set((delivery, event))
+            reset = DELIVERY.set((delivery, event))
             try:
                 await self._bus.publish_and_wait(event, sender=message.call, raise_errors=True)
             except (BusClosed, BusNotRunning) as exc:
@@ -512,7 +512,7 @@ class Receiving:
             else:
                 return True
             finally:
-                CURRENT.reset(reset)
+                DELIVERY.reset(reset)
             self.counts["failed"] += 1
             pause = self._on_failure.delay_after(attempt)
             if pause is None:
