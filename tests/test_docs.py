@@ -32,6 +32,7 @@ from sybil import Document, Example, Region
 from sybil.parsers.myst import CodeBlockParser
 
 from eventbus.realtime import proxy as proxy_module
+from tests.bridges.servers import NO_SERVER, find_server
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
@@ -83,6 +84,10 @@ def test_python_blocks_run(path, tmp_path, monkeypatch):
     """
     The blocks of a page work in the order in which they are read, and print what it says.
     """
+    if "eventbus.bridges.nats" in path.read_text(encoding="utf-8"):
+        pytest.importorskip("nats", reason="the page needs the extra nats")
+        if find_server() is None:
+            pytest.skip(NO_SERVER)
     script = Script()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(sys.modules, "__main__", script.module)

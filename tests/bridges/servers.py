@@ -4,6 +4,7 @@ A NATS server of the tests' own: a random port, a temporary folder, always ended
 
 from __future__ import annotations
 
+import atexit
 import shutil
 import signal
 import socket
@@ -45,6 +46,7 @@ class NatsServer:
             *(["-js", "-sd", str(folder / "store")] if jetstream else []),
         ]
         self._process: subprocess.Popen[bytes] | None = None
+        atexit.register(self.stop)
 
     @property
     def url(self) -> str:
