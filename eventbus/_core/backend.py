@@ -158,12 +158,9 @@ class _Trio:
         await parking.wait()
 
     def wake(self, parking: Any) -> None:
-        try:
-            self._trio.lowlevel.current_task()
-        except RuntimeError:
-            self.call_soon(parking.set)
-        else:
-            parking.set()
+        # Always: a signal handler may have interrupted trio while it puts this very task to sleep,
+        # and trio takes nothing else then.
+        self.call_soon(parking.set)
 
     def on_gone(self, _: Callable[[], object]) -> object:
         return None

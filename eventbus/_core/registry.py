@@ -314,7 +314,8 @@ class Registry:
         self._ending[subscription] = None
         self._on_change(options.sender)
         subscription.is_active = False
-        # From here on each step may be made twice: the first time may have been interrupted.
+        # From here on each step may be made twice: the first time may have been interrupted, by
+        # an exception or by a signal handler that publishes.
         subscription.entry.subscription = None
         receiver: Any = subscription.entry
         for event_type in subscription.event_types:
@@ -328,13 +329,14 @@ class Registry:
         known = self._known.get(subscription.identity, {})
         for event_type in subscription.event_types:
             if known.get((event_type, sender)) is subscription:
-                del known[event_type, sender]
+                known.pop((event_type, sender), None)
         if not known:
             self._known.pop(subscription.identity, None)
-        if sender is not ANY and sender in self.senders:
-            self.senders[sender].discard(subscription)
-            if not self.senders[sender]:
-                del self.senders[sender]
+        own = self.senders.get(sender)
+        if own is not None:
+            own.discard(subscription)
+            if not own:
+                self.senders.pop(sender, None)
         self._on_change(options.sender)
         subscription.is_removed = True
         self._ending.pop(subscription, None)
@@ -344,8 +346,10 @@ class Registry:
         while self._ending:
             self.expire(next(iter(self._ending)))
         while self._dead:
-            self.remove(self._dead[0])
-            del self._dead[0]  # a finalizer may have added to the end
+            dead = self._dead[0]
+            self.remove(dead)
+            if dead in self._dead:
+                self._dead.remove(dead)
 
     def mark_dead(self, subscription: Subscription) -> None:
         """Note that a weak subscription's object is gone; it is removed before the next look."""
@@ -368,7 +372,7 @@ class Registry:
 
     def subscriptions_for(self, event_type: type[Any], sender: object) -> Iterator[Subscription]:
         """Yield the subscriptions to exactly *event_type*, for *sender* or for any."""
-        if self._dead or self._ending:
+        if self._dead:
             self._finish()
         signal = self._signals.get(event_type)
         if signal is not None:

@@ -1559,3 +1559,119 @@ async def test_bus_behaves_like_its_model(steps, capacity, overflow):
             subscription.cancel()
             for gate in gates.values():
                 gate.set()
+
+
+# --- publish_async in a handler --------------------------------------------------------------
+
+
+async def test_publish_async_in_a_handler_of_the_same_event_does_not_overlap(bus):
+    """
+    A handler that awaits `publish_async` of an event that it gets itself works on one event at a
+    time, in the order of publication.
+    """
+    order, running = [], []
+
+    async def handle(event):
+        running.append(event)
+        assert len(running) == 1
+        order.append(event.name)
+        if event.name == "first":
+            await bus.publish_async(Ping("third"))
+            await anyio.lowlevel.checkpoint()
+        running.remove(event)
+
+    bus.subscribe(handle, Ping)
+    failures = crashes(bus)
+    async with bus:
+        bus.publish(Ping("first"))
+        bus.publish(Ping("second"))
+
+    assert order == ["first", "second", "third"]
+    assert failures == []
+
+
+async def test_event_of_publish_async_in_a_handler_can_be_purged(bus):
+    """
+    What a handler publishes for itself with `publish_async` waits in its mailbox, and is purged
+    there like any other event.
+    """
+    order = []
+
+    async def handle(event):
+        order.append(event.name)
+        if event.name == "first":
+            await bus.publish_async(Ping("to be purged"))
+            bus.publish(Pong())
+            await anyio.lowlevel.checkpoint()
+
+    bus.subscribe(handle, Ping, mailbox=Mailbox(purged_by=(Pong,)))
+    async with bus:
+        bus.publish(Ping("first"))
+
+    assert order == ["first"]
+    assert bus.stats.purged == 1
+
+
+async def test_publish_async_of_a_handler_makes_no_other_handler_overlap(bus):
+    """
+    That a handler waits for room with `publish_async` is no reason to handle an event beside
+    another handler, which it does not wait for.
+    """
+    running, most = [], []
+
+    async def first(event):
+        running.append(event)
+        most.append(len(running))
+        await bus.publish_async(Pong())
+        await anyio.lowlevel.checkpoint()
+        running.remove(event)
+
+    async def second(event):
+        if len(most) == 1:
+            await bus.publish_and_wait(Ping())
+
+    bus.subscribe(first, Ping)
+    bus.subscribe(second, Pong)
+    with anyio.fail_after(20):
+        async with bus:
+            bus.publish(Ping())
+
+    assert most == [1, 1]
+
+
+# --- dropped, purged, cancelled --------------------------------------------------------------
+
+
+async def test_dropped_purged_and_cancelled_are_three_counts(bus):
+    """
+    Events of a full mailbox are dropped, those of a barge-in purged, and those of a scope that ends
+    cancelled: in the stats, and to observers.
+    """
+    reasons = []
+
+    class Watch:
+        def handler_started(self, call): ...
+
+        def handler_finished(self, call): ...
+
+        def events_dropped(self, dropped):
+            reasons.append((dropped.reason, len(dropped.events)))
+
+    async def handle(event):
+        pass
+
+    bus.subscribe(lambda event: None, RealtimeModelExceptionEvent)
+    mailbox = Mailbox(capacity=5, purged_by=(Pong,))
+    async with bus:
+        with bus.observe(Watch()), bus.scope("call-1") as scope:
+            scope.subscribe(handle, Ping, mailbox=mailbox)
+            for _ in range(7):
+                scope.publish(Ping())
+            scope.publish(Pong())
+            for _ in range(3):
+                scope.publish(Ping())
+        stats = bus.stats
+
+    assert (stats.dropped, stats.purged, stats.cancelled) == (2, 5, 3)
+    assert sorted(set(reasons)) == [("cancelled", 3), ("full", 1), ("purged", 5)]
+    assert stats.pending == 0

@@ -23,7 +23,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventbus import BusNotRunning, EventBus, EventTypeError
+from eventbus import BusNotRunning, EventBus, EventTypeError, HandlerError
 from eventbus._core import dispatcher as dispatch
 from eventbus._core import turn as turns
 from eventbus.events import (
@@ -1247,3 +1247,87 @@ def test_publish_may_be_the_first_frame_of_a_thread(bus):
 
     assert is_done.wait(10)
     assert seen == [Pong("p2")]
+
+
+# --- sync callables that return coroutines ---------------------------------------------------
+
+
+async def never_awaited(event):
+    raise AssertionError("nothing awaits this")
+
+
+@pytest.mark.parametrize("options", [{}, {"once": True}, {"when": bool}])
+def test_sync_callable_that_returns_a_coroutine_is_told(options):
+    """
+    A lambda around an async function never runs it: that is a failure of the handler, whose message
+    says what to do.
+    """
+    bus = EventBus()
+    failures = crashes(bus)
+    bus.subscribe(lambda event: never_awaited(event), Ping, **options)  # noqa: PLW0108
+
+    bus.publish(Ping())
+
+    (failure,) = failures
+    assert isinstance(failure.exception, HandlerError)
+    assert "returned a coroutine" in str(failure.exception)
+    assert "'async def'" in str(failure.exception)
+
+
+def test_sync_callable_that_returns_a_coroutine_is_told_of_each_time():
+    """
+    It is told for each event, not only the first: no event reaches its code.
+    """
+    bus = EventBus()
+    failures = crashes(bus)
+    bus.subscribe(lambda event: never_awaited(event), Ping)  # noqa: PLW0108
+
+    for _ in range(3):
+        bus.publish(Ping())
+
+    assert len(failures) == 3
+
+
+def test_result_of_a_sync_handler_may_be_anything_else():
+    """
+    Any other result is ignored, in the first call as in later ones.
+    """
+    bus, seen = EventBus(), []
+    failures = crashes(bus)
+    bus.subscribe(lambda event: seen.append(event) or seen, Ping)
+
+    for _ in range(3):
+        bus.publish(Ping())
+
+    assert len(seen) == 3
+    assert failures == []
+    assert bus.stats.delivered == 3
+
+
+# --- what a strict bus keeps -----------------------------------------------------------------
+
+
+async def test_strict_bus_keeps_the_first_failures_only():
+    """
+    Of 1,500 failures of async handlers the first 32 are raised at the end, and the others counted:
+    each would keep its event alive.
+    """
+
+    async def fail(event):
+        raise ValueError(event.name)
+
+    bus = EventBus(strict=True)
+    bus.subscribe(fail, Ping)
+    bus.subscribe(lambda event: None, RealtimeModelExceptionEvent)
+
+    async def publish_all():
+        async with bus:
+            for number in range(1_500):
+                bus.publish(Ping(str(number)))
+
+    with pytest.raises(ExceptionGroup) as caught:
+        await publish_all()
+
+    assert [str(error) for error in caught.value.exceptions] == [str(n) for n in range(32)]
+    assert "1468 more failures" in caught.value.__notes__[0]
+    assert bus.stats.crashed == 1_500

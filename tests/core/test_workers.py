@@ -851,3 +851,117 @@ async def test_crash_in_the_drain_is_reported(bus):
         bus.publish(Ping())
 
     assert seen == ["boom"]
+
+
+# --- mailboxes in turn -----------------------------------------------------------------------
+
+
+async def test_thousand_mailboxes_are_served_in_turn(bus):
+    """
+    With events for 1,000 senders queued, each mailbox gets one event handled before any gets its
+    second one.
+    """
+    seen = []
+
+    async def handle(event, context):
+        seen.append((context.sender, event.name))
+
+    bus.subscribe(handle, Ping)
+    async with bus:
+        for number in range(3):
+            for sender in range(1_000):
+                bus.publish(Ping(number), sender=f"call-{sender}")
+
+    rounds = [seen[i : i + 1_000] for i in (0, 1_000, 2_000)]
+    assert [{number for _, number in each} for each in rounds] == [{0}, {1}, {2}]
+    assert all(len({sender for sender, _ in each}) == 1_000 for each in rounds)
+
+
+async def test_mailbox_that_is_never_empty_keeps_no_other_from_its_turn(bus):
+    """
+    A handler that publishes its own next event, for ever, does not keep the loop or another mailbox
+    from going on.
+    """
+    got, is_over = anyio.Event(), []
+
+    async def endless(event):
+        if not is_over:
+            bus.publish(Ping())
+
+    async def other(event):
+        is_over.append(True)
+        got.set()
+
+    bus.subscribe(endless, Ping)
+    bus.subscribe(other, Pong)
+    async with bus:
+        bus.publish(Ping())
+        await anyio.lowlevel.checkpoint()
+        bus.publish(Pong())
+        with anyio.fail_after(20):
+            await got.wait()
+
+
+async def test_handler_that_waits_delays_its_own_mailbox_only(bus):
+    """
+    While the handlers of some senders wait, those of all others go on, and each keeps its order.
+    """
+    may_go, seen = anyio.Event(), []
+
+    async def handle(event, context):
+        if context.sender == "slow":
+            await may_go.wait()
+        seen.append((context.sender, event.name))
+
+    bus.subscribe(handle, Ping)
+    async with bus:
+        for number in range(3):
+            for sender in ("slow", "quick", "other"):
+                bus.publish(Ping(number), sender=sender)
+        with anyio.fail_after(20):
+            while len(seen) < 6:
+                await anyio.lowlevel.checkpoint()
+        assert all(sender != "slow" for sender, _ in seen)
+        may_go.set()
+
+    for sender in ("slow", "quick", "other"):
+        assert [number for who, number in seen if who == sender] == [0, 1, 2]
+
+
+# --- a loop that was closed under the bus ----------------------------------------------------
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+@pytest.mark.parametrize("is_known", [False, True])
+def test_publish_after_the_loop_was_closed_is_refused_in_its_thread(bus, is_async, is_known):
+    """
+    Once the loop that the bus runs in is closed, publish raises BusClosed in that thread too, also
+    for a class that was published before; the bus can be entered again.
+    """
+    seen = []
+
+    async def handle(event):
+        seen.append(event)
+
+    bus.subscribe(handle if is_async else seen.append, Ping)
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(bus.__aenter__())
+    if is_known:
+        bus.publish(Ping(), sender="call-1")
+        bus.publish(Ping())
+    task = next(iter(asyncio.all_tasks(loop)))
+    task._log_destroy_pending = False  # asyncio's log of it isn't the subject
+    before = bus.stats.published
+    loop.close()
+
+    for sender in (None, "call-1"):
+        with pytest.raises(BusClosed):
+            bus.publish(Ping(), sender=sender)
+    assert bus.stats.published == before
+
+    async def again():
+        async with bus:
+            bus.publish(Ping("again"))
+
+    asyncio.run(again())
+    assert seen[-1] == Ping("again")
