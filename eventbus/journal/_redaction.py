@@ -1,5 +1,5 @@
 """
-What is not to be written: secrets, and audio, content and fields that the user keeps out.
+Leaving out what is not to be written: secrets, and audio, content and fields that the user names.
 
 Rules
 -----
@@ -12,9 +12,17 @@ Rules
   (``session.instructions``), in frames, messages and events alike.
 * What is withheld leaves an empty value of its type behind, so that what was a frame is still one.
 * A tool's arguments and its output are text that may be JSON: so they are looked into as well.
-* What can't be looked into, as it is no JSON, is withheld as a whole, as soon as anything is; of
+* Data that isn't JSON can't be looked into, and is withheld as a whole, as soon as anything is; of
   tools' arguments, which come in pieces, as soon as a field is redacted. A tool's output may be
   plain text, and is left then.
+
+How it is fast
+--------------
+
+A frame is not taken apart where its bytes show that there is no need: audio is cut out by its
+place, a frame without the name of a redacted field stays as it is, and the texts of a flat frame
+are blanked in one pass. `Withholding.of_frame` takes this way only if it leads to the same result
+as the long one, and the long one if the frame is of any other form.
 """
 
 from __future__ import annotations
@@ -28,8 +36,6 @@ import msgspec
 
 from ..exceptions import RemoteException
 from ._records import CallRecord, EventRecord, Form, FrameRecord, Record, SentRecord
-
-__all__ = ["Redact", "Withholding"]
 
 Redact: TypeAlias = "Iterable[str | Callable[[Any], Any]] | Callable[[Any], Any]"
 """
@@ -102,11 +108,22 @@ _NAMES: Final = frozenset(
         "voice",
     }
 )
+# Those of them that a flat frame of a known type has.
+_PLAIN_NAMES: Final = frozenset(
+    {"type", "event_id", "response_id", "item_id", "call_id", "previous_item_id"}
+)
 _TEXT_TAGS: Final = frozenset({"$str", "$int", "$float", "$datetime", "$date", "$decimal", "$uuid"})
 
 _parse: Final = msgspec.json.Decoder().decode
 _write_json: Final = msgspec.json.Encoder().encode
 _write_document: Final = msgspec.msgpack.Encoder().encode
+
+# The place of audio in base64, in frames and messages of that kind.
+_DELTA: Final = b'"delta":"'
+_APPENDED: Final = b'"audio":"'
+_INLINE: Final = b'"data":"'
+_INLINE_TYPE: Final = b'"audio/'
+_PIECE_OF_ARGUMENTS: Final = b"_arguments.delta"
 
 
 class Withholding:
@@ -134,6 +151,7 @@ class Withholding:
         self._functions = [part for part in parts if callable(part)]
         self._paths = [tuple(part.split(".")) for part in parts if not callable(part)]
         self._last_names = frozenset(path[-1] for path in self._paths)
+        self._bytes_of_names = tuple(name.encode(errors="replace") for name in self._last_names)
         self.redacted: tuple[str, ...] = tuple(
             getattr(part, "__qualname__", type(part).__qualname__) if callable(part) else part
             for part in parts
@@ -153,6 +171,27 @@ class Withholding:
                 return data, None
         if form != "json":
             return b"", _NOT_JSON
+        left = self._cut(data)
+        return (left, None) if left is not None else self._taken_apart(data)
+
+    def _cut(self, data: bytes) -> bytes | None:
+        """Return what is left of a frame, if its bytes show how to leave the rest out."""
+        if self._functions or b"\\u" in data:  # with that, names can be spelled in another way
+            return None
+        if self._paths and (
+            _PIECE_OF_ARGUMENTS in data or any(name in data for name in self._bytes_of_names)
+        ):
+            return None
+        place = _place_of_audio(data)
+        rest = data if place is None else data[: place[0]] + data[place[1] :]
+        if not self.has_content:
+            return _without_texts(rest)
+        if (not self.has_audio and b"audio" in data and place is None) or _may_have_secrets(rest):
+            return None
+        return data if self.has_audio else rest
+
+    def _taken_apart(self, data: bytes) -> tuple[bytes, str | None]:
+        """Do what `of_frame` does, with a frame of any form."""
         try:
             plain = _parse(data)
         except (ValueError, RecursionError):
@@ -270,6 +309,49 @@ class Withholding:
         return path[-1] in self._last_names and any(
             path[-len(wanted) :] == wanted for wanted in self._paths
         )
+
+
+def _place_of_audio(data: bytes) -> tuple[int, int] | None:
+    """Return where the only text in base64 of an audio frame begins and ends; else None."""
+    if b"\\" in data:
+        return None
+    head = data[:_EDGE]
+    if _AUDIO_DELTA in head:
+        name = _DELTA
+    elif _AUDIO_APPEND in head or _AUDIO_APPEND in data[-_EDGE:]:
+        name = _APPENDED
+    elif _INLINE_TYPE in data and data.count(_INLINE_TYPE) == 1:
+        name = _INLINE
+    else:
+        return None
+    if data.count(name) != 1 or (name is not _INLINE and data.count(b"{") != 1):
+        return None
+    start = data.find(name) + len(name)
+    end = data.find(b'"', start)
+    return None if end < 0 else (start, end)
+
+
+def _without_texts(data: bytes) -> bytes | None:
+    """Return a frame without its texts, if it is a flat one; else None."""
+    if data.count(b"{") != 1 or _may_have_secrets(data):
+        return None
+    try:
+        plain = _parse(data)
+    except (ValueError, RecursionError):
+        return None
+    if type(plain) is not dict:
+        return None
+    for name, value in plain.items():
+        if type(value) is str:
+            if name not in _PLAIN_NAMES:
+                if name in _NAMES or name in _FREE or name.endswith("_id"):
+                    return None
+                plain[name] = ""
+            elif "=" in value:  # an id or a type has none
+                return None
+        elif value is not None and type(value) not in (int, float, bool):
+            return None
+    return _write_json(plain)
 
 
 def _may_have_secrets(data: bytes) -> bool:

@@ -44,6 +44,65 @@ def event(withholding, original):
     return from_plain(document)
 
 
+# --- the short way ---------------------------------------------------------------------------
+
+APPEND = b'{"type":"input_audio_buffer.append","audio":"QUJDQUJD"}'
+INLINE = (
+    b'{"serverContent":{"modelTurn":{"parts":[{"inlineData":{"mimeType":"audio/pcm;rate=24000",'
+    b'"data":"QUJDQUJD"}}]}}}'
+)
+ODD = [
+    APPEND,
+    b'{"audio":"QUJDQUJD","type":"input_audio_buffer.append"}',
+    INLINE,
+    b'{"type":"response.output_audio.delta","delta":"QUJD","more":{"delta":"QUJD"}}',
+    b'{"type":"response.output_audio.delta","delta":"QUJD","delta":"QUJD"}',
+    b'{"type":"response.output_audio.delta","delta":"QUJD","api_key":"sk-0123456789"}',
+    b'{"type":"response.output_audio.delta","delta":"QU\\"JD","x":"\\u0041"}',
+    b'{"type":"response.output_text.delta","delta":"say \\"delta\\":\\"x\\" or {","item_id":"i"}',
+    b'{"type":"x","name":"play","status":"done","text":"words","n":1,"none":null,"list":["words"]}',
+    b'{"type":"x?key=0123456789","text":"words"}',
+    b'{"type":"x","arguments":"{\\"phone\\":\\"0123\\"}","output_id":"i"}',
+    b'{"type":"response.function_call_arguments.delta","delta":"{\\"pho","item_id":"i"}',
+    b'{"type":"x","ph\\u006fne":"0123"}',
+    b'["words"]',
+]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"audio": False}, {"content": False}, {"redact": ["phone"]}, {"redact": ["delta", "item.id"]},
+     {"audio": False, "redact": ["transcript"]}],
+    ids=str,
+)  # fmt: skip
+def test_short_way_leads_to_the_same_frame(checkout, options):
+    """
+    A frame that is cut by its bytes has the same content as one that is taken apart.
+    """
+    withholding, short = Withholding(**options), 0
+    folder = checkout / "tests" / "data"
+    lines = [line for path in folder.glob("*.jsonl") for line in path.read_bytes().splitlines()]
+    for line in (*lines, *ODD):
+        left = withholding._cut(line)  # there is no other way to tell the ways apart
+        if left is not None:
+            short += 1
+            assert json.loads(left) == json.loads(withholding._taken_apart(line)[0]), line
+
+    assert short > 5
+
+
+def test_audio_is_cut_out_without_taking_the_frame_apart():
+    """
+    The frames that come fifty times a second take the short way in each dialect.
+    """
+    delta = b'{"type":"response.audio.delta","item_id":"i","delta":"QUJDQUJD"}'
+    for frame in (delta, APPEND, INLINE):
+        assert Withholding(audio=False)._cut(frame) == frame.replace(b"QUJDQUJD", b"")
+        assert Withholding(redact=["phone"])._cut(frame) == frame
+    for frame in (delta, APPEND):
+        assert b"QUJD" not in Withholding(content=False)._cut(frame)
+
+
 # --- by default ------------------------------------------------------------------------------
 
 
