@@ -133,6 +133,6 @@ async def main(*, is_live: bool) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.strip().partition("\n")[0])
+    parser = argparse.ArgumentParser(description="A call centre on one bus.")
     parser.add_argument("--live", action="store_true", help="call OpenAI, not the simulator")
     asyncio.run(main(is_live=parser.parse_args().live))

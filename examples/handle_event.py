@@ -1,8 +1,8 @@
 """
-One function that branches on ``event.type``, as code that loops over a socket has it.
+One function that branches on ``event.type``, like code in a loop over a socket.
 
-It works unchanged as a handler. Type checkers know in each branch which event it is. As the last
-one is `assert_never`, they also find what has no branch: a new type of event, or a mistyped one.
+It works unchanged as a handler. Type checkers know the event's class in each branch. As the last
+one is `assert_never`, they also find a type without a branch: a new one, or a mistyped one.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from eventbus.events import RealtimeModelEvent
 
 
 def handle_event(event: RealtimeModelEvent) -> None:
-    """Print what is worth it."""
+    """Print the events that matter."""
     match event.type:
         case "transcript_delta":
             print(event.delta, end="")
@@ -32,11 +32,12 @@ def handle_event(event: RealtimeModelEvent) -> None:
             print(f"[{event.error}]")
         case "exception":
             print(f"[{event.context}]")
-        # What is passed over, by name; `case _` would also pass over what nobody has thought of.
+        # The types to ignore, by name; `case _` would also ignore a type that was forgotten.
         case (
             "audio"
             | "audio_done"
             | "connection_status"
+            | "delegation"
             | "end_of_stream"
             | "input_audio_committed"
             | "input_audio_timeout_triggered"
@@ -44,6 +45,7 @@ def handle_event(event: RealtimeModelEvent) -> None:
             | "input_speech_started"
             | "input_speech_stopped"
             | "input_transcript_delta"
+            | "input_transcript_updated"
             | "item_deleted"
             | "item_truncated"
             | "item_updated"
@@ -52,7 +54,9 @@ def handle_event(event: RealtimeModelEvent) -> None:
             | "output_text_done"
             | "rate_limits"
             | "raw_server_event"
+            | "session_expiring"
             | "session_updated"
+            | "tool_call_cancelled"
             | "tool_call_delta"
             | "transcript_done"
             | "turn_started"

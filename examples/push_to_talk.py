@@ -123,7 +123,7 @@ async def main(*, is_live: bool) -> None:
             config["playback_tracker"] = tracker
         else:
             service = await stack.enter_async_context(Simulator(speed=math.inf))
-            config.update(url=service.url, api_key="none")
+            config.update({"url": service.url, "api_key": "none"})
         await stack.enter_async_context(bus)
         session = RealtimeSession(OpenAIRealtimeModel(), bus, config=config)
         await stack.enter_async_context(session)
@@ -131,6 +131,6 @@ async def main(*, is_live: bool) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.strip().partition("\n")[0])
+    parser = argparse.ArgumentParser(description="Push-to-talk.")
     parser.add_argument("--live", action="store_true", help="use OpenAI and your microphone")
     asyncio.run(main(is_live=parser.parse_args().live))

@@ -76,7 +76,7 @@ async def main(*, is_simulated: bool) -> None:
     async with contextlib.AsyncExitStack() as stack:
         if is_simulated:
             service = await stack.enter_async_context(Simulator("weather"))
-            config.update(url=service.url, api_key="none")
+            config.update({"url": service.url, "api_key": "none"})
         await stack.enter_async_context(bus)
         session = RealtimeSession(OpenAIRealtimeModel(), bus, tools=[get_weather], config=config)
         try:
@@ -95,7 +95,7 @@ async def main(*, is_simulated: bool) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.strip().partition("\n")[0])
+    parser = argparse.ArgumentParser(description="A voice agent.")
     parser.add_argument("--sim", action="store_true", help="talk to the simulator, without a key")
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(main(is_simulated=parser.parse_args().sim))

@@ -134,7 +134,7 @@ class Phone:
 
 @pytest.fixture(scope="module")
 def server():
-    return load_example("twilio/server.py")
+    return load_example("twilio/phone_server.py")
 
 
 @pytest.fixture

@@ -221,7 +221,7 @@ async def main(*, port: int, is_simulated: bool) -> None:
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    parser = argparse.ArgumentParser(description=__doc__.strip().partition("\n")[0])
+    parser = argparse.ArgumentParser(description="An agent that answers the phone.")
     parser.add_argument("--port", type=int, default=8080)
     parser.add_argument("--sim", action="store_true", help="a simulated model, without a key")
     arguments = parser.parse_args()
