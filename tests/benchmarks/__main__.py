@@ -5,12 +5,13 @@ Run it from the checkout, with everything installed that it compares with::
 
     pip install -e '.[bench]'
     python tests/benchmarks
+    python tests/benchmarks decoding
     python tests/benchmarks live
     python tests/benchmarks journal
 
-Each takes two to three minutes: the bus and the decoder by themselves, 200 live sessions over
-sockets, and journals. What is compared, and how, the modules beside this one say;
-``docs/explanation/performance.md`` has the tables of one run, and what to make of them.
+Each takes two to three minutes: the bus and the decoder by themselves, the decoder alone, 200 live
+sessions over sockets, and journals. The modules beside this one tell how things are compared;
+``docs/explanation/performance.md`` has the tables of one run, and what follows from them.
 """
 
 # ruff: noqa: T201 (printing is what a command does)
@@ -30,7 +31,7 @@ import attrs
 import live.report
 import live.rounds
 from measuring import LONG, QUICK, Effort
-from table import Kind, Line, journal_lines, lines
+from table import Kind, Line, decoding_lines, journal_lines, lines
 
 _COMPARED_WITH = (
     "blinker",
@@ -127,6 +128,9 @@ async def _run(what: str, *, is_quick: bool, as_json: bool) -> None:
     if what in ("bus", "all"):
         table = lines(QUICK if is_quick else Effort())
         report["lines"] = await _table(table, as_json=as_json)
+    if what == "decoding":  # a part of the table of the bus
+        table = decoding_lines(QUICK if is_quick else Effort())
+        report["lines"] = await _table(table, as_json=as_json)
     if what in ("journal", "all"):
         table = journal_lines(QUICK if is_quick else LONG)
         report["journal"] = await _table(table, as_json=as_json)
@@ -144,7 +148,7 @@ def main() -> None:
     parser.add_argument(
         "what",
         nargs="?",
-        choices=("bus", "live", "journal", "all"),
+        choices=("bus", "decoding", "live", "journal", "all"),
         default="bus",
         help="what to measure",
     )

@@ -1,25 +1,29 @@
 """
-From a frame to a handler: what a session's every frame costs.
+From a frame to a handler: the cost of each frame of a session.
 
-The handler does nothing, and wants one kind of event. Everybody starts from what their own
-socket gives them: openai-agents from text, the openai SDK and eventbus from bytes. The SDKs'
-own classes do the work, as their own loops over a socket do it; only the socket is missing.
+The handler does nothing, and wants one kind of event. Each side starts from the form that its own
+socket gives: openai-agents from text, the openai SDK and eventbus from bytes. The SDKs' own
+classes do the work, as their own loops over a socket do it; only the socket is missing.
 
 * *openai-agents*: ``json.loads``, ``OpenAIRealtimeWebSocketModel._handle_ws_event``, and a
   listener that looks at the event's type and calls the handler.
 * *openai SDK*: ``AsyncRealtimeConnection.parse_event``, its handlers by type of event, and
   base64, which it leaves to the handler.
-* *msgspec*: what nobody can be faster than who decodes JSON and base64 and calls a handler with
-  what he finds, untyped, unchecked, and by a function that knows which kind of frame comes.
+* *msgspec*: the lower bound, which decodes JSON and base64 and calls a handler with the result,
+  untyped, unchecked, by a function that knows the kind of the frame.
 * *msgspec, typed*: the same, but with only the fields that are needed declared beforehand.
+
+The SDKs don't speak the beta protocol, so beside Voice Live's and xAI's frames they get OpenAI's,
+with the same content.
 """
 
 from __future__ import annotations
 
 import asyncio
 import base64
+import functools
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -33,12 +37,24 @@ from openai.resources.realtime.realtime import AsyncRealtimeConnection
 from eventbus import EventBus
 from eventbus.events import (
     RealtimeModelAudioEvent,
+    RealtimeModelInputAudioTranscriptionCompletedEvent,
     RealtimeModelItemUpdatedEvent,
     RealtimeModelTranscriptDeltaEvent,
+    RealtimeModelTurnEndedEvent,
 )
 from eventbus.wire.openai import OpenAIRealtimeDecoder
 
-__all__ = ["AGENTS", "LIMIT", "OURS", "OURS_TEXT", "SDK", "TYPED_LIMIT", "decode_and_publish"]
+__all__ = [
+    "AGENTS",
+    "LIMIT",
+    "OURS",
+    "OURS_TEXT",
+    "SDK",
+    "TYPED_LIMIT",
+    "decode_and_publish",
+    "decode_session",
+    "decode_type",
+]
 
 OURS = "eventbus"
 OURS_TEXT = "eventbus, str frames"
@@ -46,6 +62,15 @@ LIMIT = "msgspec"
 TYPED_LIMIT = "msgspec, typed"
 AGENTS = "openai-agents"
 SDK = "openai SDK"
+
+_SESSION_CLASSES = (
+    RealtimeModelAudioEvent,
+    RealtimeModelTranscriptDeltaEvent,
+    RealtimeModelInputAudioTranscriptionCompletedEvent,
+    RealtimeModelItemUpdatedEvent,
+    RealtimeModelTurnEndedEvent,
+)
+"""The five handlers of a whole session."""
 
 _CLASSES = {
     "audio": RealtimeModelAudioEvent,
@@ -63,13 +88,7 @@ def _handler() -> Callable[[Any], None]:
 
 def _ours(series: Series, bus: EventBus) -> Callable[[Any], object]:
     bus.subscribe(_handler(), _CLASSES[series.event])
-    decode, publish = OpenAIRealtimeDecoder().decode, bus.publish
-
-    def receive(frame: bytes | str) -> None:
-        for event in decode(frame):
-            publish(event)
-
-    return receive
+    return functools.partial(OpenAIRealtimeDecoder().publish_to, bus)
 
 
 def _limit(series: Series) -> Callable[[bytes], object]:
@@ -155,7 +174,7 @@ def _agents(series: Series) -> Callable[[str], Awaitable[object]]:
 
 
 class _NoSocket:
-    """What the SDK's connection is a connection over."""
+    """Stands in for the socket of the SDK's connection."""
 
 
 def _sdk(series: Series) -> Callable[[bytes], object]:
@@ -186,15 +205,103 @@ def _sdk(series: Series) -> Callable[[bytes], object]:
 
 
 async def decode_and_publish(series: Series, effort: Effort) -> Comparison:
-    """Compare what it takes from each frame of *series* to its handler."""
+    """Compare the ways from each frame of *series* to its handler."""
     text = [frame.decode() for frame in series.frames]
+    theirs = [frame.decode() for frame in series.openai_frames]
     async with EventBus() as bus, EventBus() as text_bus:
         sides: list[Side] = [
             calling(OURS, _ours(series, bus), series.frames),
             calling(LIMIT, _limit(series), series.frames),
-            calling(TYPED_LIMIT, _typed_limit(series), series.frames),
-            awaiting(AGENTS, _agents(series), text),
-            calling(SDK, _sdk(series), series.frames),
+            awaiting(AGENTS, _agents(series), theirs),
+            calling(SDK, _sdk(series), series.openai_frames),
             calling(OURS_TEXT, _ours(series, text_bus), text),
+        ]
+        if b'"response.output_' in series.frames[0]:
+            sides.append(calling(TYPED_LIMIT, _typed_limit(series), series.frames))
+        return await compare(sides, effort)
+
+
+async def decode_type(frame: bytes, effort: Effort) -> Comparison:
+    """Compare the way from a frame of one type to a handler with plain msgspec."""
+    decode, handler = msgspec.json.Decoder().decode, _handler()
+    async with EventBus() as bus:
+        decoder = OpenAIRealtimeDecoder()
+        for event in decoder.decode(frame)[1:]:
+            bus.subscribe(_handler(), type(event))
+
+        def limit(frame: bytes) -> None:
+            handler(decode(frame))
+
+        sides = [
+            calling(OURS, functools.partial(decoder.publish_to, bus), [frame]),
+            calling(LIMIT, limit, [frame]),
+        ]
+        return await compare(sides, effort)
+
+
+def _session_ours(bus: EventBus) -> Callable[[Sequence[bytes]], None]:
+    for event_type in _SESSION_CLASSES:
+        bus.subscribe(_handler(), event_type)
+
+    def receive(frames: Sequence[bytes]) -> None:
+        publish = OpenAIRealtimeDecoder().publish_to
+        for frame in frames:
+            publish(bus, frame)
+
+    return receive
+
+
+def _session_limit() -> Callable[[Sequence[bytes]], None]:
+    decode, handler = msgspec.json.Decoder().decode, _handler()
+
+    def receive(frames: Sequence[bytes]) -> None:
+        for frame in frames:
+            handler(decode(frame))
+
+    return receive
+
+
+def _session_agents() -> Callable[[Sequence[str]], Awaitable[None]]:
+    wanted = [name for cls in _SESSION_CLASSES if (name := cls.__attrs_attrs__.type.default)]
+
+    async def receive(frames: Sequence[str]) -> None:
+        model = OpenAIRealtimeWebSocketModel()
+        for event_type in wanted:
+            model.add_listener(_Listener(event_type))
+        for frame in frames:
+            await model._handle_ws_event(json.loads(frame))
+
+    return receive
+
+
+def _session_sdk() -> Callable[[Sequence[bytes]], None]:
+    parse = AsyncRealtimeConnection(_NoSocket()).parse_event  # type: ignore[arg-type]  # not used
+    handler = _handler()
+
+    def receive(frames: Sequence[bytes]) -> None:
+        for frame in frames:
+            handler(parse(frame))
+
+    return receive
+
+
+async def decode_session(
+    frames: Sequence[bytes], openai_frames: Sequence[bytes], effort: Effort
+) -> Comparison:
+    """
+    Compare the ways from the frames of a whole session to five handlers, session after session.
+
+    Args:
+        frames: The frames of a dialect.
+        openai_frames: The frames of a session with the same content as OpenAI sends them.
+        effort: The time that it may take.
+    """
+    theirs = [frame.decode() for frame in openai_frames]
+    async with EventBus() as bus:
+        sides = [
+            calling(OURS, _session_ours(bus), [frames]),
+            calling(LIMIT, _session_limit(), [frames]),
+            awaiting(AGENTS, _session_agents(), [theirs]),
+            calling(SDK, _session_sdk(), [openai_frames]),
         ]
         return await compare(sides, effort)

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import itertools
 import json
+from pathlib import Path
 
 import pytest
 
 from eventbus.events import RealtimeModelExceptionEvent, RealtimeModelOtherEvent
 from eventbus.wire.openai import BETA_TYPES, DIALECTS, OpenAIRealtimeDecoder, dialect_of
+
+DATA = Path(__file__).parents[2] / "data"
 
 # The 56 types of azure-ai-voicelive 1.3.1 without those that the GA protocol has, too.
 VOICE_LIVE_ONLY = 20
@@ -85,3 +89,45 @@ def test_recorded_sessions_of_every_dialect_decode_without_an_error(corpus):
             assert raw.data == json.loads(line)
             assert others, path
             assert RealtimeModelExceptionEvent not in map(type, others), path
+
+
+def test_call_means_the_same_in_every_dialect():
+    """
+    Our recording of one spoken turn has the same speech, words and end in each dialect's form.
+    """
+
+    def meaning(dialect):
+        decoder = OpenAIRealtimeDecoder()
+        lines = (DATA / f"{dialect}_audio_turn.jsonl").read_text("utf-8").splitlines()
+        events = [event for line in lines for event in decoder.decode(line)]
+        assert RealtimeModelExceptionEvent not in map(type, events)
+        by_type = {event.type: event for event in events}
+        return {
+            "audio": b"".join(event.data for event in events if event.type == "audio"),
+            "words": by_type["transcript_done"].transcript,
+            "heard": by_type["input_audio_transcription_completed"].transcript,
+            "status": by_type["turn_ended"].status,
+            "tokens": by_type["usage"].usage.total_tokens,
+        }
+
+    expected = meaning("openai")
+
+    assert [meaning(each) for each in ("azure", "voice_live", "xai")] == [expected] * 3
+
+
+def test_partial_transcripts_of_xai_are_updates():
+    """
+    Each has all words so far.
+    """
+    decoder = OpenAIRealtimeDecoder()
+    lines = (DATA / "xai_audio_turn.jsonl").read_text("utf-8").splitlines()
+
+    partial = [
+        event.transcript
+        for line in lines
+        for event in decoder.decode(line)
+        if event.type == "input_transcript_updated"
+    ]
+
+    assert len(partial) > 1
+    assert all(after.startswith(before) for before, after in itertools.pairwise(partial))

@@ -44,7 +44,7 @@ from eventbus.wire.openai import GPTLiveDecoder, RealtimeModelSilenceEvent
 from eventbus.wire.openai._gpt_live import LIVE_TABLE
 
 DATA = Path(__file__).parents[2] / "data"
-FRAMES = (DATA / "openai_live_types.jsonl").read_text("utf-8").splitlines()
+FRAMES = (DATA / "gpt_live_types.jsonl").read_text("utf-8").splitlines()
 BY_TYPE = {json.loads(line)["type"]: json.loads(line) for line in FRAMES}
 SERVER_TYPES = {
     get_args(member.model_fields["type"].annotation)[0]

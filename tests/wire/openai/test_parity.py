@@ -350,6 +350,34 @@ def test_difference_reasoning_tokens():
     assert our_usage.output_tokens_details.reasoning_tokens == 7
 
 
+def test_difference_partial_transcripts():
+    """
+    The SDK takes each of xAI's partial transcripts for the completed one; we tell them apart.
+    """
+    kind = "conversation.item.input_audio_transcription.completed"
+    usage = {"type": "duration", "seconds": 1}
+    fields = {"event_id": "e", "item_id": "i", "content_index": 0, "usage": usage}
+    frames = [{"type": kind, **fields, "transcript": "Is", "status": "in_progress"}]
+
+    assert names(emitted_by_the_sdk(frames)[0])[1:] == ["InputAudioTranscriptionCompleted"]
+    assert names(decoded(frames)[0])[1:] == ["InputTranscriptUpdated"]
+
+
+def test_difference_item_status():
+    """
+    The SDK has a user's status as an extra attribute, we as a field.
+    """
+    item = {"id": "i", "type": "message", "role": "user", "status": "completed", "content": []}
+    frames = [
+        {"type": "conversation.item.added", "event_id": "e", "previous_item_id": "", "item": item}
+    ]
+
+    theirs, ours = emitted_by_the_sdk(frames)[0][1].item, decoded(frames)[0][1].item
+
+    assert "status" not in type(theirs).model_fields
+    assert (ours.status, dict(ours.extra)) == ("completed", {})
+
+
 def test_docs_have_the_same_list():
     """
     The page has a section for every difference, and for nothing else.
