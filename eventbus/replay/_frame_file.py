@@ -18,12 +18,13 @@ No line is quoted in a message: it may be a transcript.
 
 from __future__ import annotations
 
+import io
 import math
 import os
 import stat
 import sys
 from collections.abc import AsyncGenerator, Callable, Iterator
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import anyio
 import attrs
@@ -153,14 +154,6 @@ def parse_line(number: int, line: bytes, *, with_sent: bool = False) -> FrameLin
     return FrameLine(number, bytes(envelope.frame), seconds, is_sent)
 
 
-class _Readable(Protocol):
-    """The needed part of a binary file; `io.BytesIO` has it as well."""
-
-    def read1(self, size: int, /) -> bytes: ...
-
-    def fileno(self) -> int: ...
-
-
 class FrameFile:
     """
     An open file of frames.
@@ -175,7 +168,7 @@ class FrameFile:
         bytes_read: Number of bytes that were read so far.
     """
 
-    def __init__(self, file: _Readable, name: str) -> None:
+    def __init__(self, file: io.BufferedIOBase, name: str) -> None:
         self._file = file
         self.name = name
         self.bytes_read = 0

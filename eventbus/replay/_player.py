@@ -262,7 +262,7 @@ class Player:
         # reached. While it doesn't, only the latter; None before the first event.
         self._anchor: tuple[float, int] | None = None
         self._reached_ns: int | None = None
-        self._report = ReplayReport()
+        self._published = self._unreadable = self._overtaken = self._last = 0
 
     @property
     def speed(self) -> float:
@@ -284,7 +284,7 @@ class Player:
     @property
     def report(self) -> ReplayReport:
         """The result so far."""
-        return self._report
+        return ReplayReport(self._published, self._unreadable, self._overtaken, self._last)
 
     def pause(self) -> None:
         """Publish nothing more until `resume` or `step`."""
@@ -340,7 +340,7 @@ class Player:
             self._is_over = True
             self._progress.set()
             await self._steps.aclose()
-        return self._report
+        return self.report
 
     # --- timing -----------------------------------------------------------------------------
 
@@ -378,7 +378,6 @@ class Player:
     # --- publishing -----------------------------------------------------------------------------
 
     async def _play(self, step: _Step) -> None:
-        report = self._report
         self._on_time(step.at_ns)
         if isinstance(step.event, FrameLine):
             assert self._on_sent is not None
@@ -386,13 +385,11 @@ class Player:
         elif step.is_readable:
             if self._on_event is not None:
                 self._on_event(step.seq, step.event)
-            overtaken = await self._publish(step)
-            report = attrs.evolve(
-                report, published=report.published + 1, overtaken=report.overtaken + overtaken
-            )
+            self._overtaken += await self._publish(step)
+            self._published += 1
         else:
-            report = attrs.evolve(report, unreadable=report.unreadable + 1)
-        self._report = attrs.evolve(report, last=step.seq)
+            self._unreadable += 1
+        self._last = step.seq
         if self._anchor is None:
             self._reached_ns = step.at_ns
         self._stepped += 1
