@@ -8,7 +8,7 @@ changes its class. The result is the very object that the constructor makes:
 same class, same values, as frozen as any other.
 
 CPython lets an instance change to a class with the same slots over the same
-base. Where it doesn't, and for a class whose constructor does more than set
+base. Where it doesn't, and for a class with a constructor that does more than set
 its fields, the constructor is used.
 """
 
@@ -80,7 +80,7 @@ def compiled(name: str, arguments: str, lines: list[str], scope: dict[str, Any])
 
 
 def _twin(cls: type[Any], fields: Mapping[str, attrs.Attribute[Any]]) -> type[Any] | None:
-    """Return a class whose instances can become instances of *cls*, if there can be one."""
+    """Return a class with the layout of *cls* that is not frozen, if there can be one."""
     if (
         "__slots__" not in cls.__dict__
         or hasattr(cls, "__attrs_pre_init__")

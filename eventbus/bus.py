@@ -173,7 +173,7 @@ class Registrar:
             event_types: Classes, or unions of them. The handler gets their instances and those
                 of their subclasses, and each event once. ``object`` gets everything, and does
                 not count as handling it.
-            sender: The session whose events it gets; by default those of all, and those without.
+            sender: The session to get the events of; by default all of them, and those without.
             priority: Higher goes first; equal ones go in the order of registration.
             once: Take one event, and end the subscription.
             when: A predicate of the event, called at publish; events it rejects are not delivered.
@@ -341,7 +341,7 @@ class Registrar:
 
         Args:
             event_types: Classes, or unions of them, as in `on`.
-            sender: The session whose events count; by default all of them.
+            sender: The session to get the event of; by default any.
             when: A predicate of the event; events it rejects do not count.
             timeout: Seconds to wait; None is as long as it takes.
 
@@ -429,7 +429,7 @@ class Registrar:
 
         Args:
             event_types: Classes, or unions of them, as in `on`.
-            sender: The session whose events it gets; by default all of them.
+            sender: The session to get the events of; by default all of them.
             when: A predicate of the event; events it rejects are left out.
             mailbox: The buffer; it must be one that drops. By default up to 65,536 events, and
                 the oldest makes room for more.
@@ -455,7 +455,7 @@ class Registrar:
         Subscribe everything in *listener* that is marked with `eventbus.on`, or nothing.
 
         Args:
-            listener: A module, an object whose class has marked methods, or a marked function.
+            listener: A module, an object with marked methods, or a marked function.
 
         Returns:
             The subscriptions, which can be cancelled together; handlers that were subscribed

@@ -1,8 +1,8 @@
 """
-The vocabulary: what can happen in a session with a realtime model.
+The vocabulary: the events of a session with a realtime model.
 
 Names and fields follow the openai-agents SDK (`agents.realtime.model_events`);
-what that SDK drops has a class of our own, in the same style. Every class is
+events that it drops have classes of our own, in the same style. Every class is
 frozen, and its ``type`` is a constant that is part of the value, so that type
 checkers narrow `RealtimeModelEvent` by ``event.type == "audio"`` as well as by
 `isinstance`.
@@ -87,21 +87,21 @@ class _Weakrefable:
     _origin: int
 
 
-# --- what events carry -----------------------------------------------------------------------
+# --- values in events -----------------------------------------------------------------------
 
 
 @attrs.frozen(weakref_slot=False)
 class RealtimeError:
     """
-    What a service says of an error; reads as attributes and as a mapping.
+    An error of a service; reads as attributes and as a mapping.
 
     Attributes:
-        message: For people; may quote what the client sent.
+        message: For people; may quote the client.
         type: The kind of error, like ``invalid_request_error``.
         code: A stable name of the error, if it has one.
         event_id: The client's event that caused it, if one did.
         param: The parameter that was wrong, if one was.
-        extra: What the vendor sent besides, by name.
+        extra: Other fields that the vendor sent, by name.
     """
 
     message: str | None = None
@@ -112,14 +112,14 @@ class RealtimeError:
     extra: Mapping[str, Any] = attrs.field(factory=dict, kw_only=True, hash=False)
 
     def keys(self) -> Iterator[str]:
-        """Yield the names of what was said."""
+        """Yield the names of the fields that the service sent."""
         for name in ("message", "type", "code", "event_id", "param"):
             if getattr(self, name) is not None:
                 yield name
         yield from self.extra
 
     def get(self, name: str, default: Any = None) -> Any:
-        """Return what was said under *name*, or *default*."""
+        """Return the field *name* as the service sent it, or *default*."""
         try:
             return self[name]
         except KeyError:
@@ -163,14 +163,14 @@ class RealtimeModelOutputTokensDetails:
 
 @attrs.frozen(weakref_slot=False)
 class UsageInputTokensDetails:
-    """What `Usage` tells of the input."""
+    """Details of the input tokens of a `Usage`."""
 
     cached_tokens: int = 0
 
 
 @attrs.frozen(weakref_slot=False)
 class UsageOutputTokensDetails:
-    """What `Usage` tells of the output."""
+    """Details of the output tokens of a `Usage`."""
 
     reasoning_tokens: int = 0
 
@@ -206,7 +206,7 @@ class RealtimeModelErrorEvent(_Weakrefable):
     The service reports an error; the session goes on unless the connection ends.
 
     Attributes:
-        error: What it says, usually a `RealtimeError`.
+        error: The error, usually a `RealtimeError`.
 
     Source:
         OpenAI ``error``.
@@ -223,7 +223,7 @@ class RealtimeModelToolCallEvent(_Weakrefable):
 
     Attributes:
         name: The tool's name.
-        call_id: What the output must name to answer this call.
+        call_id: The id that the output names to answer this call.
         arguments: The arguments as JSON text, as the model wrote it; not validated.
         id: The id of the conversation item that is the call.
         previous_item_id: The item that the call follows, if the service said so.
@@ -305,7 +305,7 @@ class RealtimeModelAudioDoneEvent(_Weakrefable):
 @attrs.frozen
 class RealtimeModelInputAudioTranscriptionCompletedEvent(_Weakrefable):
     """
-    What the user said has been transcribed.
+    The transcript of the user's speech is complete.
 
     Attributes:
         transcript: The whole transcript of the item's audio.
@@ -380,7 +380,7 @@ class RealtimeModelItemUpdatedEvent(_Weakrefable):
     An item has been added to the conversation, or has changed.
 
     Attributes:
-        item: The item as it is now; what it leaves out has not been removed.
+        item: The item as it is now; a field that it leaves out has not been removed.
 
     Source:
         OpenAI ``conversation.item.added``, ``.created`` and ``.retrieved``, and
@@ -445,7 +445,7 @@ class RealtimeModelTurnStartedEvent(_Weakrefable):
 @attrs.frozen
 class RealtimeModelUsageEvent(_Weakrefable):
     """
-    What a response has cost.
+    The tokens that a response has used.
 
     Attributes:
         usage: The totals.
@@ -480,8 +480,8 @@ class RealtimeModelTurnEndedEvent(_Weakrefable):
             call that it does not wait for.
 
     Source:
-        OpenAI ``response.done``; Gemini ``turnComplete``, whose
-        ``turnCompleteReason`` may say that more is expected.
+        OpenAI ``response.done``; Gemini ``turnComplete``, with its
+        ``turnCompleteReason`` for more that is expected.
     """
 
     response_id: str | None = None
@@ -507,7 +507,7 @@ class RealtimeModelOtherEvent(_Weakrefable):
             as one. Not compared.
 
     Source:
-        Any frame whose ``type`` the decoder has no class for.
+        Any frame of a ``type`` that the decoder has no class for.
     """
 
     data: Any
@@ -521,8 +521,8 @@ class RealtimeModelExceptionEvent(_Weakrefable):
     Something of the application's has failed, and the session goes on.
 
     Attributes:
-        exception: What was raised, with its traceback; an ExceptionGroup is kept whole.
-        context: What was being done, for people.
+        exception: The exception, with its traceback; an ExceptionGroup is kept whole.
+        context: The activity that failed, for people.
         event: The event that was being handled, if one was.
         handler: The handler or middleware that failed, if one did.
         sender: The session that it happened in, if there was one.
@@ -644,7 +644,7 @@ class RealtimeModelInputAudioCommittedEvent(_Weakrefable):
 @attrs.frozen
 class RealtimeModelInputTranscriptDeltaEvent(_Weakrefable):
     """
-    A piece of the transcript of what the user said.
+    A piece of the transcript of the user's speech.
 
     Attributes:
         delta: Text to append.
@@ -663,7 +663,7 @@ class RealtimeModelInputTranscriptDeltaEvent(_Weakrefable):
 @attrs.frozen
 class RealtimeModelInputAudioTranscriptionFailedEvent(_Weakrefable):
     """
-    What the user said could not be transcribed.
+    The user's speech could not be transcribed.
 
     Attributes:
         error: Why, usually a `RealtimeError`.
@@ -736,7 +736,7 @@ class RealtimeModelToolCallDeltaEvent(_Weakrefable):
 @attrs.frozen
 class RealtimeModelItemTruncatedEvent(_Weakrefable):
     """
-    The model's speech has been cut to what the user heard.
+    The model's speech has been cut to the part that the user heard.
 
     Attributes:
         content_index: Index of the audio part in the item's content.
@@ -755,7 +755,7 @@ class RealtimeModelItemTruncatedEvent(_Weakrefable):
 @attrs.frozen
 class RealtimeModelRateLimitsEvent(_Weakrefable):
     """
-    What is left of the account's limits.
+    The limits of the account, and the rest of each.
 
     Attributes:
         limits:
@@ -794,7 +794,7 @@ class RealtimeModelInputTranscriptUpdatedEvent(_Weakrefable):
 @attrs.frozen
 class RealtimeModelToolCallCancelledEvent(_Weakrefable):
     """
-    Tool calls whose output is no longer wanted.
+    Tool calls that the model no longer wants an output of.
 
     Attributes:
         call_ids: The ids of the calls, as in `RealtimeModelToolCallEvent.call_id`.

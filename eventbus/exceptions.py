@@ -1,5 +1,5 @@
 """
-What can go wrong, in one tree.
+The exceptions of eventbus, in one tree.
 
 ::
 
@@ -100,7 +100,7 @@ __all__ = [
 
 
 def is_exit(exc: BaseException) -> bool:
-    """Whether *exc* is to end the program, and so is never caught: alone or in a group."""
+    """Return True if *exc* is to end the program, alone or in a group: it is never caught."""
     if isinstance(exc, BaseExceptionGroup):
         return any(is_exit(inner) for inner in exc.exceptions)
     return isinstance(exc, (KeyboardInterrupt, SystemExit))
@@ -165,10 +165,10 @@ class HandlerError(RegistrationError, TypeError):
 
 class EventTypeError(RegistrationError, TypeError):
     """
-    What was given as an event type is no class that can be published.
+    An event type is not a class that can be published.
 
     Attributes:
-        event_type: What was given.
+        event_type: The value that was given.
     """
 
     def __init__(self, message: str, *, event_type: object = None) -> None:
@@ -236,7 +236,7 @@ class PluginNotFoundError(PluginError, LookupError):
 
 class CodecError(EventBusError, ValueError):
     """
-    Data that can't be written, or isn't what `eventbus.codec` writes.
+    Data that can't be written, or that `eventbus.codec` has not written.
 
     Attributes:
         path: Where in the data, like ``$.event.item.content[0]``.
@@ -252,7 +252,7 @@ class FrameError(EventBusError, ValueError):
     A vendor's frame could not be read.
 
     Attributes:
-        problem: What is wrong, in one clause; the message also tells where the frame is.
+        problem: The problem, in one clause; the message also tells where the frame is.
         frame_type: The frame's ``type``, if that much could be read.
         field: The path of the field that is missing or wrong, like
             ``response.usage``; empty if the frame as a whole is.
@@ -324,8 +324,8 @@ class JournalDamaged(JournalError, ValueError):
         offset: Where the damage begins in the file.
         resume_at: Where the next undamaged batch of records begins; None if there is none.
         marker: The segment's marker, where only the damage had it in its place.
-        problem: What is wrong, without what to do; empty if that is no more than the offsets say.
-        journal_id: Whose the file is, if it belongs to another journal; else None.
+        problem: The problem, without the remedy; empty if the offsets say all of it.
+        journal_id: The id of the journal that the file belongs to, if it is another one; else None.
     """
 
     def __init__(
@@ -351,7 +351,7 @@ class JournalWriteError(JournalError, OSError):
     """
     Records can't be written: the disk is full, the folder is gone, or the like.
 
-    ``__cause__`` is what the system said.
+    ``__cause__`` is the error of the system.
     """
 
 
@@ -366,9 +366,9 @@ class ReplayDifference(JournalError, AssertionError):
     Attributes:
         seq: The number of the frame's record.
         frame_type: The frame's ``type``, if that much could be read.
-        field: What differs: the path of a field, or ``class``, or ``count``.
-        expected: What was recorded, without content.
-        got: What the decoder gave, without content.
+        field: The difference: the path of a field, or ``class``, or ``count``.
+        expected: The recorded value, without content.
+        got: The decoded value, without content.
     """
 
     def __init__(
@@ -413,7 +413,7 @@ class RealtimeConnectionError(EventBusError, ConnectionError):
 
     Attributes:
         code: The WebSocket close code, or the HTTP status that refused the connection, if any.
-        reason: What the other side gave as its reason, or the system as its error.
+        reason: The reason of the other side, or the error of the system.
     """
 
     def __init__(self, message: str, *, code: int | None = None, reason: str = "") -> None:
@@ -457,7 +457,7 @@ class ScenarioError(EventBusError, ValueError):
     A scenario of the simulator has a mistake.
 
     Attributes:
-        source: The file, or what else the scenario came from.
+        source: The file, or another origin of the scenario.
         path: Where in the scenario, like ``turns[0].say``; empty if it is the whole.
         line: The line in the file, from 1, if it is known.
     """
@@ -477,7 +477,7 @@ class RemoteException(EventBusError):
 
     Attributes:
         type_name: The qualified name of the original class.
-        message: What ``str()`` of the original gave.
+        message: The ``str()`` of the original.
         traceback_text: The formatted traceback; empty if there was none.
     """
 
@@ -511,7 +511,7 @@ class BridgeConnectionError(BridgeError, ConnectionError):
 
 class BridgeSetupError(BridgeError, ValueError):
     """
-    The server or the stream isn't set up for what the bridge needs.
+    The server or the stream lacks a setting that the bridge needs.
 
     Attributes:
         differences: The settings that differ: name -> (as it is, as it should be).

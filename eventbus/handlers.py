@@ -189,7 +189,7 @@ def on(
 ) -> Marker[Never]: ...
 def on(*event_types: Any, **options: Any) -> Any:
     """
-    Mark a function or a method as a handler; `EventBus.register` subscribes what is marked.
+    Mark a function or a method as a handler; `EventBus.register` subscribes it.
 
     Takes the arguments of `EventBus.on`. The decorated function itself comes back, unchanged but
     for the mark. Marks of several decorators add up.

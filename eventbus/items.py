@@ -2,7 +2,7 @@
 The conversation items that events carry.
 
 Names and fields are those of the openai-agents SDK (`agents.realtime.items`).
-Whatever a vendor adds to an item or a part, these classes keep in ``extra``.
+Fields that a vendor adds to an item or a part are kept in ``extra``.
 
 They have no room for weak references, which lets `eventbus.wire` make them
 faster (see `eventbus._fast_init`); the events that carry them have.
@@ -33,7 +33,7 @@ __all__ = [
 
 
 def _extra() -> Any:
-    """Return the field for what a vendor sent and the class doesn't name."""
+    """Return the field for the values that a vendor sent and the class doesn't name."""
     return attrs.field(factory=dict, kw_only=True, hash=False, repr=lambda d: f"<{len(d)} fields>")
 
 
@@ -52,7 +52,7 @@ class InputText:
     Text that the user or the system put into the conversation.
 
     Attributes:
-        extra: What the vendor sent besides, by name.
+        extra: Other fields that the vendor sent, by name.
     """
 
     text: str | None = None
@@ -63,12 +63,12 @@ class InputText:
 @attrs.frozen(weakref_slot=False)
 class InputAudio:
     """
-    What the user said.
+    Speech of the user.
 
     Attributes:
         audio: Base64 of the audio in the session's input format; usually absent.
-        transcript: What was said, once the service has transcribed it.
-        extra: What the vendor sent besides, by name.
+        transcript: The words, once the service has transcribed them.
+        extra: Other fields that the vendor sent, by name.
     """
 
     audio: str | None = attrs.field(default=None, repr=_base64_repr)
@@ -85,7 +85,7 @@ class InputImage:
     Attributes:
         image_url: A ``data:`` or ``https:`` URL.
         detail: How closely the model looks: ``auto``, ``low`` or ``high``.
-        extra: What the vendor sent besides, by name.
+        extra: Other fields that the vendor sent, by name.
     """
 
     image_url: str | None = attrs.field(
@@ -102,7 +102,7 @@ class AssistantText:
     Text that the model wrote.
 
     Attributes:
-        extra: What the vendor sent besides, by name.
+        extra: Other fields that the vendor sent, by name.
     """
 
     text: str | None = None
@@ -159,7 +159,7 @@ class SystemMessageItem:
     Attributes:
         previous_item_id: The item that this one follows, if the service said so.
         status: The item's status, if the service said so.
-        extra: What the vendor sent besides, by name.
+        extra: Other fields that the vendor sent, by name.
     """
 
     item_id: str
@@ -179,7 +179,7 @@ class UserMessageItem:
     Attributes:
         previous_item_id: The item that this one follows, if the service said so.
         status: The item's status, if the service said so.
-        extra: What the vendor sent besides, by name.
+        extra: Other fields that the vendor sent, by name.
     """
 
     item_id: str
@@ -201,7 +201,7 @@ class AssistantMessageItem:
     Attributes:
         previous_item_id: The item that this one follows, if the service said so.
         status: How far the model is with it.
-        extra: What the vendor sent besides, by name.
+        extra: Other fields that the vendor sent, by name.
     """
 
     item_id: str
@@ -221,11 +221,11 @@ class RealtimeToolCallItem:
     A call of a tool, and its output once there is one.
 
     Attributes:
-        call_id: What the output must name to answer this call.
+        call_id: The id that the output names to answer this call.
         arguments: The arguments as JSON text, as the model wrote it.
         status: ``completed`` once the output is there, not once the call is.
         previous_item_id: The item that this one follows, if the service said so.
-        extra: What the vendor sent besides, by name.
+        extra: Other fields that the vendor sent, by name.
     """
 
     item_id: str

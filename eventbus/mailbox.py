@@ -1,5 +1,5 @@
 """
-The mailbox in front of an async handler: how many events may wait, and what happens to more.
+The mailbox in front of an async handler: how many events may wait, and the policy for more.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def _event_types(
 @attrs.frozen
 class Mailbox:
     """
-    How events wait for an async handler.
+    The queue settings of an async handler.
 
     Attributes:
         capacity: How many events may wait, for each sender; the one that is being handled

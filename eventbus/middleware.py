@@ -147,9 +147,9 @@ class EventObserver(Observer, Protocol):
         """
         See an event that no handler took, and no fallback either.
 
-        An observer is not a handler, so watching a bus this way changes nothing of what
-        `eventbus.EventBus.has_handlers` says. The catch-all handlers of ``object`` have the event
-        all the same.
+        An observer is not a handler, so watching a bus this way does not change the result of
+        `eventbus.EventBus.has_handlers`. The catch-all handlers of ``object`` have the event all
+        the same.
 
         Args:
             event: The event, as middleware passed it on.

@@ -32,13 +32,13 @@ def find_plugins(names: Iterable[str] | None, exclude: Iterable[str]) -> list[En
     Return the entry points to load, by name.
 
     Args:
-        names: Which; None is all of them.
-        exclude: Which not.
+        names: The names of plugins; None is all of them.
+        exclude: The names of plugins to leave out.
 
     Raises:
-        PluginNotFoundError: A name that was asked for is nobody's.
+        PluginNotFoundError: No package has a plugin of one of the names.
     """
-    # Not above: it would be a fifth of what it takes to import eventbus, for those with plugins.
+    # Not above: it would be a fifth of the time to import eventbus, for programs with plugins only.
     from importlib.metadata import entry_points  # noqa: PLC0415
 
     found = {entry_point.name: entry_point for entry_point in entry_points(group=GROUP)}
@@ -53,7 +53,7 @@ def find_plugins(names: Iterable[str] | None, exclude: Iterable[str]) -> list[En
 
 
 def load_plugin(entry_point: EntryPoint) -> Any:
-    """Import what *entry_point* names, and return the listener; anything can be raised."""
+    """Import and return the listener of *entry_point*; any exception can be raised."""
     plugin = entry_point.load()
     return plugin() if isinstance(plugin, type) else plugin
 

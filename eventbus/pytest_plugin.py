@@ -1,11 +1,11 @@
 """
 The pytest plugin: a bus, its events, recordings, a simulator and virtual time as fixtures.
 
-pytest imports this module in every run in whose environment eventbus is installed. So it imports
+pytest imports this module in every run, if eventbus is installed. So it imports
 nothing of eventbus until a test asks for a fixture; the package's root imports nothing either
 until somebody asks for a name.
 
-Who runs a test decides what its fixtures are:
+The plugin that runs a test decides which fixtures it gets:
 
 * anyio and pytest-asyncio run async tests. The bus runs from the fixture on until the test's other
   fixtures are gone, in the test's own event loop.
@@ -49,7 +49,7 @@ _MAX_CHARACTERS: Final = 300
 _LOOP_SCOPES: Final = ("function", "class", "module", "package", "session")
 
 
-# --- what pytest calls -------------------------------------------------------------------------
+# --- hooks of pytest -------------------------------------------------------------------------
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -57,7 +57,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.getgroup("eventbus").addoption(
         "--eventbus-content",
         action="store_true",
-        help="Show what was said in the last events of a test that fails.",
+        help="Show the content of the last events of a test that fails.",
     )
 
 
@@ -96,7 +96,7 @@ def _is_content_shown(config: pytest.Config) -> bool:
 
 class _Tail:
     """
-    The last events of a bus, and what its handlers have raised.
+    The last events of a bus, and the exceptions of its handlers.
 
     An `eventbus.middleware.EventObserver`: it changes nothing, and nobody counts it as a handler.
     """
@@ -129,7 +129,7 @@ class _Tail:
         shown = sum(1 for number, *_ in self._last if number)
         heading = f"eventbus: the last {shown} of {self._count} events"
         if not with_content:
-            heading += " (--eventbus-content shows what was said)"
+            heading += " (--eventbus-content shows their content)"
         return heading, "\n".join(self._lines(with_content=with_content))
 
     def _lines(self, *, with_content: bool) -> Iterator[str]:
@@ -160,15 +160,15 @@ _TAIL: Final = pytest.StashKey[_Tail]()
 @pytest.fixture
 def eventbus_bus(request: pytest.FixtureRequest) -> EventBus:
     """
-    A strict bus: what a handler raises fails the test. In an async test it runs.
+    A strict bus: an exception of a handler fails the test. In an async test it runs.
 
-    Leaving it handles what is queued, and raises what async handlers have raised: such a test has
-    an error at its teardown.
+    Leaving it handles the queued events, and raises the exceptions of async handlers: such a test
+    has an error at its teardown.
     """
     if not _is_async(request):
         return _new_bus(request)
     if "eventbus_clock" in request.fixturenames:
-        # First: what the bus does at its end belongs to the same time.
+        # First: the end of the bus belongs to the same time.
         request.getfixturevalue("eventbus_clock")
     bus: EventBus = _of_loop(request, "bus")
     return bus
@@ -181,7 +181,7 @@ def eventbus_events(
     """
     The events that are published on `eventbus_bus`, as `eventbus.testing.capture` has them.
 
-    What its assertions say of an event has no content, unless ``--eventbus-content`` is given.
+    Its assertions show no content of an event, unless ``--eventbus-content`` is given.
     """
     from blinker import ANY
 
@@ -258,18 +258,18 @@ def eventbus_simulator(request: pytest.FixtureRequest) -> Callable[..., Simulato
     return simulator
 
 
-# --- who runs the test -------------------------------------------------------------------------
+# --- the plugin that runs the test -----------------------------------------------------------
 
 
 def _is_async(request: pytest.FixtureRequest) -> bool:
-    """Whether the test is an async function."""
+    """Return True if the test is an async function."""
     function = getattr(request.node, "obj", None)
     hypothesis = getattr(function, "hypothesis", None)
     return inspect.iscoroutinefunction(getattr(hypothesis, "inner_test", function))
 
 
 def _of_loop(request: pytest.FixtureRequest, what: str) -> Any:
-    """Return the fixture *what* of the test's event loop."""
+    """Return the named fixture of the test's event loop."""
     if "anyio_backend" in request.fixturenames:
         return request.getfixturevalue(f"_eventbus_{what}_anyio")
     if request.config.pluginmanager.has_plugin("asyncio"):
@@ -284,7 +284,7 @@ def _of_loop(request: pytest.FixtureRequest, what: str) -> Any:
 
 
 def _new_bus(request: pytest.FixtureRequest) -> EventBus:
-    """Return a bus whose last events are shown if the test fails."""
+    """Return a bus; its last events are shown if the test fails."""
     from .bus import EventBus
 
     request.node.stash[_TAIL] = tail = _Tail()

@@ -1,5 +1,5 @@
 """
-For users' tests: what was published, and a clock that need not be waited for.
+For users' tests: captured events, and a clock that need not be waited for.
 
 ::
 
@@ -18,7 +18,7 @@ Virtual time
 2. It moves from timer to timer, and each time everything runs that has become ready, and all
    that follows from it, before it moves on.
 3. It is the event loop's time, which anyio, asyncio and trio use for sleeping and for timeouts.
-   `time.monotonic` and other clocks go on as ever, and so does whatever isn't the loop's:
+   `time.monotonic` and other clocks go on as ever, and so does everything outside the loop:
    a socket or a thread takes its real time, and *autojump* does not wait for it.
 4. A clock that nobody moves keeps a task that sleeps asleep, the one that drains a bus, too.
    A task that swallows its cancellation keeps anyio's asyncio backend busy, and time with it.
@@ -73,11 +73,11 @@ _SHOWN_CHARACTERS: Final = 100
 _SAME_TIME: Final = 1e-6
 
 
-# --- what was published ----------------------------------------------------------------------
+# --- captured events ----------------------------------------------------------------------
 
 
 class _Waiter:
-    """Somebody in an event loop who waits for the next event."""
+    """A task in an event loop that waits for the next event."""
 
     def __init__(self) -> None:
         self._thread = get_ident()
@@ -89,7 +89,7 @@ class _Waiter:
         self._news = anyio.Event()
 
     def notify(self) -> None:
-        """Wake whoever waits; from any thread, as a bus that doesn't run has none of its own."""
+        """Wake the task; from any thread, as a bus that doesn't run has none of its own."""
         if get_ident() == self._thread:
             self._wake()
         elif hasattr(self._native, "call_soon_threadsafe"):
@@ -107,7 +107,7 @@ class Capture(Generic[E]):
 
     Args:
         bus, classes, sender: As for `capture`.
-        with_content: Whether messages quote what was said.
+        with_content: True if messages quote content.
 
     Attributes:
         events: The events, in the order of publication.
@@ -155,7 +155,7 @@ class Capture(Generic[E]):
 
         Args:
             event_type: The class.
-            fields: What fields of it are equal to, by name; `unittest.mock.ANY` and
+            fields: The values of its fields, by name; `unittest.mock.ANY` and
                 `pytest.approx` work.
 
         Raises:
@@ -230,12 +230,12 @@ class Capture(Generic[E]):
         """
         Return the first event of a class; wait for it, if it hasn't been published yet.
 
-        Unlike `EventBus.expect` it also finds what was captured before, and does not count as
-        handling.
+        Unlike `EventBus.expect` it also finds events that were captured before, and does not count
+        as handling.
 
         Args:
             event_type: The class; instances of its subclasses count too.
-            when: A predicate of the event; only what it says yes to counts.
+            when: A predicate of the event; events it rejects do not count.
             timeout: Seconds to wait, of the event loop's time; None is as long as it takes.
 
         Raises:
@@ -248,7 +248,7 @@ class Capture(Generic[E]):
         try:
             with anyio.move_on_after(timeout):
                 while True:
-                    # What comes while it looks is notified, and looked at in the next round.
+                    # An event that comes meanwhile is notified, and looked at in the next round.
                     for event in self.events[seen:]:
                         seen += 1
                         if isinstance(event, event_type) and (when is None or when(event)):
@@ -315,7 +315,7 @@ def capture(
 def capture(bus: EventBus, /, *event_types: EventType, sender: Any = ANY) -> Capture[Any]: ...
 def capture(bus: EventBus, /, *event_types: Any, sender: Any = ANY) -> Capture[Any]:
     """
-    Return what collects the events of a bus while it is entered.
+    Return a context manager that collects the events of a bus.
 
     ::
 
@@ -325,12 +325,12 @@ def capture(bus: EventBus, /, *event_types: Any, sender: Any = ANY) -> Capture[A
 
     It changes nothing for the handlers: like every subscription to ``object`` it does not count as
     handling an event. It is a handler to observers and to ``bus.stats.delivered``, though, and
-    like them it comes after middleware: what that drops isn't seen, what it replaces is seen so.
+    like them it comes after middleware, and sees the events that it passes on.
 
     Args:
         bus: The bus, running or not.
         event_types: Classes, or unions of them; without any, everything is collected.
-        sender: The session whose events are collected; by default all of them.
+        sender: The session to collect the events of; by default all of them.
 
     Raises:
         EventTypeError: One of *event_types* is no class.
@@ -352,7 +352,7 @@ def _check_fields(event_type: type[Any], fields: dict[str, object], events: list
 
 
 def outline(event: object) -> str:
-    """Return a line that tells of *event* what can be told without its content."""
+    """Return a line about *event* without its content."""
     fields = ", ".join(f"{name}={value}" for name, value in summarize(event).items())
     return f"{type(event).__qualname__}({fields})"
 
@@ -397,8 +397,8 @@ class FakeClock(Clock):
     backend_options={"clock": clock})``; entering it does no harm there. It works with asyncio's
     own event loops only, as a loop like uvloop's keeps its time to itself.
 
-    Leave the block after whatever it has timed: with real time, deadlines set in virtual time
-    mean nothing.
+    Leave the block after everything that it has timed: with real time, deadlines set in virtual
+    time mean nothing.
 
     Args:
         autojump: Whether time also moves on, to the next timer, whenever every task waits.
@@ -421,8 +421,8 @@ class FakeClock(Clock):
         """
         Let time pass, and return when everything has run that is due by then.
 
-        ``advance(0)`` only lets run what is ready, and what follows from it. If it is cancelled,
-        time stays where it has got to.
+        ``advance(0)`` runs the tasks that are ready, and those that follow from them. If it is
+        cancelled, time stays where it has got to.
 
         Raises:
             ValueError: *seconds* is below 0, or no number.
@@ -463,7 +463,7 @@ class FakeClock(Clock):
         if self._loop is not None or "time" in vars(loop):
             msg = "The event loop runs on a FakeClock already; leave that one first."
             raise EventBusError(msg)
-        # Never back: what waits in the loop already has deadlines of before.
+        # Never back: the tasks that wait in the loop have deadlines of before.
         passed = self._time - self._start
         self._time = float(math.ceil(loop.time()))
         self._start = self._time - passed
@@ -480,7 +480,7 @@ class FakeClock(Clock):
     ) -> None:
         if self._loop is not None:
             del self._loop.time
-            del self._loop._selector.select  # noqa: SLF001  # what __enter__ has put there
+            del self._loop._selector.select  # noqa: SLF001  # put there by __enter__
             self._loop = None
         targets, self._targets = self._targets, []
         for _, _, done in targets:
@@ -489,7 +489,7 @@ class FakeClock(Clock):
     def __repr__(self) -> str:
         return f"<FakeClock at {self.now:g} s>"
 
-    # --- what trio asks a clock ---------------------------------------------------------
+    # --- the clock of trio ---------------------------------------------------------
 
     def start_clock(self) -> None:
         """Begin, for trio: there is nothing to do."""
@@ -500,13 +500,13 @@ class FakeClock(Clock):
 
     def deadline_to_sleep_time(self, deadline: float) -> float:
         """Return the seconds of real time that trio may wait for I/O, as nothing else is ready."""
-        # What I/O has brought goes first: one look at it, then time may move.
+        # I/O that has happened goes first: one look at it, then time may move.
         self._has_polled = not self._has_polled
         if self._has_polled and (self._targets or self._autojump):
             return 0
         return 0 if self._move(deadline) else math.inf
 
-    # --- what asyncio asks its selector -------------------------------------------------
+    # --- the selector of asyncio -------------------------------------------------
 
     def _make_select(self, select: Callable[[float | None], Any]) -> Callable[..., Any]:
         def select_in_virtual_time(timeout: float | None = None) -> Any:

@@ -1,5 +1,5 @@
 """
-The two event loops, asyncio and trio, where anyio has no word for what the bus needs.
+The two event loops, asyncio and trio, where anyio lacks a function that the bus needs.
 
 The bus starts a task that belongs to no task group of the user's, wakes its tasks from code that
 runs in no task, takes calls from other threads, and must know when the loop is gone. This is the

@@ -156,7 +156,7 @@ class Compiler:
         self._report_to_observers(calls, "event_published")
 
     def report_replacement(self, event: Any) -> None:
-        """Tell the observers who want to know it that a middleware has replaced the event."""
+        """Report to the observers that have the method that a middleware has replaced the event."""
         for observer in self.observers:
             tell = getattr(observer, "event_replaced", None)
             if tell is not None:
@@ -331,7 +331,7 @@ class _FirstCall:
 
 
 def _refuse_coroutine(subscription: Subscription, result: object) -> None:
-    """Raise HandlerError if *result* is a coroutine, whose code would never run."""
+    """Raise HandlerError if *result* is a coroutine, that would never run."""
     if isinstance(result, CoroutineType):
         result.close()
         msg = (

@@ -12,8 +12,8 @@ How the queues are served
    while no other queue is ready it goes on with the same one.
 3. Most handlers of most events never wait. When one does, the driver hands the list on to another
    worker before it waits with the handler, so a slow handler delays its own queue, and no other.
-4. A worker whose handler has finished becomes the driver, if there is none and a queue is ready;
-   else it parks.
+4. A worker that has finished with a handler becomes the driver, if there is none and a queue is
+   ready; else it parks.
 
 An event that `EventBus.publish_and_wait` waits for may go to a handler that itself waits for that
 event, or for a handler that waits for it, and so on. Queueing it there would wait forever, so it
@@ -52,7 +52,7 @@ class Tracker:
     The progress of one event that its publisher waits for.
 
     Attributes:
-        blocked: The queues whose handlers wait for it, directly or not.
+        blocked: The queues of the handlers that wait for it, directly or not.
         waits_for_handlers: True if the publisher waits until all handlers have finished; False
             if it waits for room only.
         queues: The queues that the publisher still waits for; None is the dispatch itself, which
@@ -74,7 +74,7 @@ class Tracker:
         self.was_aborted = False
         self._done = anyio.Event()
 
-    is_waiting = False  # for the events that handlers wait for: that depends on what handles it
+    is_waiting = False  # for the events that handlers wait for: that depends on its own handlers
 
     def begin(self, queue: MailboxQueue) -> None:
         """Note that one more handler will get it."""
@@ -151,7 +151,7 @@ def _go_on(
 
 class Deliveries:
     """
-    The queues of one bus, and the handling of what is in them.
+    The queues of one bus, and the handling of their events.
 
     Args:
         call: Makes the coroutine for one item of a queue, where it is not just the handler's.
@@ -166,7 +166,7 @@ class Deliveries:
         timed_out: Handler calls that were cancelled by their timeout.
         dropped: Events that found no room, which *on_drop* counts, or the bus closed.
         purged: Events that were taken out by one of ``Mailbox.purged_by``.
-        cancelled: Events whose subscription ended before they were handled.
+        cancelled: Events of subscriptions that ended before they were handled.
     """
 
     __slots__ = ("_call", "_on_discard", "_on_drop", "_on_failure", "cancelled", "delivered",
@@ -190,7 +190,7 @@ class Deliveries:
 
     @property
     def pending(self) -> int:
-        """How many events wait for an async handler, or are being handled by one."""
+        """The number of events that wait for an async handler, or are being handled by one."""
         return sum(len(queue.items) + queue.is_running for queue in tuple(self.queues))
 
     # --- putting ------------------------------------------------------------------------
@@ -314,7 +314,7 @@ class Deliveries:
         return queue if is_present else None
 
     def blocked(self) -> frozenset[MailboxQueue]:
-        """Return the queues whose handlers wait as long as the present one does."""
+        """Return the queues of the handlers that wait as long as the present one does."""
         queue = self.current()
         if queue is None:
             return frozenset()

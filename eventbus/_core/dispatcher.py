@@ -338,7 +338,7 @@ class Dispatcher:
     # --- events that have waited --------------------------------------------------------
 
     def _dispatch_waiting(self, published: Published) -> None:
-        """Dispatch an event whose publisher has gone on: there is nobody to raise to."""
+        """Dispatch an event after its publisher has gone on: nobody is left to raise to."""
         event, sender = wrap_payload(published.event), published.sender
         self._may_raise = False
         try:
@@ -385,8 +385,8 @@ class Dispatcher:
 
     def _take_over(self) -> None:
         """Dispatch the events of other threads; called in the loop's."""
-        # Before the queue is looked at: what comes from now on calls again. So this ends, even
-        # if another thread publishes without a pause.
+        # Before the queue is looked at: an event that comes from now on calls again. So this ends,
+        # even if another thread publishes without a pause.
         self._is_handing_over = False
         try:
             for _ in range(len(self.handed_over)):

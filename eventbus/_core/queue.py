@@ -3,7 +3,7 @@ The queue behind a `Mailbox`: the events of one sender that wait for one async h
 
 It is made when an event arrives, and gone when it has run dry.
 
-* `MailboxQueue.put` decides what happens to an event that finds no room, and returns the events
+* `MailboxQueue.put` applies the policy to an event that finds no room, and returns the events
   that were dropped for it. It never waits.
 * One burst of drops, from the first one until the queue has run dry, is one report.
 * ``BLOCK`` is a promise of the publisher's, not of the queue: `EventBus.publish_async` waits

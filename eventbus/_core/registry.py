@@ -19,7 +19,7 @@ Three habits of blinker's shape this module:
 A change takes several steps, and a KeyboardInterrupt can come between any two of them:
 
 * A subscription counts from the one step that sets `Subscription.is_active`, and no longer from
-  the one that takes it back. Whatever else is noted of it before or after does no harm.
+  the one that takes it back. Anything else that is noted of it before or after does no harm.
 * Routes are forgotten before or after the step, and none is made meanwhile: that takes the lock.
 * An ending that was interrupted is noted, and finished by the next change.
 """
@@ -93,7 +93,7 @@ class Subscription:
     Works as a context manager that cancels at exit.
 
     Attributes:
-        handler: The callable, as it was given; of a weak subscription whose object is gone, None.
+        handler: The callable, as it was given; None if it was weak, and its object is gone.
         event_types: The classes that it was subscribed to.
         options: The options that it was subscribed with.
         is_active: True if it still gets events.
@@ -383,7 +383,7 @@ class Registry:
                     yield subscription
 
     def purged_by(self, event_type: type[Any], sender: object) -> list[Subscription]:
-        """Return the subscriptions whose queues of *sender* an event of *event_type* empties."""
+        """Return the subscriptions that an event of *event_type* empties the queues of."""
         if not self._purged_by:
             return []
         key = sender_key(sender)

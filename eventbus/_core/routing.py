@@ -1,5 +1,5 @@
 """
-Event class -> who gets the event, in which order, and as what. Pure: nothing is called here.
+Event class -> its handlers, in order, and the form of the event; nothing is called here.
 
 1. An event goes to each handler of its class or of a base of it: class identity decides.
 2. ``object`` is every class's base and the catch-all: it gets everything, and handles nothing.
@@ -43,7 +43,7 @@ class _DecodedOther(RealtimeModelOtherEvent):
 
 
 def route_class(event: object) -> type[Any]:
-    """Return the class whose route *event* takes: its own, but for an Other of a decoder."""
+    """Return the class to route *event* by: its own, but for an Other of a decoder."""
     if type(event) is RealtimeModelOtherEvent and event.from_decoder:
         return _DecodedOther
     return type(event)
@@ -57,13 +57,13 @@ def published_class(event_type: type[Any]) -> type[Any]:
 @attrs.frozen
 class Route:
     """
-    Where events of one class, from one sender, go.
+    The subscriptions to events of one class, from one sender.
 
     Attributes:
-        direct: Who gets the event as it is.
-        fallback: Who gets it wrapped.
+        direct: Those that get the event as it is.
+        fallback: Those that get it wrapped.
         wrap: Makes the wrapped event, if there is a fallback.
-        is_handled: Whether somebody takes it; the catch-all doesn't count.
+        is_handled: True if a handler takes it; the catch-all doesn't count.
     """
 
     direct: tuple[Subscription, ...]
@@ -80,7 +80,7 @@ def find_route(
 
     Args:
         event_type: The class of the event.
-        subscriptions_for: Returns who subscribed to exactly the class that it is given.
+        subscriptions_for: Returns the subscriptions to exactly the class that it is given.
     """
 
     def takers(cls: type[Any]) -> list[Subscription]:
@@ -100,7 +100,7 @@ def find_route(
 def _fallbacks(
     event_type: type[Any],
 ) -> Iterable[tuple[type[Any], Callable[[Any], object]]]:
-    """Yield the classes of the fallbacks and what makes their events, the first choice first."""
+    """Yield the class and the maker of each fallback event, the first choice first."""
     if getattr(event_type, "falls_back", True) is False:
         return
     if issubclass(event_type, (RealtimeModelRawServerEvent, RealtimeModelExceptionEvent)):

@@ -111,12 +111,12 @@ class Turn:
 
     @property
     def published(self) -> int:
-        """How many events were published."""
+        """The number of events that were published."""
         return self.tally & (DELIVERED - 1)
 
     @property
     def delivered(self) -> int:
-        """How many calls were started that are counted in advance."""
+        """The number of calls that were started and are counted in advance."""
         return self.tally >> _BITS
 
     def queue_up(self, published: Published) -> None:

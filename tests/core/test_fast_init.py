@@ -19,7 +19,7 @@ def values_for(cls):
     """
     Return something for each field that a constructor takes.
     """
-    names = [name for name in attrs.fields_dict(cls) if name not in ("type", "role")]
+    names = [name for name in attrs.fields_dict(cls) if name not in ("type", "role", "heard")]
     return {name: (f"the {name}",) for name in names}
 
 
