@@ -98,12 +98,14 @@ class _Connection(ServerConnection):
     """
 
     answer: Callable[[HttpRequest], HttpAnswer]
+    clients: set[_Connection]
     _begun: bytes | None = b""  # until it is known whether websockets can read the request
     _http: HttpExchange | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Set the timers of a new connection."""
         super().connection_made(transport)
+        self.clients.add(self)
         connection = transport.get_extra_info("socket")
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for name, value in _KEEPALIVE.items():
@@ -133,6 +135,11 @@ class _Connection(ServerConnection):
         transport.write(answer)
         if is_last:
             transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        self.clients.discard(self)
+        super().connection_lost(exc)
 
     def _cut_off_half_open(self) -> None:
         if self.request is None:
@@ -215,6 +222,7 @@ class Simulator:
         self._plan = FaultPlan([*self.scenario.faults, *parse_faults(faults)])
         self._tls = tls
         self._certificate: LocalCertificate | None = None
+        self._clients: set[_Connection] = set()
         self._secrets = ClientSecrets()
         self._endpoints = Endpoints(
             self._secrets, api_key, self._now, self.scenario.vad, self._about
@@ -278,7 +286,8 @@ class Simulator:
             self._certificate = new_certificate([self._host, *self._guard.hosts])
             self.ca_file = self._certificate.ca_file
             context = self._certificate.context
-        connection = type("Connection", (_Connection,), {"answer": staticmethod(self._answer)})
+        own = {"answer": staticmethod(self._answer), "clients": self._clients}
+        connection = type("Connection", (_Connection,), own)
         try:
             self._server = await serve(
                 self._converse,
@@ -326,13 +335,13 @@ class Simulator:
         if server is None:
             return
         server.close()
-        _cut_off(client for client in server.handlers if client.request is None)
+        _cut_off(client for client in self._clients if client.request is None)
         try:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_CLOSE_SECONDS):
                     await server.wait_closed()
         finally:
-            _cut_off(server.handlers)
+            _cut_off(self._clients)
         await server.wait_closed()
 
     def _release(self) -> None:
