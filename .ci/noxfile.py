@@ -35,6 +35,14 @@ PYTEST = [
 ]
 FEWER_EXAMPLES = {"HYPOTHESIS_PROFILE": "short"}
 
+# What a client does to the simulator is its own affair: warnings of theirs are no errors.
+CLIENTS = [
+    "livekit-agents",
+    "livekit-plugins-openai",
+    "pipecat-ai[openai]",
+    "pydantic-ai-slim[openai,realtime]",
+]
+
 nox.options.sessions = ["lint", "types", "docs", "package"]
 nox.options.default_venv_backend = "uv|virtualenv"
 
@@ -89,3 +97,15 @@ def package(session: nox.Session) -> None:
     # silent: its log is long, and is shown if the build fails.
     session.run("python", "-m", "build", "--installer", "uv", "--outdir", dist, silent=True)
     session.run("python", ".ci/check_dist.py", dist)
+
+
+@nox.session(python=PYTHONS[0])
+def clients(session: nox.Session) -> None:
+    """
+    Run clients of other makers against the simulator, and through the proxy.
+
+    npm's openai is tried where EVENTBUS_NODE_MODULES names a node_modules folder that has it.
+    """
+    session.chdir(ROOT)
+    session.install(".[sim,tls]", *CLIENTS, "hypothesis", "pytest", "pytest-xdist", "trio")
+    session.run("pytest", "-W", "default", "tests/clients", *session.posargs)
