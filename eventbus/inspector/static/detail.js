@@ -30,7 +30,7 @@ export function showDetail(box, rows, detail, actions) {
 }
 
 function table(rows, actions) {
-  const head = element("tr", {}, ...["", "time", "kind", "type or handler", "queued", "ran"].map((text) => element("th", { scope: "col" }, text)));
+  const head = element("tr", {}, ...["record", "time", "kind", "type or handler", "queued", "ran"].map((text) => element("th", { scope: "col" }, text)));
   const body = rows.slice(0, 500).map((row) =>
     element(
       "tr", {},
