@@ -1,9 +1,10 @@
 """
-Commands that are imported when they are called, since each may need packages of its own.
+Commands that are imported when they are called: each may need packages of its own.
 """
 
 from __future__ import annotations
 
+import difflib
 import importlib
 from collections.abc import Mapping
 from types import ModuleType
@@ -11,8 +12,6 @@ from typing import Any
 
 import attrs
 import click
-
-__all__ = ["LazyCommand", "LazyGroup", "load"]
 
 _PACKAGE = f"{__package__}.commands"
 
@@ -24,7 +23,7 @@ class LazyCommand:
 
     Attributes:
         short_help: The line that stands for it in the help of its group.
-        extras: What has to be installed for it, beside ``cli``.
+        extras: The extras of this package that it needs beside ``cli``.
     """
 
     short_help: str
@@ -58,6 +57,18 @@ class LazyGroup(click.Group):
         ).command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, and suggest the nearest one if there is none of that name."""
+        name = args[0]
+        if name not in self._lazy_commands and not ctx.resilient_parsing:
+            near = difflib.get_close_matches(name, self._lazy_commands, n=1)
+            hint = f"did you mean {near[0]}?" if near else "eventbus --help lists them."
+            msg = f"There is no command {name!r}; {hint}"
+            raise click.UsageError(msg, ctx)
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # click's signature
         """Write the list of commands, and import none of them."""
         rows = [(name, lazy.short_help) for name, lazy in self._lazy_commands.items()]
@@ -71,8 +82,8 @@ def load(module: str, what: str, extras: tuple[str, ...]) -> ModuleType:
 
     Args:
         module: Its full name.
-        what: What it is for, as a message calls it.
-        extras: Those of this package that it needs beside ``cli``.
+        what: The command or the part of it that needs the module, for messages.
+        extras: The extras of this package that it needs beside ``cli``.
 
     Raises:
         click.ClickException: One of the packages in *extras* is missing.
@@ -82,7 +93,7 @@ def load(module: str, what: str, extras: tuple[str, ...]) -> ModuleType:
     except ModuleNotFoundError as exc:
         missing = (exc.name or "").partition(".")[0]
         if not extras or missing in ("", __name__.partition(".")[0]):
-            raise  # a module of ours: a bug, and no matter of what is installed
+            raise  # a module of ours: a bug, and not a matter of packages
         names = ",".join(("cli", *extras))
         msg = (
             f"{what} needs the package {missing}: pip install 'eventbus[{names}]', or in a clone "

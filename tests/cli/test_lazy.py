@@ -22,7 +22,7 @@ def test_every_command_is_there(run):
 
     live = ["demo", "run", "sim", "proxy"]
     journals = ["tail", "grep", "show", "stats", "diff", "export", "trim", "redact", "forward"]
-    assert listed == [*live, "record", "replay", *journals, "validate", "events"]
+    assert listed == [*live, "record", "replay", "inspect", *journals, "validate", "events"]
     for name in listed:
         result = run(name, "--help")
         assert result.exit_code == 0, name
@@ -73,3 +73,15 @@ def test_missing_module_of_ours_is_a_bug():
     """
     with pytest.raises(ModuleNotFoundError):
         load("eventbus.cli.nonsense", "eventbus nonsense", ("sim",))
+
+
+@pytest.mark.parametrize(("name", "hint"), [("replya", "did you mean replay?"), ("xyz", "--help")])
+def test_unknown_command_has_a_suggestion(run, name, hint):
+    """
+    A command that is misspelt ends with code 2 and the nearest one.
+    """
+    result = run(name)
+
+    assert result.exit_code == 2
+    assert f"There is no command {name!r}" in result.stderr
+    assert hint in result.stderr

@@ -47,7 +47,7 @@ _AFTER: Final = """
 One handler has crashed on purpose, and the caller has not noticed.
 Talk to a simulated model yourself, in text; type, or give the words:
   eventbus run --sim --text
-  eventbus run --sim weather --say "What is the weather in Oslo?"
+  eventbus run --sim --say "Good morning!"
 """
 
 _QUESTIONS: Final = ("Where is order 1042?", "Can I still send it back?", "Good, thank you!")

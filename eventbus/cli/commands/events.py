@@ -1,9 +1,10 @@
 """
-``eventbus events``: the vocabulary, as its own docstrings describe it.
+``eventbus events``: the vocabulary, with the descriptions in its docstrings.
 """
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import json
 import re
@@ -15,16 +16,15 @@ import click
 from rich.text import Text
 
 from ...events import EVENT_TYPES
+from ...realtime import events as _session_events  # noqa: F401  # registers those of sessions
 from ..terminal.console import Output
-
-__all__ = ["command"]
 
 SCHEMA: Final = "eventbus.class/1"
 
 
 @attrs.frozen
 class _Entry:
-    """One class of the vocabulary, as it is listed."""
+    """One class of the vocabulary."""
 
     type: str
     cls: str
@@ -56,16 +56,17 @@ def _paragraph(entry: _Entry) -> Iterator[Text]:
 
 
 @click.command("events", short_help="List the classes of events.")
+@click.argument("names", nargs=-1, metavar="[NAME]…")
 @click.option("--json", "is_json", is_flag=True, help="Write JSON, one object a line.")
-def command(*, is_json: bool) -> None:
+def command(*, names: tuple[str, ...], is_json: bool) -> None:
     """
-    List the events: type name, class, fields, and what they come from.
+    List the events: type name, class, fields, and their source; those of sessions come last.
 
-    On a terminal each takes a few lines, anywhere else one, with tabs between the columns.
+    NAME picks events by type or class. On a terminal each takes a few lines, anywhere else one,
+    with tabs between the columns.
     """
     output = Output()
-    entries = [_entry(name, cls) for name, cls in EVENT_TYPES.items()]
-    for entry in entries:
+    for entry in _picked([_entry(name, cls) for name, cls in EVENT_TYPES.items()], names):
         if is_json:
             row = {
                 "schema": SCHEMA,
@@ -82,4 +83,15 @@ def command(*, is_json: bool) -> None:
         else:
             fields = ", ".join(entry.fields)
             output.line(f"{entry.type}\t{entry.cls}\t{fields}\t{entry.source}")
-    output.flush()
+
+
+def _picked(entries: list[_Entry], names: tuple[str, ...]) -> list[_Entry]:
+    """Return the entries of those names; all of them if there are none."""
+    known = {name: entry for entry in entries for name in (entry.type, entry.cls)}
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else "eventbus events lists them."
+            msg = f"There is no event {name!r}; {hint}"
+            raise click.UsageError(msg)
+    return [known[name] for name in names] if names else entries

@@ -92,6 +92,7 @@ def command(
     no_audio: bool,
     no_content: bool,
     fields: tuple[str, ...],
+    is_forced: bool,
     is_inspected: bool,
     is_json: bool,
 ) -> None:
@@ -104,7 +105,9 @@ def command(
 
     Of audio that comes in a row only the first piece is shown; JSON has it all.
     """
-    recording = read_recording(journal, no_audio=no_audio, no_content=no_content, fields=fields)
+    recording = read_recording(
+        journal, no_audio=no_audio, no_content=no_content, fields=fields, is_forced=is_forced
+    )
     output = Output()
     show = _Show(output, is_json=is_json)
     with contextlib.redirect_stdout(sys.stderr) if is_json else contextlib.nullcontext():

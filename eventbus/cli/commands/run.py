@@ -173,6 +173,7 @@ def command(
     no_audio: bool,
     no_content: bool,
     fields: tuple[str, ...],
+    is_forced: bool,
     **given: Any,
 ) -> None:
     """
@@ -184,7 +185,9 @@ def command(
 
     A session with the microphone lasts until Ctrl-C, a typed one until Ctrl-D.
     """
-    recording = read_recording(journal, no_audio=no_audio, no_content=no_content, fields=fields)
+    recording = read_recording(
+        journal, no_audio=no_audio, no_content=no_content, fields=fields, is_forced=is_forced
+    )
     options = _Options(recording=recording, **given)
     _check(options)
     output = Output()

@@ -1,8 +1,8 @@
 """
-Where output goes: data to stdout, everything else to stderr, colour to terminals only.
+Output: data goes to stdout, everything else to stderr.
 
-On a terminal lines are cut to its width or wrapped, and coloured unless ``NO_COLOR`` is set.
-Anywhere else they are written as they are.
+On a terminal lines are cut to its width or wrapped, and coloured unless ``NO_COLOR`` is set. Files
+and pipes get whole lines, coloured only if ``FORCE_COLOR`` is set.
 """
 
 from __future__ import annotations
@@ -22,8 +22,6 @@ from rich.text import Text
 
 from .escaping import printable, printable_json
 
-__all__ = ["Bar", "LiveScreen", "Output", "PlainScreen", "Screen", "console_for"]
-
 _PATIENCE: Final = 1.0
 """Seconds before a progress bar appears."""
 
@@ -32,10 +30,14 @@ _REFRESH: Final = 0.1
 
 
 def console_for(file: TextIO) -> Console:
-    """Return rich's view of *file*: a terminal is what says that it is one, and nothing else."""
+    """
+    Return rich's console for *file*.
+
+    Terminals have colour unless ``NO_COLOR`` is set; other files if ``FORCE_COLOR`` is.
+    """
     return Console(
         file=file,
-        force_terminal=file.isatty(),
+        force_terminal=file.isatty() or has_forced_colour(),
         # Without a colour system there are no other styles either: no escape codes at all.
         color_system=None if os.environ.get("NO_COLOR") else "auto",
         emoji=False,
@@ -44,23 +46,28 @@ def console_for(file: TextIO) -> Console:
     )
 
 
+def has_forced_colour() -> bool:
+    """Whether the environment asks for colour in files and pipes, too."""
+    return os.environ.get("FORCE_COLOR", "") not in ("", "0") and not os.environ.get("NO_COLOR")
+
+
 class Output:
     """
     Standard output, line by line.
 
     Attributes:
-        console: rich's view of it.
-        is_terminal: Whether somebody looks at it.
+        console: rich's console for it.
+        is_terminal: Whether it is a terminal.
     """
 
     def __init__(self) -> None:
         self._file: TextIO = sys.stdout
         self.console = console_for(self._file)
-        self.is_terminal = self.console.is_terminal
+        self.is_terminal = self._file.isatty()
 
     @property
     def width(self) -> int | None:
-        """How many characters fit in a line, if it is a terminal."""
+        """The width of the terminal; None if it isn't one."""
         return self.console.width if self.is_terminal else None
 
     def line(self, text: Text | str = "", *, is_cut: bool = True) -> None:
@@ -73,11 +80,14 @@ class Output:
         """
         plain = str(text)
         shown = "\t".join(map(printable, plain.split("\t")))
-        if not self.is_terminal:
+        if not self.is_terminal and not has_forced_colour():
             self._file.write(f"{shown}\n")
         else:
             if shown != plain:  # a text whose parts weren't escaped loses their styles
                 text = Text(shown, text.style if isinstance(text, Text) else "")
+            if not self.is_terminal:  # whole, like all that goes into files and pipes
+                self.console.print(text, soft_wrap=True)
+                return
             self.console.print(text, no_wrap=is_cut, overflow="ellipsis" if is_cut else "fold")
 
     def json_line(self, text: str) -> None:
@@ -86,18 +96,18 @@ class Output:
         self._file.buffer.write(printable_json(text).encode() + b"\n")
 
     def flush(self) -> None:
-        """Hand on what was written: something may take its time now."""
+        """Flush the output, before something that may take time."""
         self._file.flush()
 
 
 class Screen(Protocol):
-    """What a call is shown on, line by line."""
+    """The display of a call, line by line."""
 
     def line(self, who: str, text: str) -> None:
         """Show a line that is complete."""
 
     def growing(self, who: str, text: str) -> None:
-        """Show what is known so far of a line that will come."""
+        """Show the beginning of a line that will come."""
 
 
 _STYLES: Final = {
@@ -116,8 +126,8 @@ class PlainScreen:
     Complete lines only, for files and pipes.
 
     Args:
-        output: Where they go.
-        clock: Tells how many seconds the call has lasted.
+        output: Standard output.
+        clock: Returns the duration of the call in seconds.
     """
 
     def __init__(self, output: Output, clock: Callable[[], float]) -> None:
@@ -135,17 +145,17 @@ class PlainScreen:
         self._output.line(f"{self._clock():5.1f} s  {who:<6}  {printable(text)}")
 
     def growing(self, who: str, text: str) -> None:
-        """Do nothing: what is written can't be changed."""
+        """Do nothing: lines in a file can't be changed."""
 
 
 class LiveScreen:
     """
-    Complete lines, and below them those that still grow, one for each who; for terminals.
+    Complete lines, and below them the growing ones, one for each speaker; for terminals.
 
     Args:
-        output: Where they go.
-        clock: Tells how many seconds the call has lasted.
-        redirects: Whether what others print goes above what grows.
+        output: Standard output.
+        clock: Returns the duration of the call in seconds.
+        redirects: Whether the prints of others go above the growing lines.
     """
 
     def __init__(
@@ -173,7 +183,7 @@ class LiveScreen:
 
     @contextlib.contextmanager
     def prompting(self, prompt: str) -> Iterator[None]:
-        """Show *prompt* on a line of its own, and nothing that grows, while this is entered."""
+        """Show *prompt* instead of the growing lines, while this is entered."""
         self._growing.clear()
         self._refresh()
         self._live.stop()
@@ -185,7 +195,7 @@ class LiveScreen:
             self._live.start()
 
     def line(self, who: str, text: str) -> None:
-        """Print the line above what grows, and let go of what has grown into it."""
+        """Print the line above the growing ones; the one that has grown into it is gone."""
         self._growing.pop(who, None)
         self._refresh()
         self._console.print(self._rows({who: text}))
@@ -212,12 +222,12 @@ class LiveScreen:
 
 class Bar:
     """
-    A progress bar on stderr, for what takes long and for whoever looks.
+    A progress bar on stderr, if that is a terminal; it appears after a second.
 
     Args:
-        total: How many bytes there are, if that is known.
+        total: The number of bytes, if it is known.
         is_wanted: False for no bar at all.
-        label: What is being done.
+        label: The text beside the bar, a verb.
     """
 
     def __init__(
@@ -226,13 +236,13 @@ class Bar:
         self._console = console_for(sys.stderr)
         self._total = total
         self._label = label
-        self._is_wanted = is_wanted and self._console.is_terminal and total is not None
+        self._is_wanted = is_wanted and sys.stderr.isatty() and total is not None
         self._next = time.monotonic() + _PATIENCE
         self._progress: Progress | None = None
         self._task: Any = None
 
     def update(self, done: int) -> None:
-        """Say how many bytes are done; costs nothing to call often."""
+        """Set the number of bytes that are done; it may be called often."""
         if not self._is_wanted or (now := time.monotonic()) < self._next:
             return
         self._next = now + _REFRESH
@@ -245,7 +255,7 @@ class Bar:
                 console=self._console,
                 auto_refresh=False,
                 transient=True,
-                # On a terminal, what an app prints goes above the bar.
+                # On a terminal, the app's own prints go above the bar.
                 redirect_stdout=sys.stdout.isatty(),
             )
             self._task = self._progress.add_task("", total=self._total)
@@ -255,7 +265,7 @@ class Bar:
 
     @contextlib.contextmanager
     def shown(self) -> Iterator[Self]:
-        """Take the bar away at exit."""
+        """Remove the bar at exit."""
         try:
             yield self
         finally:

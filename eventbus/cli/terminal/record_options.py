@@ -1,10 +1,11 @@
 """
-The journal of a live session, beside whatever else a command does with it.
+The option ``--record`` of commands with live sessions.
 """
 
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,67 +19,89 @@ from ...journal._segments import segment_paths
 from .escaping import printable
 from .options import withholding_options
 
-__all__ = ["Recording", "read_recording", "record_options", "recorded"]
-
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 @attrs.frozen
 class Recording:
     """
-    A journal that is asked for.
+    The journal to write.
 
     Attributes:
-        path: Where to.
-        audio, content, redact: What is written, as `Recorder` takes it.
+        path: The file.
+        audio, content, redact, overwrite: As in `Recorder`.
     """
 
     path: Path
     audio: bool = True
     content: bool = True
     redact: tuple[str, ...] = ()
+    overwrite: bool = False
 
 
 def record_options(function: _F) -> _F:
     """
-    Add ``--record``, as *journal*, and what the journal is to lack.
+    Add ``--record``, as *journal*, ``--force``, as *is_forced*, and `withholding_options`.
 
     `read_recording` takes what they give.
     """
-    return click.option(
-        "--record",
-        "journal",
-        type=click.Path(dir_okay=False, path_type=Path),
-        metavar="JOURNAL",
-        callback=_check_free,
-        help="Write everything to a journal, for eventbus stats, show and replay: what was said, "
-        "sent and received, and each call of a handler.",
-    )(withholding_options(function))
+    for option in (
+        withholding_options,
+        click.option(
+            "--force", "is_forced", is_flag=True, help="Replace a journal that is there already."
+        ),
+        click.option(
+            "--record",
+            "journal",
+            type=click.Path(dir_okay=False, path_type=Path),
+            metavar="JOURNAL",
+            callback=_with_time,
+            help="Write everything to a journal, for eventbus stats, show and replay: what was "
+            "said, sent and received, and each call of a handler. {time} in the name becomes the "
+            "present time, like 20261129-140503.",
+        ),
+    ):
+        function = option(function)
+    return function
 
 
-def _check_free(_ctx: click.Context, _param: click.Parameter, journal: Path | None) -> Path | None:
-    if journal is not None and segment_paths(journal):
-        msg = f"{journal} is there already; name another file."
-        raise click.BadParameter(printable(msg))
-    return journal
+def _with_time(_ctx: click.Context, _param: click.Parameter, journal: Path | None) -> Path | None:
+    """Return the path with the time of day in the place of ``{time}``."""
+    if journal is None:
+        return None
+    return journal.with_name(journal.name.replace("{time}", time.strftime("%Y%m%d-%H%M%S")))
 
 
 def read_recording(
-    journal: Path | None, *, no_audio: bool, no_content: bool, fields: tuple[str, ...]
+    journal: Path | None,
+    *,
+    no_audio: bool,
+    no_content: bool,
+    fields: tuple[str, ...],
+    is_forced: bool = False,
 ) -> Recording | None:
     """
     Return the journal that the command line asks for.
 
     Raises:
-        click.UsageError: There is none to leave anything out of.
+        click.UsageError: There is no journal to leave anything out of, or to replace.
+        click.BadParameter: It is there already, and isn't to be replaced.
     """
     if journal is not None:
-        return Recording(journal, not no_audio, not no_content, fields)
-    given = {"--no-audio": no_audio, "--no-content": no_content, "--redact": bool(fields)}
+        if not is_forced and segment_paths(journal):
+            msg = f"{journal} is there already; name another file, or add --force."
+            raise click.BadParameter(printable(msg), param_hint="'--record'")
+        return Recording(journal, not no_audio, not no_content, fields, is_forced)
+    given = {
+        "--no-audio": no_audio,
+        "--no-content": no_content,
+        "--redact": bool(fields),
+        "--force": is_forced,
+    }
     names = [name for name, is_given in given.items() if is_given]
     if names:
         needs = "needs" if len(names) == 1 else "need"
-        msg = f"{' and '.join(names)} {needs} --record JOURNAL, the journal to leave that out of."
+        msg = f"{' and '.join(names)} {needs} --record JOURNAL, the journal that is meant."
         raise click.UsageError(msg)
     return None
 
@@ -89,11 +112,11 @@ def recorded(
     recording: Recording | None,
 ) -> Iterator[Recorder | None]:
     """
-    Record what happens on *bus*, if that is asked for; say on stderr how much it was.
+    Record *bus*, if that is asked for, and print the number of records to stderr.
 
     Args:
         bus: The bus.
-        recording: The journal, and what it is to lack; None for no journal.
+        recording: The journal; None for no journal.
 
     Raises:
         JournalWriteError: The journal can't be created.
@@ -106,6 +129,7 @@ def recorded(
         audio=recording.audio,
         content=recording.content,
         redact=recording.redact,
+        overwrite=recording.overwrite,
     )
     try:
         with recorder, recorder.attach(bus):

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from eventbus.events import EVENT_TYPES, RealtimeModelAudioEvent
 
 
@@ -47,3 +49,37 @@ def test_json_has_an_object_for_each_class(run):
     (audio,) = [row for row in rows if row["class"] == RealtimeModelAudioEvent.__name__]
     assert audio["fields"] == ["data", "response_id", "item_id", "content_index"]
     assert audio["about"].startswith("A piece of the model's speech")
+
+
+def test_events_of_sessions_are_listed():
+    """
+    The classes that a session publishes are there, with names that begin with session.
+    """
+    rows = {name: cls.__name__ for name, cls in EVENT_TYPES.items()}
+
+    assert rows["session.tool_end"] == "RealtimeToolEnd"
+
+
+def test_names_pick_events(run):
+    """
+    Events are picked by type or class, in that order.
+    """
+    result = run("events", "turn_ended", "RealtimeToolEnd")
+
+    assert [line.split("\t")[1] for line in result.stdout.splitlines()] == [
+        "RealtimeModelTurnEndedEvent",
+        "RealtimeToolEnd",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"), [("turn_endet", "did you mean turn_ended?"), ("xyz", "lists them")]
+)
+def test_unknown_event_has_a_suggestion(run, name, hint):
+    """
+    A name that is misspelt ends with code 2 and the nearest one.
+    """
+    result = run("events", name)
+
+    assert result.exit_code == 2
+    assert hint in result.stderr

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import pytest
+from rich.text import Text
 
 from eventbus.cli.terminal import console
 from eventbus.cli.terminal.console import Bar, LiveScreen, Output, PlainScreen
@@ -129,3 +130,20 @@ def test_live_screen_indents_what_it_wraps(terminal):
         index for index, line in enumerate(lines) if line.endswith("one two three four five")
     )
     assert lines[first + 1] == " " * 17 + "six"
+
+
+def test_forced_colour_goes_into_pipes_and_lines_stay_whole(capsys, monkeypatch):
+    """
+    With FORCE_COLOR a pipe gets colour; NO_COLOR goes before it.
+    """
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "40")
+    Output().line(Text("x" * 100, "bold red"))
+    coloured = capsys.readouterr().out
+    monkeypatch.setenv("NO_COLOR", "1")
+    Output().line(Text("x" * 100, "bold red"))
+
+    assert "\x1b[1;31m" in coloured
+    assert "x" * 100 in coloured
+    assert capsys.readouterr().out == "x" * 100 + "\n"

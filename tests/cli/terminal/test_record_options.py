@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from pathlib import Path
 
 import click
@@ -14,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventbus import EventBus
-from eventbus.cli.terminal.record_options import Recording, read_recording, recorded
+from eventbus.cli.terminal.record_options import Recording, read_recording, record_options, recorded
+from eventbus.events import RealtimeModelTurnStartedEvent
 from eventbus.journal import EventRecord, open_journal
 from eventbus.journal import _writer as writer_module
 
@@ -111,3 +113,37 @@ def test_options_need_a_journal(no_audio, no_content, fields, has_journal):
             assert (name in caught.value.message) == is_given
     else:
         assert read_recording(None, **options) is None
+
+
+def test_journal_that_is_there_is_replaced_with_force_only(tmp_path):
+    """
+    Without --force the error names it; with --force the new journal takes its place.
+    """
+    path, bus = tmp_path / "call.journal", EventBus()
+    options = {"no_audio": False, "no_content": False, "fields": ()}
+    with recorded(bus, Recording(path)):
+        bus.publish(RealtimeModelTurnStartedEvent("old"))
+
+    with pytest.raises(click.BadParameter, match="add --force"):
+        read_recording(path, **options)
+    with recorded(bus, read_recording(path, **options, is_forced=True)):
+        bus.publish(RealtimeModelTurnStartedEvent("new"))
+
+    events = [each.event for each in open_journal(path).read(EventRecord)]
+    assert events == [RealtimeModelTurnStartedEvent("new")]
+
+
+def test_name_of_a_journal_may_have_the_time(tmp_path):
+    """
+    {time} in the name becomes the date and the time of day.
+    """
+    seen = []
+
+    @click.command()
+    @record_options
+    def command(**options):
+        seen.append(options["journal"].name)
+
+    command.main(["--record", str(tmp_path / "call-{time}.ebj")], standalone_mode=False)
+
+    assert re.fullmatch(r"call-\d{8}-\d{6}\.ebj", seen[0])
