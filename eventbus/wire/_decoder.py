@@ -15,9 +15,9 @@ class Bus(Protocol):
     The part of a bus that `Decoder.publish_to` needs; `eventbus.EventBus` and its scopes have it.
 
     ``publish(event)`` and ``has_handlers(event_type)`` take a ``sender=`` too, if one is given
-    to `Decoder.publish_to`. A bus may also have ``count_unseen(event_type)``, as
-    `eventbus.EventBus.count_unseen`; then it is called instead of ``has_handlers``, and decides
-    whether a frame needs a raw event, and counts the ones that it doesn't need.
+    to `Decoder.publish_to`. A bus may also have ``count_unseen(event_type, sender)``, like
+    `eventbus.EventBus.count_unseen`; then it is called instead of ``has_handlers``, decides
+    whether a frame needs a raw event, and counts those that aren't needed.
     """
 
     @property
@@ -77,16 +77,11 @@ class Decoder(Protocol):
         ...
 
 
-def is_unseen(bus: Any, sender: Any) -> bool:
-    """Return whether nothing on *bus* would see a raw event, and have it counted if so."""
-    count_unseen = getattr(bus, "count_unseen", None)
+def has_raw_handlers(bus: Bus, sender: Any) -> bool:
+    """Return whether a raw event would reach a handler of *bus*."""
     if sender is None:
-        if count_unseen is not None:
-            return bool(count_unseen(RealtimeModelRawServerEvent))
-        return not bus.has_handlers(RealtimeModelRawServerEvent)
-    if count_unseen is not None:
-        return bool(count_unseen(RealtimeModelRawServerEvent, sender=sender))
-    return not bus.has_handlers(RealtimeModelRawServerEvent, sender=sender)
+        return bus.has_handlers(RealtimeModelRawServerEvent)
+    return bus.has_handlers(RealtimeModelRawServerEvent, sender=sender)
 
 
 def publish_events(bus: Any, events: Sequence[RealtimeModelEvent], sender: Any) -> None:

@@ -34,7 +34,7 @@ from ..events import (
     RealtimeModelRawServerEvent,
 )
 from ..exceptions import FrameError
-from ._decoder import Bus, is_unseen, publish_events
+from ._decoder import Bus, has_raw_handlers, publish_events
 from ._fields import text
 from ._frames import Frame, frame_of
 from ._intake import as_it_came, to_bytes
@@ -53,8 +53,12 @@ _S = TypeVar("_S")
 _Make: TypeAlias = Callable[[_S, dict[str, Any]], Meaning | None]
 
 
-def _no_shortcut(_session: object, _raw: bytes) -> None:
+def _no_shortcut(_raw: bytes) -> None:
     return None
+
+
+def _without_shortcut(_session: object) -> Callable[[bytes], Meaning | None]:
+    return _no_shortcut
 
 
 def _nothing_to_learn(_session: object, _raw: bytes, _data: object, _meaning: object) -> None:
@@ -73,14 +77,15 @@ class Protocol(Generic[_S]):
     Attributes:
         table: Type of a frame -> the function that returns its meaning; None stands for Other.
         known_names: Names in frames that an error may quote.
-        shortcut: Returns the meaning of a large frame of a well-known form, else None.
+        shortcut: Returns a function that returns the meaning of a large frame of a well-known
+            form, else None.
         learn: Prepares the shortcut for frames like this large one, which it hasn't taken.
         ends: Returns the events that a refused frame must give all the same, like a turn's end.
     """
 
     table: Mapping[str, _Make[_S] | None]
     known_names: Container[str]
-    shortcut: Callable[[_S, bytes], Meaning | None] = _no_shortcut
+    shortcut: Callable[[_S], Callable[[bytes], Meaning | None]] = _without_shortcut
     learn: Callable[[_S, bytes, dict[str, Any], Meaning], None] = _nothing_to_learn
     ends: Callable[[_S, str, bytes], tuple[RealtimeModelEvent, ...]] = _no_ends
 
@@ -110,6 +115,7 @@ class FrameDecoder(Generic[_S]):
         self._session = session
         self._max_bytes = max_bytes
         self._next_mark = new_marks(self)
+        self._shortcut = self._protocol.shortcut(session)
         self._meaning = _reader(session, self._protocol)
 
     @property
@@ -142,7 +148,9 @@ class FrameDecoder(Generic[_S]):
             else:
                 raw = self._to_bytes(frame)
             data = whole = frame_of(raw)
-            meaning = self._meaning(raw, whole)
+            meaning = self._shortcut(raw) if len(raw) >= _SMALL else None
+            if meaning is None:
+                meaning = self._meaning(raw, whole)
         except _RefusedError as refused:
             data = as_it_came(frame) if refused.whole is None else refused.whole
             meaning = self._refused(refused)
@@ -174,10 +182,12 @@ class FrameDecoder(Generic[_S]):
                 been published all the same.
         """
         count_unseen = getattr(bus, "count_unseen", None)
-        if count_unseen is None or sender is not None:
-            is_raw_unseen = is_unseen(bus, sender)
-        else:
+        if count_unseen is None:
+            is_raw_unseen = not has_raw_handlers(bus, sender)
+        elif sender is None:
             is_raw_unseen = count_unseen(RealtimeModelRawServerEvent)
+        else:
+            is_raw_unseen = count_unseen(RealtimeModelRawServerEvent, sender)
         if not is_raw_unseen:
             publish_events(bus, self.decode(frame), sender)
             return
@@ -185,9 +195,12 @@ class FrameDecoder(Generic[_S]):
         meaning: Any
         try:
             if type(frame) is bytes and len(frame) <= self._max_bytes:
-                meaning = self._meaning(frame, None)
+                raw = frame
             else:
-                meaning = self._meaning(self._to_bytes(frame), None)
+                raw = self._to_bytes(frame)
+            meaning = self._shortcut(raw) if len(raw) >= _SMALL else None
+            if meaning is None:
+                meaning = self._meaning(raw, None)
         except _RefusedError as refused:
             meaning = self._refused(refused)
         if type(meaning) is tuple:
@@ -217,12 +230,10 @@ class FrameDecoder(Generic[_S]):
 
 
 # A closure, not a method: it looks up no attributes, which is a tenth of a small frame's time.
-def _reader(  # noqa: C901  # in one frame
-    session: _S, protocol: Protocol[_S]
-) -> Callable[[bytes, Frame | None], Meaning]:
+def _reader(session: _S, protocol: Protocol[_S]) -> Callable[[bytes, Frame | None], Meaning]:
     """Return the function that returns the meaning of a session's frames, or refuses them."""
     find = dict(protocol.table).get
-    known_names, shortcut, learn = protocol.known_names, protocol.shortcut, protocol.learn
+    known_names, learn = protocol.known_names, protocol.learn
 
     def meaning_of(raw: bytes, whole: Frame | None) -> Meaning:
         """
@@ -233,10 +244,6 @@ def _reader(  # noqa: C901  # in one frame
             whole: The same as a mapping, if there is one already.
         """
         size = len(raw)
-        if size >= _SMALL:
-            meaning = shortcut(session, raw)
-            if meaning is not None:
-                return meaning
         try:
             data = _decode_json(raw)
         except (ValueError, RecursionError):

@@ -66,11 +66,12 @@ class AudioLayout:
     """
 
     __slots__ = (
+        "_audio_at",
         "_head",
         "_id_at",
         "_matches_tail",
         "_middle",
-        "_middle_size",
+        "_middle_at",
         "_tail",
         "_tail_size",
         "content_index",
@@ -87,10 +88,10 @@ class AudioLayout:
         audio: tuple[int, int],
         event: RealtimeModelAudioEvent,
     ) -> None:
-        self._id_at, middle_at = event_id
+        self._id_at, self._middle_at = event_id
+        self._audio_at = audio[0]
         self._head = frame[: self._id_at]
-        self._middle = frame[middle_at : audio[0]]
-        self._middle_size = len(self._middle)
+        self._middle = frame[self._middle_at : self._audio_at]
         self._tail = frame[audio[1] :]
         self._tail_size = len(self._tail)
         self._matches_tail = _tail_matcher(self._tail)
@@ -118,24 +119,41 @@ class AudioLayout:
 
     def audio_in(self, frame: bytes) -> bytes | None:
         """Return the audio in a *frame* of this layout, else None."""
-        if not frame.startswith(self._head):
+        # Where the id is as long as before and the tail the same: a few slices.
+        if (
+            frame[self._middle_at : self._audio_at] == self._middle
+            and frame[: self._id_at] == self._head
+            and frame[-self._tail_size :] == self._tail
+            and frame[self._id_at : self._middle_at].isalnum()
+            and len(frame) >= self._audio_at + self._tail_size
+        ):
+            start, end = self._audio_at, -self._tail_size
+        else:
+            found = self._find(frame)
+            if found is None:
+                return None
+            start, end = found
+        try:
+            return _b64decode(frame[start:end], None, True)
+        except ValueError:
             return None
+
+    def _find(self, frame: bytes) -> tuple[int, int] | None:
+        """Return the place of the audio, wherever the id ends and whatever the tail measures."""
         middle_at = frame.find(b'"', self._id_at)
-        if not frame.startswith(self._middle, middle_at):
+        if not frame.startswith(self._head) or not frame.startswith(self._middle, middle_at):
             return None
         event_id = frame[self._id_at : middle_at]
         if not event_id.isalnum() and not event_id.translate(None, b"-_").isalnum():
             return None
-        audio_at = middle_at + self._middle_size
+        start = middle_at + len(self._middle)
         end = len(frame) - self._tail_size
-        if not frame.endswith(self._tail) or end < audio_at:
-            end = frame.find(b'"', audio_at)
-            if end < 0 or self._matches_tail is None or self._matches_tail(frame, end) is None:
-                return None
-        try:
-            return _b64decode(frame[audio_at:end], None, True)
-        except ValueError:
+        if frame.endswith(self._tail) and end >= start:
+            return start, end
+        if self._matches_tail is None:
             return None
+        end = frame.find(b'"', start)
+        return (start, end) if end >= 0 and self._matches_tail(frame, end) else None
 
 
 class AudioLayouts:
@@ -143,14 +161,15 @@ class AudioLayouts:
     The layouts of a session, the last used one first.
 
     Attributes:
-        last: The last used one; there is none before the first event.
+        last_audio:
+            Item, content index and response of the last audio since speech began; the response
+            is None when it is over. None if there was no audio.
     """
 
-    __slots__ = ("_layouts", "_made", "last")
-
-    last: AudioLayout
+    __slots__ = ("_layouts", "_made", "last_audio")
 
     def __init__(self) -> None:
+        self.last_audio: tuple[str, int, str | None] | None = None
         self._layouts: list[AudioLayout] = []
         # Response, item and content index -> layouts that were made for them.
         self._made: dict[tuple[str, str, int], int] = {}
@@ -160,10 +179,10 @@ class AudioLayouts:
         for layout in self._layouts:
             audio = layout.audio_in(frame)
             if audio is not None:
+                self.last_audio = layout.place
                 if layout is not self._layouts[0]:
                     self._layouts.remove(layout)
                     self._layouts.insert(0, layout)
-                self.last = layout
                 return _new_audio(audio, layout.response_id, layout.item_id, layout.content_index)
         return None
 

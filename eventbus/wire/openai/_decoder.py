@@ -140,21 +140,17 @@ class _Session:
 
     Attributes:
         interrupts: Whether the service says that speech interrupts responses.
-        last_audio:
-            Item, content index and response of the last audio since speech
-            began; the response is None when it is over.
-        layouts: The probable forms of the next audio frame.
+        audio: The last audio, and the probable forms of the next frame of it.
         in_progress: The responses that have begun, as far as speech interrupts them.
         fenced: The responses in progress that speech has interrupted.
         called: The tool calls that were given, by call id.
     """
 
-    __slots__ = ("called", "fenced", "in_progress", "interrupts", "last_audio", "layouts")
+    __slots__ = ("audio", "called", "fenced", "in_progress", "interrupts")
 
     def __init__(self) -> None:
         self.interrupts = False
-        self.last_audio: tuple[str, int, str | None] | None = None
-        self.layouts = AudioLayouts()
+        self.audio = AudioLayouts()
         self.in_progress = _Recent()
         self.fenced = _Recent()
         self.called = _Recent()
@@ -223,13 +219,13 @@ def _speech_started(session: _Session, data: _Data) -> Meaning:
     if session.interrupts:
         for response_id in session.in_progress:
             session.fenced.add(response_id)
-    if session.last_audio is None:
+    if session.audio.last_audio is None:
         return started
-    item_id, content_index, audio_response_id = session.last_audio
+    item_id, content_index, audio_response_id = session.audio.last_audio
     if session.interrupts and audio_response_id is not None:
         session.fenced.add(audio_response_id)
-    session.last_audio = None
-    session.layouts.forget()  # they know nothing of fences
+    session.audio.last_audio = None
+    session.audio.forget()  # they know nothing of fences
     return started, RealtimeModelAudioInterruptedEvent(item_id, content_index)
 
 
@@ -351,8 +347,8 @@ def _turn_ended(
     if response_id is not None:
         session.in_progress.discard(response_id)
         session.fenced.discard(response_id)
-        if session.last_audio is not None and session.last_audio[2] == response_id:
-            session.last_audio = (*session.last_audio[:2], None)
+        if session.audio.last_audio is not None and session.audio.last_audio[2] == response_id:
+            session.audio.last_audio = (*session.audio.last_audio[:2], None)
     # xAI has a string for the details, so they aren't worth an error.
     details = response.get("status_details")
     error = error_from(details.get("error")) if type(details) is dict else None
@@ -400,7 +396,7 @@ def _audio(session: _Session, data: _Data) -> Meaning:
         samples = pybase64.b64decode(delta, None, True)
     except ValueError:
         raise wrong(data, "delta", "a string of base64") from None
-    session.last_audio = item_id, content_index, response_id
+    session.audio.last_audio = item_id, content_index, response_id
     return _new_audio(samples, response_id, item_id, content_index)
 
 
@@ -496,16 +492,13 @@ TABLE: Mapping[str, Callable[[_Session, _Data], Meaning | None] | None] = Mappin
 """Type of a frame -> the function that makes its events; None makes `RealtimeModelOtherEvent`."""
 
 
-def _shortcut(session: _Session, raw: bytes) -> Meaning | None:
-    event = session.layouts.event_in(raw)
-    if event is not None:
-        session.last_audio = session.layouts.last.place
-    return event
+def _shortcut(session: _Session) -> Callable[[bytes], Meaning | None]:
+    return session.audio.event_in
 
 
 def _learn(session: _Session, raw: bytes, data: _Data, meaning: Meaning) -> None:
     if type(meaning) is RealtimeModelAudioEvent:
-        session.layouts.learn(raw, data, meaning)
+        session.audio.learn(raw, data, meaning)
 
 
 def _ends(session: _Session, frame_type: str, raw: bytes) -> tuple[RealtimeModelEvent, ...]:
