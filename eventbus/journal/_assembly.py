@@ -286,7 +286,7 @@ class Assembler:
         name = self._stream_name(entry.stream)
         stream = self._streams.get(name)
         frame = None if stream is None else stream.events_of(cause)
-        if frame is None and name.decoder is not None:
+        if frame is None and name.decoder is not None and cause < common[0]:
             frame = self._frame_before(name, cause)
         label = self._text(entry.class_name)
         record = EventRecord(
@@ -314,7 +314,9 @@ class Assembler:
 
     def _repeat(self, entry: RepeatEntry, common: _Common) -> EventRecord:
         label, type_name = self._text(entry.class_name), self._text_or_none(entry.type_name)
-        cause = self._recent.get(common[4]) or self._find_record(common[4])
+        cause = None
+        if common[4] < common[0]:
+            cause = self._recent.get(common[4]) or self._find_record(common[4])
         source = None if cause is None else Repetition(label, type_name, cause)
         return EventRecord(*common, label, type_name, None, None, None, source)
 

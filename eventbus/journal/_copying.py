@@ -20,7 +20,6 @@ import attrs
 from ..codec import to_plain
 from ..events import RealtimeModelRawServerEvent
 from ..exceptions import CodecError, JournalWriteError
-from ..wire import find_decoder
 from ._assembly import entry_of
 from ._batches import DERIVED
 from ._derivation import StreamName
@@ -143,10 +142,8 @@ class _Copier:
     def _copy_frame(self, record: FrameRecord, name: StreamName) -> None:
         stream = self._streams.get(name)
         if stream is None:
-            make = find_decoder(name.decoder or "")
-            decoder = None if make is None else make(**name.options)
             copied = attrs.evolve(name, first_seq=record.seq)
-            stream = self._streams[name] = _Stream(copied, decoder)
+            stream = self._streams[name] = _Stream(copied, name.make())
         stream.frame_seq, stream.events = record.seq, []
         if stream.decoder is not None and record.problem is None:
             events = stream.decoder.decode(record.data)

@@ -57,6 +57,20 @@ class StreamName:
                 return None
 
     @property
+    def is_known(self) -> bool:
+        """Whether its decoder is known here, in that version or a newer one; or it has none."""
+        return self.decoder is None or self.make() is not None
+
+    def make(self) -> Any:
+        """Return a new decoder like the one of the stream; None if it isn't known here."""
+        factory = find_decoder(self.decoder or "")
+        try:
+            decoder = None if factory is None else factory(**self.options)
+        except (TypeError, ValueError):
+            return None
+        return None if decoder is None or decoder.version < self.version else decoder
+
+    @property
     def value(self) -> list[Any]:
         """The value that the journal has for it."""
         if self.decoder is None:
@@ -108,15 +122,9 @@ class Stream:
         self._latest: FrameEvents | None = None
         self._decoder: Any = None
         self.problem: str | None = None
-        make = find_decoder(name.decoder or "")
-        try:
-            decoder = None if make is None else make(**name.options)
-        except (TypeError, ValueError):
-            decoder = None
-        if decoder is None or decoder.version < name.version:
+        self._decoder = name.make()
+        if self._decoder is None:
             self.problem = f"the decoder {name.decoder} {name.version} is not known here"
-        else:
-            self._decoder = decoder
 
     def add(self, seq: int, data: bytes | None) -> None:
         """Add the next frame; None for one that was withheld."""

@@ -68,6 +68,7 @@ logger = logging.getLogger(__name__)
 
 _R = TypeVar("_R", bound=Record)
 
+_MAX_DEPTH: Final = 2  # a repeat, its event, and the frame of that
 _END: Final = frozenset({EndRecord.kind})
 
 
@@ -163,6 +164,7 @@ class Journal:
         self.torn_tails: list[TornTail] = []
         self.position_bytes = 0
         self._on_damage = on_damage
+        self._depth = 0  # of looks for a record that another one refers to
         self._segments: list[Segment] = []
         # Files that are damaged as a whole, with their markers: another one may take their place.
         self._reported: set[tuple[Path, bytes | None]] = set()
@@ -333,13 +335,16 @@ class Journal:
 
     def _find_record(self, seq: int) -> Record | None:
         """Return the record with a number, from anywhere in the journal."""
-        if seq <= 0:
+        if seq <= 0 or self._depth > _MAX_DEPTH:
             return None
+        self._depth += 1
         try:
             start = self._locate_seq(seq)
             record = next(self._read(start, None, is_quiet=True), None)
         except OSError:  # a segment was deleted meanwhile
             return None
+        finally:
+            self._depth -= 1
         return record if record is not None and record.seq == seq else None
 
     def _find_frames(self, stream: StreamName, stop: int) -> Iterator[tuple[int, bytes | None]]:

@@ -603,10 +603,10 @@ class JournalWriter:
         try:
             if self._fd < 0:
                 self._create()
+            self._look_closely()
             now = max(self._written_ns, self.clock_ns())
             again = [name for _, name in self._again]
             entry = (EndRecord.kind, seq, now, 0, 0)
-            self._look()
             self._append(
                 encode_batch(seq, now, self._wall_at(now), self._names_at, again, (entry,))
             )
@@ -826,7 +826,7 @@ class JournalWriter:
     def _fail(self, exc: Exception) -> None:
         """Lose the records that could not be written, and those that come until it works."""
         if self._fd >= 0:
-            self._cut_back()
+            self._cut_back(exc)
         reason = _reason_of(exc)
         first = self._gone_seq or self._written_seq + 1
         self._gone_seq = 0
@@ -869,8 +869,12 @@ class JournalWriter:
         del self._buffer[:count]
         self._copied, self._copied_bytes, self._held = [], 0, []
 
-    def _cut_back(self) -> None:
+    def _cut_back(self, exc: Exception) -> None:
         """Leave no part of a batch in the file; if that can't be done, begin another one."""
+        if isinstance(exc, _Gone):  # another program's bytes
+            self._retire(self._fd, self._file_path)
+            self._fd = -1
+            return
         try:
             if os.fstat(self._fd).st_size > self._written:
                 os.ftruncate(self._fd, self._written)
@@ -892,9 +896,9 @@ class JournalWriter:
                 _write_all(self._fd, _ROOM)
                 os.ftruncate(self._fd, self._written)
             self._write_gap(gap, max(self._gap_seq, gap.first_seq))
-        except (OSError, JournalError):
+        except (OSError, JournalError) as exc:
             if self._fd >= 0:
-                self._cut_back()
+                self._cut_back(exc)
 
     def _close_gap(self, last_seq: int) -> None:
         """Record the records that are missing at the end."""

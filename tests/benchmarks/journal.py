@@ -3,7 +3,7 @@ What a journal costs: appending, reading back, seeking, and recording 200 sessio
 
 The limit of appending is a loop of ``write`` with the same bytes, and the same fsync policy: it
 numbers nothing, takes no time, and writes no checksum. That of reading is a loop that finds the
-next record by its length, and checks its CRC: it decodes nothing. Records have 1 kB.
+next batch by its length, and checks its CRC: it decodes nothing. Records have 1 kB.
 
 The sessions are websockets to another process, which sends what a service sends while the model
 speaks: a transcript delta after every ten deltas of 20 ms of audio. The audio goes to an async
@@ -22,6 +22,7 @@ import contextlib
 import itertools
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -30,7 +31,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from struct import Struct
 from time import perf_counter, process_time
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 from zlib import crc32
 
 from anyio.lowlevel import checkpoint
@@ -40,18 +41,23 @@ from websockets.asyncio.client import ClientConnection, connect
 from eventbus import EventBus
 from eventbus.events import RealtimeModelAudioEvent, RealtimeModelTranscriptDeltaEvent
 from eventbus.journal import FrameRecord, JournalWriter, Recorder, open_journal
+from eventbus.journal._format import FILE_HEADER_BYTES
 from eventbus.realtime import RealtimeModelConfig, RealtimeModelSendRawMessage, RealtimeSession
 from eventbus.realtime.openai import OpenAIRealtimeModel
 from eventbus.wire.openai import OpenAIRealtimeDecoder
 
 __all__ = [
+    "EACH",
     "LARGE",
     "LIMIT",
     "NOT_RECORDED",
+    "NO_AUDIO",
+    "NO_CONTENT",
     "OBSERVED",
     "OURS",
     "POLICIES",
     "RECORDED",
+    "REDACTED",
     "SESSIONS",
     "SMALL",
     "append",
@@ -63,6 +69,10 @@ __all__ = [
 OURS: Final = "eventbus"
 LIMIT: Final = "bare loop"
 RECORDED: Final = "recorded"
+EACH: Final = "a journal each"
+NO_AUDIO: Final = "without audio"
+NO_CONTENT: Final = "without content"
+REDACTED: Final = "a field redacted"
 OBSERVED: Final = "only observed"
 NOT_RECORDED: Final = "not recorded"
 SMALL: Final = "1 MB"
@@ -146,8 +156,10 @@ async def append(policy: str, effort: Effort) -> Comparison:
 
 def _write(path: Path, records: int, data: bytes = _DATA) -> None:
     with JournalWriter(path, fsync="none", segment_bytes=1 << 40) as writer:
-        for _ in range(records):
+        for number in range(records):
             writer.append(FrameRecord.kind, "call-1", 0, data)
+            if not number % _BATCH:
+                writer.flush()
 
 
 async def read(effort: Effort) -> Comparison:
@@ -164,7 +176,7 @@ async def read(effort: Effort) -> Comparison:
     async def bare(units: int) -> float:
         start = perf_counter()
         for _ in range(units // effort.scale):
-            data, place = path.read_bytes(), 24
+            data, place = path.read_bytes(), FILE_HEADER_BYTES
             while place < len(data):
                 _, length, _ = unpack(data, place)
                 end = place + 16 + length
@@ -236,8 +248,7 @@ async def _decoders(url: str, sessions: int, bus: EventBus) -> AsyncIterator[Ask
     async def receive(socket: ClientConnection, name: str) -> None:
         decoder = OpenAIRealtimeDecoder()
         while True:
-            for event in decoder.decode(await socket.recv(decode=False)):
-                bus.publish(event, sender=name)
+            decoder.publish_to(bus, await socket.recv(decode=False), sender=name)
 
     async with contextlib.AsyncExitStack() as stack:
         sockets = [
@@ -326,11 +337,19 @@ Watches a bus while it is entered; what it gives is awaited when all frames have
 """
 
 
-@contextlib.contextmanager
-def _record(bus: EventBus, path: Path) -> Iterator[Callable[[], Awaitable[object]]]:
-    with Recorder(path) as recorder, recorder.attach(bus):
-        yield recorder.flush
-    path.unlink()
+def _recording(*, each: bool = False, **options: Any) -> Watch:
+    """Return what records, into one journal or one for each session, with these options."""
+
+    @contextlib.contextmanager
+    def record(bus: EventBus, path: Path) -> Iterator[Callable[[], Awaitable[object]]]:
+        folder = path.with_suffix("")
+        folder.mkdir()
+        name = "{sender}.journal" if each else "all.journal"
+        with Recorder(folder / name, **options) as recorder, recorder.attach(bus):
+            yield recorder.flush
+        shutil.rmtree(folder)
+
+    return record
 
 
 @contextlib.contextmanager
@@ -365,5 +384,13 @@ async def record_sessions(kind: str, effort: Effort) -> Comparison:
         return Side(name, measure, sessions * _FRAMES)
 
     with _folder() as folder, _service(folder) as url:
-        sides = [side(RECORDED, _record), side(OBSERVED, _observe), side(NOT_RECORDED, _leave)]
+        sides = [
+            side(RECORDED, _recording()),
+            side(EACH, _recording(each=True)),
+            side(NO_AUDIO, _recording(audio=False)),
+            side(NO_CONTENT, _recording(content=False)),
+            side(REDACTED, _recording(redact=["phone_number"])),
+            side(OBSERVED, _observe),
+            side(NOT_RECORDED, _leave),
+        ]
         return await compare(sides, effort)

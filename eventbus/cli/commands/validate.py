@@ -15,7 +15,8 @@ from rich.text import Text
 from ...analysis._record_view import kind_name
 from ...exceptions import JournalError
 from ...export._rows import plain_json
-from ...journal import Journal, open_journal
+from ...journal import FrameRecord, Journal, open_journal
+from ...journal._derivation import StreamName
 from ...journal._records import GapRecord
 from ...journal._repair import repair_journal
 from ..terminal.console import Bar, Output
@@ -73,7 +74,7 @@ def command(ctx: click.Context, journal: Path, *, is_repair: bool, is_json: bool
 
 def _validate(path: Path, *, is_repair: bool) -> dict[str, Any]:
     source = open_journal(path, on_damage=lambda _: None)
-    kinds, gaps = _read(source)
+    kinds, gaps, unknown = _read(source)
     repaired = repair_journal(path) if is_repair and source.torn_tails else []
     return {
         "schema": SCHEMA,
@@ -83,6 +84,8 @@ def _validate(path: Path, *, is_repair: bool) -> dict[str, Any]:
         "records": dict(kinds),
         "duration_ms": source.duration_ns / 1e6,
         "is_closed": source.is_closed,
+        "is_cut_short": source.header.is_copy and not source.is_closed,
+        "unknown_decoders": unknown,
         "damages": [
             {
                 "path": damage.path,
@@ -101,12 +104,15 @@ def _validate(path: Path, *, is_repair: bool) -> dict[str, Any]:
             for gap in gaps
         ],
         "repaired": len(repaired),
-        "is_whole": not source.damages and len(repaired) == len(source.torn_tails),
+        "is_whole": not source.damages
+        and len(repaired) == len(source.torn_tails)
+        and (source.is_closed or not source.header.is_copy),
     }
 
 
-def _read(source: Journal) -> tuple[Counter[str], list[GapRecord]]:
+def _read(source: Journal) -> tuple[Counter[str], list[GapRecord], list[str]]:
     kinds: Counter[str] = Counter()
+    streams: dict[StreamName, None] = {}
     gaps: list[GapRecord] = []
     bar = Bar(source.size_bytes, label="reading")
     with bar.shown():
@@ -115,7 +121,10 @@ def _read(source: Journal) -> tuple[Counter[str], list[GapRecord]]:
             kinds[kind_name(record)] += 1
             if isinstance(record, GapRecord):
                 gaps.append(record)
-    return kinds, gaps
+            elif isinstance(record, FrameRecord) and record.stream is not None:
+                streams[record.stream] = None
+    unknown = dict.fromkeys(f"{s.decoder} {s.version}" for s in streams if not s.is_known)
+    return kinds, gaps, list(unknown)
 
 
 def _lines(data: dict[str, Any]) -> Iterator[Text]:
@@ -124,8 +133,13 @@ def _lines(data: dict[str, Any]) -> Iterator[Text]:
     yield Text(printable(f"{data['journal']}: {sum(records.values())} records ({kinds})"))
     many = "1 file" if len(files) == 1 else f"{len(files)} files"
     yield Text(f"{many}, {data['bytes']} bytes, {short_time(data['duration_ms'])}")
-    if not data["is_closed"]:
-        yield Text("It was not closed: whoever wrote it is at work, or has died.", "yellow")
+    if data["is_cut_short"]:
+        yield Text("It is a copy that was cut short: the copying was interrupted.", "bold red")
+    elif not data["is_closed"]:
+        yield Text("It was not closed: its recorder is at work, or has died.", "yellow")
+    for name in data["unknown_decoders"]:
+        text = f"The decoder {name} is not known here: its frames and calls can be read, and of its"
+        yield Text(printable(f"{text} events only the raw ones."), "yellow")
     for gap in data["gaps"]:
         text = f"Records {gap['first_seq']} to {gap['last_seq']} are missing: {gap['reason']}"
         yield Text(printable(text), "yellow")

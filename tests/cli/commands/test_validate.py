@@ -8,8 +8,11 @@ import json
 
 import pytest
 
+from eventbus import EventBus
 from eventbus.cli.commands.validate import command
-from eventbus.journal import FrameRecord, GapRecord, JournalWriter
+from eventbus.exceptions import CodecError
+from eventbus.journal import FrameRecord, GapRecord, JournalWriter, Recorder, open_journal
+from eventbus.wire.openai import OpenAIRealtimeDecoder
 from tests.cli.journals import damaged, new_runner, torn, write_journal
 from tests.journal.stories import Story
 
@@ -46,10 +49,13 @@ def test_damage_is_named_with_where_it_goes_on(path):
     assert offset < path.stat().st_size // 2 < resume_at
 
 
-def test_torn_tail_is_cut_off_by_repair(path):
+def test_torn_tail_is_cut_off_by_repair(tmp_path):
     """
     A record that is cut short is an error until it was cut off; then the journal is whole.
     """
+    path = tmp_path / "call.journal"
+    with JournalWriter(path, fsync="none") as writer:
+        writer.append(FrameRecord.kind, "call-1", 0, b"{}")
     torn(path)
 
     assert run(path).exit_code == 3
@@ -117,3 +123,39 @@ def test_gaps_are_told(tmp_path):
 
     assert result.exit_code == 0
     assert "Records 1 to 3 are missing: No space left on device" in result.stdout
+
+
+def test_copy_without_an_end_was_cut_short(tmp_path):
+    """
+    What is left of a copy whose process was killed isn't taken for a whole journal.
+    """
+    path = write_journal(tmp_path / "call.journal")
+    data = path.read_bytes()
+    path.write_bytes(data[: data.rfind(data[12:20])])  # without its last batch, the end
+
+    result = run(path)
+
+    assert result.exit_code == 3
+    assert "a copy that was cut short" in result.stdout
+    assert "It is whole" not in result.stdout
+
+
+def test_decoder_that_is_not_known_here_is_told(tmp_path, monkeypatch):
+    """
+    Frames and calls are readable, and why the events are not is said.
+    """
+    path, bus, decoder = tmp_path / "call.journal", EventBus(), OpenAIRealtimeDecoder()
+    with Recorder(path, fsync="none") as recorder, recorder.attach(bus):
+        decoder.publish_to(bus, b'{"type":"response.created","response":{"id":"r-1"}}')
+    monkeypatch.setattr("eventbus.journal._derivation.find_decoder", lambda _: None)
+
+    result = run(path)
+    frame, event = (r for r in open_journal(path) if r.seq in (1, 2))
+
+    assert result.exit_code == 0
+    assert f"The decoder {decoder.name} {decoder.version} is not known here" in result.stdout
+    assert frame.event.data["type"] == "response.created"
+    assert event.problem == f"the decoder {decoder.name} {decoder.version} is not known here"
+    assert (event.document, event.class_name) == (None, "RealtimeModelTurnStartedEvent")
+    with pytest.raises(CodecError, match="is not known here"):
+        _ = event.event
