@@ -1,5 +1,5 @@
 """
-Keys and addresses behind objects whose repr hides them.
+Keys and addresses in objects that hide them in their repr.
 
 Tools that show a traceback with the variables of its frames (rich, Sentry) walk through
 mappings and strings. They show these objects by their repr.

@@ -188,7 +188,7 @@ class ToolCalls:
 
     @property
     def are_running(self) -> bool:
-        """Whether a call has no output yet."""
+        """True if a call has no output yet."""
         return bool(self._running)
 
     def turn_started(self, response_id: str | None) -> None:

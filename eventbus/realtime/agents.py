@@ -6,16 +6,16 @@ For the events of the model, a listener, beside whatever the app does with its s
     session.model.add_listener(AgentsListener(bus, sender="call-42"))
 
 For those of the session as well, one of these, by whether the app has a loop of its own over the
-session, whose iterators share one queue and so take each other's events::
+session: iterators of one session share a queue, and so take each other's events::
 
     async for event in published(session, bus, sender="call-42"): ...  # instead of: in session
     await pump(session, bus, sender="call-42")                         # where there is no loop
 
-Either is enough: with a listener and one of these, what the model emits is published twice.
+Either is enough: with a listener and one of these, the model's events are published twice.
 
-Handlers never touch the call: an async one runs by itself, however slow it is, and what a handler
-raises stays on the bus. (A sync handler runs in the loop; one that takes its time stalls that.)
-What is handed on is ours: items, errors and frames are copied, since openai-agents goes on
+Handlers never touch the call: an async one runs by itself, however slow it is, and a handler's
+exception stays on the bus. (A sync handler runs in the loop; one that takes its time stalls that.)
+Published objects are our own: items, errors and frames are copied, since openai-agents goes on
 changing its own. Agents, tools, guardrail results and contexts are their objects as they are. An
 event of a class that isn't known here comes as `RealtimeModelOtherEvent`.
 
@@ -52,7 +52,7 @@ __all__ = ["AgentsListener", "published", "pump"]
 
 class AgentsListener(RealtimeModelListener):
     """
-    Publishes what a model of openai-agents emits; for its ``add_listener``.
+    Publishes the events of a model of openai-agents; for its ``add_listener``.
 
     Args:
         bus: Where to; as the app's loop runs it, or another thread's.
@@ -85,7 +85,7 @@ async def published(
             does it.
 
     Raises:
-        Exception: What the session raises where its events end.
+        Exception: The session has raised it at the end of its events.
     """
     feed = _Feed(bus, sender, model_events=model_events)
     async for event in session:
@@ -129,7 +129,7 @@ class _Feed:
         self._last_error: object = None
 
     def take_model_event(self, event: Any) -> ours.RealtimeModelEvent | None:
-        """Publish what *event* is here, and return it; None if it can't be read."""
+        """Publish *event* as our class, and return that; None if it can't be read."""
         converted = self._convert(_model_event, event)
         if converted is not None and self._model_events:
             if isinstance(converted, ours.RealtimeModelExceptionEvent):
@@ -138,7 +138,7 @@ class _Feed:
         return cast("ours.RealtimeModelEvent | None", converted)
 
     def take_session_event(self, event: Any) -> None:
-        """Publish what *event* is here; what says again what is known, only where it is wanted."""
+        """Publish *event* as our class; a repetition only if a handler gets it."""
         if isinstance(event, their_events.RealtimeRawModelEvent):
             self._last_error = getattr(event.data, "error", None)
             data = self.take_model_event(event.data)
@@ -163,7 +163,7 @@ class _Feed:
     def _convert(self, convert: Callable[[Any], object], event: Any) -> object:
         try:
             return convert(event)
-        except Exception as exc:  # noqa: BLE001  # of an event that isn't what its class says
+        except Exception as exc:  # noqa: BLE001  # of an event with other fields than its class has
             self.report(exc, f"reading a {type(event).__qualname__} of openai-agents")
             return None
 
@@ -234,7 +234,7 @@ def _output_details(
 
 
 def _error(error: Any) -> Any:
-    """Return an error as what it says, if it says something; an exception as it is."""
+    """Return an error as our class, if it has a message; an exception as it is."""
     if isinstance(error, BaseException):
         return error
     dump = getattr(error, "model_dump", None)
@@ -428,6 +428,6 @@ _IF_WANTED: Final[Mapping[type[Any], type[Any]]] = {
     their_events.RealtimeInputAudioTimeoutTriggered: our_events.RealtimeInputAudioTimeoutTriggered,
 }
 """
-What repeats an event of the model, which has been published (some errors don't), or all of the
-history.
+Classes that repeat an event of the model, which has been published (some errors don't), or all
+of the history.
 """

@@ -1,5 +1,5 @@
 """
-The vocabulary of a session: what happens around the model, and not only in it.
+The vocabulary of a session: the events around the model.
 
 Names, fields and their order are those of the openai-agents SDK (``agents.realtime.events``),
 with `RealtimeModelRawClientEvent` and `RealtimeSessionRestored` beside them. As in
@@ -72,7 +72,7 @@ REJECTION: Final = "The call was not approved, and the tool did not run."
 
 class _OfSession:
     """
-    What the classes below have in common: room for weak references, and no fallback.
+    The base of the classes below: room for weak references, and no fallback.
 
     They are made of model events, which have fallen back already if nobody took them.
     """
@@ -93,7 +93,7 @@ def _as_count(value: Any) -> str:
 @attrs.frozen
 class RealtimeEventInfo:
     """
-    What all events of a session have in common.
+    The part that all events of a session share.
 
     Attributes:
         context: The application's own, as it was given to the session; None if none was.
@@ -107,7 +107,7 @@ _NO_INFO: Final = RealtimeEventInfo()
 
 class _Repeat(_OfSession):
     """
-    What `REPEATS` have in common: a journal has no more of them than what they repeat.
+    The base of `REPEATS`: a journal has of them only the events that they repeat.
 
     Attributes:
         repeats: The model events that they repeat: a class, or a union.
@@ -120,7 +120,7 @@ class _Repeat(_OfSession):
 
     @classmethod
     def repeating(cls, event: Any, info: RealtimeEventInfo = _NO_INFO) -> Self:
-        """Return what a session publishes beside the model's *event*."""
+        """Return the event that a session publishes beside the model's *event*."""
         known = {"data": event, "audio": event, "info": info}
         names = [name for name in attrs.fields_dict(cast("Any", cls)) if name != "type"]
         return cls(*(known[name] if name in known else getattr(event, name) for name in names))
@@ -191,8 +191,8 @@ class RealtimeToolStart(_OfSession):
     A tool that the model has called begins to run; it may wait for approval before.
 
     Attributes:
-        agent: The agent whose tool it is; None where there are no agents.
-        tool: The `eventbus.realtime.tools.Tool`, or what the agent framework calls one.
+        agent: The agent that has the tool; None where there are no agents.
+        tool: The `eventbus.realtime.tools.Tool`, or the agent framework's object.
         arguments: The arguments as JSON text, as the model wrote it.
 
     Source:
@@ -301,7 +301,7 @@ class RealtimeToolApprovalRequired(_Answerable):
         decide(rejection)
 
 
-# --- what repeats a model event --------------------------------------------------------------
+# --- repetitions of model events --------------------------------------------------------------
 
 
 @attrs.frozen
@@ -393,10 +393,10 @@ class RealtimeError(_Repeat):
     """
     The service reports an error.
 
-    Not to be taken for `eventbus.events.RealtimeError`, which is what the service says.
+    Not to be confused with `eventbus.events.RealtimeError`, the error itself.
 
     Attributes:
-        error: What it says.
+        error: The error.
 
     Source:
         `eventbus.events.RealtimeModelErrorEvent`.
@@ -495,11 +495,11 @@ class RealtimeSessionRestored(_OfSession):
 @attrs.frozen
 class RealtimeGuardrailTripped(_OfSession):
     """
-    The model has said what it must not say, and was interrupted.
+    The model has broken a rule of the application, and was interrupted.
 
     Attributes:
         guardrail_results: The agent framework's objects.
-        message: What it was about to say.
+        message: The message that it was about to speak.
 
     Source:
         openai-agents ``guardrail_tripped``.

@@ -8,16 +8,16 @@ Order:
 1. An item directly follows the one that its ``previous_item_id`` names. Of two that name the
    same, the one that was told later comes first, as in a list that is inserted into. ``root``
    names the beginning.
-2. An item that names none keeps its place. If it is new, it goes to the end, or in front of what
-   has waited for it.
-3. An item that names one that isn't there waits where it is, at the end if it is new, with what
-   follows it.
+2. An item that names none keeps its place. If it is new, it goes to the end, or in front of
+   the items that have waited for it.
+3. An item that names one that isn't there waits where it is, at the end if it is new, with the
+   items that follow it.
 4. Claims that go in a circle are not believed.
 
 Content:
 
-5. What an update leaves out stays: parts that it doesn't have, and a text, transcript, audio or
-   picture that it has as null or empty.
+5. An update changes nothing that it leaves out: parts that it doesn't have, and a text,
+   transcript, audio or picture that it has as null or empty.
 6. Deltas add up until the final text replaces them; one that comes later than that is ignored.
 7. A status never goes back: none, in progress, completed, incomplete. A call of a tool is
    completed by its output.
@@ -32,10 +32,10 @@ Content:
 How it works
 ------------
 The order is that of a walk through a tree, an item before its children; its parent is the item
-that it follows, and its children are in the order of rule 1. So an item takes along what follows
-it, and the order doesn't depend on which of two items came first. An item that waits hangs below
-a node of the id that it named: one without an item, which is at the end and takes no room. A
-deleted item leaves such a node behind.
+that it follows, and its children are in the order of rule 1. So an item takes along its
+followers, and the order doesn't depend on which of two items came first. An item that waits
+hangs below a node of the id that it named: one without an item, which is at the end and takes no
+room. A deleted item leaves such a node behind.
 
 The walk's outcome is kept as a list. Most items come last, and are appended; after any other
 change of the tree, the list is made anew when it is next looked at. A change of one item leaves
@@ -96,16 +96,16 @@ _WORDED: Final[dict[type[Any], tuple[type[_Worded], ...]]] = {
     AssistantMessageItem: (AssistantAudio, AssistantText),
     UserMessageItem: (InputAudio,),
 }
-"""Class of an item -> the classes of its parts whose words come in pieces."""
+"""Class of an item -> the classes of its parts with words that come in pieces."""
 
 
 @attrs.frozen
 class HistoryChange:
     """
-    What an event has done to the history.
+    A change of the history by an event.
 
     Attributes:
-        kind: What happened to the item; one that moved was updated.
+        kind: The change of the item; one that moved was updated.
         item: The item as it is now; as it last was, if it was deleted.
         moved: Whether others have changed places: an item that was added has taken those along
             that had waited for it; or that item is one of several that an item has taken along
@@ -122,11 +122,11 @@ class _Node:
     A place in the order.
 
     Attributes:
-        item: What is there; None if that is not known yet, or was deleted.
+        item: The item; None if it is not known yet, or was deleted.
         is_deleted: Whether it was.
         parent: The node that this one follows; None at the top.
-        children: What follows this one, what was told last first.
-        final: The classes of the parts whose text is complete.
+        children: The nodes that follow this one, the last told first.
+        final: The classes of the parts with a complete text.
         audio_bytes: Index of a part -> the size of the audio received of it.
         received_ms: Duration of the audio received of the part that was cut off.
     """
@@ -162,7 +162,7 @@ class History(Sequence[RealtimeItem]):
 
     def __init__(self) -> None:
         self._nodes: dict[str, _Node] = {}
-        # First what follows the beginning, then what follows nothing that is known.
+        # First the followers of the beginning, then the items that follow no known one.
         self._root = _Node(_ROOT)
         self._top: list[_Node] = []
         self._deleted: dict[str, None] = {}
@@ -172,7 +172,7 @@ class History(Sequence[RealtimeItem]):
         self._order: list[_Node] = []
         self._places: dict[str, int] = {}
         self._is_ordered = True
-        # What the snapshots share, and where the items differ from it.
+        # The tuple that the snapshots share, and the items that differ from it, by place.
         self._base: tuple[RealtimeItem, ...] | None = ()
         self._patches: dict[int, RealtimeItem] = {}
 
@@ -217,7 +217,7 @@ class History(Sequence[RealtimeItem]):
 
     def apply(self, event: object) -> HistoryChange | None:
         """
-        Do what *event* says, and return what that has changed; None if that is nothing.
+        Apply *event*, and return the change; None if there is none.
 
         Args:
             event: Any event of the model; most say nothing of the history.
@@ -230,8 +230,8 @@ class History(Sequence[RealtimeItem]):
         Note the output of a tool call, which completes it.
 
         Args:
-            call_id: Whose output it is; if the call is no item of the history, nothing changes.
-            output: What the model was given.
+            call_id: The call; if it is not an item of the history, nothing changes.
+            output: The output that the model was given.
         """
         node = self._nodes.get(self._calls.get(call_id, ""))
         if node is None or not isinstance(node.item, RealtimeToolCallItem):
@@ -244,7 +244,7 @@ class History(Sequence[RealtimeItem]):
         node, has_moved = self._node_at(item.item_id, item.previous_item_id)
         if node is None:
             return None
-        if node.is_deleted:  # and what follows it knows its place now
+        if node.is_deleted:  # and its followers know their place now
             followers = (each.item for each in _walk(node.children) if each.item is not None)
             follower = next(followers, None) if has_moved else None
             return None if follower is None else HistoryChange("updated", follower, moved=True)
@@ -381,7 +381,7 @@ class History(Sequence[RealtimeItem]):
 
     def _node_at(self, item_id: str, previous_item_id: str | None) -> tuple[_Node | None, bool]:
         """Return an item's node, and whether it had to move; no node if it has no id."""
-        if not item_id:  # what has no id could never be updated, and would be one with the next
+        if not item_id:  # an item without an id could not be told from the next one
             return None, False
         self._ordered()  # as it was, for `_arrive`
         node = self._nodes.get(item_id) or self._new_node(item_id)
@@ -395,7 +395,7 @@ class History(Sequence[RealtimeItem]):
         return node
 
     def _follow(self, node: _Node, previous_item_id: str) -> bool:
-        """Move *node*, and what follows it, behind the item of that id; whether that was needed."""
+        """Move *node* and its followers behind the item of that id; return False if they are."""
         if previous_item_id == _ROOT:
             parent = self._root
         else:
@@ -411,7 +411,7 @@ class History(Sequence[RealtimeItem]):
         return True
 
     def _leave(self, node: _Node) -> None:
-        """Take *node* from its place, and forget whom it waited for in vain."""
+        """Take *node* from its place, and drop the place of an item that it waited for in vain."""
         parent, node.parent = node.parent, None
         if parent is None:
             self._top.remove(node)
@@ -423,7 +423,7 @@ class History(Sequence[RealtimeItem]):
             del self._nodes[parent.item_id]
 
     def _is_behind(self, node: _Node, parent: _Node) -> bool:
-        """Whether *node* directly follows *parent* in the list already."""
+        """True if *node* directly follows *parent* in the list already."""
         if not self._is_ordered or node.item is None or parent.item is None:
             return False
         return self._places[node.item_id] == self._places[parent.item_id] + 1
@@ -471,7 +471,7 @@ class History(Sequence[RealtimeItem]):
         return self._order
 
     def _forget(self, item_id: str) -> None:
-        """Forget that an item was deleted; what follows it stays where it is."""
+        """Forget that an item was deleted; its followers stay where they are."""
         del self._deleted[item_id]
         node = self._nodes.pop(item_id)
         siblings = self._top if node.parent is None else node.parent.children
@@ -499,7 +499,7 @@ class History(Sequence[RealtimeItem]):
 
 
 def _walk(nodes: Iterable[_Node]) -> Iterator[_Node]:
-    """Yield *nodes*, each before what follows it; a conversation is too deep for recursion."""
+    """Yield *nodes*, each before its followers; a conversation is too deep for recursion."""
     stack = [*nodes][::-1]
     while stack:
         node = stack.pop()
@@ -508,7 +508,7 @@ def _walk(nodes: Iterable[_Node]) -> Iterator[_Node]:
 
 
 def _is_above(node: _Node, other: _Node) -> bool:
-    """Whether *other* follows *node*, directly or not."""
+    """True if *other* follows *node*, directly or not."""
     above = other.parent
     while above is not None and above is not node:
         above = above.parent
@@ -612,7 +612,7 @@ def _merged_call(known: RealtimeItem | None, item: RealtimeToolCallItem) -> Real
 
 
 def _merged_message(node: _Node, item: RealtimeMessageItem) -> RealtimeMessageItem:
-    """Return *item* with what it leaves out of what is known at its node."""
+    """Return *item*, completed from the known item at its node."""
     known = node.item
     if type(known) is not type(item) or isinstance(known, RealtimeToolCallItem):
         node.final.clear()
@@ -639,7 +639,7 @@ def _merged_message(node: _Node, item: RealtimeMessageItem) -> RealtimeMessageIt
 
 
 def _merged_part(node: _Node, old: Any, part: ContentPart, *, is_over: bool) -> Any:
-    """Return *part* with what it leaves out of *old*, which was there before, if anything was."""
+    """Return *part*, completed from *old*, which was there before; None if nothing was."""
     changes: dict[str, Any] = {}
     if old is not None:
         changes["extra"] = {**old.extra, **part.extra}

@@ -1,5 +1,5 @@
 """
-What can be sent to a model; each is a request, and so none of them is an event.
+The requests that can be sent to a model; they are not events.
 
 Names and fields are those of the openai-agents SDK (``agents.realtime.model_inputs``).
 """
@@ -55,7 +55,7 @@ class RealtimeModelInputImageContent(TypedDict):
 
     Attributes:
         image_url: A ``data:`` or ``https:`` URL.
-        detail: How closely the model looks: ``auto``, ``low`` or ``high``.
+        detail: The resolution at which the model looks: ``auto``, ``low`` or ``high``.
     """
 
     type: Literal["input_image"]
@@ -72,7 +72,7 @@ class RealtimeModelUserInputMessage(TypedDict):
 
 
 RealtimeModelUserInput: TypeAlias = str | RealtimeModelUserInputMessage
-"""What the user has written or shown; a string is a message of that text."""
+"""A message of the user; a string is one of that text."""
 
 
 @attrs.frozen
@@ -96,11 +96,11 @@ class RealtimeModelSendUserInput:
 @attrs.frozen
 class RealtimeModelSendAudio:
     """
-    Append *audio* to what the user says.
+    Append *audio* to the user's speech.
 
     Attributes:
         audio: In the session's input format, in whole samples.
-        commit: Whether the user's turn ends with it, where the service doesn't find that out.
+        commit: Whether the user's turn ends with it, where the service doesn't detect that.
     """
 
     audio: bytes = attrs.field(repr=lambda audio: f"<{len(audio)} bytes>")
@@ -126,14 +126,14 @@ class RealtimeModelSendToolOutput:
 @attrs.frozen
 class RealtimeModelSendInterrupt:
     """
-    Stop the model: what is being heard is cut off there, and the response is cancelled.
+    Stop the model: its speech is cut off where it is heard, and the response is cancelled.
 
     Attributes:
         force_response_cancel:
             Cancel the response even where the service cancels it by itself when the user speaks.
         response_id: Only this response. If no audio of it is left to be heard, nothing is cut off.
-        cancel_response_only: Cancel *response_id*, and let what came of it be heard.
-        playback_only: Cut off what is heard of *response_id*, and let the response go on.
+        cancel_response_only: Cancel *response_id*, and let its received audio be heard.
+        playback_only: Cut off the audio of *response_id*, and let the response go on.
     """
 
     force_response_cancel: bool = False
@@ -144,7 +144,7 @@ class RealtimeModelSendInterrupt:
 
 @attrs.frozen
 class RealtimeModelSendSessionUpdate:
-    """Change the session's settings; what isn't given stays as it is."""
+    """Change the session's settings; a setting that isn't given stays as it is."""
 
     session_settings: RealtimeSessionModelSettings
 

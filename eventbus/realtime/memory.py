@@ -54,7 +54,7 @@ Recalled: TypeAlias = str | Iterable[RealtimeItem | str]
 """A conversation to tell: its items, and texts, which become system messages."""
 
 Recall: TypeAlias = Callable[[Sequence[RealtimeItem]], Recalled | Awaitable[Recalled]]
-"""A function that chooses what to tell of a history: items of it, or a summary."""
+"""A function that chooses the part of a history to tell: items of it, or a summary."""
 
 
 @attrs.frozen
@@ -94,7 +94,7 @@ class ConversationMemory(Protocol):
 
     @property
     def repeats_turn(self) -> bool:
-        """Whether a response that broke off is asked for again."""
+        """True if a response that broke off is asked for again."""
         ...
 
     async def recall(self) -> Recollection:

@@ -1,11 +1,11 @@
 """
-The interface of a live model, and what listens to one.
+The interface of a live model, and of its listeners.
 
-Names are those of the openai-agents SDK (``agents.realtime.model``). What differs:
+Names are those of the openai-agents SDK (``agents.realtime.model``). The differences:
 
 * `RealtimeModel.attach` puts everything that the model emits on a bus.
 * A listener that raises is logged and reported; neither the model nor another listener stops.
-* `RealtimeModelListener.on_sent` sees what goes to the service.
+* `RealtimeModelListener.on_sent` sees the messages to the service.
 * A `RealtimeModelNowaitListener` is called, not awaited.
 * There is no ``send_event_if``, which guardrails there have use for.
 """
@@ -63,7 +63,7 @@ __all__ = [
 
 
 class RealtimeModelListener(abc.ABC):
-    """Whoever wants to know what a model emits."""
+    """A listener to the events of a model."""
 
     @abc.abstractmethod
     async def on_event(self, event: RealtimeModelEvent) -> None:
@@ -74,7 +74,7 @@ class RealtimeModelListener(abc.ABC):
         of `RealtimeModel.attach` does, and leaves the work to others.
         """
 
-    def on_sent(self, message: Mapping[str, Any]) -> None:  # noqa: B027  # a hook, for who wants it
+    def on_sent(self, message: Mapping[str, Any]) -> None:  # noqa: B027  # an optional hook
         """
         Take note that *message* was handed to the connection; by default, don't.
 
@@ -192,7 +192,7 @@ class RealtimeModel(abc.ABC):
             sender: The session that the events belong to, as for `EventBus.publish`.
 
         Returns:
-            What ends it, also as a context manager.
+            The attachment, whose `detach` or context ends it.
         """
         return Attachment(self, bus, sender)
 
@@ -202,7 +202,7 @@ class Attachment:
     A model's events on a bus; `RealtimeModel.attach` makes it.
 
     Attributes:
-        model: The model whose events they are.
+        model: The model that emits the events.
         bus: Where they are published.
         sender: The sender that they have there.
     """
@@ -231,7 +231,7 @@ class Attachment:
 
 
 class _Publisher(RealtimeModelNowaitListener):
-    """Publishes what it hears, until the bus is closed."""
+    """Publishes the events of the model, until the bus is closed."""
 
     def __init__(self, attachment: Attachment) -> None:
         self._attachment = attachment

@@ -1,8 +1,8 @@
 """
-What of the model's speech the user has heard, as told by whoever plays it.
+The heard part of the model's speech, as the player reports it.
 
 The service sends speech faster than it is spoken. When the user interrupts, the conversation
-must be cut off where the user stopped hearing it, and only the player knows where that is: a
+must be cut off where the user stopped hearing it, and only the player knows the place: a
 telephone line or a browser plays later than the audio came. A player that reports to a
 `RealtimePlaybackTracker` makes that known; without one, the model estimates it from the arrival
 of the audio (`interruption`).
@@ -25,12 +25,12 @@ __all__ = ["RealtimePlaybackState", "RealtimePlaybackTracker"]
 
 class RealtimePlaybackState(TypedDict):
     """
-    What is being played; all None if nothing is.
+    The audio being played; all None if there is none.
 
     Attributes:
         current_item_id: The item.
         current_item_content_index: The index of the audio part in the item's content.
-        elapsed_ms: How much of that part has been played.
+        elapsed_ms: Milliseconds of that part that have been played.
     """
 
     current_item_id: str | None
@@ -40,7 +40,7 @@ class RealtimePlaybackState(TypedDict):
 
 class RealtimePlaybackTracker:
     """
-    Told by whoever plays the audio; asked by the model when it is interrupted.
+    Records the playback: the player reports to it, and the model asks it when interrupted.
 
     Names are those of the openai-agents SDK. Give the same object to the player and, as
     ``playback_tracker``, to `RealtimeModel.connect`::
@@ -59,13 +59,13 @@ class RealtimePlaybackTracker:
         self._lock = threading.Lock()
         self._format = PCM16
         self._part: tuple[str, int] | None = None
-        # Bytes are counted and not added up as milliseconds, whose rounding would add up as well.
+        # Bytes are counted, not milliseconds: their rounding would add up.
         self._played_bytes = 0
         self._played_ms = 0.0
 
     def on_play_bytes(self, item_id: str, item_content_index: int, bytes: bytes) -> None:  # noqa: A002  # openai-agents' name
         """
-        Note that *bytes* have been played, after what was played before of the same part.
+        Note that *bytes* have been played, after those before of the same part.
 
         Args:
             item_id: The item that they belong to.
@@ -86,30 +86,30 @@ class RealtimePlaybackTracker:
             ValueError: *ms* is below 0, or no number.
         """
         if not 0 <= ms < math.inf:
-            msg = f"on_play_ms() takes how many milliseconds were played, from 0 on, not {ms!r}."
+            msg = f"on_play_ms() takes the milliseconds that were played, from 0 on, not {ms!r}."
             raise ValueError(msg)
         with self._lock:
             self._turn_to((item_id, item_content_index))
             self._played_ms += ms
 
     def on_interrupted(self) -> None:
-        """Note that what was playing has been interrupted; the model calls it."""
+        """Note that the playback has been interrupted; the model calls it."""
         with self._lock:
             self._turn_to(None)
 
     def set_audio_format(self, format: FormatLike) -> None:  # noqa: A002  # openai-agents' name
         """
-        Say in which format `on_play_bytes` gets its bytes; the model calls it.
+        Set the format of the bytes of `on_play_bytes`; the model calls it.
 
         Until then it is 16-bit PCM at 24 kHz.
 
         Raises:
-            AudioFormatError: *format* is none that is known.
+            AudioFormatError: *format* is not a known one.
         """
         self._format = AudioFormat.of(format)
 
     def get_state(self) -> RealtimePlaybackState:
-        """Return what is being played, and how much of it has been."""
+        """Return the part being played, and its played milliseconds."""
         with self._lock:
             part = self._part
             elapsed_ms = self._format.duration_ms(self._played_bytes) + self._played_ms

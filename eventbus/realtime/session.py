@@ -121,7 +121,7 @@ class RealtimeSession:
 
     Args:
         model: The model; no other session has it.
-        bus: The bus, or a scope of it, whose sender is the session's then.
+        bus: The bus, or a scope of it, which has the sender, too.
         models: Models instead of *model*: the first one is connected. If it can't be, or fails
             for good, the next one takes the call over.
         sender: The sender of the session's events, as for `EventBus.publish`.
@@ -247,7 +247,7 @@ class RealtimeSession:
         a session update announces the tool.
 
         Args:
-            function: As for `eventbus.realtime.tools.tool`, or what that returned.
+            function: As for `eventbus.realtime.tools.tool`, or its result.
 
         Raises:
             ToolDefinitionError: The function can't be a tool, or there is one of that name.
@@ -291,7 +291,7 @@ class RealtimeSession:
             context = "announcing a tool to the model"
             self._publish(RealtimeModelExceptionEvent(exc, context, sender=self.sender))
 
-    # --- what goes to the model -------------------------------------------------------------
+    # --- requests to the model -------------------------------------------------------------
 
     async def send_audio(self, audio: bytes, *, commit: bool = False) -> None:
         """
@@ -359,7 +359,7 @@ class RealtimeSession:
 
     @property
     def config(self) -> RealtimeModelConfig:
-        """How the session connects, with its settings as they are now; a copy."""
+        """The options of the connection, with the present settings; a copy."""
         return cast(
             "RealtimeModelConfig",
             {**self._configs[self._place], "initial_model_settings": {**self._settings}},
@@ -367,7 +367,7 @@ class RealtimeSession:
 
     def update_config(self, config: RealtimeModelConfig) -> None:
         """
-        Change how the session connects, before it is entered; the rest stays as it is.
+        Change options of the connection, before the session is entered.
 
         With several models it holds for each.
 
@@ -522,7 +522,7 @@ class RealtimeSession:
         self._check_entered().set()
         self._calls.stop()
 
-    # --- what comes from the model ----------------------------------------------------------
+    # --- events of the model ----------------------------------------------------------
 
     def take(self, event: RealtimeModelEvent) -> None:
         """Publish *event*, and follow it; the session's listener calls it."""
@@ -653,7 +653,7 @@ class RealtimeSession:
         context = "connecting; the next model takes over"
         self._publish(RealtimeModelExceptionEvent(failure, context, sender=self.sender))
 
-    # --- what is published ------------------------------------------------------------------
+    # --- publishing ------------------------------------------------------------------
 
     def report(self, exc: Exception, context: str) -> None:
         """Publish a failure of something that the session has called."""

@@ -8,13 +8,13 @@ Tools: functions that the model may call, described by their signatures.
         \"\"\"Return the weather forecast.\"\"\"
 
 is a tool ``weather`` whose description is the first paragraph of the docstring, with a JSON
-schema of ``city`` and ``days``. msgspec makes the schema and checks the arguments, so what
-msgspec has a type for can be a parameter: numbers, texts, dates, enums, literals, unions,
+schema of ``city`` and ``days``. msgspec makes the schema and checks the arguments, so
+a parameter can have any type of msgspec's: numbers, texts, dates, enums, literals, unions,
 collections, and classes with fields (attrs, dataclasses, TypedDict, msgspec.Struct). So can a
 pydantic model; it is recognised by its methods, and pydantic is not imported.
 
 Arguments are checked strictly: ``"3"`` is no number, and an unknown argument is a mistake that
-the model is told of. What is wrong is told by path and type, never with the value, which may be a
+the model is told of. Mistakes are told by path and type, never with the value, which may be a
 caller's words.
 """
 
@@ -121,7 +121,7 @@ class Tool:
 
     Attributes:
         name: The name that the model calls it by.
-        description: What the model is told of it.
+        description: The description that the model gets.
         parameters: The JSON schema of its arguments.
         function: The function.
         timeout: Seconds after which a call is given up; None is never.
@@ -140,7 +140,7 @@ class Tool:
 
     @property
     def is_async(self) -> bool:
-        """Whether the function is awaited; else it is called in a thread."""
+        """True if the function is awaited; else it is called in a thread."""
         return is_async(self.function)
 
     def to_settings(self) -> dict[str, Any]:
@@ -157,7 +157,7 @@ class Tool:
         Return the arguments in a JSON text that a model has written, by name.
 
         Raises:
-            ToolArgumentsError: They aren't what the tool takes.
+            ToolArgumentsError: The tool doesn't take them.
         """
         try:
             arguments = self._decoder.decode(text.strip() or "{}")
@@ -165,7 +165,7 @@ class Tool:
             problem = _problem(exc)
         else:
             return {name: getattr(arguments, name) for name in arguments.__struct_fields__}
-        # Raised out here: the error from below quotes what it has been given.
+        # Raised out here: the error from below quotes the arguments.
         msg = f"The arguments of {self.name} are wrong: {problem}."
         raise ToolArgumentsError(msg, tool=self.name)
 
@@ -203,7 +203,7 @@ def tool(
         name: By default the function's.
         description: By default the first paragraph of the docstring.
         timeout: Seconds after which a call is given up. A thread can't be stopped: a sync
-            function goes on, and what it returns is dropped.
+            function goes on, and its result is dropped.
         needs_approval: Whether a call waits until somebody approves of it; a function of
             the call's context and arguments decides it for each call.
 
@@ -336,7 +336,7 @@ def _parameters_of(function: Any, name: str) -> dict[str, inspect.Parameter]:
 
 
 def _enclosing(function: Any) -> dict[str, Any]:
-    """Return what the function knows of the functions around it, where its classes may be."""
+    """Return the names that the function takes from the functions around it."""
     function = inspect.unwrap(getattr(function, "__func__", function))
     cells = getattr(function, "__closure__", None) or ()
     names = function.__code__.co_freevars if cells else ()
@@ -414,7 +414,7 @@ def _refusal(name: str, fields: list[_Field], error: Exception) -> ToolDefinitio
 
 
 def _schema(struct: type[msgspec.Struct]) -> dict[str, Any]:
-    """Return the JSON schema of a struct: its own at the top, and those of what is in it."""
+    """Return the JSON schema of a struct: its own at the top, and those of its parts."""
     (top,), components = msgspec.json.schema_components([struct], schema_hook=_schema_of_custom)
     schema = components.pop(top["$ref"].rpartition("/")[2])
     del schema["title"]
@@ -440,7 +440,7 @@ def _schema_of_custom(cls: type[Any]) -> dict[str, Any]:
     """Return the schema of a class that msgspec doesn't know: a pydantic model."""
     if not _is_pydantic(cls):
         raise NotImplementedError
-    prefix = f"{cls.__name__}."  # of the names of what is in it, which another model may have too
+    prefix = f"{cls.__name__}."  # of the names of its parts, which another model may have too
     schema: dict[str, Any] = cls.model_json_schema(ref_template=f"#/$defs/{prefix}{{model}}")
     definitions = schema.get("$defs")
     if definitions:
@@ -473,7 +473,7 @@ _QUOTED: Final = re.compile(r" '.*'", re.DOTALL)
 
 
 def _problem(error: Exception) -> str:
-    """Return what is wrong, without the value that is."""
+    """Return the mistake, without the value."""
     if isinstance(error, RecursionError):
         return "they are nested too deeply"
     if not isinstance(error, msgspec.ValidationError):

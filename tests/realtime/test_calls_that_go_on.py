@@ -405,6 +405,36 @@ async def test_renewal_that_fails_leaves_the_connection_alone(bus):
     assert contexts == ["renewing the session"]
 
 
+@pytest.mark.parametrize("step", ["before it is told", "when it has taken over"])
+async def test_connection_that_breaks_at_a_step_of_a_renewal_costs_nothing(bus, step):
+    """
+    A second connection that is lost is replaced; one that has taken over is lost as any other.
+    """
+    cuts = []
+
+    async def recall(history):
+        if step == "before it is told" and not cuts:
+            cuts.append(step)
+            await cut(sim)
+        return history
+
+    async with (
+        bus,
+        Simulator(SCENARIO, max_session=200) as sim,
+        call(bus, sim, memory=recall) as session,
+    ):
+        await ask(bus, session, NAME)
+        await bus.expect(RealtimeSessionRestored, timeout=300)
+        if step == "when it has taken over":
+            await cut(sim)
+            await bus.expect(RealtimeSessionRestored, timeout=60)
+        assert await ask(bus, session, QUESTION) == "Your name is Ada."
+        ids = [item.item_id for item in session.history]
+
+    assert len(ids) == len(set(ids)) == 4
+    assert sim.connections == 3
+
+
 @pytest.mark.slow
 async def test_call_of_three_hours(bus):
     """

@@ -264,7 +264,7 @@ class OpenAIDialogue:
 
     @property
     def is_quiet(self) -> bool:
-        """Whether nothing goes on: no speech, no response, no tool, nothing sent or to be heard."""
+        """True if nothing goes on: no speech, no response, no tool, nothing sent or to be heard."""
         return not (
             self._responses.is_busy
             or self._responses.is_awaited
@@ -311,7 +311,7 @@ class OpenAIDialogue:
     async def _report(self, problem: str, context: str) -> None:
         await self._emit(RealtimeModelExceptionEvent(RealtimeConnectionError(problem), context))
 
-    # --- what comes ---------------------------------------------------------------------
+    # --- events ---------------------------------------------------------------------
 
     def _watch_audio(self, event: RealtimeModelAudioEvent, _raw: object) -> Any:
         is_in_time = self._playback.on_audio(

@@ -39,7 +39,7 @@ from ..playback import RealtimePlaybackTracker
 
 _MAX_REMEMBERED: Final = 256  # parts and fenced responses, however long the session is
 
-# Loop times are seconds as floats; what is below a microsecond is their rounding.
+# Loop times are seconds as floats; differences below a microsecond are rounding.
 _DIGITS_OF_MS: Final = 3
 _SAME_MS: Final = 0.001
 

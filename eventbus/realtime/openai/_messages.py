@@ -90,7 +90,7 @@ def _with_extra(session: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[st
 
 
 def _put(session: dict[str, Any], path: tuple[str, ...], value: object) -> None:
-    """Set what is at *path*, unless something is there already."""
+    """Set the value at *path*, unless there is one already."""
     for name in path[:-1]:
         session = session.setdefault(name, {})
     session.setdefault(path[-1], value)
@@ -195,7 +195,7 @@ def outlives_session(message: Mapping[str, Any]) -> bool:
 def _plain(value: object) -> object:
     if isinstance(value, Mapping):
         return dict(value)
-    msg = f"A {type(value).__qualname__} can't be sent; give what JSON has: text, numbers, lists."
+    msg = f"A {type(value).__qualname__} can't be sent; give plain data: text, numbers, lists."
     raise TypeError(msg)
 
 

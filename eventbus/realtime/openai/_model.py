@@ -4,8 +4,8 @@ A live session with OpenAI's Realtime API, or with a service that speaks its pro
 No key and no caller's words are in a log, an error or a repr.
 
 `OpenAIRealtimeModel` puts the parts together. `_connect` opens connections; `_dialogue` watches
-the events and makes the messages; `eventbus.realtime.transport` does what is the same for every
-vendor.
+the events and makes the messages; `eventbus.realtime.transport` has the part that is the same
+for every vendor.
 """
 
 from __future__ import annotations

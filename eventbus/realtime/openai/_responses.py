@@ -68,7 +68,7 @@ class ResponseSequencer:
         self._numbers = itertools.count(1)
         self._waiting: dict[bool, _Request] = {}  # by whether it is beside the conversation
         self._sent: _Request | None = None  # and not answered yet
-        # Those that seem to be answered, as what has begun may have been the service's own.
+        # Those that seem to be answered: the response may have been the service's own.
         self._answered: dict[str, _Request] = {}
         self._is_refused = False  # by a response that isn't known here
         self._user_turn: Literal["speaking", "awaiting a response"] | None = None
@@ -90,27 +90,27 @@ class ResponseSequencer:
 
     @property
     def is_busy(self) -> bool:
-        """Whether a response goes on, was asked for, or waits to be."""
+        """True if a response goes on, was asked for, or waits to be."""
         return bool(self._active or self._sent or self._waiting)
 
     @property
     def is_waiting(self) -> bool:
-        """Whether there is a request that wasn't sent yet."""
+        """True if there is a request that wasn't sent yet."""
         return bool(self._waiting)
 
     @property
     def is_unanswered(self) -> bool:
-        """Whether a response.create was sent and not answered."""
+        """True if a response.create was sent and not answered."""
         return self._sent is not None
 
     @property
     def is_user_speaking(self) -> bool:
-        """Whether the user is in the middle of a turn."""
+        """True if the user is in the middle of a turn."""
         return self._user_turn == "speaking"
 
     @property
     def is_awaited(self) -> bool:
-        """Whether the user waits for a response of the conversation, or hears one."""
+        """True if the user waits for a response of the conversation, or hears one."""
         if self._user_turn is not None:
             return self._user_turn == "awaiting a response"
         going_on = any(

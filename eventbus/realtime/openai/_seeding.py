@@ -102,7 +102,7 @@ class Seeding:
 
     @property
     def is_answered(self) -> bool:
-        """Whether the service has answered all messages."""
+        """True if the service has answered all messages."""
         return not self._open
 
     def note_item(self, item_id: str, item_type: str, role: str | None) -> bool:

@@ -6,8 +6,8 @@ Rules
 
 * ``connecting`` comes first and ``disconnected``, then the end of the stream, come last, however
   a connection ends or fails to begin. ``connected`` is between them.
-* A service whose first frame on a new connection is an error has refused it: connecting fails
-  with the service's words.
+* An error as the first frame of a new connection is a refusal: connecting fails with the
+  service's words.
 * A connection that ends abnormally gives a `RealtimeModelExceptionEvent` with the close
   code and the reason. Whenever one is lost, each turn that was going on ends as ``failed``.
 * Where the close code allows it, there is another connection (`ReconnectPolicy`): ``connecting``
@@ -123,7 +123,7 @@ class Seeding(Protocol):
 
     @property
     def is_answered(self) -> bool:
-        """Whether the service has answered all messages."""
+        """True if the service has answered all messages."""
         ...
 
     def note(self, event: RealtimeModelEvent) -> None:
@@ -173,7 +173,7 @@ class Dialogue(Protocol):
 
     @property
     def is_quiet(self) -> bool:
-        """Whether nothing goes on: no speech, no response, no tool, nothing sent or to be heard."""
+        """True if nothing goes on: no speech, no response, no tool, nothing sent or to be heard."""
         ...
 
     def settings(self) -> list[OutgoingMessage]:
@@ -286,7 +286,7 @@ class SessionConnection:
 
     @property
     def is_open(self) -> bool:
-        """Whether a message can be sent."""
+        """True if a message can be sent."""
         return self._sender.is_open
 
     async def send(self, event: RealtimeModelSendEvent) -> None:
@@ -409,7 +409,7 @@ class SessionConnection:
         Use *connection* until it ends, or another one takes over.
 
         Args:
-            successor: What is known of the connection, if it takes over from another one.
+            successor: The state of the connection, if it takes over from another one.
 
         Returns:
             Its end, or the service's refusal.
@@ -553,7 +553,7 @@ class SessionConnection:
     async def _read(
         self, connection: Connection, decode: Callable[[bytes], Sequence[RealtimeModelEvent]]
     ) -> End:
-        """Take what comes, until the connection ends."""
+        """Take frames, until the connection ends."""
         receive = connection.receive
         while not self._is_closing:
             await self._take(decode(await receive()))
@@ -704,7 +704,7 @@ class SessionConnection:
         """
         Tell a second connection the conversation, while the first one is quiet.
 
-        What is sent meanwhile is held for the connection that goes on.
+        Messages that are sent meanwhile are held for the connection that goes on.
         """
         self._sender.hold()
         try:

@@ -2,7 +2,7 @@
 The listeners of a model: told in turn, and none of them can harm the model or another one.
 
 A listener that raises is logged, and reported to the others as a `RealtimeModelExceptionEvent`;
-what one of them raises on that report is logged only. One that raises again and again is logged
+an exception on that report is logged only. One that raises again and again is logged
 and reported the first time: it is told of fifty frames a second.
 """
 
@@ -23,7 +23,7 @@ _logger = logging.getLogger(__name__)
 
 class Listeners:
     """
-    Who is told what a model emits.
+    The listeners that are told a model's events.
 
     Attributes:
         awaited: Those that `emit_nowait` doesn't reach.
@@ -77,7 +77,7 @@ class Listeners:
             await self.emit_awaited(event)
 
     def on_sent(self, message: Mapping[str, Any]) -> None:
-        """Tell those that want to know what is sent."""
+        """Tell a message that was sent to the listeners with `on_sent`."""
         for listener in self._curious:
             try:
                 listener.on_sent(message)
@@ -88,7 +88,7 @@ class Listeners:
                 )
 
     def _set(self, listeners: tuple[RealtimeModelListener, ...]) -> None:
-        # Whoever iterates over one of them goes on with what it was.
+        # A loop over one of them goes on with the old tuple.
         self._all = listeners
         # By its method, and not by its class: a journal's listener knows of no models.
         self._called = tuple(

@@ -5,7 +5,7 @@ WebSocket connections with the ``websockets`` package, as every vendor's live se
   address. A redirect is an answer like any other refusal.
 * At DEBUG `websockets` logs headers and frames, which have keys and callers' words in them;
   `discreet_logger` keeps those out of the log.
-* Errors say what went wrong and what to do, and withhold keys.
+* Errors name the problem and the remedy, and withhold keys.
 
 Importing this module takes longer than an event loop should stand still: import it in a thread.
 """
@@ -72,7 +72,7 @@ class TextConnection(websockets.asyncio.client.ClientConnection):
         try:
             await super().handshake(*args, **kwargs)
         except websockets.InvalidStatus as exc:
-            # `websockets.connect` follows what has a Location, with every header it was given.
+            # `websockets.connect` follows a Location, with every header it was given.
             exc.response.headers.pop("Location", None)
             raise
 
@@ -171,7 +171,7 @@ def explain(
         shown: The address, for people.
         timeout: Seconds that the attempt was given.
         secrets: Words that must not be in the error.
-        telling: Exceptions whose message says what to install, to set or to correct.
+        telling: Exceptions with a message that names the remedy.
     """
     code: int | None = None
     reason = ""
@@ -200,7 +200,7 @@ def explain(
         told = f"The server at {shown} is not a realtime service; check the URL, and any proxy."
     else:
         reason = type(exc).__qualname__
-        # These say what to install, to set or to correct. Any other one may say anything.
+        # These name the remedy. Any other one may say anything.
         is_telling = isinstance(exc, (ImportError, TypeError, *telling))
         text = f": {withhold(str(exc), secrets)}" if is_telling else ""
         told = f"{shown} could not be connected to ({reason}{text}); check the options."
