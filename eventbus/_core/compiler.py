@@ -30,7 +30,7 @@ from .delivery import timeout_error
 from .observing import log_failure, observe, observe_async
 from .queue import DEFAULT_MAILBOX, MailboxQueue
 from .routing import find_route
-from .turn import DELIVERED
+from .turn import DELIVERED, PUBLISHED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -95,6 +95,7 @@ class Compiler:
         run: Callable[[Calls, Any], None],
     ) -> None:
         self.observers: tuple[Observer, ...] = ()
+        self._unhandled: dict[type[Any], Calls] = {}
         self._bus = bus
         self._registry = registry
         self._deliveries = deliveries
@@ -137,6 +138,34 @@ class Compiler:
                 calls.is_fast = False  # the Other events of a decoder take another route
         elif not route.is_handled:
             self._append_unhandled(calls, event_type)
+        return calls
+
+    def shared_unhandled(self, event_type: type[Any]) -> Calls | None:
+        """
+        Return the calls that classes without any subscription share, if this is one of them.
+
+        Most classes are, in most sessions, and a bus of a session's own sees each for the first
+        time: to look for the handlers of each would take a good part of a short session.
+        """
+        may_have = self._registry.may_have_subscriptions
+        if self.observers or may_have(event_type) or self._registry.has_purging:
+            return None
+        if issubclass(event_type, RealtimeModelRawServerEvent):
+            kind: type[Any] = RealtimeModelRawServerEvent
+        elif issubclass(event_type, RealtimeModelExceptionEvent):
+            kind = RealtimeModelExceptionEvent
+        elif may_have(RealtimeModelOtherEvent) or may_have(RealtimeModelRawServerEvent):
+            return None
+        elif issubclass(event_type, RealtimeModelErrorEvent):
+            kind = RealtimeModelErrorEvent
+        else:
+            kind = object
+        calls = self._unhandled.get(kind)
+        if calls is None:
+            calls = Calls()
+            self._append_unhandled(calls, kind)
+            calls.tally += PUBLISHED
+            self._unhandled[kind] = calls
         return calls
 
     def _append_unhandled(self, calls: Calls, event_type: type[Any]) -> None:

@@ -200,6 +200,7 @@ class Dispatcher:
         self.routes = Routes(
             self.registry,
             self._compile,
+            self._find_shared,
             lambda event_type, sender: self._compiler.compile(event_type, sender, begins=False),
         )
         self.waiters = Waiters(self.registry, self.deliveries)
@@ -488,6 +489,9 @@ class Dispatcher:
     # --- routes -------------------------------------------------------------------------
 
     def _compile(self, event_type: type[Any], sender: Any) -> Calls:
+        shared = self._find_shared(event_type)
+        if shared is not None:
+            return shared
         calls = self._compiler.compile(event_type, sender)
         if self._chain is not None:
             inner, calls = calls, Calls()
@@ -496,6 +500,9 @@ class Dispatcher:
             calls.is_fast = False  # middleware may make another event of it, for which it isn't
         calls.tally += PUBLISHED
         return calls
+
+    def _find_shared(self, event_type: type[Any]) -> Calls | None:
+        return None if self._chain is not None else self._compiler.shared_unhandled(event_type)
 
     def _middleware_failed(self, middleware: Any, event: Any, exc: BaseException) -> None:
         if self._strict:

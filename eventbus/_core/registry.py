@@ -363,6 +363,15 @@ class Registry:
         lock: Any = self.lock
         return bool(lock._is_owned())  # noqa: SLF001  # as threading.Condition does
 
+    @property
+    def has_purging(self) -> bool:
+        """True if any subscription has a mailbox with ``purged_by``."""
+        return bool(self._purged_by)
+
+    def may_have_subscriptions(self, event_type: type[Any]) -> bool:
+        """Return False if there is no subscription to *event_type* or to a base of it."""
+        return not self._signals.keys().isdisjoint(event_type.__mro__)
+
     def find(self, handler: object) -> list[Subscription]:
         """Return the subscriptions of *handler*, in the order of registration."""
         with self.lock:

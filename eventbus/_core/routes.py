@@ -14,7 +14,7 @@ from blinker import ANY
 
 from ..exceptions import BusNotRunning
 from .registry import sender_key
-from .routing import published_class, route_class
+from .routing import VOCABULARY, published_class, route_class
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -30,6 +30,7 @@ class Routes:
     Args:
         registry: The subscriptions.
         compile_route: Returns the calls for events of a class from a sender.
+        find_shared: Returns the calls that classes without any subscription share, for one of them.
         compile_inner: Returns the calls behind the middleware.
 
     Attributes:
@@ -39,17 +40,19 @@ class Routes:
         may_be_async: True if events can reach an async handler: the bus runs.
     """
 
-    __slots__ = ("_compile", "_compile_inner", "_inner", "_of_sender", "_registry", "_shared",
-                 "_taken", "fast", "fast_of", "may_be_async", "may_be_fast")  # fmt: skip
+    __slots__ = ("_compile", "_compile_inner", "_find_shared", "_inner", "_of_sender", "_registry",
+                 "_shared", "_taken", "fast", "fast_of", "may_be_async", "may_be_fast")  # fmt: skip
 
     def __init__(
         self,
         registry: Registry,
         compile_route: Callable[[type[Any], Any], Calls],
+        find_shared: Callable[[type[Any]], Calls | None],
         compile_inner: Callable[[type[Any], Any], Calls],
     ) -> None:
         self._registry = registry
         self._compile = compile_route
+        self._find_shared = find_shared
         self._compile_inner = compile_inner
         self.may_be_fast = True
         self.may_be_async = False
@@ -98,6 +101,8 @@ class Routes:
             calls = table.get(event_type)
             if calls is None:
                 calls = table[event_type] = self._compile(event_type, sender)
+                if table is self._shared and calls is self._find_shared(event_type):
+                    self._make_shared()
             published_type = published_class(event_type)
             if published_type is not event_type and published_type not in table:
                 table[published_type] = self._compile(published_type, sender)
@@ -108,6 +113,20 @@ class Routes:
             if is_fast and (self.may_be_async or not fast_calls.needs_loop):
                 fast[published_type] = fast_calls
         return calls
+
+    def _make_shared(self) -> None:
+        """
+        Note the route of every class of the vocabulary that has no subscription.
+
+        In one go: a bus of a session's own sees most of them, and to come here for each would take
+        longer than all else in a short session.
+        """
+        for event_type in VOCABULARY:
+            calls = self._find_shared(event_type)
+            if calls is not None:
+                self._shared[event_type] = calls
+                if self.may_be_fast:
+                    self.fast[event_type] = calls
 
     def find_inner(self, event: Any, sender: Any, key: Hashable) -> Calls:
         """

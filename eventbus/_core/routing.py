@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from .registry import Subscription
 
-_VOCABULARY: Final = frozenset(get_args(RealtimeModelEvent))
+VOCABULARY: Final = frozenset(get_args(RealtimeModelEvent))
 
 
 class _DecodedOther(RealtimeModelOtherEvent):
@@ -109,7 +109,7 @@ def _fallbacks(
         yield RealtimeModelRawServerEvent, lambda other: RealtimeModelRawServerEvent(other.data)
         return
     yield RealtimeModelOtherEvent, RealtimeModelOtherEvent
-    if event_type in _VOCABULARY:
+    if event_type in VOCABULARY:
         return
     yield RealtimeModelRawServerEvent, RealtimeModelRawServerEvent
 
