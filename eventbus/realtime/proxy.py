@@ -17,8 +17,8 @@ Rules
   everywhere on a bus, an async handler delays nobody; a sync one that blocks, blocks the loop.
 * Nothing piles up: a message is read once the one before it was handed on, so a slow reader
   slows down the writer.
-* A close code of one side is told to the other. What can't be told (a connection that broke off
-  has no code) becomes 1014 for the client, and 1001 for the service.
+* A close code of one side is told to the other. A close without a code that can be told, as of a
+  connection that broke off, becomes 1014 for the client, and 1001 for the service.
 * The proxy answers the pings of either side, so it pings both sides itself, and ends the call if
   one of them is dead: see `_Keepalive`.
 
@@ -196,9 +196,9 @@ class _Keepalive:
     websockets sends a ping every *interval*. An end that has given no sign of life for so long,
     and for *timeout* after it, is dead. A slow reader isn't:
 
-    * What it has not read yet is before the ping, so it gets the time to read it at the rate of
+    * The data that it has still to read is before the ping, so it gets time for it at the rate of
       speech first. For an end that gets no more than speech, that is no time at all.
-    * Room that it makes for what is sent to it is a sign of life, like any byte that it sends.
+    * Room that it makes for more data is a sign of life, like any byte that it sends.
     * While a message from it waits for the other side, the proxy doesn't read its answers.
     """
 
@@ -486,7 +486,7 @@ class RealtimeProxy:
             response.headers.update(_handed_on(call.service.response.headers))
 
     async def _watch(self, client: ServerConnection) -> None:
-        """End a call whose client has gone before it was accepted."""
+        """End the call of a client that has gone before it was accepted."""
         await client.wait_closed()
         call = self._waiting.pop(client, None)
         if call is not None and call.service is not None:

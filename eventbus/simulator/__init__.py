@@ -6,7 +6,7 @@ A local server that speaks the Realtime protocol, to try and to test against.
     async with Simulator("weather", faults="drop@2") as sim:
         await model.connect({"url": sim.url, "api_key": "none"})
 
-What it says comes from a scenario. Its speech is synthetic, and marked so. No key is needed, and
+Its words come from a scenario. Its speech is synthetic, and marked so. No key is needed, and
 nothing leaves the machine.
 """
 

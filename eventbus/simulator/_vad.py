@@ -9,7 +9,7 @@ Server VAD: when the caller speaks, by the energy of the audio.
 3. Speech starts with two loud windows in a row, as one may be a click. It starts where the
    first of them does, less the padding, and never before the end of the turn before.
 4. It stops when all windows have been quiet for the silence's duration. The end is that of
-   the silence: like the service's, the audio from start to end is what the model gets.
+   the silence: as at the service, the model gets the audio from start to end.
 """
 
 from __future__ import annotations
@@ -24,8 +24,6 @@ from typing import Any, Final, TypeAlias
 import attrs
 
 from ._script.config_reader import Number
-
-__all__ = ["ServerVad", "SpeechEvent", "SpeechStarted", "SpeechStopped", "VadSettings"]
 
 _DURATION_MS: Final = Number(0, 60_000, is_whole=True)
 
@@ -44,7 +42,7 @@ _EAGERNESS_MS: Final = {"low": 1_200, "medium": 700, "auto": 700, "high": 300}
 @attrs.frozen
 class VadSettings:
     """
-    How a turn begins and ends; names and defaults are those of the protocol's ``server_vad``.
+    The settings of turn detection; names and defaults are those of ``server_vad``.
 
     Attributes:
         threshold: From 0 to 1; a higher one needs louder speech.
@@ -59,7 +57,7 @@ class VadSettings:
     @classmethod
     def from_turn_detection(cls, settings: Mapping[str, Any]) -> VadSettings:
         """
-        Return what a session's ``turn_detection`` asks for; what it leaves open is the default.
+        Return the settings of a session's ``turn_detection``, with defaults for the rest.
 
         ``semantic_vad`` is simulated by a silence that is the shorter, the more eager it is.
 
@@ -126,12 +124,12 @@ class ServerVad:
 
     @property
     def position_ms(self) -> int:
-        """How much audio it was fed since the session began."""
+        """The length of the audio that it was fed since the session began."""
         return self._windows * _WINDOW_MS + len(self._rest) // 2 * 1000 // self._rate
 
     def feed(self, pcm: bytes) -> list[SpeechEvent]:
         """
-        Take the next audio, of any length (half a sample, too), and return what was heard in it.
+        Take the next audio, of any length (half a sample, too), and return the speech events in it.
 
         Args:
             pcm: Signed 16-bit little-endian mono samples.
@@ -157,7 +155,7 @@ class ServerVad:
         """
         Forget the speech that is going on: the client has committed or cleared the buffer.
 
-        The position stays, and the padding of what comes next doesn't reach back behind it.
+        The position stays, and the padding of the next speech doesn't reach back behind it.
         """
         self._end_turn(self.position_ms)
 

@@ -1,11 +1,11 @@
 """
-Faults on request: what they are called, when they happen, and what becomes of the frames.
+Faults on request: their names, their times, and their effects on the frames.
 
 A fault is written ``NAME``, ``NAME=VALUE``, ``NAME@WHEN`` or ``NAME=VALUE@WHEN``; several are
 separated by commas or spaces.
 
 ====================  ==================  ======================================================
-fault                 value               what happens
+fault                 value               effect
 ====================  ==================  ======================================================
 ``drop``                                  the connection is cut, without a closing handshake
 ``close``             code: 1011          the connection is closed with that code
@@ -41,7 +41,7 @@ Rules:
 3. When something happens depends on the frames alone, never on time or chance.
 4. A response without output has its faults before its ``response.done``.
 
-This module has the words; `fault_plan` decides when each happens, and what becomes of a frame.
+This module has the names; `fault_plan` decides the time of each, and its effect on a frame.
 """
 
 from __future__ import annotations
@@ -104,13 +104,13 @@ def _reason(text: str) -> str:
 @attrs.frozen
 class _Kind:
     """
-    What a fault's name means.
+    The meaning of a fault's name.
 
     Attributes:
         read: Makes the value of its text; None for a fault that has none.
-        expected: What the value is, in words.
+        expected: The value in words.
         default: The value if none is given.
-        counts: What ``@2`` counts.
+        counts: The unit that ``@2`` counts.
         at_frames: Whether it can come after a given frame.
     """
 
@@ -190,7 +190,7 @@ class Fault:
     One fault.
 
     Attributes:
-        name: What happens: a name of the table in this module's docstring.
+        name: A name of the table in this module's docstring.
         value: A code, a status, a reason, or seconds; None for a fault that has none.
         number: Of the response, transcription, connection or frame, from 1; 0 is every one.
         is_frame: Whether *number* counts the frames of a connection.
@@ -210,7 +210,7 @@ class Fault:
         Return the fault that *text* describes.
 
         Raises:
-            ScenarioError: It describes none; the message tells what there is.
+            ScenarioError: It describes none; the message lists them.
         """
         found = _FAULT.fullmatch(text)
         name = found["name"] if found else ""
@@ -223,12 +223,12 @@ class Fault:
 
     @property
     def is_between_frames(self) -> bool:
-        """Whether it comes between two frames, rather than changing what they say."""
+        """True if it comes between two frames, rather than changing them."""
         return _KINDS[self.name].at_frames
 
     @property
     def counts(self) -> Counted:
-        """What *number* counts."""
+        """The unit that *number* counts."""
         return "frame" if self.is_frame else _KINDS[self.name].counts
 
     def __str__(self) -> str:

@@ -1,12 +1,12 @@
 r"""
-Scenarios: what the simulated model hears, says and calls, and how fast it is.
+Scenarios: the words and calls of the simulated model, and its pace.
 
 A scenario is a YAML file, or is made in Python; the names are the same::
 
     name: weather
     pace: {first_output_ms: 500}
     turns:
-      - hear: What is the weather in Oslo?       # what the caller's first speech says
+      - hear: What is the weather in Oslo?       # the caller's first speech
         call: {tool: get_weather, arguments: {city: Oslo}}
         then: It is {output.temperature} degrees in Oslo.
       - when: {matches: 'in (?P<city>[A-Z]\w+)'}
@@ -40,7 +40,7 @@ import attrs
 from ..exceptions import ScenarioError
 from ._script.config_reader import TEXT, Many, Number, Struct, read, within
 from ._script.script import FAULTS, MAX_VALUES, Call, Pace, Turn, Usage, When
-from ._script.turn_picker import Answer, AnswerCall, Progress, Prompt, ToolOutput
+from ._script.turn_picker import Answer, AnswerCall, Prompt, ToolOutput, TurnPicker
 from ._vad import VadSettings
 from .faults import Fault, parse_faults
 
@@ -57,11 +57,11 @@ __all__ = [
     "AnswerCall",
     "Call",
     "Pace",
-    "Progress",
     "Prompt",
     "Scenario",
     "ToolOutput",
     "Turn",
+    "TurnPicker",
     "Usage",
     "When",
     "load_scenario",
@@ -78,17 +78,17 @@ def _tuple(turns: Iterable[Turn]) -> tuple[Turn, ...]:
 @attrs.frozen(kw_only=True)
 class Scenario:
     """
-    What the simulated model does in a session.
+    The behaviour of the simulated model in a session.
 
     Attributes:
-        name: What it is called.
-        description: What it is for.
+        name: Its name.
+        description: Its purpose.
         seed: Of the same seed come the same sounds, ids and waits.
         pace: How fast the model is.
         vad: The session's turn detection, before it asks for another.
-        turns: What it does.
-        otherwise: What it does when none of them fits.
-        faults: What goes wrong, beside what the simulator was told.
+        turns: The turns of the model.
+        otherwise: The turn for when none of them fits.
+        faults: The faults, beside those that the simulator was given.
     """
 
     name: str = attrs.field(default="", validator=TEXT)
@@ -115,7 +115,7 @@ class Scenario:
                 raise ScenarioError(msg)
             self.otherwise.check_placeholders()
 
-    def begin(self, *, seed: int | None = None) -> Progress:
+    def begin(self, *, seed: int | None = None) -> TurnPicker:
         """
         Return the progress of a new session.
 
@@ -123,7 +123,7 @@ class Scenario:
             seed: Replaces the scenario's.
         """
         seed = self.seed if seed is None else seed
-        return Progress(self.turns, self.otherwise, pace=self.pace, seed=seed)
+        return TurnPicker(self.turns, self.otherwise, pace=self.pace, seed=seed)
 
 
 def scenario_names() -> list[str]:
@@ -259,7 +259,7 @@ def _mistake(problem: str, source: str, line: int | None = None, path: str = "")
 
 
 def _line(node: yaml.Node | None, path: str) -> int | None:
-    """Return the line of what *path* leads to, or of the last step that is in the file."""
+    """Return the line that *path* leads to, or that of its last step in the file."""
     line: int | None = node.start_mark.line + 1 if node else None
     for index, name in re.findall(r"\[(\d+)\]|([^.\[\]]+)", path):
         if index and isinstance(node, yaml.SequenceNode):

@@ -20,7 +20,7 @@ bits    content
 ======  ==============================================================================
 
 and after the last cell it begins anew. So 8 ms of the sound are enough to know that it is
-synthetic, and a piece with all the cells tells what it says: the simulator understands a
+synthetic, and a piece with all the cells tells its words: the simulator understands a
 test's caller, and anyone can tell a recording of a test from one of a person. It follows that
 the text is in the sound.
 """
@@ -82,7 +82,7 @@ class Speech:
     Words and their sound.
 
     Attributes:
-        text: What is said.
+        text: The words.
         audio: The sound, in *audio_format*.
         words: Its words, in order.
         audio_format: How *audio* is to be heard.
@@ -95,7 +95,7 @@ class Speech:
 
     @property
     def duration_ms(self) -> int:
-        """How long it lasts."""
+        """Its duration."""
         return self.words[-1].end_ms if self.words else 0
 
 
@@ -104,7 +104,7 @@ def synthesize(text: str, *, seed: int = 0, audio_format: AudioFormat = PCM16) -
     Return *text*, spoken and marked; of the same text, seed and format, the same bytes.
 
     Args:
-        text: What to say; of white space alone there is no sound.
+        text: The words; of white space alone there is no sound.
         seed: Chooses the voice and its sounds.
         audio_format: How the sound is to be coded.
     """
@@ -139,7 +139,7 @@ def silence(duration_ms: float, *, audio_format: AudioFormat = PCM16) -> bytes:
 
 def is_synthetic(audio: bytes, *, audio_format: AudioFormat = PCM16) -> bool:
     """
-    Whether there is synthetic speech of ours in *audio*: 175 unchanged samples of it are enough.
+    Return whether there is synthetic speech of ours in *audio*: 175 unchanged samples are enough.
 
     Args:
         audio: Whole samples.
@@ -150,7 +150,7 @@ def is_synthetic(audio: bytes, *, audio_format: AudioFormat = PCM16) -> bool:
 
 def spoken_text(audio: bytes, *, audio_format: AudioFormat = PCM16) -> str | None:
     """
-    Return what the synthetic speech in *audio* says, several with a space between them.
+    Return the words of the synthetic speech in *audio*, several with a space between them.
 
     Args:
         audio: Whole samples, of speech and of anything else.

@@ -7,7 +7,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eventbus.simulator._service.timers import Agenda
+from eventbus.simulator._service.timers import Timers
 
 
 def ticking(name, waits, log):
@@ -21,37 +21,37 @@ def test_process_begins_with_the_next_run():
     """
     A process that was started is due at once, and does nothing before somebody looks.
     """
-    agenda, log = Agenda(), []
+    timers, log = Timers(), []
 
-    agenda.start(ticking("a", [10], log), 5)
-    assert (agenda.deadline, log) == (5, [])
+    timers.start(ticking("a", [10], log), 5)
+    assert (timers.deadline, log) == (5, [])
 
-    agenda.run(5)
-    assert (agenda.deadline, log) == (15, ["a"])
+    timers.run(5)
+    assert (timers.deadline, log) == (15, ["a"])
 
 
 def test_waits_add_up_however_late_the_run():
     """
     A wait begins where the one before it ended, not when somebody looked.
     """
-    agenda, log = Agenda(), []
-    agenda.start(ticking("a", [10, 10, 10], log), 0)
-    agenda.run(0)
+    timers, log = Timers(), []
+    timers.start(ticking("a", [10, 10, 10], log), 0)
+    timers.run(0)
 
-    agenda.run(27)
+    timers.run(27)
 
-    assert (agenda.deadline, log) == (30, ["a", "a", "a"])
+    assert (timers.deadline, log) == (30, ["a", "a", "a"])
 
 
 def test_order_is_that_of_the_times():
     """
     Of several that are due, the earliest goes on first; of equal times, the one started first.
     """
-    agenda, log = Agenda(), []
-    agenda.start(ticking("slow", [20], log), 0)
-    agenda.start(ticking("fast", [10, 10], log), 0)
+    timers, log = Timers(), []
+    timers.start(ticking("slow", [20], log), 0)
+    timers.start(ticking("fast", [10, 10], log), 0)
 
-    agenda.run(100)
+    timers.run(100)
 
     assert log == ["slow", "fast", "fast", "slow", "fast"]
 
@@ -60,32 +60,32 @@ def test_stopped_process_never_goes_on():
     """
     Stopping ends a process where it waits; stopping it again, or too late, does no harm.
     """
-    agenda, log = Agenda(), []
+    timers, log = Timers(), []
     process = ticking("a", [10], log)
-    agenda.start(process, 0)
-    agenda.run(0)
+    timers.start(process, 0)
+    timers.run(0)
 
-    agenda.stop(process)
-    agenda.stop(process)
-    agenda.run(100)
+    timers.stop(process)
+    timers.stop(process)
+    timers.run(100)
 
-    assert (agenda.deadline, log) == (None, ["a"])
+    assert (timers.deadline, log) == (None, ["a"])
 
 
 def test_process_may_stop_another_that_is_due():
     """
     What a process stops doesn't go on in the same run.
     """
-    agenda, log = Agenda(), []
+    timers, log = Timers(), []
     other = ticking("other", [5], log)
 
     def stopping():
-        agenda.stop(other)
+        timers.stop(other)
         yield 1
 
-    agenda.start(stopping(), 0)
-    agenda.start(other, 0)
-    agenda.run(10)
+    timers.start(stopping(), 0)
+    timers.start(other, 0)
+    timers.run(10)
 
     assert log == []
 
@@ -101,11 +101,11 @@ def test_looking_more_often_changes_nothing(processes, pauses):
     """
 
     def perform(times):
-        agenda, log = Agenda(), []
+        timers, log = Timers(), []
         for name, waits in enumerate(processes):
-            agenda.start(ticking(name, waits, log), 0)
+            timers.start(ticking(name, waits, log), 0)
         for time in times:
-            agenda.run(time)
+            timers.run(time)
         return log
 
     times = [sum(pauses[:count]) for count in range(len(pauses) + 1)]

@@ -145,7 +145,7 @@ def _load(spec: str) -> EventBus:
 
 
 def _run(bus: EventBus, proxy: RealtimeProxy, observer: SummaryObserver, show: _Show) -> Summary:
-    """Serve until Ctrl-C, and return what has happened."""
+    """Serve until Ctrl-C, and return the summary."""
 
     async def serve() -> None:
         async with bus, proxy:
@@ -172,7 +172,7 @@ def _run(bus: EventBus, proxy: RealtimeProxy, observer: SummaryObserver, show: _
 
 class _Show:
     """
-    Shows what goes through the proxy.
+    Shows the events of the proxy.
 
     Args:
         output: Where it goes.
@@ -230,7 +230,7 @@ class _Show:
         self._output.line(event_line(number, event, self._output.width))
 
     def _is_more_audio(self, event: object, sender: object) -> bool:
-        """Whether audio like this was shown, and nothing else from that side since."""
+        """Return whether audio like this was the last that was shown of that side."""
         match event:
             case RealtimeModelAudioEvent(item_id=item_id):
                 side, what = "service", item_id

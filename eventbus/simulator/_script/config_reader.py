@@ -1,8 +1,8 @@
 """
-Plain data to attrs classes: what a scenario file may say, and where it is wrong.
+Plain data to attrs classes: the reading of scenario files, with the place of each mistake.
 
-A field's validator is its reader: it checks what Python code gives, and makes of plain data
-what Python code would give. Errors carry the path from where the reading began; the message
+A field's validator is its reader: it checks the values of Python code, and makes of plain data
+the same values. Errors carry the path from where the reading began; the message
 is one problem with its remedy, to which `scenario` adds the file and the line.
 """
 
@@ -17,19 +17,17 @@ import attrs
 
 from ...exceptions import ScenarioError
 
-__all__ = ["FLAG", "TEXT", "Many", "Number", "Readable", "Reader", "Struct", "read", "within"]
-
 T = TypeVar("T")
 
 _SHOWN: Final = 40
 
 
 class Reader(Protocol):
-    """What a field accepts; the *name* is the field's, for messages."""
+    """The type of a field's validator; the *name* is the field's, for messages."""
 
     def read(self, name: str, value: object) -> Any:
         """
-        Return what *value*, which is plain data, stands for.
+        Return the object that *value*, which is plain data, stands for.
 
         Raises:
             ScenarioError: Nothing.
@@ -87,10 +85,10 @@ class within:  # noqa: N801  # reads as a statement, like contextlib's suppress
 
 
 class Readable:
-    """What all readers share: those of plain values read what they are given, and check it so."""
+    """Base of all readers: those of plain values return them as they are, if they are valid."""
 
     def read(self, name: str, value: object) -> Any:
-        """Return what *value* stands for, as `Reader.read` says."""
+        """Return the object that *value* stands for, see `Reader.read`."""
         raise NotImplementedError
 
     def check(self, name: str, value: object) -> None:

@@ -20,7 +20,7 @@ def example_value(schema: object, word: str) -> Any:
 
     Args:
         schema: A JSON schema, like a tool's parameters.
-        word: What a text says if it is free to say anything.
+        word: The value of a text without constraints.
     """
     return _value(schema, schema, word, 0)
 
@@ -49,7 +49,7 @@ def _value(schema: object, root: object, word: str, depth: int) -> Any:
 
 
 def _resolved(schema: object, root: object) -> Mapping[str, Any]:
-    """Follow a reference into the same document; to what is elsewhere it can't be followed."""
+    """Follow a reference into the same document; one to another document isn't followed."""
     schema = _mapping(schema)
     steps = str(schema.get("$ref", "")).split("/")
     if steps[0] != "#":

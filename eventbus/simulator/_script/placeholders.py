@@ -1,5 +1,5 @@
 """
-Placeholders in what a model says: ``{user}``, ``{output.temperature}``.
+Placeholders in a model's words: ``{user}``, ``{output.temperature}``.
 
 A placeholder is a name in braces, with the way to a part of its value behind dots. ``{{`` and
 ``}}`` stand for a brace itself where it would be taken for a placeholder's.
@@ -15,8 +15,6 @@ from typing import Any, Final
 
 from ...exceptions import ScenarioError
 from .config_reader import within
-
-__all__ = ["check", "fill", "fill_all"]
 
 _PLACEHOLDER: Final = re.compile(r"\{\{|\}\}|\{([^\W\d]\w*(?:\.\w+)*)\}")
 
@@ -80,7 +78,7 @@ def _entries(value: Mapping[Any, object] | Sequence[object]) -> Iterator[tuple[s
 
 
 def _look_up(path: str, values: Mapping[str, object]) -> object:
-    """Return the value; what a tool's output doesn't have is named, so that it can be seen."""
+    """Return the value; one that a tool's output doesn't have is named, so that it can be seen."""
     found: object = values
     for step in path.split("."):
         if isinstance(found, Mapping) and step in found:

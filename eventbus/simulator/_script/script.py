@@ -18,8 +18,6 @@ from ..faults import Fault, parse_faults
 from . import placeholders
 from .config_reader import FLAG, TEXT, Many, Number, Readable, Struct, within
 
-__all__ = ["FAULTS", "MAX_VALUES", "Call", "Pace", "Turn", "Usage", "When"]
-
 MAX_VALUES: Final = 100_000
 """Of a call's arguments, or of a file, with all that is shared in it written out."""
 
@@ -70,7 +68,7 @@ class _Arguments(Readable):
 
 
 def _is_too_large(value: object) -> bool:
-    """Whether *value*, written out, has too many values: parts of it may be the same object."""
+    """Return whether *value*, with shared parts written out, has too many values."""
     count, values = 0, [value]
     while values and count <= MAX_VALUES:
         count += 1
@@ -104,7 +102,7 @@ _PLACEHOLDERS: Final = ("user", "turn", "tool", "output", "outputs")
 @attrs.frozen(kw_only=True)
 class Pace:
     """
-    How fast the model is, in milliseconds of the simulator's time.
+    The model's pace, in milliseconds of the simulator's time.
 
     Attributes:
         first_output_ms: From the beginning of a response to the first piece of its output.
@@ -144,7 +142,7 @@ class When:
     Attributes:
         text: The user's words contain this, in upper or lower case.
         matches: This regular expression is found in them, in this case (``(?i)`` takes both);
-            what its named groups matched are placeholders.
+            the matches of its named groups are placeholders.
         turn: It is the user's so-many-th turn, from 1.
         tool: The output of this tool has come.
         output: A tool's output contains this, which may be empty: any output.
@@ -180,12 +178,12 @@ class When:
 
     @property
     def is_about_text(self) -> bool:
-        """Whether it depends on the user's words."""
+        """True if it depends on the user's words."""
         return self.text is not None or self.matches is not None or self.mentions_tool
 
     @property
     def is_about_output(self) -> bool:
-        """Whether it depends on a tool's output."""
+        """True if it depends on a tool's output."""
         return self.tool is not None or self.output is not None
 
     @property
@@ -216,9 +214,9 @@ def _calls(given: Call | Iterable[Call]) -> tuple[Call, ...]:
 @attrs.frozen(kw_only=True)
 class Turn:
     """
-    What the model does in one response. In a file, a text alone is *say*.
+    The model's part in one response. In a file, a text alone is *say*.
 
-    What it says, and the arguments of its calls, have placeholders: ``{user}`` for the user's
+    Its words, and the arguments of its calls, have placeholders: ``{user}`` for the user's
     last words, ``{turn}`` for how many turns the user had, ``{output}`` for the last tool's
     output, ``{output.temperature}`` for a part of it, ``{outputs.TOOL}`` for that of another
     tool, ``{tool}`` for a tool's name (see `When`), and the groups of *when*'s ``matches``.
@@ -226,12 +224,12 @@ class Turn:
     Attributes:
         hear: The transcript of the caller's speech that it answers.
         when: When it is performed, as often as that is; without it, in order, once.
-        say: What it says.
+        say: The words.
         call: The tools that it calls, after that.
-        then: What it does once their output has come; placeholders keep their values.
+        then: The turn after their output has come; placeholders keep their values.
         pace: How fast it is, if not as fast as the scenario.
         usage: Its tokens.
-        faults: What goes wrong in it.
+        faults: The faults in it.
     """
 
     hear: str | None = attrs.field(default=None, validator=TEXT)

@@ -45,7 +45,7 @@ class ToolOutput:
 
     Attributes:
         tool: The tool's name; empty if no call is known for it.
-        output: What it returned, JSON or not.
+        output: Its return value, JSON or not.
     """
 
     tool: str
@@ -55,7 +55,7 @@ class ToolOutput:
 @attrs.frozen(kw_only=True)
 class Prompt:
     """
-    What a response answers: what has come since the last one.
+    The input of a response: everything since the last one.
 
     Attributes:
         text: The user's words, typed or heard; empty if there are none.
@@ -91,11 +91,11 @@ class AnswerCall:
 @attrs.frozen(kw_only=True)
 class Answer:
     """
-    What the model does now: a turn with its placeholders filled in.
+    The model's next turn, with its placeholders filled in.
 
     Attributes:
-        say: What it says; empty if nothing.
-        calls: What it calls, after that.
+        say: The words; empty if there are none.
+        calls: The calls, after that.
         pace: How fast.
         usage: The tokens that the scenario gives.
         faults: The turn's, for `ConnectionFaults.begin_response`.
@@ -108,13 +108,13 @@ class Answer:
     faults: tuple[Fault, ...]
 
 
-class Progress:
+class TurnPicker:
     """
-    How far a session has got in its scenario; `Scenario.begin` makes it.
+    A session's progress in its scenario; `Scenario.begin` makes it.
 
     Args:
         turns: The scenario's.
-        otherwise: What the model does when none of them fits.
+        otherwise: The turn for when none of them fits.
         pace: How fast it is.
         seed: That of the session.
 
@@ -139,7 +139,7 @@ class Progress:
         """
         Return the transcript of the caller's *audio*, which is not answered yet.
 
-        What the scenario says was heard; else what synthetic speech says; else how long it was.
+        The scenario's words; else those of synthetic speech; else the length of the audio.
         """
         given = next((turn.hear for turn in self._next_turns() if turn.hear is not None), None)
         if given is not None:
@@ -148,7 +148,7 @@ class Progress:
         return text or f"(speech of {audio_format.duration_ms(len(audio)) / 1000:.1f} s)"
 
     def answer(self, prompt: Prompt) -> Answer:
-        """Return what the model does in the response that begins now."""
+        """Return the model's turn in the response that begins now."""
         has_output_only = bool(prompt.outputs) and not prompt.text
         self._take(prompt, is_turn=not has_output_only)
         turn = self._choose(prompt, has_output_only=has_output_only)
@@ -221,7 +221,7 @@ class Progress:
         return self._script.pop(0) if self._script else self._otherwise
 
     def _is_true(self, when: When, prompt: Prompt, *, has_output_only: bool) -> bool:
-        """Whether all conditions of *when* are met; if so, the values that come of it are kept."""
+        """Return whether all conditions of *when* are met; if so, keep the values of its groups."""
         if when.is_about_output and not any(_is_of(output, when) for output in prompt.outputs):
             return False
         # A tool's output may be looked at together with the words that led to it. The words
@@ -260,7 +260,7 @@ class Progress:
 
 
 def _fits(when: When, prompt: Prompt) -> bool:
-    """Whether the settings are those that *when* asks for."""
+    """Return whether the settings are those that *when* asks for."""
     if (when.instructions or "").casefold() not in prompt.instructions.casefold():
         return False
     has_choice = when.tool_choice is None or _has(prompt.tool_choice, when.tool_choice)
@@ -268,7 +268,7 @@ def _fits(when: When, prompt: Prompt) -> bool:
 
 
 def _has(value: object, expected: object) -> bool:
-    """Whether *value* is *expected*, or an object that has its fields and maybe others."""
+    """Return whether *value* is *expected*, or an object with at least its fields."""
     if isinstance(expected, Mapping):
         return isinstance(value, Mapping) and all(
             name in value and _has(value[name], inner) for name, inner in expected.items()
@@ -277,7 +277,7 @@ def _has(value: object, expected: object) -> bool:
 
 
 def _is_of(output: ToolOutput, when: When) -> bool:
-    """Whether *output* is the one that *when* asks for."""
+    """Return whether *output* is the one that *when* asks for."""
     return when.tool in {None, output.tool} and (when.output or "") in output.output
 
 

@@ -1,14 +1,14 @@
 """
-What drives a session: a `Service` on one side, a socket and the event loop's clock on the other.
+The driver of a session: between a `Service`, a socket and the event loop's clock.
 
 One task does everything: it takes the steps that are due, then waits for the client or for the
 service's next deadline, whichever is first. All waiting is done on the event loop's clock, so
 time can be virtual (`eventbus.testing.FakeClock`).
 
-A stall holds up what goes to the client, and nothing else: the service goes on, and listens. So
-a client that cancels or hangs up meanwhile is heard at once, and sees what came of it later.
+A stall holds up the frames to the client, and nothing else: the service goes on, and listens. So
+a client that cancels or hangs up meanwhile is heard at once, and sees the effect later.
 
-With an infinite speed nothing waits: whatever is due next is due now, and the client is looked
+With an infinite speed nothing waits: the next process is due now, and the client is looked
 at in between. Silence has no length then, so no idle timeout ever comes, and no session ends.
 """
 
@@ -25,22 +25,20 @@ import msgspec
 from .._service.fault_plan import Close, Drop, Send, SendText, Step, Wait
 from .._service.service import Service
 
-__all__ = ["Driver", "Socket", "Transport"]
-
 
 class Transport(Protocol):
-    """What is under a WebSocket connection, as asyncio has it."""
+    """The transport of a WebSocket connection, as asyncio has it."""
 
     def abort(self) -> None:
         """Cut the connection."""
 
 
 class Socket(Protocol):
-    """What of a WebSocket connection is needed; those of websockets have it."""
+    """The part of a WebSocket connection that is needed; those of websockets have it."""
 
     @property
     def transport(self) -> Transport:
-        """What is under it."""
+        """The transport."""
         ...
 
     async def recv(self) -> str | bytes:
@@ -95,7 +93,7 @@ class Driver:
             The code that it was closed with; None if it was cut.
 
         Raises:
-            ConnectionClosed: It was the client who ended it; websockets' own.
+            ConnectionClosed: The client has ended it; websockets' own.
         """
         self._steps += self._service.advance(self._clock.now_ms)
         while True:
@@ -121,7 +119,7 @@ class Driver:
         return self._stalled_until is not None and self._clock.now_ms < self._stalled_until
 
     async def _hear(self) -> None:
-        """Let the service have what the client sends next, or what is due before."""
+        """Hand the client's next frame to the service, or advance it to its next deadline."""
         deadlines = [self._service.deadline]
         if self._is_stalled:
             deadlines.append(self._stalled_until)
@@ -167,5 +165,5 @@ class _Clock:
         return self._start + due_ms / 1000 / self._speed
 
     def reach(self, due_ms: float) -> None:
-        """Let it be *due_ms* at least; what was waited for isn't early by a rounding error."""
+        """Set the time to *due_ms* at least, so that a wait isn't short by a rounding error."""
         self._reached_ms = max(self._reached_ms, due_ms)

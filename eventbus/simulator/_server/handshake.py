@@ -85,7 +85,7 @@ def admit(
 
     Args:
         target: Its path and query.
-        headers: Its headers, whose names are looked up in lower case.
+        headers: Its headers, with their names in lower case.
         offered: The subprotocols that the client offers.
         api_key: The only valid key; None accepts any, and none.
         find_secret: Looks an ephemeral key up: see `Secret`.

@@ -66,7 +66,7 @@ class HttpAnswer:
 
     @classmethod
     def json(cls, value: Any, status: int = 200) -> HttpAnswer:
-        """Return an answer whose body is *value* in JSON."""
+        """Return an answer with *value* in JSON as its body."""
         return cls(status, msgspec.json.encode(value))
 
     @classmethod

@@ -78,7 +78,7 @@ _REFUSALS: Final[Mapping[int, str]] = {
 
 class _OwnErrorsOnly(logging.LoggerAdapter[logging.Logger]):
     """
-    For websockets, of whose log only an error of the simulator itself is kept.
+    The logger of websockets, which keeps only errors of the simulator itself.
 
     Below ERROR it logs requests with their headers, and so the key. That somebody doesn't get
     through the handshake it takes for an error, with a traceback; a look at the port is enough.

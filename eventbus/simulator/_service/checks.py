@@ -34,7 +34,7 @@ class RequestError(Exception):
     A client's message can't be done; the session goes on.
 
     Attributes:
-        code: The service's name for what is wrong, like ``invalid_value``.
+        code: The service's name for the mistake, like ``invalid_value``.
         param: The path of the field that is wrong, if one is.
         type: ``invalid_request_error``, or ``server_error`` if it isn't the client's fault.
     """
@@ -158,7 +158,7 @@ def one_of(what: str, **by_type: Check) -> Check:
     Return a check that depends on the JSON type of the value.
 
     Args:
-        what: What is expected, for the message if it is none of them.
+        what: The expected value in words, for the message.
         by_type: The check for each; ``str``, ``int``, ``dict``, ``list``.
     """
 

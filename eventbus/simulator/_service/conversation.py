@@ -1,5 +1,5 @@
 """
-The conversation: its items, in order, and what a client may do to them.
+The conversation: its items, in order, and the changes that a client may make.
 
 An item is kept as the protocol has it, beside the audio that the protocol leaves out until a
 client asks for it. Ids are unique for as long as the item is there. An item's predecessor is
@@ -17,8 +17,6 @@ import pybase64
 from ...audio._formats import PCM16, AudioFormat
 from .checks import RequestError
 
-__all__ = ["Conversation", "Item"]
-
 _ROOT: Final = "root"  # as a predecessor: in front of everything
 
 
@@ -28,10 +26,10 @@ class Item:
     An item, and its audio.
 
     Attributes:
-        data: What events carry; changed in place while the item grows.
+        data: The item as events carry it; changed in place while it grows.
         audio: Of its audio part, the assistant's only as far as it was sent.
         audio_format: The format of *audio*.
-        words: What the user says in it, as far as it is audio.
+        words: The user's words in its audio.
         is_linked: Whether it is in the conversation now.
         is_truncated: Whether the client has cut it; it doesn't grow any more then.
     """
@@ -50,7 +48,7 @@ class Item:
 
     @property
     def audio_ms(self) -> int:
-        """How long its audio is, in whole milliseconds."""
+        """The length of its audio, in whole milliseconds."""
         return int(self.audio_format.duration_ms(len(self.audio)))
 
     def snapshot(self) -> dict[str, Any]:

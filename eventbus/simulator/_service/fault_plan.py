@@ -1,8 +1,8 @@
 """
-When faults happen, and what becomes of the frames: what `faults` has the words for.
+The faults of a simulator: when each happens, and its effect on the frames.
 
 `FaultPlan` counts for one simulator. A `ConnectionFaults` turns each frame of a connection into
-steps, and whoever has the socket takes them in order. It looks at frames only and has no clock,
+steps, and the owner of the socket takes them in order. It looks at frames only and has no clock,
 so the same frames give the same steps.
 """
 
@@ -16,18 +16,6 @@ import attrs
 
 from ...exceptions import ScenarioError
 from ..faults import Counted, Fault
-
-__all__ = [
-    "Close",
-    "ConnectionFaults",
-    "Drop",
-    "Ending",
-    "FaultPlan",
-    "Send",
-    "SendText",
-    "Step",
-    "Wait",
-]
 
 # A transcript runs ahead of its audio, and something is to be heard before a fault: not in here.
 _OUTPUT: Final = frozenset(
@@ -55,7 +43,7 @@ class SendText:
 
 @attrs.frozen
 class Wait:
-    """Send nothing for so many seconds; what is due meanwhile comes after it."""
+    """Send nothing for so many seconds; frames that are due meanwhile come after it."""
 
     seconds: float
 
@@ -80,7 +68,7 @@ Step: TypeAlias = Send | SendText | Wait | Close | Drop
 @attrs.frozen
 class Ending:
     """
-    How a response ends that doesn't end well.
+    The end of a response that fails or is incomplete.
 
     Attributes:
         status: The response's status.
@@ -96,7 +84,7 @@ class Ending:
 
 class FaultPlan:
     """
-    Which faults happen when, for one simulator: all its connections.
+    The faults of one simulator, over all its connections.
 
     Args:
         faults: The faults of the command line and of the scenario as a whole.
@@ -119,12 +107,12 @@ class FaultPlan:
         return ConnectionFaults(self)
 
     def count(self, what: Counted) -> list[Fault]:
-        """Count one more of them, over all connections, and return what happens to it."""
+        """Count one more of them, over all connections, and return its faults."""
         number = self._counts[what] = self._counts.get(what, 0) + 1
         return self.due(what, number)
 
     def due(self, what: Counted, number: int) -> list[Fault]:
-        """Return what happens to the one with that number."""
+        """Return the faults of the one with that number."""
         due = [fault for fault in self._faults if fault.counts == what]
         return self.take(fault for fault in due if fault.number in {0, number})
 
@@ -173,7 +161,7 @@ class ConnectionFaults:
 
     def steps(self, frame: Mapping[str, Any]) -> Sequence[Step]:
         """
-        Return what to do for *frame*, an event of the server: to send it, if there is no fault.
+        Return the steps for *frame*, an event of the server: to send it, if there is no fault.
 
         Every frame of the connection goes through it, once and in order.
         """
@@ -194,7 +182,7 @@ class ConnectionFaults:
 
 
 class _ResponseFaults:
-    """What happens between the frames of one response."""
+    """The faults between the frames of one response."""
 
     def __init__(self, faults: Sequence[Fault]) -> None:
         self._names = {fault.name for fault in faults}
@@ -235,7 +223,7 @@ def _ending(fault: Fault) -> Ending | None:
 
 
 def _between(fault: Fault) -> Step:
-    """Return what happens between two frames."""
+    """Return the step between two frames."""
     match fault:
         case Fault("drop"):
             return Drop()

@@ -7,8 +7,6 @@ from __future__ import annotations
 import random
 from typing import Final
 
-__all__ = ["Ids"]
-
 _LENGTH: Final = 21  # the service's; it has all letters, though, and this is hexadecimal
 
 

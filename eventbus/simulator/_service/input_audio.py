@@ -1,5 +1,5 @@
 """
-The input audio buffer: what the client has appended, and what of it is somebody's turn.
+The input audio buffer: the client's audio, and the turns of speech in it.
 
 Positions are in milliseconds from the first sample of the session, over all that was ever
 appended, as the protocol counts them. Clearing and committing don't turn them back.
@@ -18,8 +18,6 @@ import pybase64
 from ...audio._formats import AudioFormat
 from .._vad import ServerVad, SpeechEvent, VadSettings
 from .checks import RequestError
-
-__all__ = ["InputAudio", "decode_audio"]
 
 _MAX_APPEND_BYTES: Final = 15 * 1024 * 1024  # the service's
 _MAX_BUFFER_MS: Final = 20 * 60 * 1_000
@@ -56,7 +54,7 @@ class InputAudio:
     The buffer of one session, and the ear that listens to it.
 
     Args:
-        audio_format: Of what is appended.
+        audio_format: Of the appended audio.
         detection: The session's turn detection, if there is any.
     """
 
@@ -71,17 +69,17 @@ class InputAudio:
 
     @property
     def position_ms(self) -> int:
-        """How much audio has come in the session."""
+        """The length of all audio of the session."""
         return self._position_ms(self._passed + len(self._buffer))
 
     @property
     def start_ms(self) -> int:
-        """Where the first sample is that is still in it."""
+        """The position of the first sample that is still in it."""
         return self._position_ms(self._passed)
 
     @property
     def audio_format(self) -> AudioFormat:
-        """The format of what is in it."""
+        """The format of its content."""
         return self._format
 
     @property
@@ -96,11 +94,11 @@ class InputAudio:
 
     @property
     def is_speech(self) -> bool:
-        """Whether somebody is speaking now."""
+        """True while somebody speaks."""
         return self._vad is not None and self._vad.is_speech
 
     def configure(self, audio_format: AudioFormat, detection: Mapping[str, Any] | None) -> None:
-        """Take new settings, for what comes; another format drops what is there in the old one."""
+        """Take new settings for the audio to come; another format empties the buffer."""
         if audio_format != self._format:
             self._origin_ms = self.position_ms
             self._buffer.clear()
@@ -119,7 +117,7 @@ class InputAudio:
 
     def append(self, audio: bytes) -> list[SpeechEvent]:
         """
-        Take more audio, and return what was heard in it, with positions of the session.
+        Take more audio, and return the speech events in it, with positions of the session.
 
         Raises:
             RequestError: The buffer is full.
@@ -136,7 +134,7 @@ class InputAudio:
         return heard
 
     def clear(self) -> None:
-        """Forget what was appended, and the speech that is going on."""
+        """Forget the appended audio, and the speech that is going on."""
         self._passed += len(self._buffer)
         self._buffer.clear()
         if self._vad is not None:
@@ -161,7 +159,7 @@ class InputAudio:
         return audio
 
     def take(self, start_ms: int, end_ms: int) -> bytes:
-        """Take what was said from *start_ms* to *end_ms* out of the buffer, and all before it."""
+        """Take the audio from *start_ms* to *end_ms* out of the buffer, and all before it."""
         self._drop_until(start_ms)
         audio = bytes(self._buffer[: self._offset(end_ms)])
         self._drop_until(end_ms)

@@ -5,7 +5,7 @@ A turn ends where the detector hears a silence, where the client commits the aud
 nobody has said anything for long enough. However it ends, it becomes an item of the conversation,
 its transcript follows if the client wants one, and a response follows if the session is set so.
 
-In a transcription session there are no responses, and the scenario's turns only say what is heard.
+In a transcription session there are no responses, and of the scenario's turns only *hear* counts.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .responder import Responder
 from .responses import Response
 from .settings import STREAMING_MODEL
 from .state import SessionState
-from .timers import Agenda, Process
+from .timers import Process, Timers
 from .usage import transcription_usage
 
 _WORD: Final = re.compile(r"\s*\S+")
@@ -42,10 +42,10 @@ class Listener:
     Args:
         state: The session.
         responder: Answers the user's turns.
-        patience: The processes that wait for a user who says nothing.
+        patience: The processes that wait for a silent user.
     """
 
-    def __init__(self, state: SessionState, responder: Responder, patience: Agenda) -> None:
+    def __init__(self, state: SessionState, responder: Responder, patience: Timers) -> None:
         self._state = state
         self._responder = responder
         self._patience = patience
@@ -94,7 +94,7 @@ class Listener:
         self._add_turn(self._audio.commit())
 
     def clear(self) -> None:
-        """Forget what wasn't committed."""
+        """Forget the uncommitted audio."""
         self._audio.clear()
         self._next_item_id = None
         self._streamed = 0
@@ -151,14 +151,14 @@ class Listener:
         self._responder.notice(item)
         if state.settings.transcription is not None and not is_silence:
             fails = state.faults.begin_transcription()
-            state.agenda.start(self._transcribe(item, self._streamed, fails=fails), state.now_ms)
+            state.timers.start(self._transcribe(item, self._streamed, fails=fails), state.now_ms)
         self._streamed = 0
         if state.settings.type == "transcription" and not is_silence:
             state.progress.answer(Prompt(text=item.words))  # without a sound, for the next turn
 
     @property
     def _is_streaming(self) -> bool:
-        """Whether the words come while they are spoken, as they do of one model."""
+        """True if the words come while they are spoken, as they do of one model."""
         settings = self._state.settings
         model = (settings.transcription or {}).get("model")
         return settings.type == "transcription" and model == STREAMING_MODEL
@@ -227,7 +227,7 @@ class Listener:
     # --- what nobody does ---------------------------------------------------------------
 
     def await_user(self, response: Response) -> None:
-        """Wait for the user, who hears *response*, which is done; as long as the session says."""
+        """Wait for the user after *response* is done, for the idle timeout of the session."""
         timeout_ms = self._idle_timeout_ms
         if timeout_ms and not self._audio.is_speech:
             self.stop_waiting()

@@ -1,5 +1,5 @@
 """
-What a response puts out: a message in audio, a message in text, a call of a tool.
+The output of a response: messages in audio, messages in text, calls of tools.
 
 Each kind knows the frames that tell of it, and their order: the item appears, its content
 arrives in pieces, the content is done, the item is done. `Output.perform` is that story, with
@@ -22,8 +22,6 @@ from .conversation import Conversation, Item
 from .timers import Process
 from .usage import Tokens, audio_tokens, text_tokens
 
-__all__ = ["CallOutput", "Emit", "Output", "SpeechOutput", "Stage", "TextOutput"]
-
 # The words come before their sound, as they do from the service.
 _TRANSCRIPT_LEAD_MS: Final = 400
 _ARGUMENTS_PIECE: Final = re.compile(r"\s*\S{1,6}|\s+")
@@ -31,7 +29,7 @@ _TEXT_PIECE: Final = re.compile(r"\s*\S+|\s+")
 
 
 class Emit(Protocol):
-    """Puts an event into the stream to the client; *fields* are what it has beside its type."""
+    """Puts an event into the stream to the client; *fields* are those beside its type."""
 
     def __call__(self, type_: str, /, **fields: Any) -> None:
         """Emit an event of the type *type_*."""
@@ -40,7 +38,7 @@ class Emit(Protocol):
 @attrs.frozen
 class Stage:
     """
-    Where an output happens.
+    The surroundings of an output.
 
     Attributes:
         emit: Takes its events.
@@ -80,11 +78,11 @@ class Output(abc.ABC):
 
     @abc.abstractmethod
     def tokens(self) -> Tokens:
-        """Return what it has cost so far."""
+        """Return its tokens so far."""
 
     @property
     def audio_ms(self) -> float:
-        """How long the speech is that was sent."""
+        """The length of the speech that was sent."""
         return 0
 
     @abc.abstractmethod
@@ -138,7 +136,7 @@ class Output(abc.ABC):
 
 
 class _Message(Output):
-    """A message of one part, in whatever form."""
+    """A message of one part, spoken or written."""
 
     def __init__(self, stage: Stage, index: int, item_id: str) -> None:
         item = Item(
@@ -195,7 +193,7 @@ class SpeechOutput(_Message):
 
     @property
     def audio_ms(self) -> float:
-        """How long the speech is that was sent."""
+        """The length of the speech that was sent."""
         return self._sent_ms
 
     def tokens(self) -> Tokens:

@@ -1,5 +1,5 @@
 """
-Who answers: which responses there are, and what each of them answers to.
+The responses of a session: when they begin and end, and the input of each.
 
 At most one response at a time writes into the conversation. Those that are out of band, with
 ``conversation: "none"``, come beside it.
@@ -44,7 +44,7 @@ class Responder:
 
     @property
     def has_spoken(self) -> bool:
-        """Whether there is assistant audio in the session, which ties it to its voice."""
+        """True if there is assistant audio in the session, which ties it to its voice."""
         return self._has_spoken or any(response.has_audio for response in self._active)
 
     @property
@@ -53,7 +53,7 @@ class Responder:
         return next((r for r in self._active if r.order.in_conversation), None)
 
     def notice(self, item: Item) -> None:
-        """Take notice of what the client has put into the conversation: the next one answers it."""
+        """Note an item of the client's, which the next response answers."""
         self._news.append(item)
 
     def create(self, overrides: Mapping[str, Any]) -> None:
@@ -64,7 +64,7 @@ class Responder:
             overrides: The ``response`` of the client's message.
 
         Raises:
-            RequestError: There is one already, or *overrides* refer to what isn't there.
+            RequestError: There is one already, or *overrides* refer to an unknown item.
         """
         check_modalities(overrides.get("output_modalities"), "response.output_modalities")
         if "tool_choice" in overrides:
@@ -114,7 +114,7 @@ class Responder:
             msg = "Cancellation failed: no active response found"
             param = None if response_id is None else "response_id"
             raise RequestError(msg, code="response_cancel_not_active", param=param)
-        self._state.agenda.stop(self._active[response])
+        self._state.timers.stop(self._active[response])
         response.cancel(reason)
 
     def _begin(self, response: Response) -> None:
@@ -122,7 +122,7 @@ class Responder:
         self.count += 1
         self._active[response] = process = response.perform()
         response.begin()
-        state.agenda.start(process, state.now_ms)
+        state.timers.start(process, state.now_ms)
 
     def _end(self, response: Response) -> None:
         del self._active[response]
@@ -151,7 +151,7 @@ class Responder:
 
 
 def _words(items: Iterable[Item]) -> str:
-    """Return what the user says in *items*."""
+    """Return the user's words in *items*."""
     words = []
     for item in items:
         if item.data.get("role") == "user":

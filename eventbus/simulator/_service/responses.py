@@ -23,8 +23,6 @@ from .state import SessionState
 from .timers import Process
 from .usage import Tokens, input_tokens, usage_object
 
-__all__ = ["Order", "Response"]
-
 _FAILURE: Final = (
     "The server had an error while processing your request. Sorry about that! "
     "(The simulator was told to fail here.)"
@@ -34,7 +32,7 @@ _FAILURE: Final = (
 @attrs.frozen
 class Order:
     """
-    What a response is to be: the session's settings, and what ``response.create`` overrides.
+    The settings of a response: the session's, with the overrides of ``response.create``.
 
     Attributes:
         modality: ``audio`` or ``text``.
@@ -46,7 +44,7 @@ class Order:
         max_output_tokens: Or ``inf``.
         in_conversation: Whether its items go into the conversation.
         metadata: The client's, given back as it is.
-        items: What the model reads: the conversation, or what the client gave instead.
+        items: The model's input: the conversation, or the items that the client gave instead.
     """
 
     modality: str
@@ -62,7 +60,7 @@ class Order:
 
     @classmethod
     def of(cls, settings: Settings, overrides: Mapping[str, Any], items: Sequence[Item]) -> Order:
-        """Return what *overrides*, the ``response`` of a client's message, makes of *settings*."""
+        """Return *settings* with *overrides*, the ``response`` of a client's message."""
         audio = overrides.get("audio", {}).get("output", {})
         modalities = overrides.get("output_modalities")
         tool_choice = overrides.get("tool_choice", settings.tool_choice)
@@ -96,8 +94,8 @@ class Response:
 
     Args:
         state: The session.
-        order: What it is to be.
-        answer: What it does.
+        order: Its settings.
+        answer: Its content.
         cached_tokens: How much of its input an earlier response has read.
         on_done: Called when it is done.
     """
@@ -129,17 +127,17 @@ class Response:
 
     @property
     def input_tokens(self) -> int:
-        """How much the model reads before it answers."""
+        """The tokens of its input."""
         return self._input.total
 
     @property
     def audio_ms(self) -> float:
-        """How long the speech is that was sent."""
+        """The length of the speech that was sent."""
         return sum(output.audio_ms for output in self._outputs)
 
     @property
     def has_audio(self) -> bool:
-        """Whether the assistant has been heard in it."""
+        """True if it has speech."""
         return self.audio_ms > 0
 
     def begin(self) -> None:
@@ -147,7 +145,7 @@ class Response:
         self._state.emit("response.created", response=self._to_dict("in_progress", None))
 
     def perform(self) -> Process:
-        """Go through what the response does, and end it."""
+        """Go through the outputs of the response, and end it."""
         answer = self._answer
         try:
             yield self._state.wait(answer.pace.first_output_ms, answer.pace)
@@ -164,7 +162,7 @@ class Response:
             self._finish("completed", None)
 
     def cancel(self, reason: Literal["client_cancelled", "turn_detected"]) -> None:
-        """End it where it is; whoever performs it has to stop first."""
+        """End it where it is; its process has to be stopped first."""
         self._finish("cancelled", {"type": "cancelled", "reason": reason})
 
     def _planned(self) -> list[Output]:

@@ -8,7 +8,7 @@ order: mostly to send an event, and sometimes a fault.
 ::
 
     receive(message) ── a client's message ──> Listener ──> Responder ──> Response
-    advance(now_ms) ─── due processes ───────> Agenda                        │
+    advance(now_ms) ─── due processes ───────> Timers                        │
                                                   events, through the faults ▼
                                                                            steps
 
@@ -38,7 +38,7 @@ from .responder import Responder
 from .responses import Response
 from .settings import Settings
 from .state import SessionState
-from .timers import Agenda, Process
+from .timers import Process, Timers
 from .validation import check_message, parse
 
 _SECONDS_OF_A_SESSION: Final = 3_600
@@ -54,7 +54,7 @@ class Service:
         model: The model that the client has asked for, if it named one.
         seed: Replaces the scenario's.
         number: The number of the session among those of this seed, from 1: their ids differ.
-        now_ms: The time; all times are from the same beginning, whatever it is.
+        now_ms: The time; all times are from the same beginning.
         wall_time: The time of day, in seconds since the epoch.
         max_seconds: The length of the session; None lets it go on.
         error: The reason to end the session instead of beginning it.
@@ -100,7 +100,7 @@ class Service:
             # The URL's model counts, as it does for the client's own updates.
             named = {"model": model} if model is not None and "model" in session else {}
             state.settings.update({**session, **named}, voice_is_fixed=False)
-        self._patience = Agenda()
+        self._patience = Timers()
         self._responder = Responder(state, self._response_done)
         self._listener = Listener(state, self._responder, self._patience)
         self._handlers: dict[str, Callable[[dict[str, Any]], None]] = {
@@ -126,7 +126,7 @@ class Service:
     @property
     def deadline(self) -> float | None:
         """The time of the service's next action, in milliseconds; None if there is none."""
-        return self._state.agenda.deadline
+        return self._state.timers.deadline
 
     @property
     def responses(self) -> int:
@@ -166,9 +166,9 @@ class Service:
     def _run(self, now_ms: float) -> None:
         state = self._state
         state.now_ms = now_ms = max(state.now_ms, now_ms)
-        state.agenda.run(now_ms)
+        state.timers.run(now_ms)
         self._patience.run(now_ms)
-        state.agenda.run(now_ms)
+        state.timers.run(now_ms)
 
     # --- the session --------------------------------------------------------------------
 

@@ -1,10 +1,10 @@
 """
-The settings of a session: what they are at first, and what an update makes of them.
+The settings of a session: the initial ones, and their changes by updates.
 
-An update names what changes. Objects are merged field by field, with three exceptions: a
+An update has the changes only. Objects are merged field by field, with three exceptions: a
 format, a tool choice and the like are replaced as a whole, since their fields hang together;
 turn detection of another type starts from that type's defaults; and so does a transcription
-that was off. Whatever an update says was checked before (see `validation`), except for what
+that was off. The shape of an update was checked before (see `validation`), but not the part that
 depends on the session.
 """
 
@@ -163,7 +163,7 @@ class Settings:
 
     def update(self, changes: Mapping[str, Any], *, voice_is_fixed: bool) -> None:
         """
-        Change what *changes* says, all of it or nothing.
+        Apply *changes*, all of them or none.
 
         Args:
             changes: The ``session`` of a client's message; its shape was checked.
@@ -232,12 +232,12 @@ class Settings:
 
     @property
     def input_format(self) -> AudioFormat:
-        """How the client's audio is coded."""
+        """The format of the client's audio."""
         return AudioFormat.of(self._current["audio"]["input"]["format"])
 
     @property
     def output_format(self) -> AudioFormat:
-        """How the assistant's audio is to be coded."""
+        """The format of the assistant's audio."""
         return AudioFormat.of(self._current["audio"]["output"]["format"])
 
     @property
@@ -247,7 +247,7 @@ class Settings:
 
     @property
     def has_logprobs(self) -> bool:
-        """Whether transcripts come with the probabilities of their tokens."""
+        """True if transcripts come with the probabilities of their tokens."""
         return "item.input_audio_transcription.logprobs" in (self._current["include"] or ())
 
     @property
@@ -257,12 +257,12 @@ class Settings:
 
     @property
     def tools(self) -> list[dict[str, Any]]:
-        """What the model may call."""
+        """The tools that the model may call."""
         return self._current["tools"]
 
     @property
     def tool_choice(self) -> str | Mapping[str, Any]:
-        """Whether it may, or must."""
+        """The tool choice: ``auto``, ``none``, ``required`` or a tool."""
         return self._current["tool_choice"]
 
     @property

@@ -1,5 +1,5 @@
 """
-What the parts of one session share: its settings, its conversation, its stream of events.
+The shared state of one session: its settings, its conversation, its stream of events.
 """
 
 from __future__ import annotations
@@ -9,15 +9,13 @@ from typing import Any
 import attrs
 
 from .._script.script import Pace
-from .._script.turn_picker import Progress
+from .._script.turn_picker import TurnPicker
 from .checks import RequestError
 from .conversation import Conversation, Item
 from .fault_plan import Close, ConnectionFaults, Step
 from .ids import Ids
 from .settings import Settings
-from .timers import Agenda
-
-__all__ = ["SessionState"]
+from .timers import Timers
 
 
 @attrs.define(eq=False)
@@ -26,25 +24,25 @@ class SessionState:
     One session, as its parts see it.
 
     Attributes:
-        settings: What the client has set.
+        settings: The client's settings.
         conversation: The items.
         conversation_id: Its id.
-        progress: What the model does next.
+        progress: The model's progress in the scenario.
         pace: How fast it is, where no turn says otherwise.
-        faults: What is to go wrong.
+        faults: The faults to simulate.
         ids: Makes the session's ids.
-        agenda: What the service is doing.
+        timers: The processes of the service.
         now_ms: The session's time.
     """
 
     settings: Settings
     conversation: Conversation
     conversation_id: str
-    progress: Progress
+    progress: TurnPicker
     pace: Pace
     faults: ConnectionFaults
     ids: Ids
-    agenda: Agenda = attrs.field(factory=Agenda)
+    timers: Timers = attrs.field(factory=Timers)
     now_ms: float = 0
     _steps: list[Step] = attrs.field(factory=list, init=False)
 
@@ -52,7 +50,7 @@ class SessionState:
         """
         Put an event into the stream to the client.
 
-        This is where faults come in: what is done for an event is up to them.
+        This is where faults come in: they decide the steps for an event.
         """
         frame = {"type": type_, "event_id": self.ids.new("event"), **fields}
         self._steps += self.faults.steps(frame)
@@ -71,11 +69,11 @@ class SessionState:
         )
 
     def close(self, code: int, reason: str) -> None:
-        """End the connection, after what was emitted."""
+        """End the connection, after the emitted events."""
         self._steps.append(Close(code, reason))
 
     def take_steps(self) -> list[Step]:
-        """Return what is to be done for the events since the last time."""
+        """Return the steps for the events since the last time."""
         steps, self._steps = self._steps, []
         return steps
 

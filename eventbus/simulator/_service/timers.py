@@ -1,5 +1,5 @@
 """
-What is to happen later: processes, each a generator that yields how long it waits.
+Timers: processes, each a generator that yields its waits.
 
 ::
 
@@ -8,8 +8,7 @@ What is to happen later: processes, each a generator that yields how long it wai
         emit("cough")
 
 A process is due 250 ms after it was started, not 250 ms after somebody looked: waits add up
-exactly, however late `Agenda.run` is called. There is no clock here; who calls says what time
-it is.
+exactly, even if `Timers.run` is called late. There is no clock here; the caller tells the time.
 """
 
 from __future__ import annotations
@@ -17,13 +16,11 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import TypeAlias
 
-__all__ = ["Agenda", "Process"]
-
 Process: TypeAlias = Generator[float, None, None]
 """Yields milliseconds to wait, and goes on when they are over."""
 
 
-class Agenda:
+class Timers:
     """The processes of one session."""
 
     def __init__(self) -> None:
@@ -32,7 +29,7 @@ class Agenda:
 
     @property
     def deadline(self) -> float | None:
-        """When the next process goes on, in milliseconds; None if there is none."""
+        """The time at which the next process goes on, in milliseconds; None if there is none."""
         return min(self._due.values(), default=None)
 
     def start(self, process: Process, now_ms: float) -> None:
@@ -45,7 +42,7 @@ class Agenda:
             process.close()
 
     def run(self, now_ms: float) -> None:
-        """Let go on whatever is due by *now_ms*, in the order of the times, until nothing is."""
+        """Resume the processes that are due by *now_ms*, in the order of their times."""
         while self._due:
             process = min(self._due, key=self._due.__getitem__)
             due = self._due[process]

@@ -1,5 +1,5 @@
 """
-Tokens: what a response is said to have cost, and what is left of the rate limits.
+Tokens: the usage of a response, and the rest of the rate limits.
 
 The counts are plausible, not those of a tokenizer: a token is about four characters of text,
 100 ms of the user's audio, 50 ms of the assistant's.
@@ -27,7 +27,7 @@ _TIMED_MODELS: Final = {None, "whisper-1", "gpt-realtime-whisper"}
 
 @attrs.frozen
 class Tokens:
-    """How many tokens, by what they stand for."""
+    """Counts of tokens, by their kind."""
 
     text: int = 0
     audio: int = 0
@@ -55,7 +55,7 @@ def audio_tokens(duration_ms: float, *, is_user: bool) -> int:
 def input_tokens(
     instructions: str, tools: Iterable[Mapping[str, Any]], items: Iterable[Item]
 ) -> Tokens:
-    """Return what a model has to read before it answers."""
+    """Return the tokens of a model's input."""
     schemas = sum(text_tokens(msgspec.json.encode(tool).decode()) for tool in tools)
     return sum(map(_item_tokens, items), Tokens(text=text_tokens(instructions) + schemas))
 
@@ -124,7 +124,7 @@ def transcription_usage(model: str | None, words: str, audio_ms: float) -> dict[
 
 class RateLimits:
     """
-    What is left of a minute's requests and tokens; it fills up again as time passes.
+    The rest of a minute's requests and tokens; it fills up again as time passes.
 
     The simulator counts, and refuses nothing.
     """
