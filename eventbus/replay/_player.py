@@ -125,7 +125,7 @@ async def replay(
     stop: Point | None = None,
     strict: bool = False,
     decode: bool = False,
-    decoder: Callable[[], Decoder] = OpenAIRealtimeDecoder,
+    decoder: Callable[[], Decoder] | None = None,
     where: Callable[[RecordView], bool] | None = None,
     patience: float = 5.0,
     with_content: bool = False,
@@ -178,7 +178,8 @@ class Player:
             first line that can't be read.
         decode: Publish the events that the decoder makes of a journal's frames now, instead of
             the recorded ones.
-        decoder: Makes a decoder for each session.
+        decoder: Makes a decoder for each session. By default it is the one that the journal names,
+            and for a file of frames OpenAI's.
         where: Which records of a journal to publish, like `Filter.matches`.
         patience: Seconds to wait for the handlers of one event, at an infinite speed. It is halved
             each time that the handlers take longer, until no handler is behind any more;
@@ -213,7 +214,7 @@ class Player:
         is_paused: bool = False,
         strict: bool = False,
         decode: bool = False,
-        decoder: Callable[[], Decoder] = OpenAIRealtimeDecoder,
+        decoder: Callable[[], Decoder] | None = None,
         where: Callable[[RecordView], bool] | None = None,
         patience: float = 5.0,
         with_content: bool = False,
@@ -479,7 +480,7 @@ class _Options:
     stop: Point | None
     is_strict: bool
     decodes: bool
-    decoder: Callable[[], Decoder]
+    decoder: Callable[[], Decoder] | None
     where: Callable[[RecordView], bool] | None
     with_content: bool
     sender: object
@@ -522,7 +523,7 @@ async def _file_steps(path: Path, options: _Options) -> AsyncGenerator[_Step, No
 
 async def _frame_steps(file: FrameFile, options: _Options) -> AsyncGenerator[_Step, None]:
     """Yield the events of a file of frames, each frame's when that is due."""
-    decoder, pacer = options.decoder(), Pacer()
+    decoder, pacer = (options.decoder or OpenAIRealtimeDecoder)(), Pacer()
     reading = file.lines(options.before_wait, with_sent=options.with_sent)
     async with contextlib.aclosing(reading) as lines:
         async for line in lines:

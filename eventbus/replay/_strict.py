@@ -23,18 +23,18 @@ import attrs
 
 from ..codec import to_plain
 from ..events import RealtimeModelEvent, RealtimeModelRawServerEvent
-from ..exceptions import CodecError, ReplayDifference
+from ..exceptions import CodecError, JournalError, ReplayDifference
 from ..journal._encoding import DECODED, class_label
 from ..journal._records import EndRecord, EventRecord, FrameRecord, HeaderRecord, Record
 from ..journal._redaction import Withholding
-from ..wire import Decoder
+from ..wire import Decoder, find_decoder
 from ..wire._frames import shown_type
 from ..wire.openai._decoder import OpenAIRealtimeDecoder
 
 
 def check_decoder(
     records: Iterable[Record],
-    decoder: Callable[[], Decoder] = OpenAIRealtimeDecoder,
+    decoder: Callable[[], Decoder] | None = None,
     *,
     with_content: bool = False,
 ) -> int:
@@ -43,7 +43,7 @@ def check_decoder(
 
     Args:
         records: A `Journal`, or records in their order.
-        decoder: Makes a decoder for a session.
+        decoder: Makes a decoder for a session; by default the one that the journal names.
         with_content: Whether a difference may quote transcripts and texts.
 
     Returns:
@@ -51,6 +51,7 @@ def check_decoder(
 
     Raises:
         ReplayDifference: At the first difference.
+        JournalError: The journal names a decoder that isn't known here.
     """
     comparison = Comparison(decoder, with_content=with_content)
     for record in records:
@@ -63,6 +64,7 @@ class _Session:
     """The frame of one session that is being compared."""
 
     decoder: Decoder
+    stream: object = None
     frame: FrameRecord | None = None
     frame_type: str | None = None
     expected: list[RealtimeModelEvent] = attrs.field(factory=list)
@@ -73,7 +75,7 @@ class Comparison:
     A comparison, record by record.
 
     Args:
-        decoder: Makes a decoder for a session.
+        decoder: Makes a decoder for a session; by default the one that the journal names.
         with_content: Whether a difference may quote transcripts and texts.
         is_strict: Whether to compare; otherwise frames are only decoded.
 
@@ -83,7 +85,7 @@ class Comparison:
 
     def __init__(
         self,
-        decoder: Callable[[], Decoder] = OpenAIRealtimeDecoder,
+        decoder: Callable[[], Decoder] | None = None,
         *,
         with_content: bool = False,
         is_strict: bool = True,
@@ -120,9 +122,11 @@ class Comparison:
 
     def _decode(self, record: FrameRecord) -> Sequence[RealtimeModelEvent]:
         session = self._sessions.get(record.sender)
-        if session is None:
-            session = self._sessions[record.sender] = _Session(self._make_decoder())
-        self._check_complete(session)
+        if session is not None:
+            self._check_complete(session)
+        if session is None or session.stream != record.stream:  # a connection has a new decoder
+            session = _Session(self._decoder_for(record), record.stream)
+            self._sessions[record.sender] = session
         self.frames += 1
         events = session.decoder.decode(record.data)
         session.frame = record
@@ -131,6 +135,22 @@ class Comparison:
         if record.problem is not None or not self._is_strict:  # it isn't the original frame
             session.frame = None
         return events
+
+    def _decoder_for(self, record: FrameRecord) -> Decoder:
+        """Return a new decoder for the frames from *record* on."""
+        if self._make_decoder is not None:
+            return self._make_decoder()
+        name = None if record.stream is None else record.stream.decoder
+        if name is None:  # made by hand, or published without a decoder
+            return OpenAIRealtimeDecoder()
+        make = find_decoder(name)
+        if make is None:
+            msg = (
+                f"Record {record.seq} is for the decoder {name!r}, which isn't known here; import "
+                f"the package that has it, or pass decoder=."
+            )
+            raise JournalError(msg)
+        return make(**record.stream.options)
 
     def _check_complete(self, session: _Session) -> None:
         """Check, at the next frame or the end, that no event of the one before is missing."""
