@@ -500,7 +500,11 @@ class FakeClock(Clock):
 
     def deadline_to_sleep_time(self, deadline: float) -> float:
         """Return the seconds of real time that trio may wait for I/O, as nothing else is ready."""
-        # I/O that has happened goes first: one look at it, then time may move.
+        # Callbacks from run_sync_soon go first: their task is scheduled by the next look at I/O.
+        if sys.modules["trio"].lowlevel.current_statistics().run_sync_soon_queue_size:
+            self._has_polled = False
+            return 0
+        # So does I/O that has happened: one look at it, then time may move.
         self._has_polled = not self._has_polled
         if self._has_polled and (self._targets or self._autojump):
             return 0

@@ -987,3 +987,24 @@ async def test_leaving_a_bus_waits_in_virtual_time(bus, clock):
 
     assert log == [Ping("a"), Ping("b")]
     assert clock.now == 7200
+
+
+def test_callbacks_of_trio_run_before_time_moves():
+    """
+    However often tasks have waited before, a callback that is due now is called at this time.
+    """
+    clock = FakeClock(autojump=True)
+    times = []
+
+    async def main():
+        token = trio.lowlevel.current_trio_token()
+        for _ in range(4):
+            called = trio.Event()
+            token.run_sync_soon(called.set)
+            with trio.move_on_after(5):
+                await called.wait()
+            times.append(clock.now)
+
+    trio.run(main, clock=clock)
+
+    assert times == [0, 0, 0, 0]
