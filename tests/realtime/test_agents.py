@@ -243,7 +243,7 @@ async def test_items_are_ours_with_all_their_parts(bus, item, expected):
 
 async def test_event_or_item_of_an_unknown_class_is_other(bus):
     """
-    What a newer openai-agents emits gets through as it is.
+    An event of a newer openai-agents gets through as it is.
     """
 
     @dataclasses.dataclass
@@ -444,7 +444,7 @@ async def feed(bus, *events):
 
 async def test_agents_guardrails_and_contexts_are_their_objects(bus):
     """
-    What only the agent framework has is handed on as it is.
+    Objects that only the agent framework has are handed on as they are.
     """
     host, clerk, tool, result = object(), object(), object(), object()
     info = our_events.RealtimeEventInfo(None)

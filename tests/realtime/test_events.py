@@ -113,7 +113,7 @@ def test_history_is_kept_from_change():
 )
 def test_repr_has_no_content(event):
     """
-    What a caller or a model may have said isn't in it.
+    Words of a caller or a model aren't in it.
     """
     assert "tulip" not in repr(event)
 
@@ -146,7 +146,7 @@ def test_event_comes_back_equal(event):
 
 def test_type_names_are_those_of_the_session():
     """
-    What model events are called is theirs still.
+    Model events keep their names.
     """
     assert [EVENT_TYPES[f"session.{attrs.fields(cls).type.default}"] for cls in CLASSES] == [
         *CLASSES

@@ -132,7 +132,7 @@ def test_order_of_arrival_makes_no_difference_to_a_chain(order, arrival):
 @given(chains, chains, st.sets(st.sampled_from("abcdefgh")), st.data())
 def test_deletions_may_come_at_any_time(order, arrival, gone, data):
     """
-    What is deleted is missing, whenever that was said, and the others keep their order.
+    A deleted item is missing, whenever that was told, and the others keep their order.
     """
     before = dict(zip(order, ["root", *order], strict=False))
     events = [text(item_id, before[item_id]) for item_id in arrival] + list(map(deleted, gone))
@@ -197,7 +197,7 @@ def test_any_events_leave_a_history_that_agrees_with_its_changes(events):
 @given(st.lists(anything, max_size=40), st.data())
 def test_snapshots_stay_as_they_were(events, data):
     """
-    What happens later changes no snapshot, looked at or not.
+    Later events change no snapshot, looked at or not.
     """
     history, taken = History(), []
     for event in events:
@@ -360,7 +360,7 @@ def test_texts_of_all_kinds_are_put_together():
 
 def test_item_of_another_role_takes_the_place():
     """
-    What doesn't fit together isn't mixed; and no text is put where it can't be.
+    Parts of different classes aren't mixed, and no text is put where it can't be.
     """
     system = SystemMessageItem("a", [InputText("Be brief.")])
     history = after(delta("Good day"), updated(system))

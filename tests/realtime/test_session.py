@@ -226,7 +226,7 @@ async def test_whole_history_is_published_where_somebody_gets_it(running, model)
 
 async def test_item_that_others_have_waited_for_is_added_and_the_order_told(running, model):
     """
-    Where an addition moves other items, the whole history is published as well.
+    An addition that moves other items publishes the whole history as well.
     """
     late = attrs.evolve(USER, item_id="item_2", previous_item_id="item_1")
 
@@ -250,7 +250,7 @@ async def test_item_that_others_have_waited_for_is_added_and_the_order_told(runn
 
 async def test_sent_messages_are_published_if_that_is_asked_for(running, model):
     """
-    What goes to the service is on the bus with publish_sent, and isn't without.
+    Messages to the service are on the bus with publish_sent, and aren't without.
     """
     other = ScriptedModel()
     with capture(running, RealtimeModelRawClientEvent) as captured:
@@ -287,7 +287,7 @@ async def test_slow_or_crashing_handler_does_not_delay_the_model(running, model)
 
 async def test_strict_bus_does_not_keep_the_session_from_its_work(model):
     """
-    What a handler raises leaves the listener; the history has the item all the same.
+    A handler's exception leaves the listener; the history has the item all the same.
     """
     bus = EventBus(strict=True)
     bus.subscribe(raiser(ValueError("boom")), RealtimeModelItemUpdatedEvent)
@@ -342,7 +342,7 @@ async def test_bus_has_to_run_before_the_session(bus, model):
 
 async def test_connection_error_comes_out_and_leaves_nothing_behind(running):
     """
-    What the model raises when it connects is raised as it is; the session listens no more.
+    The model's exception when it connects is raised as it is; the session listens no more.
     """
     model = ScriptedModel(RealtimeConnectionError("refused", code=401))
 

@@ -259,7 +259,7 @@ async def test_approval_event_answers_itself(bus):
 
 async def test_failures_of_tools_are_counted(bus):
     """
-    What raises, takes too long, doesn't exist or gets wrong arguments.
+    A tool that raises or takes too long, an unknown one, or one with wrong arguments.
     """
     model = ScriptedModel()
 

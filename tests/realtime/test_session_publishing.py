@@ -72,7 +72,7 @@ async def test_bus_that_does_not_run_is_logged_once(bus, caplog):
 
 def test_strict_bus_raises():
     """
-    What a handler raises on a strict bus reaches whoever published.
+    A handler's exception on a strict bus reaches the publisher.
     """
     bus = EventBus(strict=True)
     bus.subscribe(raiser(ValueError("boom")), Ping)

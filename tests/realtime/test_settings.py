@@ -24,7 +24,7 @@ from tests.realtime.agents_source import declared_in
 )
 def test_settings_of_openai_agents_are_there(ours):
     """
-    Whoever comes from there takes the settings along, but for what needs its agents.
+    Settings of openai-agents can be used here, except for those that need its agents.
     """
     there = declared_in("config")[ours.__name__]
 

@@ -261,7 +261,7 @@ async def test_timeout_is_an_output_and_an_event(running, model):
 
 async def test_thread_that_cannot_be_stopped_holds_up_neither_timeout_nor_end(running, model):
     """
-    What a sync tool returns too late is dropped.
+    A result of a sync tool that comes too late is dropped.
     """
     gate = threading.Event()
 
@@ -325,7 +325,7 @@ async def test_output_that_cannot_be_sent_is_reported(running, model):
 
 async def test_interruption_ends_no_tool(running, model):
     """
-    What the tool does is done all the same, and the model gets to know.
+    The tool's effects remain, and the model is told.
     """
     gate = anyio.Event()
 

@@ -101,7 +101,7 @@ def test_name_and_description_come_from_the_function():
 
 def test_schema_has_types_defaults_and_descriptions():
     """
-    What has no default is required; nothing else may be given.
+    A parameter without a default is required; no other argument may be given.
     """
 
     @tool
@@ -203,7 +203,7 @@ def test_context_is_left_out_of_the_schema():
 
 def test_methods_partials_and_callables_can_be_tools():
     """
-    What is bound already isn't the model's to give.
+    Bound arguments are not the model's to give.
     """
 
     class Shop:

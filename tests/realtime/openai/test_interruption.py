@@ -21,7 +21,7 @@ SECOND = 48_000  # bytes
 @pytest.fixture
 def playback():
     """
-    What is heard without a tracker.
+    The estimate without a tracker.
     """
     return PlaybackEstimate()
 
@@ -37,14 +37,14 @@ def tracker():
 @pytest.fixture
 def tracked(tracker):
     """
-    What is heard as the tracker says.
+    The estimate with a tracker.
     """
     return PlaybackEstimate(tracker)
 
 
 def test_without_a_tracker_audio_is_heard_from_its_arrival_on(playback):
     """
-    What came in one go is heard at real-time speed.
+    Audio that came in one go is heard at real-time speed.
     """
     playback.on_audio("r", "a", 0, 2 * SECOND, now=10.0)
 
@@ -147,7 +147,7 @@ def test_fenced_audio_is_not_received(playback):
 
 def test_one_response_can_be_cut_off_alone(playback):
     """
-    What belongs to other responses goes on, and moves up to where the other was.
+    Audio of other responses goes on, and moves up to the place of the other.
     """
     playback.on_audio("r", "a", 0, SECOND, now=0.0)
     playback.on_audio("r2", "b", 0, SECOND, now=0.0)
@@ -212,7 +212,7 @@ def test_tracker_that_has_played_all_leaves_nothing(tracked, tracker):
 
 def test_player_that_has_not_begun_has_nothing_to_be_named(tracked):
     """
-    What came and didn't begin to play is cut off, and not named.
+    Audio that didn't begin to play is cut off, and not named.
     """
     tracked.on_audio("r", "a", 0, SECOND, now=0.0)
 
@@ -221,7 +221,7 @@ def test_player_that_has_not_begun_has_nothing_to_be_named(tracked):
 
 def test_player_that_reports_late_revives_nothing(tracked, tracker):
     """
-    What was cut off isn't audible, whatever the player says of it afterwards.
+    Audio that was cut off isn't audible, even if the player reports it afterwards.
     """
     tracked.on_audio("r", "a", 0, SECOND, now=0.0)
     tracker.on_play_ms("a", 0, 100)

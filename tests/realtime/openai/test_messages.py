@@ -58,7 +58,7 @@ def accepted():
 
 def test_names_of_the_beta_protocol_have_a_place_in_ga():
     """
-    What openai-agents takes at the top goes where the GA protocol has it.
+    Settings that openai-agents takes at the top go to their place in the GA protocol.
     """
     assert session_of(SETTINGS) == {
         "type": "realtime",
@@ -115,7 +115,7 @@ def test_unknown_setting_is_sent_by_its_name():
 
 def test_settings_are_not_changed():
     """
-    What was given stays as it was, also further down.
+    The given settings stay as they were, also further down.
     """
     settings = {"audio": {"output": {"format": "pcm16"}}, "voice": "x"}
 
@@ -134,7 +134,7 @@ def test_unknown_format_is_refused():
 
 def test_later_settings_take_the_place_of_earlier_ones_one_by_one():
     """
-    What an update doesn't name stays, on either side of the audio.
+    Settings that an update doesn't name stay, on either side of the audio.
     """
     before = session_of({"instructions": "a", "voice": "v", "turn_detection": {"type": "x"}})
     update = session_of({"instructions": "b", "speed": 2.0, "turn_detection": None})
@@ -207,7 +207,7 @@ def test_raw_message_without_a_type_is_refused(message):
 
 def test_read_only_mappings_can_be_sent():
     """
-    What came from the service can go back to it.
+    Data of the service's can go back to it.
     """
     message = {"type": "x", "a": types.MappingProxyType({"b": (1, 2)})}
 

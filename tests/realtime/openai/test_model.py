@@ -66,7 +66,7 @@ def anyio_backend():
 @pytest.fixture
 def captured(bus):
     """
-    What is published on the bus.
+    The events published on the bus.
     """
     with capture(bus) as captured:
         yield captured
@@ -531,7 +531,7 @@ async def answering(answer):
 @pytest.mark.parametrize(("scheme", "told"), [("ws", "not a realtime service"), ("wss", "TLS|wss")])
 async def test_server_of_another_kind_is_told(answer, scheme, told):
     """
-    What answers, but not as a WebSocket or with TLS, is another cause than silence.
+    A server that answers, but not as a WebSocket or with TLS, is another cause than silence.
     """
     async with await answering(answer) as server:
         url = f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1/realtime"
@@ -581,7 +581,7 @@ async def refuse_key():
 
 async def test_function_that_gives_no_key_is_told_without_its_words(bus):
     """
-    What it says may be the key itself.
+    Its text may be the key itself.
     """
     with pytest.raises(RealtimeConnectionError, match="LookupError") as caught:
         await OpenAIRealtimeModel().connect({"api_key": refuse_key, "url": "ws://127.0.0.1:1/v1"})
@@ -714,7 +714,7 @@ async def test_call_with_a_model_is_refused():
 
 async def test_base_url_will_do():
     """
-    What AsyncOpenAI takes as base_url is taken here, too.
+    A base_url of AsyncOpenAI is taken here, too.
     """
     async with scripted_server() as server:
         model = OpenAIRealtimeModel()
@@ -946,7 +946,7 @@ async def test_what_is_no_request_is_refused(bus):
 
 async def test_what_is_no_json_is_refused(bus):
     """
-    Where it is sent, and not later in a task of the model's.
+    At the call, and not later in a task of the model's.
     """
     async with live(bus) as (_server, model):
         for name in ("x", "response.create"):
@@ -960,7 +960,7 @@ async def test_what_is_no_json_is_refused(bus):
 
 async def test_network_that_takes_nothing_costs_audio(bus, captured):
     """
-    What waits stays bounded, drops are reported once in a row, and what isn't audio is kept.
+    The queue stays bounded, drops are reported once in a row, and other messages are kept.
     """
     # How much the system takes before nothing moves any more is not ours to say, so this sends a
     # lot: a hundred times what may wait.
@@ -1087,7 +1087,7 @@ async def test_speech_truncates_what_is_heard_at_what_was_heard(bus, captured, c
 
 async def test_tracker_says_where_to_truncate(bus, captured):
     """
-    What the player reports is what was heard, in the session's format.
+    The player's report is the audio heard, in the session's format.
     """
     tracker = RealtimePlaybackTracker()
 
@@ -1261,7 +1261,7 @@ async def test_playback_can_be_cut_off_and_the_response_go_on(bus, captured):
 )
 async def test_contradicting_interrupt_is_refused(bus, interrupt):
     """
-    What can't be done at the same time is an error, and nothing is sent.
+    Options that contradict each other are an error, and nothing is sent.
     """
     async with live(bus) as (_server, model):
         with pytest.raises(ValueError, match="only"):
@@ -1394,7 +1394,7 @@ async def test_output_of_a_lost_call_is_reported_and_not_sent(bus, captured):
 @pytest.mark.parametrize("code", [1000, 1002, 1008, 1009, 3000, 4001])
 async def test_some_ends_are_final(bus, captured, code):
     """
-    Where connecting again can't help, it isn't tried.
+    A connection is not opened again if that can't help.
     """
     async with live(bus, lambda peer: peer.connection.close(code), reconnect=AT_ONCE) as (
         server,

@@ -126,7 +126,7 @@ def test_response_beside_the_conversation_answers_nobody(sequencer):
 
 def test_event_id_of_a_raw_message_is_kept(sequencer):
     """
-    Who sends a message with an id of its own finds that in errors.
+    A message with an id of its own keeps it, so that errors name it.
     """
     sequencer.ask({"type": "response.create", "event_id": "mine"})
 
@@ -348,7 +348,7 @@ class Conversation(RuleBasedStateMachine):
     """
     A service that allows one response at a time, and a client that wishes as it likes.
 
-    What either says arrives in order, and late: both lines are queues.
+    Messages of both sides arrive in order, and late: both lines are queues.
     """
 
     may_cross = False

@@ -68,7 +68,7 @@ async def virtual_time():
 @pytest.fixture
 def captured(bus):
     """
-    What is published on the bus.
+    The events published on the bus.
     """
     with capture(bus) as captured:
         yield captured
@@ -126,7 +126,7 @@ async def speak(model, text, *, seconds_of_silence=1):
 
 async def test_turn(bus, captured):
     """
-    What the user writes is answered, with audio, a transcript, and the end of the turn.
+    A written message is answered, with audio, a transcript, and the end of the turn.
     """
     async with talking(bus) as (_, model):
         await say(model, captured)

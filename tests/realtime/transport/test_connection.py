@@ -218,7 +218,7 @@ async def test_nothing_is_emitted_after_a_close_from_inside():
 
 async def test_settings_go_before_what_a_listener_sends_on_the_report():
     """
-    Who hears that something was not sent may send something else; it takes its turn.
+    A listener that is told of an unsent message may send another one; it takes its turn.
     """
 
     async def react(event):

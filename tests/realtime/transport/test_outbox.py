@@ -50,7 +50,7 @@ def test_first_in_is_first_out(outbox):
 
 def test_oldest_audio_gives_way(outbox):
     """
-    Where there is no room the oldest audio is dropped, and what stands between stays.
+    Without room the oldest audio is dropped, and the messages between stay.
     """
     outbox.put(control(0))
     for number in range(1, 13):
@@ -121,7 +121,7 @@ def test_what_is_cleared_is_returned(outbox):
 @given(st.lists(st.tuples(st.booleans(), st.integers(1, 60)) | st.none()))
 def test_order_and_bound_hold_whatever_comes(steps):
     """
-    What comes out is a part of what went in, in its order, with all that is never dropped.
+    Messages come out in the order in which they went in, with all that are never dropped.
     """
     outbox = Outbox(100)
     put, taken = [], []

@@ -20,7 +20,7 @@ def test_accidents_are_worth_another_attempt(code):
 )
 def test_decisions_and_mistakes_are_final(code):
     """
-    What was decided, or would happen again, is not tried again.
+    An end that was intended, or would happen again, is not followed by an attempt.
     """
     assert not ReconnectPolicy().allows(code)
 
