@@ -3,9 +3,9 @@ Our own format: an event as plain data, as JSON and as MessagePack, and back.
 
 Rules:
 
-* What is written comes back equal, or `CodecError` says where it can't. Only
-  exceptions, and what `RealtimeModelExceptionEvent` has beside one, give up more.
-* What is read is checked: any input gives an event or `CodecError`.
+* A written event comes back equal, or `CodecError` tells where it can't. Only
+  exceptions, and the objects beside one in `RealtimeModelExceptionEvent`, lose more.
+* Input is checked: any input gives an event or `CodecError`.
 * Only classes that are known are built: those in `EVENT_TYPES`, those that
   their fields declare, and the classes of the vocabulary that are no events.
 
@@ -17,10 +17,10 @@ document may come from either.
 ::
 
     codec       the functions, JSON and MessagePack
-    documents   events: version, type name, what is unknown here
+    documents   events: version, type name, unknown classes
     declared    attrs classes: a declared type decides how a field is written
     rules       the declared types, each with its way to be written
-    plain       values whose type nothing declares: the tags
+    plain       values without a declared type: the tags
     remote      exceptions and handlers, as text
     faults      where something is wrong
     utf8        where text isn't UTF-8
@@ -72,7 +72,7 @@ def dumps(event: object) -> str:
 
     Raises:
         CodecError: Its class isn't registered, or something in it can't be
-            written; ``path`` says what.
+            written; ``path`` names it.
     """
     return _write(event, _encode_json).decode()
 
@@ -86,7 +86,7 @@ def packs(event: object) -> bytes:
 
     Raises:
         CodecError: Its class isn't registered, or something in it can't be
-            written; ``path`` says what.
+            written; ``path`` names it.
     """
     return _write(event, _encode_msgpack)
 
@@ -103,7 +103,7 @@ def to_plain(event: object) -> dict[str, Any]:
 
     Raises:
         CodecError: Its class isn't registered, or something in it can't be
-            written; ``path`` says what.
+            written; ``path`` names it.
     """
     return _write(event, lambda document: document)
 
@@ -169,7 +169,7 @@ def _encode_json(document: dict[str, Any]) -> bytes:
 
 
 def _tag_for_json(data: Any) -> None:
-    """Put tags on what JSON lacks, in place: a new document is nobody else's yet."""
+    """Tag values that JSON lacks, in place: the document is new."""
     for key, value in data.items() if type(data) is dict else enumerate(data):
         kind = type(value)
         if kind is dict or kind is list:
@@ -212,7 +212,7 @@ def _read(data: Any, decode: Callable[[Any], Any], encoding: str) -> Any:
 
 
 def _reason(error: ValueError, data: str | bytes | bytearray | memoryview, encoding: str) -> str:
-    """Return what is wrong with *data*, and at which byte."""
+    """Return the problem with *data*, and the byte where it is."""
     if isinstance(error, UnicodeEncodeError):
         return f"{error.reason} (byte {len(error.object[: error.start].encode())})"
     raw = data.encode() if isinstance(data, str) else bytes(data)

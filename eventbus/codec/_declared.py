@@ -3,7 +3,7 @@ Objects of attrs classes as plain data: each field is written as its type declar
 
 Rules:
 
-* What the type tells, the data needn't: an object is a dict of its fields, a
+* Data don't repeat the type: an object is a dict of its fields, a
   declared tuple is a list, a declared enum is its value.
 * Where the type leaves a choice that the data wouldn't show (a list or a
   tuple, a dict or an object), the value is written as if nothing was declared,
@@ -46,8 +46,6 @@ from ._rules import (
     names_of,
 )
 
-__all__ = ["OR_NAME", "Declared"]
-
 OR_NAME: Mapping[str, str] = MappingProxyType({"eventbus.codec": "or_name"})
 """
 The metadata of a field that may hold anything: ``attrs.field(metadata=OR_NAME)``.
@@ -61,10 +59,10 @@ _Signs: TypeAlias = list[tuple[type[Any], dict[str, frozenset[Any]]]]
 @attrs.frozen
 class _Field:
     """
-    How one field is written and read.
+    The functions that write and read one field.
 
     Attributes:
-        argument: What ``__init__`` calls it.
+        argument: Its name in ``__init__``.
     """
 
     name: str
@@ -79,8 +77,8 @@ class Declared:
     Writes objects of attrs classes as their fields, and reads them.
 
     Args:
-        plain: For values whose type nothing tells.
-        own_rules: (class, field) -> the rule of a field whose type doesn't say enough.
+        plain: For values without a declared type.
+        own_rules: (class, field) -> the rule of a field with a type that isn't enough.
         or_name: The rule of a field with the metadata `OR_NAME`; by default it is nothing special.
     """
 
@@ -257,7 +255,7 @@ def _is_among(value: Any, values: frozenset[Any]) -> bool:
 
 
 def _origin(hint: Any) -> Any:
-    """Return ``list`` of ``list[int]``, and what isn't subscripted as it is."""
+    """Return ``list`` of ``list[int]``, and a type without subscript as it is."""
     return get_origin(hint) or hint
 
 

@@ -9,7 +9,7 @@ Rules:
 * A name in the data is looked up in `EVENT_TYPES` and the vocabulary, never
   imported. One that is unknown makes an `UnknownObject`, which is written as it
   was read.
-* The report of a crash arrives whatever crashed: the handler, and a sender or
+* The report of a crash always arrives: the handler, and a sender or
   event that can't be written, become `RemoteObject`.
 
 How it works. A value may hold an object, and an object's field a value:
@@ -34,20 +34,18 @@ from ._plain import Plain
 from ._remote import RemoteObject, class_name, object_name
 from ._rules import Rule, described_rule
 
-__all__ = ["Documents", "UnknownObject"]
-
 
 @attrs.frozen
 class UnknownObject:
     """
-    An event, or a value in one, whose class this process doesn't know.
+    An event, or a value in one, of a class that this process doesn't know.
 
     It is written as it was read. A process that knows the class gets the
     event; one that doesn't gets `RealtimeModelOtherEvent` with this as data.
 
     Attributes:
         type_name: The type name of the event, or the name of the value's class.
-        fields: What was in it, by name.
+        fields: Its fields, by name.
         is_event: Whether it was an event.
     """
 
@@ -105,7 +103,7 @@ class Documents:
         )
 
     def dump(self, event: Any) -> dict[str, Any]:
-        """Return the document of *event*; a `Fault` says what in it can't be written."""
+        """Return the document of *event*; a `Fault` names a value that can't be written."""
         unknown = event.data if type(event) is RealtimeModelOtherEvent else event
         if type(unknown) is UnknownObject and unknown.is_event:
             return self._dump_unknown(unknown)
@@ -122,7 +120,7 @@ class Documents:
         raise Fault(msg)
 
     def load(self, document: Any) -> Any:
-        """Return the event of *document*; a `Fault` says what in it can't be read."""
+        """Return the event of *document*; a `Fault` names a value that can't be read."""
         if not isinstance(document, Mapping):
             raise unexpected(document, "an object with the keys $v and type")
         event = self._load_event(document if type(document) is dict else dict(document))

@@ -1,7 +1,7 @@
 """
-What can't be written or read, and where: the path is collected on the way up.
+Values that can't be written or read, with their path, collected on the way up.
 
-Whoever goes through the parts of a value lets a `Fault` pass, and adds the step
+Code that goes through the parts of a value lets a `Fault` pass, and adds the step
 that it took itself: the key, the index or the field. No fault leaves the codec,
 which makes a `CodecError` of it.
 """
@@ -11,8 +11,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
-
-__all__ = ["Fault", "each", "each_value", "part", "shown", "unexpected"]
 
 _Key = TypeVar("_Key")
 
@@ -24,7 +22,7 @@ class Fault(Exception):
     A value that can't be written, or data that can't be read.
 
     Attributes:
-        problem: What is wrong and what to do instead, for people.
+        problem: The problem and its remedy, for people.
         steps: The way from the value to the whole, innermost first.
     """
 
@@ -52,13 +50,13 @@ def shown(value: Any) -> str:
 
 
 def unexpected(value: Any, expected: str) -> Fault:
-    """Return the fault that *value* is not what was *expected*."""
+    """Return the fault that *value* is not as *expected*."""
     # The class and not the value: it may be long, or nobody's business.
     return Fault(f"expected {expected}, not {type(value).__qualname__}.")
 
 
 def each(function: Callable[[Any], Any], values: Iterable[Any]) -> list[Any]:
-    """Return what *function* makes of each of *values*."""
+    """Return the results of *function* for each of *values*."""
     result: list[Any] = []
     for value in values:
         try:
@@ -70,7 +68,7 @@ def each(function: Callable[[Any], Any], values: Iterable[Any]) -> list[Any]:
 
 
 def each_value(function: Callable[[Any], Any], mapping: Mapping[_Key, Any]) -> dict[_Key, Any]:
-    """Return *mapping* with what *function* makes of each value."""
+    """Return *mapping* with the result of *function* for each value."""
     result: dict[_Key, Any] = {}
     for key, value in mapping.items():
         try:
@@ -82,7 +80,7 @@ def each_value(function: Callable[[Any], Any], mapping: Mapping[_Key, Any]) -> d
 
 
 def part(data: Mapping[Any, Any], key: str, load: Callable[[Any], Any]) -> Any:
-    """Return what *load* makes of the value under *key*, which must be there."""
+    """Return the result of *load* for the value under *key*, which must be there."""
     if key not in data:
         msg = "is missing; a document must have it."
         raise Fault(msg, key)

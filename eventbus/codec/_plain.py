@@ -1,17 +1,17 @@
 """
-Values as plain data: what to write where no type is declared, and how to read it.
+Values without a declared type as plain data, and back.
 
 Plain data is None, bool, int of at most 64 bits, float, str, bytes, list, and
 dict with str keys; it stands for itself.
 
 Rules:
 
-* What plain data lacks is tagged: a dict whose only key starts with ``$``,
+* Values that plain data lack are tagged: a dict whose only key starts with ``$``,
   like ``{"$tuple": [1, 2]}``.
 * A mapping with a key that could be taken for a tag, or that is no str, is
   ``{"$map": [[key, value], ...]}``. So no user's data reads as a tag.
 * An object of an attrs class is for others to write and read: a `Plain` is
-  given two functions for that. What they write has the key ``$v`` or ``$class``.
+  given two functions for that. Their results have the key ``$v`` or ``$class``.
 * A value of a plain class's subclass comes back as the plain class, if equal.
 """
 
@@ -33,8 +33,6 @@ from ..exceptions import RemoteException
 from ._faults import Fault, each, each_value, part, shown, unexpected
 from ._remote import RemoteObject, as_remote_exception, class_name
 
-__all__ = ["Dump", "Load", "Plain", "dump_mapping", "load_array", "load_map"]
-
 Dump: TypeAlias = Callable[[Any], Any]
 """From a value to plain data."""
 Load: TypeAlias = Callable[[Any], Any]
@@ -52,8 +50,8 @@ class Plain:
 
     Attributes:
         dump_object: As given.
-        dumpers: Class -> what writes an instance of it, and not of a subclass.
-        tags: Tag -> what reads the data below it.
+        dumpers: Class -> the function that writes its instances, but not those of subclasses.
+        tags: Tag -> the function that reads the data below it.
     """
 
     def __init__(
@@ -109,7 +107,7 @@ class Plain:
         return (self.dumpers.get(kind) or self._dumper_of(kind))(value)
 
     def _find_dumper(self, cls: Any) -> Dump:
-        """Return what writes a class that isn't in the table, but may have one as its base."""
+        """Return the function for a class that isn't in the table, but may have a base that is."""
         if issubclass(cls, BaseException):
             return lambda value: {"$exception": self.dump_exception(value)}
         if attrs.has(cls):
@@ -155,7 +153,7 @@ class Plain:
         raise Fault(msg)
 
     def _load_dict(self, data: dict[Any, Any]) -> Any:
-        # Before any value: what is read for nothing at each level takes exponential time.
+        # Before any value: a value read in vain at each level takes exponential time.
         for key in data:
             if type(key) is not str:
                 msg = f"the key {shown(key)} isn't a string; write such a mapping as $map."
@@ -271,7 +269,7 @@ def _refuse_class(value: Any) -> NoReturn:
 
 
 def _text_loader(parse: Callable[[str], Any], pattern: str = ".*") -> Load:
-    """Return what reads a text with *parse* if the text matches *pattern*."""
+    """Return a function that reads a text with *parse* if it matches *pattern*."""
 
     def load(data: Any) -> Any:
         if type(data) is not str:
@@ -281,7 +279,7 @@ def _text_loader(parse: Callable[[str], Any], pattern: str = ".*") -> Load:
             raise Fault(msg)
         try:
             return parse(data)
-        except (ValueError, ArithmeticError) as exc:  # the latter is what Decimal raises
+        except (ValueError, ArithmeticError) as exc:  # the latter comes from Decimal
             msg = f"{shown(data)} can't be read: {type(exc).__qualname__}."
             raise Fault(msg) from exc
 

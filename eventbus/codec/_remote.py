@@ -1,8 +1,8 @@
 """
-What stays behind in its process, and travels as text: exceptions, handlers, senders.
+Objects that stay in their process and travel as text: exceptions, handlers, senders.
 
-Nothing in here raises, whatever it is given: a report of a crash must not fail
-because of what crashed.
+Nothing in here raises for any argument: a report of a crash must not fail
+because of the object that crashed.
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ from typing import Any, NoReturn
 import attrs
 
 from ..exceptions import RemoteException
-
-__all__ = ["RemoteObject", "as_remote_exception", "class_name", "object_name"]
 
 
 @attrs.frozen
@@ -74,7 +72,7 @@ def _traceback_text(exception: BaseException) -> str:
             type(exception),
             exception,
             exception.__traceback__,
-            # No limits: what is cut from a group's tail may be what broke.
+            # No limits: the cause may be at the end of a group.
             max_group_width=sys.maxsize,
             max_group_depth=sys.maxsize,
         )

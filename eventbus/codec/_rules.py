@@ -1,8 +1,8 @@
 """
 Rules for declared types: how a value is written, and checked when it is read.
 
-A rule of a container is made of its members' rules. What isn't in the short
-form that the type allows, a rule leaves to `Plain`: a date, bytes in JSON, a
+A rule of a container is made of its members' rules. Values that aren't in the short
+form of the type are left to `Plain`: a date, bytes in JSON, a
 tuple where a list or a tuple may stand.
 """
 
@@ -22,21 +22,6 @@ import attrs
 from ..exceptions import RemoteException
 from ._faults import Fault, each, shown, unexpected
 from ._plain import Dump, Load, Plain, dump_mapping, load_array, load_map
-
-__all__ = [
-    "ARRAYS",
-    "LEAVES",
-    "Rule",
-    "array_rule",
-    "check",
-    "described_rule",
-    "enum_rule",
-    "exception_rule",
-    "leaf_rule",
-    "literal_rule",
-    "mapping_rule",
-    "names_of",
-]
 
 LEAVES: dict[Any, tuple[type[Any], ...]] = {
     NoneType: (),
@@ -73,7 +58,7 @@ _ARRAY_TAGS: dict[type[Any], str] = {tuple: "$tuple", set: "$set", frozenset: "$
 @attrs.frozen
 class Rule:
     """
-    How values of a declared type are written and read.
+    The functions that write and read values of a declared type.
 
     Attributes:
         types: The classes that such values have.
@@ -135,7 +120,7 @@ def leaf_rule(plain: Plain, cls: type[Any]) -> Rule:
 def literal_rule(plain: Plain, values: tuple[Any, ...]) -> Rule:
     """Return the rule of a `Literal` of *values*."""
     names = " or ".join(map(repr, values))
-    # What nearly all literals are: strings that stand for themselves.
+    # Nearly all literals: strings that stand for themselves.
     texts = {value for value in values if type(value) is str and plain.dump(value) is value}
 
     def checked(value: Any) -> Any:

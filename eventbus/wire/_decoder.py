@@ -1,5 +1,5 @@
 """
-What a decoder is, what it publishes on, and how a reader of journals finds one by its name.
+The protocols of decoders and of the bus that they publish on, and the registry of decoders.
 """
 
 from __future__ import annotations

@@ -102,7 +102,7 @@ class FrameDecoder(Generic[_S]):
     A subclass has the `Protocol`. Not for use from several threads at once.
 
     Args:
-        session: What the table's functions remember of the session.
+        session: The state that the table's functions keep of the session.
         max_bytes: A frame that is longer is not parsed; its raw event has it as it came.
     """
 

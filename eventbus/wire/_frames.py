@@ -1,8 +1,8 @@
 """
-Frames: what a service sent, as a read-only mapping that costs nothing until it is read.
+A service's frames as read-only mappings, parsed when they are first used.
 
 Every frame becomes a raw event, and most raw events have no handler. So a
-`Frame` keeps the bytes and parses them when it is first looked at.
+`Frame` keeps the bytes and parses them when it is first used.
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NoReturn, TypeVar
 
 import msgspec
-
-__all__ = ["Frame", "ReadOnlyDict", "ReadOnlyList", "frame_of", "freeze", "shown_type"]
 
 _KT = TypeVar("_KT")
 _VT = TypeVar("_VT")
@@ -93,14 +91,14 @@ class Frame(Mapping[str, Any]):
     """
     A vendor's frame, which is a JSON object, as a read-only mapping.
 
-    What is nested in it is a dict or list that refuses to be changed. A frame
+    Nested values are dicts and lists that refuse to be changed. A frame
     equals the dict with its content, and can be copied and pickled.
 
     Args:
         raw: The frame as it came, UTF-8. Of a name that comes twice, the last one counts.
     """
 
-    # _data is empty until the frame is first looked at.
+    # _data is unset until the frame is first used.
     __slots__ = ("_data", "_raw")
 
     _data: ReadOnlyDict[str, Any]

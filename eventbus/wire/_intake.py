@@ -1,7 +1,7 @@
 """
 Takes frames in every form in which a transport hands them over.
 
-Decoders have one way, that of bytes: what isn't bytes is made bytes here.
+Decoders read bytes; other forms are converted here.
 """
 
 from __future__ import annotations
@@ -14,14 +14,12 @@ from ..exceptions import FrameError
 from ._frames import Frame
 from ._strict import refusal
 
-__all__ = ["as_it_came", "to_bytes"]
-
 
 def to_bytes(frame: object) -> tuple[bytes, FrameError | None]:
     """
-    Return *frame* as JSON in UTF-8, and what is wrong with it.
+    Return *frame* as JSON in UTF-8, and the problem with it, if there is one.
 
-    If something is, then the bytes are what could be kept of it.
+    If there is a problem, the bytes are the part that could be kept.
     """
     raw, problem = b"", None
     if isinstance(frame, Frame):

@@ -13,7 +13,7 @@ A frame must be
 * nested no deeper than `MAX_DEPTH`, so that later code can walk through the
   data recursively.
 
-Time and memory are linear in the frame's length, whatever it contains.
+Time and memory are linear in the frame's length, whatever the content.
 
 Theory of operation
 -------------------
@@ -33,7 +33,7 @@ result has the same colons if there were none, and fewer if there was one. There
 one way in which this sum could come out right by accident. A colon in a string can be
 spelled ``\u003a``, which is a colon in the data and none in the frame. So, if the sums
 agree and that escape isn't there, then nothing was dropped. If not, the standard
-library's parser, which shows every pair, says exactly what is the case.
+library's parser, which shows every pair, decides.
 
 Depth needs no walk either, as long as there are fewer brackets in the frame
 than levels allowed.
@@ -74,7 +74,7 @@ def read_object(
     frame: bytes, *, known_names: Container[str] = ()
 ) -> tuple[dict[str, Any] | None, FrameError | None]:
     """
-    Return the data in *frame*, and the error that says what is wrong with it.
+    Return the data in *frame*, and the error that describes its problem.
 
     Data is None if there is no JSON object, or one that is nested too deeply. With a name that
     comes twice, there are both data and an error; it quotes the name only if it is among the
@@ -88,7 +88,7 @@ def read_object(
         problem = _TOO_DEEP
     except ValueError as exc:
         # Found here, as msgspec's own error for it is another one in each version.
-        # Of JSON, it tells what is wrong and where, and quotes nothing.
+        # For JSON, its message has the problem and the place, and quotes nothing.
         problem = f"is not valid JSON ({exc})" if _is_utf8(frame) else "is not valid UTF-8"
     else:
         if not isinstance(data, dict):

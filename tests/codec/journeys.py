@@ -1,5 +1,5 @@
 """
-What the tests of the codec share: the ways there and back, and events to send on them.
+Helpers of the codec's tests: the ways there and back, and events to send on them.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def other(data):
 @pytest.fixture
 def registry():
     """
-    The registry with `OrderPlaced` in it; undoes what a test registers.
+    The registry with `OrderPlaced` in it; undoes a test's registrations.
     """
     before = dict(events._event_types)  # private: users have no way to unregister a class
     register_event(OrderPlaced)

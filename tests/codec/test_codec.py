@@ -48,7 +48,7 @@ from tests.codec.journeys import AUDIO, Price, all_events, every_format, instanc
 @pytest.mark.parametrize("cls", EVENT_TYPES.values(), ids=list(EVENT_TYPES))
 def test_every_event_of_the_vocabulary_comes_back_equal(cls, travel):
     """
-    Whatever the fields of an event hold, it is read as it was written.
+    An event with any values in its fields is read as it was written.
     """
 
     @given(instances_of(cls))
@@ -61,9 +61,9 @@ def test_every_event_of_the_vocabulary_comes_back_equal(cls, travel):
 
 @given(all_events)
 @settings(suppress_health_check=[HealthCheck.too_slow])
-def test_what_was_read_is_written_the_same(event):
+def test_event_that_was_read_is_written_the_same(event):
     """
-    Writing what was read gives the same text again, so a chain of processes changes nothing.
+    Writing an event that was read gives the same text again: a chain of processes changes nothing.
     """
     text = dumps(event)
 
@@ -154,12 +154,12 @@ def test_loads_takes_text_and_bytes(convert):
 
 def test_json_document_of_another_parser_is_read():
     """
-    `from_plain` takes what the standard library's `json` makes of `dumps`.
+    `from_plain` takes the document that the standard library's `json` reads.
     """
     assert from_plain(json.loads(dumps(AUDIO))) == AUDIO
 
 
-# --- what can't be written --------------------------------------------------------------------
+# --- unwritable events ------------------------------------------------------------------------
 
 
 class Color(enum.Enum):
@@ -208,9 +208,9 @@ def function():
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_what_would_not_come_back_is_refused(event, path, message, write):
+def test_value_that_would_not_come_back_is_refused(event, path, message, write):
     """
-    The error says where in the event the value is, what is wrong and what to do instead.
+    The error has the value's place in the event, the problem and the remedy.
     """
     with pytest.raises(CodecError, match=message) as caught_error:
         write(event)
@@ -235,7 +235,7 @@ def test_data_without_end_is_refused(write):
             write(other(data))
 
 
-# --- what can't be read -----------------------------------------------------------------------
+# --- unreadable input -------------------------------------------------------------------------
 
 
 def audio(**changes):
@@ -310,7 +310,7 @@ def data(value):
 )
 def test_data_that_is_no_event_is_refused_with_its_place(text, path, message):
     """
-    The error has the path of what is wrong, and says what is expected there.
+    The error has the path of the wrong value, and the expected kind.
     """
     with pytest.raises(CodecError, match=message) as caught_error:
         loads(text)
@@ -338,7 +338,7 @@ def test_data_that_is_no_event_is_refused_with_its_place(text, path, message):
 )
 def test_broken_encoding_is_refused_with_its_offset(read, broken, offset):
     """
-    What isn't JSON or MessagePack at all is a `CodecError` that names the byte.
+    Input that isn't JSON or MessagePack is a `CodecError` that names the byte.
     """
     with pytest.raises(CodecError, match=rf"\(byte {offset}\)"):
         read(broken)
@@ -347,7 +347,7 @@ def test_broken_encoding_is_refused_with_its_offset(read, broken, offset):
 @pytest.mark.parametrize("read", [loads, unpacks])
 def test_deep_nesting_is_refused(read):
     """
-    Data that is nested 100,000 deep is a `CodecError`, whatever it is.
+    Any data nested 100,000 deep are a `CodecError`.
     """
     for broken in (b"[" * 100_000, b'{"a":' * 100_000, b"\x91" * 100_000):
         with pytest.raises(CodecError):
@@ -417,7 +417,7 @@ def test_arbitrary_input_is_an_event_or_a_codec_error(noise):
 @settings(suppress_health_check=[HealthCheck.too_slow])
 def test_arbitrary_document_is_an_event_or_a_codec_error(document):
     """
-    No well-formed document does either, and what is read can be written.
+    No well-formed document does either, and an event that was read can be written.
     """
     reads_or_refuses(unpacks, msgspec.msgpack.encode(document) if packable(document) else b"")
     if isinstance(document, dict):

@@ -125,7 +125,7 @@ def test_annotation_that_cannot_be_resolved_leaves_the_data_to_tell():
 
 def test_validator_that_refuses_is_a_codec_error():
     """
-    What a user's class raises when it is built is reported as the data's fault, with its place.
+    An exception from a user's class is reported as a fault of the data, with its place.
     """
 
     @register_event(name="test.picky")

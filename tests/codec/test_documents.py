@@ -1,5 +1,5 @@
 """
-A document is an event of a known type, or keeps what it is until it meets one that knows.
+A document is an event of a known type, or is kept until it meets a process that knows it.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def test_event_in_other_comes_back_as_its_class(travel):
 @every_format
 def test_value_of_the_vocabulary_keeps_its_class_where_none_is_declared(travel):
     """
-    A `RealtimeError`, whose ``type`` is data, comes back as one from a field of any type.
+    A `RealtimeError`, which has a ``type`` of its own, comes back as one from a field of any type.
     """
     event = RealtimeModelTurnEndedEvent("r", "failed", RealtimeError("m", "server_error"))
 
@@ -79,7 +79,7 @@ def test_value_of_the_vocabulary_keeps_its_class_where_none_is_declared(travel):
 @every_format
 def test_event_and_sender_of_a_crash_travel(travel):
     """
-    The event that crashed a handler is nested, and a sender of plain data stays what it is.
+    The event that crashed a handler is nested, and a sender of plain data stays the same.
     """
     event = RealtimeModelExceptionEvent(RemoteException("E", "m"), event=AUDIO, sender=("call", 42))
 
@@ -147,7 +147,7 @@ def test_unknown_type_is_unharmed_when_written_again():
 @settings(suppress_health_check=[HealthCheck.too_slow])
 def test_any_event_survives_a_process_that_does_not_know_it(event):
     """
-    What a process with the class writes, one without it hands on, and the class is there again.
+    A process without the class hands it on, and one with it reads the class again.
     """
     document = to_plain(event)
     event_type = document["type"]
@@ -240,7 +240,7 @@ def test_class_without_a_type_field_is_tagged_with_its_name(travel):
 @every_format
 def test_constant_type_gives_way_to_the_registered_name(travel):
     """
-    What a class says of itself in each instance needn't be written, and is there again.
+    A constant of the class needn't be written, and is there again.
     """
     register_event(Cash, name="test.cash")
 
@@ -323,7 +323,7 @@ def test_subclass_of_a_registered_class_is_refused():
 
 def test_unknown_event_reads_like_a_frame():
     """
-    What a handler of Other does with a vendor's unknown frame works with an unknown event, too.
+    Code for a vendor's unknown frame works with an unknown event, too.
     """
     other = loads('{"$v": 1, "type": "shop.unknown", "amount": 5}')
 

@@ -44,7 +44,7 @@ def test_path_has_each_step_to_the_value(function, path):
 @given(st.lists(st.text() | st.integers()))
 def test_path_can_be_printed_anywhere(steps):
     """
-    Whatever the keys are, the path is ASCII without a line break, or has letters of an identifier.
+    With any keys, the path is ASCII without a line break, or has letters of an identifier.
     """
     path = Fault("", *steps).path
 

@@ -1,5 +1,5 @@
 """
-Plain data keeps its classes; what it lacks is tagged.
+Plain data keep their classes; others are tagged.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def test_plain_data_keeps_its_classes(data):
 
 
 def shape(value):
-    """Return what two values have in common only if they are equal and of the same classes."""
+    """Return a form that is equal for equal values of the same classes only."""
     cls = type(value)
     if cls in (list, tuple):
         return cls, tuple(map(shape, value))
@@ -69,7 +69,7 @@ def test_floats_that_json_lacks_survive(value, travel):
         MappingProxyType({"a": [1]}),
         bytearray(b"abc"),
         memoryview(b"abc"),
-        collections.namedtuple("Point", "x y")(1, 2),  # noqa: PYI024 - a tuple is what it is for
+        collections.namedtuple("Point", "x y")(1, 2),  # noqa: PYI024 - the test is about tuples
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -86,7 +86,7 @@ def test_what_has_a_plain_equal_comes_back_as_that(value, travel):
 @every_format
 def test_exception_anywhere_is_an_exception_again(travel):
     """
-    Where no type is declared, an exception is tagged, so that it comes back as one.
+    Without a declared type, an exception is tagged, so that it comes back as one.
     """
     data = travel(other([KeyError("k")])).data
 
@@ -95,7 +95,7 @@ def test_exception_anywhere_is_an_exception_again(travel):
 
 def test_ambiguous_local_time_is_refused():
     """
-    A time that differs from what its text says would come back as another time.
+    A time that differs from its text would come back as another time.
     """
     twice = datetime(2024, 10, 27, 2, 30, fold=1, tzinfo=ZoneInfo("Europe/Berlin"))
 
@@ -118,7 +118,7 @@ def test_tags_are_those_of_the_specification(checkout):
 @pytest.mark.parametrize("last", [{"$v": 1, "type": "x.y"}, {"$class": "X"}, {"$tuple": []}])
 def test_tag_after_other_keys_does_not_multiply_the_work(last):
     """
-    What is nested 60 deep, with the tag behind the content, is read (or refused) in no time.
+    Data nested 60 deep, with the tag behind the content, are read (or refused) in no time.
     """
     data = 0
     for _ in range(60):
@@ -132,7 +132,7 @@ def test_tag_after_other_keys_does_not_multiply_the_work(last):
 
 def test_mapping_with_keys_of_both_kinds_does_not_multiply_the_work():
     """
-    What is nested 60 deep, with a key that is no str behind the content, is written in no time.
+    Data nested 60 deep, with a key that is not a str behind the content, are written in no time.
     """
     data = {}
     for _ in range(60):

@@ -1,5 +1,5 @@
 """
-What stays behind arrives as text, whatever it was.
+An object that stays behind arrives as text.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def crash(message="boom"):
 def caught(function, *args):
     try:
         function(*args)
-    except Exception as exc:  # noqa: BLE001 - it is what the test is about
+    except Exception as exc:  # noqa: BLE001 - the test is about it
         return exc
     return None
 

@@ -1,5 +1,5 @@
 """
-A declared type decides the form of a value, and what is refused.
+A declared type decides the form of a value, and refuses others.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Size(enum.Enum):
 
 
 def travel(declared, value):
-    """Return the written form of a field of type *declared*, and what is read from it."""
+    """Return the written form of a field of type *declared*, and the value read from it."""
     cls = attrs.make_class("Holder", {"value": attrs.field(type=declared)})
     fields = Declared(Plain(no_object, no_object, bytes.fromhex), own_rules={})
     written = fields.dump_fields(cls(value), {})
@@ -84,7 +84,7 @@ def test_declared_type_gives_the_short_form_if_it_leaves_no_choice(declared, val
 )
 def test_value_of_another_type_is_refused(declared, value, message):
     """
-    What isn't of the declared type would come back as something else, and isn't written.
+    A value of another type would come back as something else, and isn't written.
     """
     with pytest.raises(Fault, match=message):
         travel(declared, value)

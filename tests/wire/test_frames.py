@@ -48,7 +48,7 @@ def test_bytes_are_not_parsed_before_somebody_looks():
 
 def test_frame_is_parsed_once():
     """
-    What is nested in a frame is the same object every time.
+    A nested value of a frame is the same object every time.
     """
     frame = Frame(RAW)
 
@@ -71,7 +71,7 @@ def test_frame_equals_mappings_with_the_same_content():
 
 def test_frame_and_what_is_in_it_refuse_changes():
     """
-    No handler can change what the next handler sees.
+    No handler can change the data of the next handler.
     """
     frame = Frame(RAW)
 
@@ -166,7 +166,7 @@ def test_frame_can_be_copied_and_pickled(copied):
 
 def test_repr_shows_type_and_size_and_no_content():
     """
-    A frame in a log says what it is, and nothing that was said in it.
+    A frame in a log shows its type, and nothing that was said in it.
     """
     assert repr(Frame(RAW)) == f"<Frame 'ping', {len(RAW)} bytes>"
     assert repr(Frame(b'{"type":"my secret"}')) == "<Frame None, 20 bytes>"

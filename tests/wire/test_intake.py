@@ -73,7 +73,7 @@ def circular():
 )
 def test_what_is_no_frame_is_an_error_and_not_raised(frame):
     """
-    There is an error that says so, with what could be kept of the frame.
+    There is an error that says so, with the part of the frame that could be kept.
     """
     raw, error = to_bytes(frame)
 

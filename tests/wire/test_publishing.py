@@ -60,7 +60,7 @@ class Recorder(EventObserver):
 
 class OtherBus:
     """
-    A bus of another make: it has what the protocol names, and no more.
+    A bus of another make, with the methods of the protocol and no others.
     """
 
     def __init__(self, *taken):
@@ -260,7 +260,7 @@ def test_decoder_marks_what_it_made(decoder, frame):
 
 def test_mark_counts_the_frames_of_its_decoder(decoder):
     """
-    Frames are numbered from 1 for each decoder, also those whose raw event nobody sees.
+    Frames are numbered from 1 for each decoder, also those with a raw event that nothing sees.
     """
     other, bus, seen = OpenAIRealtimeDecoder(), EventBus(), []
     bus.subscribe(seen.append, RealtimeModelAudioEvent)

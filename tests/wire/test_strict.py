@@ -87,9 +87,9 @@ def test_pair_is_missed_by_no_accident_of_counting():
         (b'{"x":' + b"9" * 100_000 + b"}", "not valid JSON"),
     ],
 )
-def test_what_is_no_strict_json_object_is_refused(frame, problem):
+def test_frame_that_is_not_a_strict_json_object_is_refused(frame, problem):
     """
-    There are no data, and the error says what is wrong.
+    There are no data, and the error describes the problem.
     """
     data, error = read_object(frame)
 
@@ -153,7 +153,7 @@ def test_type_of_anything_can_be_asked(frame):
 )
 def test_a_megabyte_of_anything_is_no_more_than_a_megabyte_of_work(unit):
     """
-    Whatever repeats, reading ends soon: a quadratic reader would take hours.
+    Any repetition is read soon: a quadratic reader would take hours.
     """
     frame = b'{"type":"ping","x":"' + unit * (1_000_000 // len(unit))
 
@@ -176,7 +176,7 @@ def test_error_tells_no_name_that_may_be_a_word_of_somebody():
 
 def test_salvaged_data_can_be_written_again():
     """
-    What made the frame unreadable is not handed on to the next reader.
+    The part that made the frame unreadable is not handed on to the next reader.
     """
     data = salvage(b'{"id":"a\\ud800b","x":NaN,"y":[-Infinity],"z":"\xff"}')
 

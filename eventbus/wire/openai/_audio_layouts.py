@@ -50,7 +50,7 @@ _new_audio = constructor(RealtimeModelAudioEvent)
 # Names of fields that every frame of an item has in common.
 _CONSTANT: Final = frozenset({b"type", b"response_id", b"item_id", b"content_index"})
 
-# Values that can be told from what follows them without a parser; no number that one could refuse.
+# Values whose end is found without a parser; only numbers that every parser accepts.
 _STRING: Final = rb'"[ !#-\[\]-~]*+"'
 _NUMBER: Final = rb"-?+(?:0|[1-9][0-9]{0,17}+)(?:\.[0-9]{1,17}+)?+"
 _PAIR: Final = re.compile(rb'"(\w++)"(\s*+:\s*+)(?:(%s)|(%s)|(null))' % (_STRING, _NUMBER))
@@ -139,7 +139,7 @@ class AudioLayout:
             return None
 
     def _find(self, frame: bytes) -> tuple[int, int] | None:
-        """Return the place of the audio, wherever the id ends and whatever the tail measures."""
+        """Return the place of the audio, for any length of id and any values in the tail."""
         middle_at = frame.find(b'"', self._id_at)
         if not frame.startswith(self._head) or not frame.startswith(self._middle, middle_at):
             return None

@@ -33,7 +33,7 @@ class RealtimeModelSilenceEvent(_Weakrefable):
     """
     A piece of the model's audio in which nothing is heard.
 
-    GPT-Live, whose audio never stops, sends it between turns and in pauses. It belongs to no turn
+    GPT-Live sends it, as its audio never stops, between turns and in pauses. It belongs to no turn
     and need not be played, so it is no `RealtimeModelAudioEvent`.
 
     Attributes:

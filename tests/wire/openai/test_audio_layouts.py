@@ -304,7 +304,7 @@ DONE = {"type": "response.done", "response": {"id": "resp_1", "status": "complet
 )
 def test_shortcut_changes_no_event_of_a_session(frames):
     """
-    Whatever items, dialects, interruptions and broken audio come one after the other.
+    Items, dialects, interruptions and broken audio may come in any order.
     """
     assert decoded(*frames) == parsed(*frames)
 

@@ -153,7 +153,7 @@ def test_form_of_a_frame_makes_no_difference(line, form):
 @pytest.mark.parametrize("line", GA_FRAMES, ids=lambda line: json.loads(line)["type"])
 def test_events_can_be_pickled_and_copied(decoder, line):
     """
-    What a decoder gives survives the way to another process.
+    A decoder's events survive the way to another process.
     """
     events = list(decoder.decode(line))
 
@@ -176,14 +176,14 @@ def test_nested_data_of_events_is_read_only(decoder):
 
 def test_decoder_fits_the_protocol(decoder):
     """
-    It is what a transport that takes any decoder expects.
+    A transport that takes any decoder takes this one.
     """
     declared: Decoder = decoder
 
     assert declared.decode(b"{}")
 
 
-# --- what each type means ---------------------------------------------------------------------
+# --- the meaning of each type -----------------------------------------------------------------
 
 RESPONSE_PART = {"response_id": "r", "item_id": "i", "output_index": 0, "content_index": 2}
 TYPED = [
@@ -292,7 +292,7 @@ TYPED = [
 @pytest.mark.parametrize(("type_", "fields", "event"), TYPED)
 def test_frame_means_its_event(decoder, type_, fields, event):
     """
-    The event has what the frame says, field by field.
+    The event has the values of the frame, field by field.
     """
     assert meaning(decoder, type_, **fields) == [event]
 
@@ -320,7 +320,7 @@ def test_unknown_type_is_other(decoder, type_):
 
 def test_field_that_no_event_needs_can_be_anything(decoder):
     """
-    Only what an event carries is looked at.
+    Only the fields that an event carries are read.
     """
     fields = {**RESPONSE_PART, "output_index": "x", "event_id": [], "delta": "x"}
 
@@ -349,7 +349,7 @@ def test_whole_number_can_be_written_as_a_float(decoder):
     assert repr(event.content_index) == "2"
 
 
-# --- what can't be read -----------------------------------------------------------------------
+# --- unreadable frames ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -464,7 +464,7 @@ def test_name_that_comes_twice_is_an_error_in_every_frame(decoder, frame):
 
 def test_frame_that_is_too_long_is_not_parsed():
     """
-    A frame over the limit is refused, whatever it is; one at the limit is decoded.
+    Any frame over the limit is refused; one at the limit is decoded.
     """
     frame = json.dumps({"type": "response.created", "response": {"id": "r"}}).encode()
     at_limit = OpenAIRealtimeDecoder(max_bytes=len(frame))
@@ -517,7 +517,7 @@ def test_response_done_gives_usage_then_the_end(decoder):
 
 def test_failed_response_ends_with_its_error(decoder):
     """
-    What went wrong is at hand where the turn ends.
+    The end of the turn has the error.
     """
     details = {"type": "failed", "error": {"type": "server_error", "message": "Busy.", "retry": 1}}
 
@@ -567,7 +567,7 @@ def test_cancelled_response_has_no_error(decoder):
 )
 def test_malformed_response_done_ends_the_turn(decoder, frame, ended):
     """
-    There is an error, and then the end with whatever can be read.
+    There is an error, and then the end with the readable fields.
     """
     if isinstance(frame, dict):
         frame = {"type": "response.done", **frame}
@@ -601,7 +601,7 @@ def test_too_long_response_done_ends_the_turn():
 @pytest.mark.parametrize("details", ["unimplemented", None, 5, {"error": None}, {"error": 5}])
 def test_status_details_of_dialects_are_no_error(decoder, details):
     """
-    Whatever a service has in place of details, the turn ends without an error event.
+    With anything in place of details, the turn ends without an error event.
     """
     assert response_done(decoder, status="completed", status_details=details) == [
         RealtimeModelTurnEndedEvent("resp_1", "completed")
@@ -788,7 +788,7 @@ def test_late_audio_of_an_interrupted_response_is_fenced(decoder, session):
 
 def test_fenced_audio_has_its_raw_event(decoder):
     """
-    Nothing that came is hidden from who looks at the raw events.
+    Handlers of raw events see each frame.
     """
     meaning(decoder, "session.created", session=session_with(interrupt_response=True))
     audio(decoder)
@@ -814,7 +814,7 @@ def test_fenced_audio_has_its_raw_event(decoder):
 )
 def test_audio_is_fenced_only_where_the_session_says_so(decoder, session):
     """
-    Where speech doesn't interrupt responses, they are heard to their end.
+    Responses that speech doesn't interrupt are heard to their end.
     """
     meaning(decoder, "session.created", session=session)
     audio(decoder)

@@ -67,7 +67,7 @@ def test_every_type_of_every_dialect_is_decoded():
 
 def test_voice_live_has_its_types_and_those_of_the_beta():
     """
-    What isn't its own has the name of the GA or the beta protocol.
+    Types that aren't its own have the names of the GA or the beta protocol.
     """
     voice_live = DIALECTS["azure-voice-live"]
 

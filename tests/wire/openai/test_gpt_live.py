@@ -316,7 +316,7 @@ def test_gap_is_an_option_and_part_of_the_header():
         GPTLiveDecoder(gap_ms=0)
 
 
-def test_who_speaks_over_the_other_does_not_end_the_other(decoder):
+def test_speech_over_the_other_side_does_not_end_its_turn(decoder):
     """
     Full duplex: a word of assent between leaves the model's turn as it is.
     """
@@ -460,7 +460,7 @@ def test_sideband_tells_the_times_of_audio(decoder):
     ]
 
 
-# --- what can't be read, and anything --------------------------------------------------------
+# --- unreadable frames, and any frame --------------------------------------------------------
 
 
 @pytest.mark.parametrize(

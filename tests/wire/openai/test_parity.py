@@ -1,7 +1,7 @@
 """
 The decoder beside the openai-agents SDK, on the same frames.
 
-Both get the frames of `tests/data`. What the SDK emits, the decoder must give
+Both get the frames of `tests/data`. The SDK's events must be given by the decoder
 too: same classes, same order, same value of every field that both have. There
 are two kinds of exceptions, and no others:
 
@@ -41,11 +41,11 @@ SESSIONS = sorted((ROOT / "tests" / "data").glob("openai_*.jsonl"))
 PAGE = ROOT / "docs" / "explanation" / "openai-decoder.md"
 
 
-# --- what the two of them make of frames -----------------------------------------------------
+# --- the events of both for frames ----------------------------------------------------------
 
 
 class Socket:
-    """Takes what the SDK sends, and sends nothing."""
+    """Takes the SDK's messages, and sends nothing."""
 
     async def send(self, data: str) -> None:
         json.loads(data)
@@ -92,7 +92,7 @@ def decoded(frames):
 
 def plain(value):
     """
-    Return *value* as plain data, whatever library its class was made with.
+    Return *value* as plain data, for classes of any library.
     """
     if attrs.has(type(value)):
         return {name: plain(getattr(value, name)) for name in attrs.fields_dict(type(value))}
@@ -134,14 +134,14 @@ def names(events):
 
 def own_classes(_frame, emitted, events):
     """
-    What the SDK drops has a class of ours.
+    Frames that the SDK drops have classes of ours.
     """
     return emitted, [event for event in events if hasattr(theirs, type(event).__name__)]
 
 
 def other(_frame, emitted, events):
     """
-    What has no class at all is Other; the SDK emits nothing.
+    A frame without a class is Other; the SDK emits nothing.
     """
     return emitted, [event for event in events if names([event]) != ["Other"]]
 
@@ -209,7 +209,7 @@ def test_difference_late_audio():
 
 @attrs.frozen
 class Deviation:
-    """Frames, what the SDK emits after the raw event, and what we give, of the last of them."""
+    """Frames, and the events after the raw one for the last of them: the SDK's and ours."""
 
     name: str
     frames: list[dict[str, Any]]
@@ -309,7 +309,7 @@ DEVIATIONS = [
     Deviation(
         "error without description",
         [{"type": "error", "event_id": "e", "error": "It broke."}],
-        ["Error"],  # of class ValidationError, not what the service said
+        ["Error"],  # of class ValidationError, not the service's own
         ["Error"],
     ),
 ]
@@ -318,7 +318,7 @@ DEVIATIONS = [
 @pytest.mark.parametrize("deviation", DEVIATIONS, ids=lambda deviation: deviation.name)
 def test_deviation_is_real(deviation):
     """
-    On these frames, the SDK and the decoder do what the list says.
+    On these frames, the SDK and the decoder differ as listed.
     """
     assert names(emitted_by_the_sdk(deviation.frames)[-1][1:]) == deviation.sdk
     assert names(decoded(deviation.frames)[-1][1:]) == deviation.ours
