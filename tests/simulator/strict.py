@@ -32,6 +32,10 @@ _SESSIONS: dict[str, type[BaseModel]] = {
 # there, so it lacks what only the service knows.
 _UNTYPED = {
     "session": {"id", "object", "expires_at"},
+    # Of models that reason.
+    "item": {"phase"},
+    "response.output": {"phase"},
+    "response.usage.output_token_details": {"reasoning_tokens"},
 }
 
 

@@ -388,3 +388,48 @@ def test_scenario_may_say_what_it_cost():
 
     assert (told["input_tokens"], told["output_tokens"], told["total_tokens"]) == (130, 55, 185)
     assert told["input_token_details"]["cached_tokens"] == 64
+
+
+def test_interleaved_outputs():
+    """
+    A message that is commentary is open while the call is made, and closed before it.
+    """
+    turn = Turn(say="Let me see.", call=Call("f", {}), interleaved=True)
+    talk = talk_of(turn)
+    talk.update(output_modalities=["text"])
+    talk.ask()
+
+    frames = [f for f in talk.finish() if f["type"].startswith("response.output_item")]
+
+    assert [(f["type"].rpartition(".")[2], f["item"]["type"]) for f in frames] == [
+        ("added", "message"),
+        ("added", "function_call"),
+        ("done", "message"),
+        ("done", "function_call"),
+    ]
+    message, call = talk.last["response"]["output"]
+    assert (message["phase"], message["status"]) == ("commentary", "completed")
+    assert "phase" not in call
+
+
+@pytest.mark.parametrize(
+    ("model", "usage", "expected"),
+    [
+        ("gpt-realtime", Usage(), None),
+        ("gpt-realtime-2", Usage(), 0),
+        ("gpt-realtime-2", Usage(reasoning_tokens=12), 12),
+    ],
+)
+def test_reasoning_is_counted(model, usage, expected):
+    """
+    The usage of a model that reasons has the tokens of it, which are among the output's.
+    """
+    talk = Talk(Scenario(turns=[Turn(say="Hi", usage=usage)]), model=model)
+    talk.update(output_modalities=["text"])
+    talk.ask()
+    talk.finish()
+
+    told = talk.last["response"]["usage"]
+    details = told["output_token_details"]
+    assert details.get("reasoning_tokens") == expected
+    assert told["output_tokens"] == details["text_tokens"] + (expected or 0)

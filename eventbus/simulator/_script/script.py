@@ -132,6 +132,7 @@ class Usage:
     cached_tokens: int | None = attrs.field(default=None, validator=_TOKENS)
     output_text_tokens: int | None = attrs.field(default=None, validator=_TOKENS)
     output_audio_tokens: int | None = attrs.field(default=None, validator=_TOKENS)
+    reasoning_tokens: int | None = attrs.field(default=None, validator=_TOKENS)
 
 
 @attrs.frozen(kw_only=True)
@@ -226,6 +227,8 @@ class Turn:
         when: When it is performed, as often as that is; without it, in order, once.
         say: The words.
         call: The tools that it calls, after that.
+        interleaved: Whether the message that it says is commentary, and still open while the
+            calls are made, as of a model that reasons.
         then: The turn after their output has come; placeholders keep their values.
         pace: How fast it is, if not as fast as the scenario.
         usage: Its tokens.
@@ -240,6 +243,7 @@ class Turn:
         converter=_calls,
         validator=Many(Struct(lambda: Call, short="tool"), or_one=True),
     )
+    interleaved: bool = attrs.field(default=False, validator=FLAG)
     then: Turn | None = attrs.field(default=None, validator=Struct(lambda: Turn, short="say"))
     pace: Pace | None = attrs.field(default=None, validator=Struct(lambda: Pace))
     usage: Usage | None = attrs.field(default=None, validator=Struct(lambda: Usage))

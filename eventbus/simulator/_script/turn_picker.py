@@ -98,6 +98,7 @@ class Answer:
         calls: The calls, after that.
         pace: How fast.
         usage: The tokens that the scenario gives.
+        interleaved: Whether its message is open while its calls are made.
         faults: The turn's, for `ConnectionFaults.begin_response`.
     """
 
@@ -106,6 +107,7 @@ class Answer:
     pace: Pace
     usage: Usage
     faults: tuple[Fault, ...]
+    interleaved: bool = False
 
 
 class TurnPicker:
@@ -163,6 +165,7 @@ class TurnPicker:
             pace=turn.pace or self._pace,
             usage=turn.usage or Usage(),
             faults=turn.faults,
+            interleaved=turn.interleaved,
         )
 
     def _calls(self, turn: Turn, prompt: Prompt) -> tuple[AnswerCall, ...]:

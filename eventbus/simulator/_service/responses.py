@@ -116,7 +116,7 @@ class Response:
         self._ending = state.faults.ending  # of the response that was begun last: this one
         self._on_done = on_done
         self._outputs: list[Output] = []
-        self._open: Output | None = None
+        self._open: list[Output] = []
         counted = input_tokens(order.instructions, order.tools, order.items)
         self._input = Tokens(
             text=_first(answer.usage.input_text_tokens, counted.text),
@@ -151,9 +151,11 @@ class Response:
             yield self._state.wait(answer.pace.first_output_ms, answer.pace)
             for output in self._planned():
                 self._outputs.append(output)
-                self._open = output
+                self._open.append(output)
                 yield from output.perform()
-                self._close("completed")
+                if not answer.interleaved:
+                    self._close("completed")
+            self._close("completed")
             if not self._outputs:
                 self._check()
         except _CutShort as end:
@@ -184,6 +186,9 @@ class Response:
                 outputs.append(SpeechOutput(stage, 0, state.new_item_id(), speech))
             else:
                 outputs.append(TextOutput(stage, 0, state.new_item_id(), text))
+        if self._answer.interleaved:
+            for output in outputs:
+                output.item.data["phase"] = "commentary"
         for index, call in enumerate(self._answer.calls, len(outputs)):
             call_id = state.ids.new("call")
             outputs.append(CallOutput(stage, index, state.new_item_id(), call_id, call))
@@ -206,9 +211,8 @@ class Response:
         return sum((output.tokens() for output in self._outputs), Tokens())
 
     def _close(self, status: str) -> None:
-        if self._open is not None:
-            self._open.close(status)
-            self._open = None
+        while self._open:
+            self._open.pop(0).close(status)
 
     def _finish(self, status: str, details: dict[str, Any] | None) -> None:
         self._close("incomplete")
@@ -238,7 +242,9 @@ class Response:
             text=_first(told.output_text_tokens, made.text),
             audio=_first(told.output_audio_tokens, made.audio),
         )
-        return usage_object(self._input, made, self._cached_tokens)
+        is_reasoning = self._state.settings.is_reasoning
+        reasoning = _first(told.reasoning_tokens, 0) if is_reasoning else told.reasoning_tokens
+        return usage_object(self._input, made, self._cached_tokens, reasoning)
 
 
 def _first(told: int | None, counted: int) -> int:

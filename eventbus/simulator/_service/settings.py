@@ -216,6 +216,11 @@ class Settings:
         return self._current["type"]
 
     @property
+    def is_reasoning(self) -> bool:
+        """True of a model that is known to reason."""
+        return self._model_is_fixed and self.model.startswith("gpt-realtime-2")
+
+    @property
     def model(self) -> str:
         """The model's name."""
         return self._current["model"]

@@ -77,22 +77,29 @@ def _item_tokens(item: Item) -> Tokens:
     return count
 
 
-def usage_object(given: Tokens, made: Tokens, cached: int | None) -> dict[str, Any]:
+def usage_object(
+    given: Tokens, made: Tokens, cached: int | None, reasoning: int | None = None
+) -> dict[str, Any]:
     """
     Return the ``usage`` of a response.
 
     Args:
         given: The input.
-        made: The output.
+        made: The output, without reasoning.
         cached: Input tokens that an earlier response had read; less is told than in whole blocks.
+        reasoning: Tokens of thinking, of a model that reasons.
     """
+    details = {"text_tokens": made.text, "audio_tokens": made.audio}
+    if reasoning is not None:
+        details["reasoning_tokens"] = reasoning
+    output_tokens = made.total + (reasoning or 0)
     cached = min((cached or 0) // _CACHE_BLOCK * _CACHE_BLOCK, given.total)
     cached_text = min(cached, given.text)
     cached_audio = min(cached - cached_text, given.audio)
     return {
-        "total_tokens": given.total + made.total,
+        "total_tokens": given.total + output_tokens,
         "input_tokens": given.total,
-        "output_tokens": made.total,
+        "output_tokens": output_tokens,
         "input_token_details": {
             "text_tokens": given.text,
             "audio_tokens": given.audio,
@@ -104,7 +111,7 @@ def usage_object(given: Tokens, made: Tokens, cached: int | None) -> dict[str, A
                 "image_tokens": cached - cached_text - cached_audio,
             },
         },
-        "output_token_details": {"text_tokens": made.text, "audio_tokens": made.audio},
+        "output_token_details": details,
     }
 
 
