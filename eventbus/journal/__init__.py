@@ -21,7 +21,7 @@ Record the events and calls of a bus, and read them again.
     segments    the files of a journal, each by itself
     selection   selecting records
     reader      Journal: iterate, seek, filter, follow
-    repair      cutting off what a crash has left
+    repair      cutting off the torn ends that a crash leaves
     fsync       the thread that writes, and waits for the disk
     writer      JournalWriter: a buffer, and batches in files
     copying     copies of journals

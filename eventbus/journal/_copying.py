@@ -59,11 +59,11 @@ def write_copy(
         records: The records to copy; headers among them are left out.
         path: The copy's path.
         header: The header of the original; the copy begins at its time.
-        withholding: What to leave out of each record.
+        withholding: Leaves something out of each record.
 
     Raises:
         JournalWriteError: It can't be written, or there is a file already.
-        Exception: Whatever *records* has raised.
+        Exception: Any error that *records* raises.
     """
     clock = _Clock(header.mono_ns, header.wall_ns)
     failures: list[JournalWriteError] = []
@@ -114,7 +114,7 @@ class _Copier:
 
     Args:
         writer: Writes the copy.
-        withholding: What to leave out.
+        withholding: Leaves something out.
     """
 
     def __init__(self, writer: JournalWriter, withholding: Withholding | None) -> None:

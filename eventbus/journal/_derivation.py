@@ -3,7 +3,7 @@ Events derived from recorded frames, by the decoder that made them in the call.
 
 A decoder remembers earlier frames of its session, so each stream of a journal has one decoder
 here, and it gets all frames of the stream in order. Frames wait until an event is asked for, or
-until there are too many of them: a reader who only wants the calls decodes nothing.
+until there are too many of them: reading the calls only decodes nothing.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class StreamName:
 
     @property
     def is_known(self) -> bool:
-        """Whether its decoder is known here, in that version or a newer one; or it has none."""
+        """True if its decoder is known here, in that version or a newer one; or it has none."""
         return self.decoder is None or self.make() is not None
 
     def make(self) -> Any:
@@ -103,7 +103,7 @@ class Stream:
 
     Args:
         name: The stream.
-        withholding: What is left out of the events.
+        withholding: Leaves something out of the events.
         earlier: Yields number and data of the frames before the first that is added, if reading
             began after them.
     """
@@ -203,7 +203,7 @@ class DerivedEvent(Derived):
 
     @property
     def document(self) -> Mapping[str, Any] | None:
-        """The event as plain data, without what is withheld."""
+        """The event as plain data, without withheld parts."""
         if self._document is None:
             event = self._found()
             if event is None:

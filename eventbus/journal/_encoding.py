@@ -32,7 +32,7 @@ from ._records import Form
 from ._redaction import Withholding
 
 MAX_DATA_BYTES: Final = MAX_PAYLOAD_BYTES - 4096
-"""No frame or document is longer; the rest is for what else is in its record."""
+"""The longest frame or document; the rest is for the other fields of its record."""
 
 TOO_LONG: Final = "it is longer than a record can be"
 """Why one that is longer isn't there."""
@@ -106,7 +106,7 @@ def document_of(event: Any) -> tuple[dict[str, Any] | None, str | None]:
     """
     Return the plain data of *event*, and why there is none, if there is none.
 
-    Nothing is raised, whatever the event is.
+    Nothing is raised for any event.
     """
     try:
         document = to_plain(event)
@@ -120,11 +120,11 @@ def document_of(event: Any) -> tuple[dict[str, Any] | None, str | None]:
 
 def write_document(event: Any, withholding: Withholding) -> tuple[msgspec.Raw | None, str | None]:
     """
-    Return an event as MessagePack, without what is withheld, and why there is none.
+    Return an event as MessagePack, without withheld parts, and why there is none.
 
     Args:
         event: Any object.
-        withholding: What to leave out.
+        withholding: Leaves something out.
     """
     if withholding.is_idle and names_if_flat(event) is not None:
         with contextlib.suppress(Exception):  # a field isn't of its type: for the codec to judge
@@ -157,7 +157,7 @@ def type_name_of(cls: type[Any]) -> str | None:
 
 
 def bytes_of(data: Any) -> tuple[bytes | None, Form, str | None]:
-    """Return a frame or a message as bytes, what it was, and why it can't be; None if neither."""
+    """Return a frame or a message as bytes, its form, and why it can't be; None if neither."""
     raw: bytes | None = None
     form: Form = "json"
     problem: str | None = None

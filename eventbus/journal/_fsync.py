@@ -55,7 +55,7 @@ class Syncable(Protocol):
 
     @property
     def needs_sync(self) -> bool:
-        """Whether there are written records to be made durable, or a failure to be retried."""
+        """True if written records are to be made durable, or a failure is to be retried."""
 
 
 class Syncer:
@@ -137,7 +137,7 @@ class Syncer:
 
 
 class NoSyncer(Syncer):
-    """Stands in for the thread, where the one who appends writes, too."""
+    """Stands in for the thread, where the caller writes."""
 
     def __init__(self) -> None:
         """Start nothing."""

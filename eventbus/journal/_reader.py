@@ -140,17 +140,17 @@ class Journal:
     """
     A journal to read; `open_journal` makes it. Iterating over it gives its records in order.
 
-    Files are open only while they are read, and what is written meanwhile is read, too.
+    Files are open only while they are read, and records that are written meanwhile are read, too.
 
     Attributes:
         path: As it was given.
-        header: The first header: whose journal it is, and what was recorded. One with defaults,
+        header: The first header: the journal's id, and the recorder's settings. One with defaults,
             if there is none that is whole.
         last: The last record that was there when the journal was opened.
         damages: The damage that was met so far, where *on_damage* was given.
         torn_tails: The ends of segments that crashes have cut short, as far as they were met; that
             of the last one from the beginning.
-        position_bytes: How far the latest iteration has come, of `size_bytes`.
+        position_bytes: The bytes that the latest iteration has read, of `size_bytes`.
     """
 
     def __init__(
@@ -190,7 +190,7 @@ class Journal:
 
     @property
     def is_closed(self) -> bool:
-        """Whether its recorder has closed it; if not, it is still at work, or has died."""
+        """True if its recorder has closed it; if not, that is still at work, or has died."""
         return isinstance(self.last, EndRecord)
 
     @property
@@ -267,9 +267,9 @@ class Journal:
         Args:
             classes: Classes of records, or of events; of a class of the latter, the records of
                 its instances.
-            sender: The session, as the records name it; None for what has none.
-            item: Only what names this conversation item.
-            response: Only what names this response.
+            sender: The session, as the records name it; None for records without one.
+            item: Only records that name this conversation item.
+            response: Only records that name this response.
 
         Raises:
             JournalDamaged: There is damage, and there was no *on_damage*; it names the offset.
@@ -434,7 +434,7 @@ class Journal:
 
     def _add_segment(self, path: Path, *, is_only: bool = False, is_new: bool = False) -> None:
         """
-        Add the file at *path*, if it can be read and belongs here; report once what is wrong.
+        Add the file at *path*, if it can be read and belongs here; report a problem once.
 
         Args:
             is_only: Whether there is no other, so that nothing can be read if it can't.
@@ -480,7 +480,7 @@ class Journal:
     # --- reading --------------------------------------------------------------------------
 
     def _read_last(self) -> Record | None:
-        """Return the last record, and note what comes after it."""
+        """Return the last record, and note a torn tail."""
         offset, payload, tail = self._segments[-1].read_end()
         if tail is not None:
             self._note_tail(tail)
@@ -493,7 +493,7 @@ class Journal:
         return last
 
     def _last_before(self, start: _Start) -> int | None:
-        """Return the number that must come before what is read, as far as that is known."""
+        """Return the number that must come before the first one, as far as that is known."""
         if start.segment or start.offset > FILE_HEADER_BYTES:
             return None
         first = self._segments[0]

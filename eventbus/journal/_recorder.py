@@ -59,7 +59,7 @@ _NS_PER_S: Final = 1_000_000_000
 
 
 class SendingModel(Protocol):
-    """A model that tells its listeners what it sends, as an `eventbus.realtime.RealtimeModel`."""
+    """A model that tells its listeners of its messages, as an `eventbus.realtime.RealtimeModel`."""
 
     def add_listener(self, listener: Any, /) -> None:
         """Call ``listener.on_sent`` with each message from the next one on."""
@@ -107,7 +107,7 @@ class Recorder:
                 ...
 
     Everything is recorded: frames as they came, events, handler calls, drops, and with `listen` or
-    `sent` what is sent to the model. A frame is recorded once, and the events that a decoder made
+    `sent` the messages to the model. A frame is recorded once, and the events that a decoder made
     of it are made again when the journal is read.
 
     Args:
@@ -124,8 +124,8 @@ class Recorder:
         overwrite: Whether to replace a journal that is there.
         segment_bytes: A file that is longer is followed by another one beside it.
         segment_seconds: So is one that is older; None for any age.
-        buffer_bytes: How many bytes may wait for the disk, in each journal; what comes when it is
-            full is lost, and a gap in the journal.
+        buffer_bytes: The bytes that may wait for the disk, in each journal; records that come
+            when it is full are lost, and a gap in the journal.
         clock_ns: The monotonic clock; by default that of the event loop if its time is virtual
             (`eventbus.testing.FakeClock`, trio's ``MockClock``), else the system's.
         wall_ns: The time of day, in nanoseconds since the epoch.
@@ -215,7 +215,7 @@ class Recorder:
                 handler that gets the model's audio is taken for the one that plays it.
 
         Returns:
-            A recording, whose `Recording.detach` ends it; also a context manager.
+            A recording; `Recording.detach` ends it, and so does the end of a ``with`` block.
 
         Raises:
             JournalWriteError: The recorder is closed.
@@ -249,7 +249,7 @@ class Recorder:
             sender: The session that the messages belong to, as its events have it.
 
         Returns:
-            A recording, whose `Recording.detach` ends it; also a context manager.
+            A recording; `Recording.detach` ends it, and so does the end of a ``with`` block.
 
         Raises:
             JournalWriteError: The recorder is closed.
@@ -293,7 +293,7 @@ class Recorder:
 
     async def flush(self) -> int:
         """
-        Return when all that was recorded so far is durable; with ``fsync="none"``, written.
+        Return when all records so far are durable; with ``fsync="none"``, written.
 
         If it is cancelled, that happens all the same.
 
@@ -313,7 +313,7 @@ class Recorder:
         """
         Close the journal of a session that is over, where each has one; the disk is waited for.
 
-        What is recorded of it later begins another one, with a number behind its name.
+        Later records of it begin another one, with a number behind its name.
         """
         name = self._state.name_of(sender)
         sink = self._sinks.pop(name, None)
@@ -322,7 +322,7 @@ class Recorder:
             sink.writer.close()
 
     def close(self) -> None:
-        """Write and sync what is left, and close the files; again is fine."""
+        """Write and sync the rest, and close the files; again is fine."""
         if self._is_closed:
             return
         self._is_closed = True
@@ -363,7 +363,7 @@ class Recorder:
         return f"<Recorder {str(self.path)!r}>"
 
     def _begin(self) -> contextlib.ExitStack:
-        """Return what ends a recording, when it is closed."""
+        """Return the stack that ends a recording, when it is closed."""
         if self._is_closed:
             msg = f"The recorder of {self.path} is closed; make another one, with another path."
             raise JournalWriteError(msg, path=str(self.path))
@@ -416,7 +416,7 @@ class Recorder:
         self._state.begin_running()
 
     def _failed(self, error: JournalWriteError) -> None:
-        """Tell those who are recorded that they aren't any more."""
+        """Tell the recorded buses that nothing is recorded."""
         self._failure = self._failure or error
         event = RealtimeModelExceptionEvent(error, f"recording to {error.path or self.path}")
         for bus in tuple(self._buses):
@@ -445,7 +445,7 @@ class OfSender:
             self._tap.event_published(event, sender, sequence)
 
     def event_replaced(self, replacement: Any, sender: Any, sequence: int, /) -> None:
-        """Pass on an event of the sender, in whose place another one came."""
+        """Pass on the replacement of an event of the sender."""
         if self._is_mine(sender):
             self._tap.event_replaced(replacement, sender, sequence)
 
@@ -486,7 +486,7 @@ class _SentListener:
         self._sender = sender
 
     def on_event_nowait(self, event: object) -> None:
-        """Do nothing: what is emitted is published."""
+        """Do nothing: emitted events are published."""
 
     async def on_event(self, event: object) -> None:
         """Do nothing, in a model that awaits every listener."""

@@ -38,7 +38,7 @@ _PACKAGE: Final = __name__.partition(".")[0]
 
 Form: TypeAlias = Literal["json", "str", "bytes"]
 """
-What a frame or a message was before it was bytes: a JSON object; else text, or bytes.
+The form of a frame or a message before it was bytes: a JSON object; else text, or bytes.
 """
 
 
@@ -83,7 +83,7 @@ class Record:
         sender: The session that it belongs to: a string or an integer as it was given, the name
             that the recorder made of any other object, or None if there is none.
         cause: The ``seq`` of the record that led to this one; 0 if none is known. Of an event it
-            is the frame that means it, the call whose handler published it, or the event that it
+            is the frame that means it, the call that published it, or the event that it
             only repeats; of a call or a drop, the event.
     """
 
@@ -107,12 +107,12 @@ class HeaderRecord(Record):
         first_seq: The number of the first record after this one.
         creator: The program that wrote it, and its version.
         has_audio: Whether audio was recorded.
-        has_content: Whether what was said and written was recorded.
+        has_content: Whether texts of user and model were recorded.
         redacted: The names and paths of fields that were redacted.
         clock: ``monotonic``, or ``virtual`` if the times are those of an event loop whose clock is
             not the system's.
-        events: ``derived`` if what a decoder made of a frame is not in the journal, but made
-            again when it is read; ``stored`` if each event is.
+        events: ``derived`` if a decoder's events are not in the journal, but made again when
+            it is read; ``stored`` if each event is.
         is_copy: Whether it was copied from another journal: without an `EndRecord`, the copy was
             cut short.
     """
@@ -138,8 +138,8 @@ class FrameRecord(Record):
 
     Attributes:
         data: Its bytes; text as UTF-8, a mapping as JSON.
-        form: ``json`` for what the decoder could take for a JSON object; else what came.
-        problem: Why the data isn't what came, if it had to be withheld as a whole.
+        form: ``json`` for a JSON object; else ``str`` or ``bytes``.
+        problem: Why the data isn't the frame's, if it had to be withheld as a whole.
         stream: The stream of the decoder that has taken it; None if there was none.
     """
 
@@ -219,12 +219,12 @@ class EventRecord(Record):
 
     @property
     def is_derived(self) -> bool:
-        """Whether a decoder made the event of the frame that is its cause, and makes it again."""
+        """True if a decoder made the event of the frame that is its cause, and makes it again."""
         return isinstance(self.source, Derived) and self._document is None
 
     @property
     def is_repeat(self) -> bool:
-        """Whether it says again, as a session does, what the event says that is its cause."""
+        """True if it only repeats the event that is its cause, as a session's events do."""
         return self._document is None and self._problem is None and not self.is_derived
 
     @property
@@ -324,8 +324,8 @@ class SentRecord(Record):
 
     Attributes:
         data: Its bytes; text as UTF-8, a mapping as JSON.
-        form: ``json`` for a mapping; else what it was.
-        problem: Why the data isn't what was sent, if it had to be withheld as a whole.
+        form: ``json`` for a mapping; else ``str`` or ``bytes``.
+        problem: Why the data isn't the message's, if it had to be withheld as a whole.
         audio_bytes: The length of the audio that it appends to the user's, decoded, also if that
             was withheld; None if it appends none.
     """
@@ -350,16 +350,16 @@ class CallRecord(Record):
 
     A call that is over soon has one record, made at its end. One that is still running when
     records are written gets one as ``started``, and another one at its end: a call without that
-    never ended. So does one whose handler publishes something, which names it as its cause.
+    never ended. So does one with a handler that publishes something, which names it as its cause.
 
     Attributes:
         call: The call; both of its records have the same: the ``seq`` of the first.
         handler: The name of the handler.
         state: ``started``, ``finished`` or ``crashed``.
-        queued_ns: How long the event waited in the handler's mailbox; 0 for a sync handler.
+        queued_ns: The time that the event waited in the handler's mailbox; 0 for a sync handler.
         started_ns: When the call began, as ``mono_ns``.
-        run_ns: How long it took; None while it runs.
-        error: What it raised, timeouts and cancellations included; None if nothing.
+        run_ns: The time that it took; None while it runs.
+        error: Its exception, timeouts and cancellations included; None if there was none.
     """
 
     kind: ClassVar[int] = 4
@@ -385,7 +385,7 @@ class DropRecord(Record):
         handler: The name of the handler.
         reason: ``full``: its mailbox was. ``purged``: one of its ``purged_by`` came. ``closed``:
             the bus was, without draining. ``cancelled``: its subscription was.
-        count: How many.
+        count: The number of events.
         events: The ``seq`` of each, of the first hundred.
     """
 

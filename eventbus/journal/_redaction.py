@@ -1,16 +1,16 @@
 """
-Leaving out what is not to be written: secrets, and audio, content and fields that the user names.
+Leaving data out of a journal: secrets, and audio, content and fields that the user names.
 
 Rules
 -----
 
 * Secrets are never written: the values of fields that are named like ``authorization``,
-  ``api_key`` or ``client_secret``, and what looks like a key in a URL or the text of an error.
+  ``api_key`` or ``client_secret``, and text that looks like a key in a URL or in an error.
 * Without audio, its bytes are left out wherever they are. Without content, so is every text that
   isn't a name that a program gave: an id, a type, a status.
 * A redacted field is one of that name, at any depth, or at the end of that path
   (``session.instructions``), in frames, messages and events alike.
-* What is withheld leaves an empty value of its type behind, so that what was a frame is still one.
+* Withheld data leaves an empty value of its type behind, so that a frame is still a frame.
 * A tool's arguments and its output are text that may be JSON: so they are looked into as well.
 * Data that isn't JSON can't be looked into, and is withheld as a whole, as soon as anything is; of
   tools' arguments, which come in pieces, as soon as a field is redacted. A tool's output may be
@@ -39,8 +39,8 @@ from ._records import CallRecord, EventRecord, Form, FrameRecord, Record, SentRe
 
 Redact: TypeAlias = "Iterable[str | Callable[[Any], Any]] | Callable[[Any], Any]"
 """
-What to redact: names and paths of fields; or functions, which get the plain data of a frame, a
-message or an event, may change it, and return what is to be written of it: a mapping again. The
+Names and paths of fields to redact; or functions, which get the plain data of a frame, a message
+or an event, may change it, and return the data to be written instead: a mapping again. The
 failure of a handler is shown to them like the event that it becomes.
 """
 
@@ -128,12 +128,12 @@ _PIECE_OF_ARGUMENTS: Final = b"_arguments.delta"
 
 class Withholding:
     """
-    Leaves out what is not to be written.
+    Leaves data out of records.
 
     Args:
         audio: Whether audio is written.
-        content: Whether what was said and written is; without it, no audio is, either.
-        redact: What else is left out.
+        content: Whether texts are; without them, no audio is, either.
+        redact: Further data to leave out.
 
     Attributes:
         has_audio, has_content: As given.
@@ -158,10 +158,10 @@ class Withholding:
         )
         self.is_idle = self.has_audio and content and not parts
 
-    # --- what is left -----------------------------------------------------------------------
+    # --- leaving out ------------------------------------------------------------------------
 
     def of_frame(self, data: bytes, form: Form) -> tuple[bytes, str | None]:
-        """Return what is to be written of a frame or a message; and why, if that is nothing."""
+        """Return a frame or a message without withheld data; and why, if nothing is left."""
         if self.is_idle:
             head = data[:_EDGE]
             is_audio = _AUDIO_DELTA in head or _AUDIO_APPEND in head
@@ -175,7 +175,7 @@ class Withholding:
         return (left, None) if left is not None else self._taken_apart(data)
 
     def _cut(self, data: bytes) -> bytes | None:
-        """Return what is left of a frame, if its bytes show how to leave the rest out."""
+        """Return the rest of a frame, if its bytes show the parts to cut."""
         if self._functions or b"\\u" in data:  # with that, names can be spelled in another way
             return None
         if self._paths and (
@@ -205,7 +205,7 @@ class Withholding:
             return b"", _FAILED
 
     def of_document(self, document: Any) -> tuple[Any, str | None]:
-        """Return what is to be written of an event's plain data; and why, if that is nothing."""
+        """Return an event's plain data without withheld data; and why, if nothing is left."""
         try:
             left = self.of_plain(document)
             if self._functions:
@@ -217,17 +217,17 @@ class Withholding:
 
     def of_plain(self, plain: Any) -> Any:
         """
-        Return plain data without what is withheld.
+        Return plain data without withheld data.
 
         Raises:
-            Exception: What a function that redacts has raised.
+            Exception: Any error of a function that redacts.
         """
         for function in self._functions:
             plain = function(plain)
         return self._walk(plain, (), "")
 
     def of_error(self, error: RemoteException) -> RemoteException:
-        """Return an exception without what is withheld; its class is always told."""
+        """Return an exception without withheld data; its class is always kept."""
         if not self.has_content:
             return RemoteException(error.type_name, "")
         if self._functions or self._paths:
@@ -238,7 +238,7 @@ class Withholding:
         return RemoteException(error.type_name, message, traceback)
 
     def apply(self, record: Record) -> Record:
-        """Return *record* without what is withheld."""
+        """Return *record* without withheld data."""
         if isinstance(record, (FrameRecord, SentRecord)):
             data, problem = self.of_frame(record.data, record.form)
             return attrs.evolve(record, data=data, problem=problem or record.problem)
@@ -252,7 +252,7 @@ class Withholding:
     # --- how it is found --------------------------------------------------------------------
 
     def _redact_error(self, error: RemoteException) -> RemoteException:
-        """Return what is left of an exception in the event that it becomes."""
+        """Return an exception as the event that it becomes leaves it."""
         plain = {
             "type": error.type_name,
             "message": error.message,
@@ -266,7 +266,7 @@ class Withholding:
         return RemoteException(error.type_name, str(message or ""), str(traceback or ""))
 
     def _walk(self, value: Any, path: tuple[str, ...], frame_type: str) -> Any:
-        """Return *value*, which is at *path*, without what is withheld."""
+        """Return *value*, which is at *path*, without withheld data."""
         if isinstance(value, Mapping):
             if not self.has_content and len(value) == 1 and not _TEXT_TAGS.isdisjoint(value):
                 return ""
@@ -291,7 +291,7 @@ class Withholding:
         return _without_keys(value, in_error=name in ("message", "traceback"))
 
     def _json_text(self, text: str, path: tuple[str, ...], frame_type: str) -> str:
-        """Return the JSON in *text* without what is withheld; as it is, if that is nothing."""
+        """Return the JSON in *text* without withheld data; unchanged, if there is none."""
         try:
             plain = _parse(text)
             left = self._walk(plain, path, frame_type)
@@ -378,7 +378,7 @@ def _is_name(path: tuple[str, ...]) -> bool:
 
 
 def _is_audio(path: tuple[str, ...], frame_type: str) -> bool:
-    """Whether the text at *path*, in an object of that type, is audio in base64."""
+    """Return whether the text at *path*, in an object of that type, is audio in base64."""
     name = path[-1] if path else ""
     if name == "data":
         return frame_type.startswith("audio/") or path[-2:-1] in (("audio",), ("input_audio",))
@@ -386,7 +386,7 @@ def _is_audio(path: tuple[str, ...], frame_type: str) -> bool:
 
 
 def _is_part_of_arguments(path: tuple[str, ...], frame_type: str) -> bool:
-    """Whether the ``delta`` at *path* is a piece of what a tool is called with."""
+    """Return whether the ``delta`` at *path* is a piece of a tool's arguments."""
     return len(path) == 1 and (
         frame_type.endswith("_arguments.delta") or frame_type == "tool_call_delta"
     )

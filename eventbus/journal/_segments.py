@@ -280,7 +280,7 @@ class Segment:
             return place
 
     def read_end(self) -> tuple[int, bytes | None, TornTail | None]:
-        """Return offset and payload of the last whole batch, and what comes after it."""
+        """Return offset and payload of the last whole batch, and the torn tail after it."""
         with self.reading() as file:
             size, window = file.size, _WINDOW
             while True:

@@ -33,16 +33,16 @@ _IDS: Final = {
 _parse: Final = msgspec.json.Decoder().decode
 
 
-def ids_in(fields: Mapping[str, Any], what: str) -> set[str]:
+def ids_in(fields: Mapping[str, Any], kind: str) -> set[str]:
     """
     Return the ids of items or responses that a frame, a message or an event names.
 
     Args:
         fields: Its plain data.
-        what: ``item`` or ``response``.
+        kind: ``item`` or ``response``.
     """
-    name, own = _IDS[what]
-    inner = fields.get(what)
+    name, own = _IDS[kind]
+    inner = fields.get(kind)
     found = [fields.get(name)]
     if isinstance(inner, Mapping):
         found += [inner.get(name), inner.get(own)]
@@ -56,7 +56,7 @@ class Selection:
 
     Attributes:
         kinds: The kinds of records; None for all.
-        records: The classes of records that are wanted, whatever their content.
+        records: The classes of records that are wanted without looking into them.
         events: The type names and class names of the events that are wanted besides.
         sender: The sender; ANY for all.
         item: The conversation item; None for all.
@@ -128,7 +128,7 @@ class Selection:
         )
 
 
-def _names(record: Record, what: str, wanted: str) -> bool:
+def _names(record: Record, kind: str, wanted: str) -> bool:
     """Return whether *record* names that item or response."""
     if isinstance(record, EventRecord):
         fields: Any = record.fields
@@ -142,4 +142,4 @@ def _names(record: Record, what: str, wanted: str) -> bool:
             return False
     else:
         return False
-    return isinstance(fields, Mapping) and wanted in ids_in(fields, what)
+    return isinstance(fields, Mapping) and wanted in ids_in(fields, kind)

@@ -5,23 +5,23 @@ Causes
 ------
 
 A call names the event that it was made with, by the number that the bus gave that event. An event
-that a decoder made names its frame: the decoder marks what it makes (`eventbus.wire.origin_of`).
+that a decoder made names its frame: the decoder marks its events (`eventbus.wire.origin_of`).
 An event that a handler publishes names the call: a context variable has it, as far as the
 handler's own tasks. Any other event of the vocabulary names the latest frame of its sender, if it
 was published where that was, by the same call and the same task, and so does an event that a
 session makes of a model's (classes with ``falls_back = False``). An event that the session
 publishes by itself comes from elsewhere.
 
-What is stored
---------------
+Stored events
+-------------
 
 An event that a decoder made is not stored: its class, and its place among the events of the frame,
 are enough to derive it again. That takes every frame that the decoder had. So as soon as one is
 missing (the recorder was attached in mid-call, or a record was lost), or a frame was withheld as a
 whole, the events of that decoder are stored, until there is a new one.
 
-How it is fast
---------------
+Speed
+-----
 
 A second of speech is two hundred records, so the work for a frame, for a derived event and for a
 call is spelled out in `Tap`, at the price of some repetition: no lock, no system call, a tuple of
@@ -126,7 +126,7 @@ class RecordedSession:
         mark: Decoder and number of its latest frame that a decoder has marked.
         position: The place of the latest event of that frame.
         is_derivable: Whether all frames of that decoder are in the journal.
-        losses: How often the journal had lost records at the latest frame.
+        losses: The number of times that the journal had lost records at the latest frame.
         frame: The number of its latest frame's record; 0 before the first.
         frame_call: The call in which that was published, if that was in one.
         frame_task: The task, as `_task` has it.
@@ -249,14 +249,14 @@ class RecordingState:
     The state that all recordings of one recorder share.
 
     Args:
-        withholding: What is not to be written.
+        withholding: Leaves something out.
         clock_ns: The monotonic clock.
         open_sink: Opens the journal of the session with that name.
         note_running: Called when an async call was started, and none before it was.
 
     Attributes:
         sessions: By name.
-        heard: The names of sessions whose messages are told of by their model.
+        heard: The names of sessions with a model that tells of their messages.
         running: Async calls that were started since `begin_running`.
         current: The call that the code runs in.
         is_stored: Whether each event is stored, also those that could be derived.

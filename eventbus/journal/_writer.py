@@ -5,13 +5,13 @@ Rules
 -----
 
 * Appending takes a number and puts the record's elements into a buffer: no lock, no system call,
-  no wait. A thread writes the buffer as batches (see `eventbus.journal._fsync`); whoever calls
-  `JournalWriter.flush` or `JournalWriter.sync` does it in its own thread, and waits.
+  no wait. A thread writes the buffer as batches (see `eventbus.journal._fsync`); a call of
+  `JournalWriter.flush` or `JournalWriter.sync` does it in the caller's thread, and waits.
 * The buffer is bounded in bytes. A record that doesn't fit is lost, and so is one that can't be
   written; its number is not given again. In their place comes a `GapRecord`, once writing works.
 * A journal is never overwritten unless that is asked for, and readable for its owner only (mode
   0600).
-* Nothing that goes wrong with a file is raised at who appends, and nothing readable is cut off.
+* Appending raises no error of the file, and nothing readable is cut off.
 * The file is that of the process that has begun it: one that is forked off writes nothing.
 * A name is written before the first record that refers to it, again in the next batch, and 64 kB
   later, so that a damaged batch takes no names with it.
@@ -286,7 +286,7 @@ class JournalWriter:
 
     @property
     def needs_sync(self) -> bool:
-        """Whether written records are to be made durable, or a failure to be retried."""
+        """True if written records are to be made durable, or a failure is to be retried."""
         is_behind = self._is_behind and self._fsync != "none"
         return (is_behind or self._gap is not None or bool(self._held)) and not self._is_closed
 
@@ -454,7 +454,7 @@ class JournalWriter:
         return self._take_in_order(taken, expected)
 
     def _take_in_order(self, taken: list[tuple[Any, ...]], expected: int) -> list[tuple[Any, ...]]:
-        """Sort the records, and hold those back whose predecessors may still come."""
+        """Sort the records, and hold those back that may still get a predecessor."""
         waiting = sorted((*self._held, *taken), key=_number)
         self._held = []
         ready: list[tuple[Any, ...]] = []

@@ -1,5 +1,5 @@
 """
-Calls as records, made up moment by moment: what a Recorder would have written of them.
+Calls as records, made up moment by moment, as a Recorder would have written them.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Story:
 
     def frame(self, type_name: str, **fields: Any) -> int:
         """
-        Receive a frame, and publish what it means; return the number of the last event.
+        Receive a frame, and publish its events; return the number of the last one.
         """
         data = json.dumps({"type": type_name, **fields}).encode()
         seq = cause = self.add(FrameRecord, data=data)

@@ -40,7 +40,7 @@ def test_copy_has_the_same_records(tmp_path, records):
 
 def test_withheld_content_is_not_in_the_file(tmp_path, records):
     """
-    What is withheld is in no byte of the copy, whose header says so; the figures are the same.
+    Withheld data is in no byte of the copy, and its header says so; the figures are the same.
     """
     path = tmp_path / "copy.journal"
     write_copy(records, path, header=records[0], withholding=Withholding(content=False))
@@ -56,7 +56,7 @@ def test_withheld_content_is_not_in_the_file(tmp_path, records):
 
 def test_redacted_names_add_up(tmp_path, records):
     """
-    A copy of a copy says what both have left out, each once.
+    A copy of a copy names the omissions of both, each once.
     """
     first, second = tmp_path / "1.journal", tmp_path / "2.journal"
     write_copy(records, first, header=records[0], withholding=Withholding(redact=["transcript"]))
@@ -81,7 +81,7 @@ def test_file_that_is_there_is_kept(tmp_path, records):
 
 def test_copy_that_fails_leaves_no_file(tmp_path, records):
     """
-    What stops half-way is told, and leaves nothing that could be taken for the whole.
+    A copy that stops half-way is an error, and leaves nothing that could be taken for the whole.
     """
 
     def failing():

@@ -1,5 +1,5 @@
 """
-Whatever is published or sent becomes bytes, or says why it can't.
+Published events and sent messages become bytes, or say why they can't.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def test_audio_that_may_change_takes_the_codecs_way():
 
 def test_every_other_event_is_written_by_the_codec():
     """
-    Of an event with a nested value it is what `to_plain` makes of it, but for the version.
+    An event with a nested value is written as `to_plain` gives it, but for the version.
     """
     event = RealtimeModelTurnEndedEvent("r-1", "failed", events.RealtimeError("no", extra={"a": 1}))
 
@@ -76,7 +76,7 @@ def test_every_other_event_is_written_by_the_codec():
 
 def test_failure_keeps_its_traceback():
     """
-    A crash is written with what there is to know of it.
+    A crash is written with its class, message and traceback.
     """
     event = RealtimeModelExceptionEvent(ValueError("boom"), "play failed", handler=print)
 
@@ -97,7 +97,7 @@ class Unregistered:
 
 class Hostile:
     """
-    An event whose attributes raise.
+    An event with attributes that raise.
     """
 
     def __getattribute__(self, name):
@@ -117,7 +117,7 @@ def test_event_that_cant_be_written_says_why(cls):
 
 def test_class_is_named_with_its_module_unless_it_is_the_vocabularys():
     """
-    A name in a journal tells whose class it is.
+    A name in a journal has the module of the class.
     """
     assert class_label(RealtimeModelAudioEvent) == "RealtimeModelAudioEvent"
     assert class_label(Unregistered) == f"{__name__}.Unregistered"
@@ -146,7 +146,7 @@ def test_frames_and_messages_are_bytes(data, expected):
 
 def test_mapping_that_is_no_json_says_why():
     """
-    What could be kept of it is there, and so is what is wrong.
+    The part that could be kept is there, and so is the problem.
     """
     data, form, problem = bytes_of({"a": 1, "b": object()})
 

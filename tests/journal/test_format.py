@@ -51,7 +51,7 @@ def test_headers_are_as_long_as_they_say():
 
 def test_marker_is_read_back():
     """
-    The file header says what the segment's records begin with.
+    The file header has the marker that the segment's batches begin with.
     """
     assert read_file_header(file_header(MARKER, "eventbus 1.0"), "x") == MARKER
 
@@ -89,7 +89,7 @@ def test_copy_of_a_record_is_none(payload, offset, other):
 
 def test_record_of_another_segment_is_none():
     """
-    What another journal's records begin with begins none here.
+    The marker of another journal's batches begins none here.
     """
     assert read_batch(batch(b"abc", 0, b"another1"), 0, 0, MARKER) is None
 
@@ -163,7 +163,7 @@ def test_journal_that_went_through_text_mode_is_none():
 
 def test_newer_version_is_refused():
     """
-    A journal of a later version names the program that wrote it, and says what to do.
+    A journal of a later version names the program that wrote it, and the remedy.
     """
     newer = bytearray(file_header(MARKER, "eventbus 9.1"))
     newer[8] = VERSION + 1
@@ -194,7 +194,7 @@ def old_journal(creator):
 )
 def test_older_version_is_refused(data, creator):
     """
-    A journal of version 1 is one line that names the eventbus that wrote it, and what to do.
+    A journal of version 1 is one line that names the eventbus that wrote it, and the remedy.
     """
     with pytest.raises(JournalTooOld, match=f"was written by {creator}.*read it with") as caught:
         read_file_header(data, "x.journal")

@@ -56,7 +56,7 @@ def test_files_that_are_noted_are_written_and_synced_in_a_thread():
 
 def test_failure_of_one_file_keeps_none_from_being_synced(caplog):
     """
-    What a file's sync raises is logged, and the thread goes on.
+    An error of a file's sync is logged, and the thread goes on.
     """
     syncer = Syncer(0)
     bad, good = File(ValueError("boom")), File()
@@ -119,7 +119,7 @@ def test_signal_handler_may_note_at_any_bytecode():
 
 def test_without_a_thread_nothing_is_done():
     """
-    Where the one who appends writes, too, noting starts no thread.
+    Noting starts no thread if the caller writes.
     """
     before = threading.active_count()
     syncer = NoSyncer()

@@ -1,5 +1,5 @@
 """
-Reading gives what was written, or nothing; in order, from any place, and while it is written.
+Reading gives the written records, or nothing; in order, from any place, and while it is written.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def frames(count, size=10, **common):
 
 
 def write(path, records, *, end=True, **options):
-    """Write a journal with these records, whose first header is of time 0."""
+    """Write a journal with these records, and a first header of time 0."""
     options = {"fsync": "none", "clock_ns": lambda: 1, "wall_ns": lambda: 1, **options}
     with JournalWriter(path, **options) as writer:
         for record in records:
@@ -119,7 +119,7 @@ def test_segments_are_one_journal(path):
 
 def test_first_segments_may_be_gone(path):
     """
-    A journal whose oldest files were deleted is read from what is left of it.
+    A journal that has lost its oldest files is read from the rest of it.
     """
     write(path, frames(9, size=100), segment_bytes=500)
     path.unlink()
@@ -141,7 +141,7 @@ def test_segment_can_be_read_alone(path):
 
 def test_what_a_journal_tells_without_being_read(path):
     """
-    Opening tells who wrote it, how long it is in bytes and in time, and whether it was closed.
+    Opening tells the creator, the length in bytes and in time, and if it was closed.
     """
     journal = open_journal(write(path, frames(3)))
 
@@ -157,7 +157,7 @@ def test_what_a_journal_tells_without_being_read(path):
 
 def test_journal_without_an_end_was_not_closed(path):
     """
-    Whoever wrote it has died, or still writes.
+    Its writer has died, or still writes.
     """
     journal = open_journal(write(path, frames(2), end=False))
 
@@ -185,7 +185,7 @@ def test_seeking_finds_any_record(path, options):
 
 def test_seeking_reads_little(path, monkeypatch):
     """
-    A place is found without reading what is before it.
+    A place is found without reading everything before it.
     """
     write(path, frames(2000, size=2000))
     read = []
@@ -241,7 +241,7 @@ def test_seek_takes_one_of_both(path):
 
 def test_filters_by_class_sender_item_and_response(path):
     """
-    Only what was asked for is given: by record class, event class, sender, item or response.
+    Only selected records are given: by record class, event class, sender, item or response.
     """
     audio = RealtimeModelAudioEvent(b"\0\0", "r-1", "i-1", 0)
     delta = RealtimeModelTranscriptDeltaEvent("i-2", "hello", "r-1")
@@ -325,7 +325,7 @@ def small(path):
 
 
 def outcome(path):
-    """Return what reading a file comes to: an error, or records and a torn tail."""
+    """Return the outcome of reading a file: an error, or records and a torn tail."""
     try:
         journal = open_journal(path)
         return list(journal), journal.torn_tails
@@ -437,7 +437,7 @@ def test_damage_is_met_where_it_is(path):
 
 def test_damage_doesnt_keep_a_seek_from_finding_what_is_behind_it(path):
     """
-    A megabyte of zeros in the middle is skipped by who seeks.
+    A megabyte of zeros in the middle is skipped by seeking.
     """
     write(path, frames(2000, size=2000))
     data = bytearray(path.read_bytes())
@@ -455,7 +455,7 @@ def test_damage_doesnt_keep_a_seek_from_finding_what_is_behind_it(path):
 
 def test_damaged_header_of_a_record_file_leaves_other_segments(path):
     """
-    A segment that can't be read at all is reported, and then what it has cost.
+    A segment that can't be read at all is reported, and then the records that are missing.
     """
     write(path, frames(9, size=100), segment_bytes=500)
     _, second, third, *_ = open_journal(path).paths
@@ -470,7 +470,7 @@ def test_damaged_header_of_a_record_file_leaves_other_segments(path):
 
 def test_journal_with_no_file_that_can_be_read_is_damaged(path):
     """
-    Where the file headers of all segments are unreadable, that is told, not that there is no file.
+    Unreadable file headers of all segments are damage, not a missing file.
     """
     write(path, frames(9, size=100), segment_bytes=500)
     for each in open_journal(path).paths:
@@ -527,7 +527,7 @@ def foreign(tmp_path):
 def test_segment_of_another_journal_is_skipped_loudly(path, foreign):
     """
     A file that only has the right name isn't read as if the journal went on in it: the error names
-    it and says what to do; with *on_damage* the rest is read.
+    it and the remedy; with *on_damage* the rest is read.
     """
     write(path, frames(3))
     stale = path.with_name("call.00002.journal")
@@ -584,7 +584,7 @@ def test_later_file_that_is_no_segment_is_skipped_loudly(path, change, reason):
 
 def test_journal_of_which_only_later_segments_are_left_knows_its_own(path, foreign):
     """
-    Where the first segment was deleted, the oldest one that is left says whose journal it is.
+    If the first segment was deleted, the oldest one that is left has the journal's id.
     """
     write(path, frames(9, size=100), segment_bytes=500)
     path.unlink()
@@ -601,7 +601,7 @@ def test_journal_of_which_only_later_segments_are_left_knows_its_own(path, forei
 @given(fates=st.lists(st.sampled_from(["kept", "deleted", "foreign"]), min_size=3, max_size=3))
 def test_whatever_becomes_of_segments_no_foreign_record_is_given(tmp_path, foreign, fates):
     """
-    With any segments after the first deleted or replaced, what is read is the rest, and each
+    With any segments after the first deleted or replaced, the rest is read, and each
     foreign file and each place where records are missing is told once.
     """
     folder = tmp_path / "-".join(fates)
@@ -636,7 +636,7 @@ def test_whatever_becomes_of_segments_no_foreign_record_is_given(tmp_path, forei
 
 def test_journal_whose_only_segments_are_empty_is_empty(path):
     """
-    There is nothing to read in it, whatever the number of its files.
+    There is nothing to read in it, for any number of files.
     """
     path.touch()
     path.with_name("call.00002.journal").touch()
@@ -668,7 +668,7 @@ def test_record_that_becomes_whole_while_it_is_read_is_no_damage(path, monkeypat
 
 def test_long_record_is_read(path):
     """
-    A record that is longer than what is read at once is whole all the same.
+    A record that is longer than one read is whole all the same.
     """
     record = FrameRecord(seq=1, data=bytes(3 << 20))
 
@@ -737,8 +737,8 @@ def test_following_waits_for_the_rest_of_a_record(path, monkeypatch):
 
 def test_following_skips_a_segment_of_another_journal(path, foreign, monkeypatch):
     """
-    A foreign file that appears is told once, however often it is seen; what takes its place later,
-    and is the journal's, is read.
+    A foreign file that appears is told once, however often it is seen; the journal's own file that
+    takes its place later is read.
     """
     own = [write(path, frames(9, size=100), segment_bytes=500)]
     own += open_journal(path).paths[1:]
@@ -765,7 +765,7 @@ def test_follower_that_takes_no_damage_stops_at_another_journals_segment(
     path, foreign, monkeypatch
 ):
     """
-    Without *on_damage*, the error is raised where the file appears; what came before was given.
+    Without *on_damage*, the error is raised where the file appears, after the records before it.
     """
     write(path, frames(3), end=False)
     seen = []
@@ -824,7 +824,7 @@ async def test_following_in_an_event_loop(tmp_path):
 
 def test_follower_goes_on_after_damage(path):
     """
-    Damage is reported to who follows as to who reads.
+    Damage is reported to a follower as to a reader.
     """
     write(path, frames(3))
     data = bytearray(path.read_bytes())
@@ -848,7 +848,7 @@ def test_newer_journal_is_refused(path):
 
 def test_copy_of_a_journal_is_a_journal(path):
     """
-    Where the file lies doesn't matter.
+    The place of the file doesn't matter.
     """
     shutil.copy(write(path, frames(2)), other := path.with_name("other.bin"))
 

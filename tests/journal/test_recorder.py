@@ -1,5 +1,5 @@
 """
-A recorder sees all that happens on a bus, says what led to what, and disturbs nobody.
+A recorder sees all events and calls of a bus, records their causes, and disturbs nobody.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def read(path, *classes):
 
 
 def shown(path):
-    """Return what is in a journal, a line for each record."""
+    """Return a line for each record of a journal."""
     lines = []
     for each in open_journal(path):
         match each:
@@ -108,7 +108,7 @@ def shown(path):
 
 def test_frames_events_and_calls_are_recorded_with_what_led_to_them(path, bus):
     """
-    A frame leads to its events, an event to its calls; a call to what its handler publishes.
+    A frame leads to its events, an event to its calls, a call to its handler's events.
     """
     bus.subscribe(lambda event: bus.publish(Ping(), sender="call-1"), type(DELTA))
     bus.subscribe(handle := lambda event: None, Ping)
@@ -141,7 +141,7 @@ def test_frames_events_and_calls_are_recorded_with_what_led_to_them(path, bus):
 
 def test_frame_is_recorded_as_it_came(path, bus):
     """
-    Byte for byte, whatever it is; a bare payload too.
+    Byte for byte, in any form; a bare payload too.
     """
     recorder = record(path, bus)
     for data in (b'{ "type" :"x"}', b"\xff", "text"):
@@ -202,7 +202,7 @@ def test_event_that_cant_be_written_is_recorded_by_name(path, bus):
 
 def test_value_that_isnt_of_its_fields_type_is_the_codecs_to_judge(path, bus):
     """
-    An event whose fields aren't what they are declared to be is written, or named with a reason.
+    An event with fields that aren't of their declared types is written, or named with a reason.
     """
     recorder = record(path, bus)
     half = RealtimeModelTranscriptDeltaEvent("i-1", "half \ud800", "r-1")
@@ -222,7 +222,7 @@ def test_value_that_isnt_of_its_fields_type_is_the_codecs_to_judge(path, bus):
 
 def test_event_that_is_too_long_is_recorded_by_name(path, bus, monkeypatch):
     """
-    What no record can hold is named, and so is the reason.
+    An event that no record can hold is named, and so is the reason.
     """
     monkeypatch.setattr("eventbus.journal._encoding.MAX_DATA_BYTES", 800)
     recorder = record(path, bus)
@@ -318,7 +318,7 @@ def test_crashes_of_a_method_of_two_objects_are_told_apart(path, bus):
 
 def test_repeat_names_its_event_whatever_handlers_did_in_between(path, bus):
     """
-    What a handler publishes, or the report of its crash, isn't what a session repeats next.
+    A session's repeat names neither an event of a handler nor the report of its crash.
     """
 
     def answer(event):
@@ -415,7 +415,7 @@ def test_secret_in_the_arguments_of_a_tool_isnt_written(path, bus):
 
 def test_event_is_seen_before_middleware(path):
     """
-    What a middleware drops or changes is recorded as it was published.
+    An event that a middleware drops or changes is recorded as it was published.
     """
     bus = EventBus(middleware=[lambda event, call_next: None])
     recorder = record(path, bus)
@@ -704,7 +704,7 @@ async def test_queued_events_know_what_they_were(tmp_path):
 
 async def test_tasks_of_a_handler_belong_to_its_call(tmp_path):
     """
-    What a handler's task publishes names the call, also after that has ended.
+    An event of a handler's task names the call, also after that has ended.
     """
     path, bus = tmp_path / "call.journal", EventBus()
 
@@ -759,7 +759,7 @@ async def test_drops_are_recorded(tmp_path):
 
 def test_recording_works_from_any_thread(path, bus):
     """
-    What a thread publishes is in the file a moment later.
+    An event of a thread is in the file a moment later.
     """
     recorder = record(path, bus)
     thread = threading.Thread(target=lambda: bus.publish(Ping()))
@@ -773,7 +773,7 @@ def test_recording_works_from_any_thread(path, bus):
 
 def test_loop_that_ended_early_leaves_nothing_unwritten(path, bus):
     """
-    A record whose event loop has ended is written all the same.
+    A record of an event loop that has ended is written all the same.
     """
     recorder = record(path, bus)
 
@@ -803,7 +803,7 @@ class Session:
 
 def test_each_session_can_have_a_journal(tmp_path):
     """
-    With ``{sender}`` in the name there is a file for each, and one for what has no sender.
+    With ``{sender}`` in the name there is a file for each, and one for events without a sender.
     """
     bus, session = EventBus(), Session()
     bus.subscribe(lambda event: None, Ping)
@@ -878,7 +878,7 @@ def test_bus_is_recorded_until_it_is_detached_or_the_recorder_is_closed(tmp_path
 
 def test_path_that_cant_be_written_is_an_error_at_once(tmp_path):
     """
-    Who makes the recorder is told, before the call has begun.
+    Making the recorder fails, before the call has begun.
     """
     with pytest.raises(JournalWriteError):
         Recorder(tmp_path / "no folder" / "call.journal")
@@ -959,7 +959,7 @@ def test_bus_that_cant_be_told_is_logged(path, clock, monkeypatch, caplog):
 
 def test_file_of_a_session_that_cant_be_made_doesnt_stop_the_call(tmp_path, bus, clock):
     """
-    Where each session has a journal, one that can't be begun is an Exception event, too.
+    A session's own journal that can't be begun is an Exception event, too.
     """
     folder = tmp_path / "calls"
     folder.mkdir()
@@ -1003,7 +1003,7 @@ def test_sender_and_handler_of_any_kind_are_recorded(path, bus):
 
 def test_long_name_of_a_session_is_cut_in_its_files(tmp_path, bus):
     """
-    Two sessions whose names differ at the end only get two journals.
+    Two sessions with names that differ at the end only get two journals.
     """
     recorder = record(tmp_path / "{sender}.journal", bus)
     for sender in ("é" * 300, "é" * 300 + "!"):
@@ -1017,7 +1017,7 @@ def test_long_name_of_a_session_is_cut_in_its_files(tmp_path, bus):
 def test_no_more_open_files_is_an_event_for_each_session(tmp_path, bus, monkeypatch):
     """
     If neither a folder can be read nor a file be opened, a call goes on and is told of it, once;
-    and what would record that failure fails as well.
+    and the journal that would record that failure fails as well.
     """
     failures = []
     bus.subscribe(failures.append, RealtimeModelExceptionEvent)

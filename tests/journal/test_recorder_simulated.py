@@ -72,7 +72,7 @@ def anyio_backend():
 
 class Notes(RealtimeModelListener):
     """
-    Keeps what is sent.
+    Keeps the messages that are sent.
     """
 
     def __init__(self):
@@ -96,7 +96,7 @@ async def say(session, text):
 @pytest.fixture(scope="module")
 async def call(tmp_path_factory):
     """
-    The journal of a call of two turns, one of them with a tool, and what was sent in it.
+    The journal of a call of two turns, one of them with a tool, and the messages sent in it.
     """
     path = tmp_path_factory.mktemp("simulated") / "call.journal"
     bus, model, notes = EventBus(strict=True), OpenAIRealtimeModel(), Notes()
@@ -142,7 +142,7 @@ def show(event):
 
 async def test_latency_and_its_parts_are_those_of_the_scenario(call):
     """
-    Each part of each turn is what the scenario, the turn detection and the tool take, to the
+    Each part of each turn takes the time of the scenario, the turn detection and the tool, to the
     millisecond.
     """
     journal, _ = call
@@ -187,7 +187,7 @@ async def test_all_that_was_sent_is_recorded(call):
 
 async def test_what_the_transport_says_by_itself_has_no_frame_as_its_cause(call):
     """
-    The decoder makes of the frames what was recorded: an item that was sent came of none of them.
+    The decoder makes the recorded events of the frames: an item that was sent came of none of them.
     """
     journal, _ = call
 
@@ -232,7 +232,7 @@ async def test_changes_of_the_history_name_the_frame_that_made_them(call):
 @pytest.mark.parametrize("decode", [False, True])
 async def test_handlers_of_session_events_are_called_again(call, decode):
     """
-    A replay calls them with what they got, after the model's event, though no session is there.
+    A replay calls them with the same events, after the model's event, though no session is there.
     """
     journal, _ = call
     recorded = [c.handler.rpartition(".")[2] for c in journal.read(CallRecord)]
@@ -312,7 +312,7 @@ def test_error_that_repeats_nothing_is_recorded_whole(tmp_path):
 
 async def test_model_that_awaits_its_listeners_can_be_listened_to(tmp_path):
     """
-    What a model emits is for the bus to tell; a recorder that listens takes it, and does nothing.
+    Emitted events are recorded at the bus; a recorder that listens takes them, and does nothing.
     """
     path, model = tmp_path / "call.journal", ScriptedModel()
     event = RealtimeModelInputAudioTranscriptionCompletedEvent("item_1", "Hello")

@@ -71,7 +71,7 @@ def test_kinds_are_told_apart():
 
 
 def decoded(record, *more):
-    """Return what is read of a batch with a record, and fields that a newer version has added."""
+    """Return the records of a batch with a record, and fields that a newer version has added."""
     names = {}
     entry = entry_of(record, lambda name: names.setdefault(name, len(names) + 1))
     pairs = [(n, getattr(name, "value", name)) for name, n in names.items()]
@@ -88,7 +88,7 @@ def read_batch(names, entry, record):
 @each_example
 def test_record_comes_back_equal(record):
     """
-    What is written and read again has the same class and the same fields.
+    A record that is written and read again has the same class and the same fields.
     """
     assert decoded(record) == ([record], [])
 
@@ -96,7 +96,7 @@ def test_record_comes_back_equal(record):
 @each_example
 def test_fields_of_a_newer_version_are_ignored(record):
     """
-    What a later version adds behind a record's fields doesn't keep this one from reading it.
+    Fields that a later version adds behind a record's don't keep this one from reading it.
     """
     if isinstance(record, UnknownRecord):
         expected = attrs.evolve(record, fields=(*record.fields, "news"))
@@ -219,7 +219,7 @@ def test_event_is_loaded_when_it_is_asked_for():
 
 def test_document_is_plain_data_however_it_is_given():
     """
-    As the codec packs it or as a mapping, it is the same; what can't be read is none.
+    As the codec packs it or as a mapping, it is the same; an unreadable one is None.
     """
     event = RealtimeModelAudioEvent(b"", "r-1", "i-1", 0)
     packed = EventRecord(document=packs(event))
@@ -243,7 +243,7 @@ def test_audio_that_was_withheld_is_silence():
 
 def test_event_that_was_only_named_says_why():
     """
-    What could not be written can't be loaded, and the error has the reason.
+    An event that could not be written can't be loaded, and the error has the reason.
     """
     record = EventRecord(seq=3, class_name="shop.Ping", problem="no attrs class")
 
@@ -261,7 +261,7 @@ def test_status_is_an_event():
 
 def test_repr_has_no_content():
     """
-    A record that is printed shows how long its data is, not what it says.
+    A record that is printed shows the length of its data, not its content.
     """
     frame, sent = FrameRecord(data=b"secret"), SentRecord(data=b"secret")
     event = EventRecord(document={"delta": "secret"})

@@ -1,5 +1,5 @@
 """
-What is not to be written isn't; and what is left can still be read.
+Withheld data isn't written; and the rest can still be read.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def test_frame_without_secrets_stays_as_it_came():
 )  # fmt: skip
 def test_secrets_are_never_written(name):
     """
-    Whatever else is recorded, a key in a header or a setting is not.
+    A key in a header or a setting is never recorded.
     """
     tool = {"type": "mcp", "server_url": "https://x", "headers": {name: SECRET}, name: SECRET}
     plain = {"type": "session.update", "session": {"tools": [tool]}}
@@ -138,7 +138,7 @@ def test_secrets_are_never_written(name):
 
 def test_secret_that_is_an_object_goes_as_a_whole():
     """
-    What is in a secret is one.
+    Everything in a secret is one.
     """
     plain = {"client_secret": {"value": SECRET}}
 
@@ -147,7 +147,7 @@ def test_secret_that_is_an_object_goes_as_a_whole():
 
 def test_keys_in_errors_are_cut_out():
     """
-    What looks like a key in the text of an error isn't written, wherever errors are.
+    Text that looks like a key in an error isn't written, wherever errors are.
     """
     message = f"Incorrect key: {SECRET}, header was Bearer abc.def-ghi"
     error = Withholding().of_error(RemoteException("E", message, f"... {message}"))
@@ -167,7 +167,7 @@ def test_keys_in_errors_are_cut_out():
 )
 def test_keys_in_urls_are_cut_out(url):
     """
-    What a URL has for a key isn't written: neither in an error, nor in a field that has the URL.
+    A key in a URL isn't written: neither in an error, nor in a field that has the URL.
     """
     url = url.format("0123-secret")
     error = Withholding().of_error(RemoteException("E", f"{url!r} can't be reached"))
@@ -180,7 +180,7 @@ def test_keys_in_urls_are_cut_out(url):
 
 def test_text_that_may_have_secrets_is_withheld():
     """
-    What can't be taken apart isn't written, if there could be a secret in it.
+    A frame that can't be taken apart isn't written, if there could be a secret in it.
     """
     data, problem = Withholding().of_frame(b"Authorization: Bearer x", "str")
 
@@ -231,7 +231,7 @@ def test_length_of_audio_that_is_left_out_is_kept():
 
 def test_without_content_names_are_left():
     """
-    Ids, types and states stay; what was said, written or heard goes.
+    Ids, types and states stay; texts and audio go.
     """
     withholding = Withholding(content=False)
     plain = {
@@ -270,7 +270,7 @@ def test_without_content_errors_tell_their_class():
 
 def test_whole_vocabulary_can_be_read_without_its_content(checkout):
     """
-    Frames and events of every type are what they were, content apart: nothing fails to load.
+    Frames and events of every type are as they were, content apart: nothing fails to load.
     """
     withholding = Withholding(content=False)
     path = checkout / "tests" / "data" / "openai_ga_types.jsonl"
@@ -298,7 +298,7 @@ def test_tagged_values_are_content():
 
 def test_fields_are_redacted_by_name_and_by_path():
     """
-    A name counts at any depth, a path at its end; what is left is empty, and of the same type.
+    A name counts at any depth, a path at its end; an empty value of the same type is left.
     """
     withholding = Withholding(redact=["transcript", "session.instructions", "usage"])
     plain = {
@@ -319,7 +319,7 @@ def test_fields_are_redacted_by_name_and_by_path():
 
 def test_function_redacts():
     """
-    A function gets plain data, and what it returns is written, less what the rest leaves out.
+    A function gets plain data, and its result is written, less the other omissions.
     """
 
     def digits(data):
@@ -354,7 +354,7 @@ def test_what_tools_are_given_and_give_is_looked_into(name):
 
 def test_secrets_in_tool_arguments_are_never_written():
     """
-    By default, too, a secret goes from what a tool is called with, in a frame and in its event.
+    By default, too, a secret goes from the arguments of a tool, in a frame and in its event.
     """
     text = json.dumps({"api_key": SECRET})
     call = RealtimeModelToolCallEvent("login", "c-1", text)
@@ -401,7 +401,7 @@ def test_function_that_returns_no_mapping_has_failed(returned):
 
 def test_failures_of_handlers_are_redacted_like_the_events_that_they_become():
     """
-    Functions and names see what a handler has raised; if that fails, only its class is told.
+    Functions and names see a handler's exception; if that fails, only its class is told.
     """
 
     def digits(data):
@@ -420,7 +420,7 @@ def test_failures_of_handlers_are_redacted_like_the_events_that_they_become():
 
 def test_function_that_fails_lets_nothing_pass():
     """
-    What could not be redacted is withheld as a whole, and the record says so.
+    Data that could not be redacted is withheld as a whole, and the record says so.
     """
 
     def fail(data):
@@ -491,8 +491,8 @@ def test_audio_in_an_object_of_its_own_is_left_out(name):
 
 def test_what_users_fill_in_is_content_whatever_it_is_called():
     """
-    A name among the variables of a prompt is somebody's; so is what an application says of what
-    it was doing.
+    A name among the variables of a prompt is content; so is an application's description of its
+    work.
     """
     plain = {
         "metadata": {"name": "Ada", "user_id": "Ada"},

@@ -1,5 +1,5 @@
 """
-Repairing cuts off what a crash has left, and nothing else.
+Repairing cuts off torn tails, and nothing else.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def seqs(path):
 
 def test_whole_journal_is_left_alone(path):
     """
-    Where nothing is torn, nothing is cut off.
+    Nothing is cut off a whole journal.
     """
     before = [each.read_bytes() for each in open_journal(path).paths]
 
@@ -79,7 +79,7 @@ def test_segment_of_another_journal_isnt_touched(path, tmp_path):
 
 def test_what_is_no_journal_isnt_touched(tmp_path):
     """
-    Repairing refuses what reading refuses.
+    Repairing refuses the files that reading refuses.
     """
     path = tmp_path / "call.journal"
     path.write_bytes(b"")

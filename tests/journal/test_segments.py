@@ -1,5 +1,5 @@
 """
-The files of a journal: their names, and what lies at their ends.
+The files of a journal: their names and their ends.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def test_batches_are_found_from_anywhere(path):
 
 def test_marker_across_the_border_of_a_window_is_found(tmp_path):
     """
-    A batch is found wherever its marker lies in what is read at once.
+    A batch is found wherever its marker lies in one read.
     """
     path = tmp_path / "call.journal"
     for size in range((1 << 16) - 500, (1 << 16) - 100, 7):
@@ -125,7 +125,7 @@ def test_deleted_segment_has_no_size(path):
 
 def test_short_reads_are_completed(path):
     """
-    `read_at` gives what was asked for, or all there is.
+    `read_at` gives the bytes that were asked for, or all there are.
     """
     data = path.read_bytes()
     with SegmentFile(path, b"") as file:

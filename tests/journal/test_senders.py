@@ -17,7 +17,7 @@ class Session:
 
 def test_strings_and_numbers_are_their_own_names():
     """
-    What can be written is written as it is.
+    Strings and integers are written as they are.
     """
     name = SenderNames().name
 
@@ -68,7 +68,7 @@ def test_sender_that_has_no_weak_references_is_kept():
 
 def test_names_dont_keep_senders_alive():
     """
-    A session that is over goes, and so does what is known of it.
+    A session that is over goes, and so does its name.
     """
     names = SenderNames()
     names.name(Session())

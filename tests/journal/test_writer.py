@@ -1,5 +1,5 @@
 """
-Writing loses nothing that it has reported durable, and never raises at who appends.
+Writing loses nothing that it has reported durable, and appending never raises.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Clock:
 
 
 class Disk:
-    """What is between the writer and the system: it can fail."""
+    """The system as the writer sees it: it can fail."""
 
     def __init__(self, monkeypatch):
         self.room = None
@@ -101,7 +101,7 @@ def frame(writer, data=b"x" * 100):
 
 
 def shape(path):
-    """Return what is in a journal, in short."""
+    """Return the records of a journal, in short."""
     return [
         f"{r.first_seq}-{r.last_seq}" if isinstance(r, GapRecord) else r.seq
         for r in open_journal(path)
@@ -114,7 +114,7 @@ def shape(path):
 
 def test_file_is_for_its_owner_only(path):
     """
-    Whatever the umask is, nobody else can read what was said.
+    With any umask, the files are readable for nobody else.
     """
     before = os.umask(0)
     try:
@@ -241,7 +241,7 @@ def test_closing_twice_is_fine(path):
 
 def test_record_that_cant_be_encoded_has_its_defaults(path):
     """
-    What MessagePack can't have costs the fields of that record, and nothing else.
+    A value that MessagePack can't have costs the fields of that record, and nothing else.
     """
     with make(path, fsync="none") as writer:
         writer.append(FrameRecord.kind, "a", 0, object())
@@ -279,7 +279,7 @@ def test_what_comes_after_the_end_is_ignored(path):
 
 def test_batch_is_written_by_one_call(path, monkeypatch):
     """
-    What was appended is in memory until it is flushed.
+    Appended records are in memory until they are flushed.
     """
     writer, written, write = make(path, fsync="none"), [], os.write
     monkeypatch.setattr(
@@ -297,7 +297,7 @@ def test_batch_is_written_by_one_call(path, monkeypatch):
 
 def test_records_are_written_without_being_asked_for(path):
     """
-    A thread writes what was appended a moment ago.
+    A thread writes appended records a moment later.
     """
     with JournalWriter(path, fsync="none") as writer:
         frame(writer)
@@ -328,7 +328,7 @@ def test_every_makes_each_record_durable(path, disk):
 
 def test_none_never_syncs(path, disk):
     """
-    With ``none``, durable is what was handed to the system.
+    With ``none``, records that were handed to the system count as durable.
     """
     writer = JournalWriter(path, fsync="none")
     frame(writer)
@@ -352,7 +352,7 @@ def test_thread_makes_it_durable(path, policy):
 
 def test_sync_says_what_is_durable(path):
     """
-    `sync` writes what waits, and tells up to where all is durable.
+    `sync` writes the records that wait, and returns the number up to which all are durable.
     """
     with JournalWriter(path) as writer:
         frame(writer)
@@ -362,7 +362,7 @@ def test_sync_says_what_is_durable(path):
 
 def test_retired_segments_are_synced_as_well(path, disk):
     """
-    What is in a segment that is full is as durable as the rest, once that is reported.
+    The records of a full segment are as durable as the rest, once that is reported.
     """
     with make(path, segment_bytes=300) as writer:
         for _ in range(3):
@@ -428,7 +428,7 @@ def test_threads_append_to_one_journal(path):
 
 def test_full_disk_is_a_gap(path, disk, clock):
     """
-    What found no room is counted; when there is room again, the file says what is missing.
+    Records that found no room are counted; when there is room again, a gap names them.
     """
     failures = []
     writer = make(path, fsync="none", clock_ns=clock, on_failure=failures.append)
@@ -484,7 +484,7 @@ def test_disk_that_stays_full_is_one_failure_and_one_gap(path, disk, clock):
 
 def test_gap_is_told_at_the_end_if_there_is_room_for_that(path, disk, clock):
     """
-    Who closes a journal on a disk that is nearly full still gets the gap into the file.
+    A journal that is closed on a disk that is nearly full still gets the gap into the file.
     """
     writer = make(path, fsync="none", clock_ns=clock)
     disk.room = 0
@@ -520,7 +520,7 @@ def test_new_trouble_is_told_again(path, disk, clock):
 
 def test_file_that_cant_be_cut_back_is_left(path, disk, clock):
     """
-    If a part of a record stays in the file, what comes next goes into another one.
+    If a part of a record stays in the file, the next records go into another one.
     """
     writer = make(path, fsync="none", clock_ns=clock)
     frame(writer)
@@ -684,7 +684,7 @@ def test_journal_that_is_made_later_begins_with_a_gap_if_it_cant_be(tmp_path, cl
 
 def test_memory_is_bounded_in_bytes(path):
     """
-    Where the file can't keep up, records are lost and counted, instead of filling the memory.
+    If the file can't keep up, records are lost and counted, instead of filling the memory.
     """
     failures = []
     writer = make(path, fsync="none", on_failure=failures.append, buffer_bytes=10_000)
@@ -796,7 +796,7 @@ def test_file_that_another_program_has_changed_is_left_alone(path, clock, policy
 
 def test_durable_records_dont_rise_over_a_file_that_was_emptied(path):
     """
-    What is reported durable after the file was emptied can be read again.
+    Records that are reported durable after the file was emptied can be read again.
     """
     writer = make(path)
     frame(writer)
@@ -835,7 +835,7 @@ def test_segment_that_cant_be_begun_leaves_the_present_one(path, disk, clock, ca
 
 def test_closing_while_it_fails_ends_quietly(path, disk, clock):
     """
-    A disk that stays full costs what was not written, and no exception.
+    A disk that stays full costs the records that were not written, and no exception.
     """
     writer = make(path, clock_ns=clock)
     frame(writer)
@@ -855,7 +855,7 @@ def test_closing_while_it_fails_ends_quietly(path, disk, clock):
 )
 def test_what_was_reported_durable_survives_a_kill(tmp_path, policy, kills):
     """
-    Killed in the middle of writing, fifty times: what was reported durable is read again, whole.
+    Killed in the middle of writing, fifty times: records that were reported durable are read again.
     """
     for number in range(kills):
         path = tmp_path / f"{number}.journal"
@@ -879,7 +879,7 @@ def test_what_was_reported_durable_survives_a_kill(tmp_path, policy, kills):
 
 
 def _write_until_killed(path, policy, reports):
-    """Write as fast as it can, and say after each record what is durable; never return."""
+    """Write as fast as it can, and report the durable records after each one; never return."""
     try:
         writer = JournalWriter(path, fsync=policy, segment_bytes=20_000)
         while True:
@@ -917,7 +917,7 @@ def test_process_that_is_forked_off_writes_nothing(path):
 
 def test_file_in_the_way_of_the_next_segment_is_passed_by(path):
     """
-    What somebody has put there, like a segment of an older journal, stays; the next number is free.
+    A foreign file there, like a segment of an older journal, stays; the next number is free.
     """
     stale = path.with_name("call.00002.journal")
     with make(path, fsync="none", segment_bytes=300) as writer:
@@ -935,7 +935,7 @@ def test_file_in_the_way_of_the_next_segment_is_passed_by(path):
 
 def test_name_that_is_too_long_or_a_link_to_nowhere_is_an_error_of_the_journals(tmp_path):
     """
-    What the system says of the path is told as any other failure to begin a file.
+    The system's error of the path is told as any other failure to begin a file.
     """
     link = tmp_path / "call.journal"
     link.symlink_to(tmp_path / "nowhere")
