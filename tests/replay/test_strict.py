@@ -20,7 +20,7 @@ from eventbus.events import (
     RealtimeModelSessionUpdatedEvent,
     RealtimeModelTurnStartedEvent,
 )
-from eventbus.exceptions import ReplayDifference
+from eventbus.exceptions import JournalError, ReplayDifference
 from eventbus.journal import (
     EndRecord,
     EventRecord,
@@ -31,7 +31,7 @@ from eventbus.journal import (
 )
 from eventbus.replay import check_decoder, replay
 from eventbus.replay._strict import first_difference
-from eventbus.wire.openai import OpenAIRealtimeDecoder
+from eventbus.wire.openai import GPTLiveDecoder, OpenAIRealtimeDecoder
 from tests.journal.stories import Story, spoken_turn
 
 
@@ -290,3 +290,47 @@ def test_recorded_sessions_are_what_the_decoder_gives(corpus, tmp_path):
         assert check_decoder(open_journal(journal)) > 5, path.name
         difference = difference_in(open_journal(journal), decoder=Forgetful)
         assert (difference.field, difference.got) == ("class", "RealtimeModelOtherEvent")
+
+
+def recorded_by(decoder, path, journal):
+    """
+    Record the frames of a file as *decoder* publishes them.
+    """
+    bus = EventBus()
+    with Recorder(journal, fsync="none") as recorder, recorder.attach(bus):
+        for line in path.read_bytes().splitlines():
+            if b'"type"' in line:
+                decoder.publish_to(bus, line)
+    return open_journal(journal)
+
+
+def test_decoder_is_the_one_that_the_journal_names(checkout, tmp_path):
+    """
+    A journal of another protocol passes with its own decoder, and not with OpenAI's.
+    """
+    path = checkout / "tests" / "data" / "gpt_live_types.jsonl"
+    journal = recorded_by(GPTLiveDecoder(), path, tmp_path / "live.journal")
+
+    assert check_decoder(journal) > 20
+    assert difference_in(open_journal(journal.paths[0]), decoder=OpenAIRealtimeDecoder)
+
+
+class Unregistered(OpenAIRealtimeDecoder):
+    """
+    A decoder of an application that isn't imported.
+    """
+
+    name = "shop"
+
+
+def test_decoder_that_is_not_known_here_is_named(checkout, tmp_path):
+    """
+    Without it nothing can be compared; with decoder= it can.
+    """
+    path = tmp_path / "call.jsonl"
+    path.write_text('{"type": "response.created", "response": {"id": "resp_1"}}\n')
+    journal = recorded_by(Unregistered(), path, tmp_path / "call.journal")
+
+    with pytest.raises(JournalError, match="decoder 'shop', which isn't known here"):
+        check_decoder(journal)
+    assert check_decoder(open_journal(journal.paths[0]), Unregistered) == 1
