@@ -8,10 +8,12 @@ Run it from the checkout, with everything installed that it compares with::
     python tests/benchmarks decoding
     python tests/benchmarks live
     python tests/benchmarks journal
+    python tests/benchmarks bridges
 
 Each takes two to three minutes: the bus and the decoder by themselves, the decoder alone, 200 live
-sessions over sockets, and journals. The modules beside this one tell how things are compared;
-``docs/explanation/performance.md`` has the tables of one run, and what follows from them.
+sessions over sockets, journals, and bridges beside bare nats-py (which needs the extra ``test``).
+The modules beside this one tell how things are compared; ``docs/explanation/performance.md`` has
+the tables of one run, and what follows from them.
 """
 
 # ruff: noqa: T201 (printing is what a command does)
@@ -31,7 +33,7 @@ import attrs
 import live.report
 import live.rounds
 from measuring import LONG, QUICK, Effort
-from table import Kind, Line, decoding_lines, journal_lines, lines
+from table import Kind, Line, bridge_lines, decoding_lines, journal_lines, lines
 
 _COMPARED_WITH = (
     "blinker",
@@ -134,6 +136,9 @@ async def _run(what: str, *, is_quick: bool, as_json: bool) -> None:
     if what in ("journal", "all"):
         table = journal_lines(QUICK if is_quick else LONG)
         report["journal"] = await _table(table, as_json=as_json)
+    if what == "bridges":  # not of "all": it needs the extra nats, and a server
+        table = bridge_lines(QUICK if is_quick else LONG, 20 if is_quick else 1_000)
+        report["bridges"] = await _table(table, as_json=as_json)
     if what in ("live", "all"):
         plan = live.rounds.QUICK if is_quick else live.rounds.FULL
         report["live"] = await _live(plan, as_json=as_json)
@@ -148,7 +153,7 @@ def main() -> None:
     parser.add_argument(
         "what",
         nargs="?",
-        choices=("bus", "decoding", "live", "journal", "all"),
+        choices=("bus", "decoding", "live", "journal", "bridges", "all"),
         default="bus",
         help="what to measure",
     )

@@ -394,3 +394,11 @@ async def record_sessions(kind: str, effort: Effort) -> Comparison:
             side(NOT_RECORDED, _leave),
         ]
         return await compare(sides, effort)
+
+
+# What the benchmark of bridges takes from here, too.
+SESSION_COUNT: Final = _SESSIONS
+FRAMES_OF_A_SESSION: Final = _FRAMES
+folder = _folder
+service = _service
+handling = _handling

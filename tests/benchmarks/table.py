@@ -18,7 +18,7 @@ import publishing
 from frames import SERIES, frames_by_type, sessions
 from measuring import Comparison, Effort
 
-__all__ = ["Kind", "Line", "decoding_lines", "journal_lines", "lines"]
+__all__ = ["Kind", "Line", "bridge_lines", "decoding_lines", "journal_lines", "lines"]
 
 
 class Kind(enum.Enum):
@@ -226,3 +226,45 @@ async def journal_lines(effort: Effort) -> AsyncIterator[Line]:
         yield _line(comparison, work, Kind.VARIANT, recorded, journal.EACH, _EACH_TARGET)
         for variant in (journal.NO_AUDIO, journal.NO_CONTENT, journal.REDACTED):
             yield _line(comparison, work, Kind.VARIANT, recorded, variant, _LEAVING_OUT_TARGET)
+
+
+# 0.7 and 0.6 times the rate of bare nats-py.
+_FORWARD_TARGET: Final = 1.43
+_RECEIVE_TARGET: Final = 1.67
+_LATENCY_TARGET: Final = 2.0
+_SESSIONS_TARGET: Final = 1.25
+
+
+async def bridge_lines(effort: Effort, events: int) -> AsyncIterator[Line]:
+    """Measure bridges beside bare nats-py, line by line; *events* is for the latency."""
+    import bridges  # needs the extra nats and a server
+
+    ours, bare = bridges.OURS, bridges.BARE
+    async with bridges.server() as url:
+        comparison = await bridges.forward(url, effort)
+        yield _line(comparison, "forward 1 kB", Kind.LIMIT, ours, bare, _FORWARD_TARGET)
+        comparison = await bridges.receive(url, effort)
+        yield _line(comparison, "receive 1 kB", Kind.LIMIT, ours, bare, _RECEIVE_TARGET)
+        comparison = await bridges.forward_sessions(url, effort)
+        yield _line(
+            comparison,
+            "a frame of one of 200 live sessions, CPU",
+            Kind.LIMIT,
+            bridges.FORWARDED,
+            bridges.NOT_FORWARDED,
+            _SESSIONS_TARGET,
+        )
+        found = await bridges.latencies(url, events)
+        for percent in (50, 99):
+            for other in (bare, bridges.STORED):
+                mine = bridges.percentile(found[ours], percent)
+                others = bridges.percentile(found[other], percent)
+                yield Line(
+                    f"publish to handler, p{percent}",
+                    other,
+                    Kind.LIMIT,
+                    mine / others,
+                    target=_LATENCY_TARGET if (percent, other) == (99, bare) else None,
+                    ours_s=mine,
+                    other_s=others,
+                )

@@ -22,6 +22,7 @@ async def main(path: str) -> None:
                 bus.publish(event, sender="call-1")
                 await asyncio.sleep(0.0005)
                 if number % 50 == 0:
+                    await recorder.flush()  # it is durable when it is told
                     print(number, flush=True)  # noqa: T201
 
 
