@@ -1,8 +1,8 @@
 """
 Bridges: the events of a bus in other processes, over an engine that exists.
 
-Here is what doesn't depend on the engine. `eventbus.bridges.nats` has the bridge over NATS
-JetStream, and is imported by itself.
+This module has the parts that don't depend on the engine. `eventbus.bridges.nats` has the bridge
+over NATS JetStream, and is imported by itself.
 """
 
 from __future__ import annotations

@@ -27,13 +27,13 @@ class SendMessage:
 
 @attrs.frozen
 class Interrupt:
-    """Stop the model: what is being heard is cut off, and the response is cancelled."""
+    """Stop the model: its speech is cut off, and the response is cancelled."""
 
 
 @attrs.frozen
 class UpdateSettings:
     """
-    Change the session's settings; what isn't given stays as it is.
+    Change the session's settings; others stay as they are.
 
     Attributes:
         settings: As `RealtimeSession.update_settings` takes them.
@@ -159,7 +159,7 @@ def decode_command(data: bytes) -> Command:
 
 
 async def carry_out(command: Command, session: CommandedSession) -> None:
-    """Do what *command* asks for; what the session raises is raised."""
+    """Carry out *command*; errors of the session are raised."""
     match command:
         case SendMessage(message):
             await session.send_message(message)

@@ -24,7 +24,7 @@ def said(number: int) -> RealtimeModelTranscriptDeltaEvent:
 
 class Collector:
     """
-    A handler that keeps what it gets: call, number and delivery.
+    A handler that keeps call, number and delivery of each event.
     """
 
     def __init__(self, bus: EventBus) -> None:

@@ -29,7 +29,7 @@ from tests.realtime.scripted_model import ScriptedModel
 
 class FakeSession:
     """
-    A session that notes what it is asked for.
+    A session that notes its requests.
     """
 
     def __init__(self, sender: object = "call-1") -> None:
@@ -131,7 +131,7 @@ async def test_an_id_with_wildcards_reaches_only_its_own_call(url, stream):
 
 async def test_a_failure_of_the_session_comes_back(url, stream):
     """
-    What the session raises is the cause of CommandFailed, and the next command works.
+    The session's exception is the cause of CommandFailed, and the next command works.
     """
     session = FakeSession()
     async with NatsBridge(url, stream=stream) as bridge:

@@ -165,7 +165,7 @@ async def test_leaving_the_bridge_flushes(url, stream):
 
 async def test_events_of_a_time_without_server_follow_in_order(make_server, stream):
     """
-    What is published while the server is away is stored once it is back, once and in order.
+    Events published without a server are stored when it is back, each once and in order.
     """
     server = make_server()
     bus = EventBus()
@@ -196,7 +196,7 @@ async def test_events_of_a_time_without_server_follow_in_order(make_server, stre
 )
 async def test_a_full_buffer_drops_and_tells_once(make_server, stream, overflow, kept):
     """
-    The buffer is bounded in bytes; what is dropped is counted, told once by an Exception event,
+    The buffer is bounded in bytes; drops are counted, told once by an Exception event,
     and announced by the next message of the call.
     """
     server = make_server()

@@ -102,7 +102,7 @@ async def test_a_receiver_handles_events_of_a_repeated_run_once(url, stream, tmp
 
 async def test_a_journal_is_followed_while_it_is_written(url, stream, tmp_path):
     """
-    What a recorder of this or another process adds is forwarded, until it closes the journal.
+    New records of this or another process are forwarded, until the recorder closes the journal.
     """
     path = tmp_path / "calls.journal"
     bus, other = EventBus(), EventBus()

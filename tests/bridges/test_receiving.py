@@ -184,7 +184,7 @@ async def test_a_late_joiner_gets_one_call_from_its_beginning(url, stream):
 
 async def test_events_that_came_from_the_stream_are_not_forwarded_back(url, stream):
     """
-    A bus that receives and forwards does not forward what it received, but what its handlers
+    A bus that receives and forwards forwards no received event, only those that its handlers
     publish, with the received event as its cause.
     """
     bus = EventBus()

@@ -97,7 +97,7 @@ async def test_a_sync_tool_runs_in_a_thread(url, stream):
 
 async def test_wrong_arguments_are_told_to_the_model(url, stream):
     """
-    The worker checks arguments as a local tool does, and says what is wrong without the value.
+    The worker checks arguments as a local tool does, and names the mistake without the value.
     """
 
     async def double(number: int) -> int:
@@ -113,8 +113,8 @@ async def test_wrong_arguments_are_told_to_the_model(url, stream):
 
 async def test_a_failure_comes_back_as_remote_exception(url, stream):
     """
-    What the function raises is a RemoteException where the session is; the model hears nothing of
-    it.
+    The function's exception is a RemoteException in the session's process; the model hears nothing
+    of it.
     """
 
     async def fail() -> None:

@@ -51,7 +51,7 @@ def test_a_short_text_comes_back_from_its_token(text):
 
 def test_long_texts_with_the_same_beginning_have_different_tokens():
     """
-    What is cut from a long text still tells it from others.
+    Long texts that differ only in the part that is cut off have different tokens.
     """
     assert token("a" * 500) != token("a" * 499 + "b")
 

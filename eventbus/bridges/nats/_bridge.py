@@ -73,12 +73,12 @@ class NatsBridge:
             bridge.receive(bus, group="crm")
             await bridge.wait_signal()
 
-    It connects when it is entered. When it is left, it forwards what it has taken, finishes the
-    events that are being handled, leaves its groups and closes the connection; that takes at most
-    *drain_timeout*, also when the block is cancelled. It is entered once.
+    It connects when it is entered. When it is left, it forwards the events that it has taken,
+    finishes those that are being handled, leaves its groups and closes the connection. That takes
+    at most *drain_timeout*, also when the block is cancelled. It is entered once.
 
     A bus that handles received events has to outlive the bridge: ``async with bus, bridge``. A
-    bridge that forwards has to outlive the bus, so that what a bus does while it closes is
+    bridge that forwards has to outlive the bus, so that events of a closing bus are
     forwarded: ``async with bridge, bus``.
 
     Args:
@@ -162,7 +162,7 @@ class NatsBridge:
 
     @property
     def is_connected(self) -> bool:
-        """Whether there is a connection to a server at this moment."""
+        """True while there is a connection to a server."""
         return self._connection is not None and self._connection.is_up
 
     # --- forwarding -----------------------------------------------------------------------
@@ -193,8 +193,8 @@ class NatsBridge:
             without: Classes of them that are not forwarded; by default the model's audio.
             window: How many events may be on their way to the server, of different calls.
             buffer_bytes: How many bytes of events may wait for the server.
-            overflow: What happens when they are more: DROP_OLDEST, DROP_NEWEST, or LATEST, which
-                drops what waits of the same call. One Exception event tells of each such time.
+            overflow: The policy for more: DROP_OLDEST, DROP_NEWEST, or LATEST, which drops all
+                waiting events of the same call. Each burst is one Exception event.
             call_id: Returns the call's id of a sender; by default a text or number itself.
             trace_context: Returns headers of the present trace context, like
                 ``{"traceparent": ...}``.
@@ -306,7 +306,7 @@ class NatsBridge:
                 by one of them, at least once. Without a group, all events are.
             start: Where to begin; of a group, where it begins if it is new.
             call: Only this call's events; without a group.
-            on_failure: What happens after a handler has failed: ``skip``, ``park`` or a `Retry`.
+            on_failure: The policy after a handler has failed: ``skip``, ``park`` or a `Retry`.
             concurrency: How many calls are handled at the same time.
             buffered: How many messages of a partition may be waiting for their handlers.
 
@@ -453,7 +453,7 @@ class NatsBridge:
             name: The tool's name.
             timeout: Seconds after which a call is given up; by default those of the worker.
             needs_approval: As for `eventbus.realtime.tools.tool`.
-            description: What the model is told of it; by default as a worker has announced.
+            description: The description for the model; by default as a worker has announced.
             parameters: The JSON schema of its arguments; by default as a worker has announced.
 
         Raises:
@@ -518,7 +518,7 @@ class NatsBridge:
 
     async def drain(self) -> None:
         """
-        Finish what is being handled, leave all groups, and forward what was taken.
+        Finish the running handlers, leave all groups, and forward all taken events.
 
         It takes at most *drain_timeout*. Nothing is taken or received afterwards.
         """
@@ -597,7 +597,7 @@ class NatsBridge:
         assert group is not None
         assert connection is not None
         try:
-            # Shielded: whoever leaves may be cancelled. Each part of it has its own time.
+            # Shielded: the leaving task may be cancelled. Each part of it has its own time.
             with anyio.CancelScope(shield=True):
                 await self.drain()
         finally:

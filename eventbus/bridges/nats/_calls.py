@@ -68,7 +68,7 @@ class CallWorkers(Generic[_T]):
             await waiter
 
     async def stop(self) -> None:
-        """Handle nothing more; what is being handled is cancelled."""
+        """Cancel the running handlers, and handle nothing more."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

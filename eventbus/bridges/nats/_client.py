@@ -78,7 +78,7 @@ class Connection:
 
     @property
     def is_up(self) -> bool:
-        """Whether the client is connected now."""
+        """True while the client is connected."""
         return self.client.is_connected
 
     @property
@@ -275,7 +275,7 @@ async def _check(connection: Connection) -> None:
 
 
 def reason(exc: BaseException) -> str:
-    """Return what an error of the client says, without its prefix."""
+    """Return the message of a client's error, without its prefix."""
     if isinstance(exc, (asyncio.TimeoutError, TimeoutError)) and not isinstance(exc, OSError):
         return "no answer in time"
     text = str(exc).removeprefix("nats: ").strip()

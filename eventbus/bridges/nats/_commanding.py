@@ -42,7 +42,7 @@ async def send_command(
 
     Raises:
         NoSuchCall: No process has that call.
-        CommandFailed: It can't be carried out; the cause is what the session raised.
+        CommandFailed: It can't be carried out; the cause is the session's exception.
         TimeoutError: There was no answer in time.
         BridgeConnectionError: There is no connection.
     """
@@ -114,7 +114,7 @@ class Commanding:
             await self._stopped.wait()
         finally:
             over.cancel()
-            await self._connection.drain(subscription)  # what came before is still answered
+            await self._connection.drain(subscription)  # earlier commands are still answered
             self._is_over.set()
 
     async def _wait_over(self) -> None:

@@ -112,7 +112,7 @@ class Selection:
         self._without = event_classes(without) if without else ()
 
     def has(self, event_type: type[Any]) -> bool:
-        """Whether events of that class are forwarded."""
+        """Return whether events of that class are forwarded."""
         return issubclass(event_type, self._classes) and not issubclass(event_type, self._without)
 
 

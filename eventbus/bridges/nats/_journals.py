@@ -7,7 +7,7 @@ Rules
 * The journal's id is the origin of the events, and the number of a record that of its event. So an
   event has the same id in each run, and is stored and handled once.
 * How far the stream has a journal is kept in the bridge's bucket, a few times a second. Another
-  run begins there; what was stored since is recognised, by the server or by the receivers.
+  run begins there; later events are recognised, by the server or by the receivers.
 * The journal is read in a thread of its own, and no faster than the server stores.
 """
 
@@ -92,7 +92,7 @@ class JournalForwarding:
         """
         Wait until the stream has the whole journal.
 
-        That is up to its end record, or what is written of it if it isn't followed.
+        That is up to its end record, or as far as it is written if it isn't followed.
 
         Raises:
             JournalError: The journal can't be read any more.
@@ -103,7 +103,7 @@ class JournalForwarding:
 
     async def flush(self, timeout: float | None = None) -> None:
         """
-        Wait until the stream has what was read so far.
+        Wait until the stream has all events that were read so far.
 
         Args:
             timeout: Seconds to wait; None is as long as it takes.
@@ -178,7 +178,7 @@ class JournalForwarding:
         await self._hand_over(chunk)
 
     async def _pump_new(self, records: AsyncIterator[EventRecord]) -> None:
-        """Hand over what is there together, and then wait for more."""
+        """Hand over the records that are there together, and then wait for more."""
         chunk: list[EventRecord] = []
         waiting = asyncio.ensure_future(_next(records))
         try:

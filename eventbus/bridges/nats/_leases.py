@@ -15,8 +15,8 @@ Rules
   time from when they saw the renewal, so they never begin before that.
 * A member that was cut off itself takes the others to be alive, until they had the time to renew.
 * Each member computes the same fair shares from the members that are alive. One that has more than
-  its share finishes what it handles of the surplus, and releases it; one that has less takes what
-  is free, or what belongs to nobody who is alive.
+  its share finishes the running handlers of the surplus, and releases it; one that has less takes
+  free partitions, and those of dead members.
 
 The server's clock and its expiry of keys play no part: a server that was away for a minute changes
 no owner.
@@ -58,7 +58,7 @@ _decode: Final = msgspec.msgpack.Decoder().decode
 @attrs.frozen
 class Checkpoint:
     """
-    How far a group has handled a partition.
+    The progress of a group in a partition.
 
     Attributes:
         sequence: All messages up to this number of the stream are done with.
@@ -99,7 +99,7 @@ class Group:
         lease_time: Seconds after which a member that doesn't renew is taken to be dead.
         start: The policy of where a group begins that is new.
         on_acquired: Called with a partition, its checkpoint (None is *start*), the *start* of the
-            group, and whether its last owner has finished what it had begun.
+            group, and whether its last owner has released it.
         on_lost: Called with a partition that this member has lost.
         release: Finishes a partition; awaited before it is given up.
         checkpoint: Returns a partition's checkpoint, as it is now.
@@ -150,7 +150,7 @@ class Group:
 
     @property
     def is_valid(self) -> bool:
-        """Whether this member's leases hold at this moment."""
+        """True while this member's leases hold."""
         return time.monotonic() < self._deadline
 
     @property
@@ -164,7 +164,7 @@ class Group:
         return self._alive(time.monotonic())
 
     def owns(self, partition: int) -> bool:
-        """Whether this member owns a partition."""
+        """Return whether this member owns a partition."""
         return partition in self._owned
 
     # --- the loop -------------------------------------------------------------------------
@@ -238,7 +238,7 @@ class Group:
         subject = self._subjects.key(*self._key, "members", self.member)
         await self._connection.put(subject, b"alive", timeout=self._lease_time / 2)
         if not self.is_valid:
-            # Nothing was handled since; what was left out has to come again. And the others get
+            # Nothing was handled since, and skipped messages have to come again. The others get
             # the time to renew, too: it may have been the server that was away.
             self._lose_all()
             for member in self._members.values():
@@ -314,7 +314,7 @@ class Group:
         self._note_lease(partition, *found)
         return not (partition in self._owned and self._leases[partition].owner != self.member)
 
-    # --- what the others do ---------------------------------------------------------------
+    # --- other members --------------------------------------------------------------------
 
     async def _seen(self, record: Received) -> None:
         kind, name = record.subject.split(".")[-2:]

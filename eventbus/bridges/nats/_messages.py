@@ -84,7 +84,7 @@ class Received:
 
     @property
     def lost(self) -> int:
-        """How many events of the call were dropped before this one."""
+        """The number of the call's events that were dropped before this one."""
         return _number(self.headers.get(LOST))
 
     @property
@@ -123,7 +123,7 @@ class Received:
 def received(
     subject: str, stream_sequence: int, headers: Mapping[str, str] | None, payload: bytes
 ) -> Received:
-    """Return a message of the stream, as far as it says what it is."""
+    """Return a message of the stream, with the facts that its headers give."""
     headers = headers or {}
     call: str | None
     if CALL in headers:

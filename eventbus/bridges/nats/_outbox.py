@@ -164,8 +164,8 @@ class Outbox:
         connection: The connection.
         window: How many messages may be on their way.
         buffer_bytes: How many bytes may wait or be on their way.
-        overflow: What happens to a message that finds no room.
-        is_bounded: Whether that happens; else whoever puts has to wait for room.
+        overflow: The policy for a message that finds no room.
+        is_bounded: Whether messages are dropped; else the caller of `put` waits for room.
 
     Attributes:
         on_overflow: Called when messages begin to be dropped.
@@ -216,12 +216,12 @@ class Outbox:
 
     @property
     def pending(self) -> int:
-        """How many messages wait or are on their way."""
+        """The number of messages that wait or are on their way."""
         return len(self._waiting) + len(self._in_flight)
 
     @property
     def stats(self) -> ForwardStats:
-        """What it has done so far."""
+        """Its counts, as they are now."""
         oldest = min((message.sent_at for message, _ in self._in_flight.values()), default=None)
         now = time.monotonic()
         return ForwardStats(
@@ -293,7 +293,7 @@ class Outbox:
 
     async def run(self) -> None:
         """
-        Send what was put, until it is cancelled.
+        Send all messages, until it is cancelled.
 
         Raises:
             BridgeConnectionError: The client was closed.
@@ -339,7 +339,7 @@ class Outbox:
             del self._in_flight[number]
             self._refuse(message, call, self._too_large(message))
         except nats.errors.ConnectionClosedError as exc:
-            msg = "The NATS client was closed; what wasn't stored is lost."
+            msg = "The NATS client was closed; events that were not stored are lost."
             raise BridgeConnectionError(msg) from exc
         except (nats.errors.Error, OSError):  # not connected any more; the sweeper sees that, too
             del self._in_flight[number]
@@ -406,7 +406,7 @@ class Outbox:
         limit = self._connection.max_payload
         msg = (
             f"An event takes {len(message.payload)} bytes, more than the {limit} that the NATS "
-            f"server accepts; raise its max_payload, or leave the class out of what is forwarded."
+            f"server accepts; raise its max_payload, or don't forward its class (without=)."
         )
         return PayloadTooLarge(msg, size=len(message.payload), limit=limit)
 
@@ -419,7 +419,7 @@ class Outbox:
     # --- time -----------------------------------------------------------------------------
 
     async def _sweep(self) -> None:
-        """Send again what was lost or wasn't answered in time."""
+        """Send messages again that were lost or not answered in time."""
         while True:
             await asyncio.sleep(_SWEEP)
             connection = self._connection

@@ -5,10 +5,10 @@ Rules
 -----
 
 * Messages are requested as there is room for them, and come in the stream's order: the consumer
-  numbers what it delivers. When a number is missing, or the consumer is gone, or nothing has come
+  numbers its deliveries. When a number is missing, or the consumer is gone, or nothing has come
   for longer than its heartbeat, another consumer begins after the last message that came.
 * A consumer exists on the server as long as it is asked. Nothing of it is left behind.
-* Its state is the number of one message, so whoever keeps that can go on from there.
+* Its state is the number of one message, so a reader that keeps it can go on from there.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ NEW: Final = {"deliver_policy": "new"}
 """
 The policy of a reader that begins after the messages that are there when it first reads.
 
-It is resolved to a number then: a consumer that has to be made again must not skip what came
-meanwhile.
+It is resolved to a number then: a consumer that has to be made again must not skip messages
+that came meanwhile.
 """
 
 # Statuses that end a request, so that its rest won't come: no messages, expired, or an error.
@@ -64,7 +64,7 @@ class StreamReader:
         start: The consumer's policy of where to begin, as JetStream has it.
         on_message: Called with each message. While it runs, no other one is read.
         capacity: How many messages may have come and not been done with, at most.
-        held: Returns how many have come and aren't done with.
+        held: Returns the number of messages that have come and aren't done with.
     """
 
     def __init__(
@@ -97,12 +97,12 @@ class StreamReader:
         self.last = 0
         """The number of the last message that came."""
         self.lag = 0
-        """How many messages of the stream come after it."""
+        """The number of messages in the stream after it."""
         self.is_started = False
 
     @property
     def requested(self) -> int:
-        """How many messages may still come without asking."""
+        """The number of messages that may still come without asking."""
         return self._requested
 
     def check(self) -> None:
@@ -110,7 +110,7 @@ class StreamReader:
         Begin to read, or again where that is needed, and ask for more if there is room.
 
         To be called a few times a second. It only starts a task if there is something to do, and
-        raises nothing: the next time mends what has failed.
+        raises nothing: a failure is mended the next time.
         """
         if not self._connection.is_up or self._checking is not None or self._is_stopped:
             return
@@ -219,7 +219,7 @@ class StreamReader:
         if consumer != self._consumer:  # of one before
             return
         self._heard_at = time.monotonic()
-        if number != self._next:  # something got lost; what follows would be out of order
+        if number != self._next:  # something got lost; the rest would be out of order
             logger.info("a stream is read again", extra={"after": self.last})
             self._consumer = ""
             return

@@ -140,7 +140,7 @@ class _Source:
     A part of the stream that is read, and how far it is handled.
 
     Attributes:
-        partition: Its partition; None for what is received without a group.
+        partition: Its partition; None without a group.
         top: The number of the last message that was taken.
         pending: The messages that came and aren't handled: number -> the call's token.
         done: Calls that are further than the first of these.
@@ -507,7 +507,7 @@ class Receiving:
                     logger.warning("no events are received any more", extra={"reason": str(exc)})
                     self._is_draining = True
                 return False
-            except Exception as exc:  # noqa: BLE001  # what handlers raised, and it was reported
+            except Exception as exc:  # noqa: BLE001  # of handlers, and it was reported
                 error = exc
             else:
                 return True

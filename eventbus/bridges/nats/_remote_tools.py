@@ -4,8 +4,8 @@ Remote tools: functions that a model calls in one process, and that run in anoth
 Rules
 -----
 
-* A worker announces a tool, with its description and schema, in the bridge's bucket; whoever has a
-  session makes a `Tool` of the announcement. It stays there when the worker ends.
+* A worker announces a tool, with its description and schema, in the bridge's bucket; a
+  process with a session makes a `Tool` of the announcement. It stays there when the worker ends.
 * A call goes to one of the workers that have the tool. It says at once that it has taken the call,
   and once a second that it works on it; a worker that is silent for longer is given up. A call is
   never given to a second worker: a tool may have done something in the world.
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 Approval: TypeAlias = NeedsApproval
-"""Whether a call waits for approval, or a function that says so."""
+"""True if a call waits for approval, or a function that decides it."""
 
 _SIGN_PERIOD: Final = 1.0
 _SILENCE: Final = 5.0
@@ -292,7 +292,7 @@ def make_tool(function: Callable[..., Any], options: Mapping[str, Any]) -> Tool:
     if made.wants_context:
         msg = (
             f"{made.name} can't be a remote tool: it takes a ToolContext, and the session is in "
-            f"another process; pass what it needs as arguments."
+            f"another process; pass the facts that it needs as arguments."
         )
         raise ToolDefinitionError(msg, tool=made.name)
     return made

@@ -245,7 +245,7 @@ async def run(folder: Path, cluster: Cluster, faults, replicas: int = 1) -> dict
                 by_call = handled(folder)
                 return expected <= sum(len({n for _, n, _ in each}) for each in by_call.values())
 
-            # What is missing after that long is lost.
+            # Events that are missing after that long are lost.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(max(60, SECONDS / 2)):
                     while not is_handled():  # noqa: ASYNC110
@@ -346,7 +346,7 @@ async def test_nothing_is_lost_when_a_cluster_loses_its_leader(tmp_path):
 
 async def test_without_failures_nothing_is_repeated(tmp_path):
     """
-    Where nothing fails, each event is handled exactly once.
+    Without failures, each event is handled exactly once.
     """
     figures = await run(tmp_path, Cluster(tmp_path, 1), ["nothing"])
 
