@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from ...bus import EventBus
-    from ...middleware import EventsDropped, HandlerCall
+    from ...middleware import HandlerCall
     from ._outbox import ForwardStats, Outbox
     from ._subjects import Subjects
 
@@ -267,12 +267,6 @@ class Forwarding:
         """Nothing: calls of handlers are not forwarded."""
 
     def handler_finished(self, call: HandlerCall, /) -> None:
-        """Nothing, as above."""
-
-    def events_dropped(self, dropped: EventsDropped, /) -> None:
-        """Nothing, as above."""
-
-    def event_unhandled(self, event: Any, sender: Any, sequence: int, /) -> None:
         """Nothing, as above."""
 
     def event_published(self, event: Any, sender: Any, sequence: int, /) -> None:  # noqa: ARG002
