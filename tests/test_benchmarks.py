@@ -48,9 +48,13 @@ def test_every_row_of_the_table_is_measured(report):
     frames = ["audio, 20 ms", "audio, 200 ms", "transcript delta", "message item"]
     for work in ("publish to 1 handler", "publish to 10 handlers"):
         assert {"for loop", *PEERS} <= against[work]
+        assert {"eventbus, in a scope", "eventbus, with a sender"} <= against[work]
     for work in (f"frame to handler: {name}" for name in frames):
         assert {"msgspec", "openai-agents", "openai SDK"} <= against[work]
     for work in (f"to an async handler, bursts of {size}" for size in (1, 100, 1000)):
+        assert against[work] == {"asyncio.Queue"}
+    for sessions in ("1 session", "10 sessions", "200 sessions"):
+        work = f"to async handlers, one event a tick, {sessions}"
         assert against[work] == {"asyncio.Queue"}
     assert "entered" in against["memory of an idle scope"]
     assert {"scopes", "classes", "subscriptions"} <= against["publish, 10 to many"]

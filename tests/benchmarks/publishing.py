@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 import blinker
@@ -22,11 +23,22 @@ from measuring import Comparison, Effort, calling, compare
 from eventbus import EventBus
 from eventbus.events import RealtimeModelTranscriptDeltaEvent
 
-__all__ = ["EVENT", "IN_SCOPE", "LIMIT", "OURS", "PEERS", "RUNNING", "no_op_handlers", "publish"]
+__all__ = [
+    "EVENT",
+    "IN_SCOPE",
+    "LIMIT",
+    "OURS",
+    "PEERS",
+    "RUNNING",
+    "WITH_SENDER",
+    "no_op_handlers",
+    "publish",
+]
 
 OURS: Final = "eventbus"
 RUNNING: Final = "eventbus, bus running"
 IN_SCOPE: Final = "eventbus, in a scope"
+WITH_SENDER: Final = "eventbus, with a sender"
 LIMIT: Final = "for loop"
 PEERS: Final = ("blinker", "pyee", "psygnal", "eventkit")
 
@@ -104,6 +116,7 @@ async def publish(handlers: int, effort: Effort) -> Comparison:
         scope = stack.enter_context(_bus([]).scope("call-42"))
         for handler in some():
             scope.subscribe(handler, RealtimeModelTranscriptDeltaEvent)
+        with_sender = _bus(some())
         async with _bus(some()) as running:
             calls: dict[str, Callable[[Any], object]] = {
                 OURS: _bus(some()).publish,
@@ -114,6 +127,7 @@ async def publish(handlers: int, effort: Effort) -> Comparison:
                 "eventkit": _eventkit(some()),
                 RUNNING: running.publish,
                 IN_SCOPE: scope.publish,
+                WITH_SENDER: partial(with_sender.publish, sender="call-42"),
             }
             return await compare(
                 [calling(name, call, [EVENT]) for name, call in calls.items()], effort

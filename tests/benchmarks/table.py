@@ -92,6 +92,7 @@ def _line(
 _LOOP_TARGETS: Final = {1: 2.5, 10: 1.3}
 # "Faster than each, 1.5 times faster than the fastest" is 1.5 times faster than each.
 _PEER_TARGET: Final = 1.5
+_SENDER_TARGET: Final = 1.3
 
 
 async def _publishing(effort: Effort) -> AsyncIterator[Line]:
@@ -102,8 +103,9 @@ async def _publishing(effort: Effort) -> AsyncIterator[Line]:
         yield _line(comparison, work, Kind.LIMIT, ours, publishing.LIMIT, target)
         for peer in publishing.PEERS:
             yield _line(comparison, work, Kind.PEER, ours, peer, _PEER_TARGET)
-        for variant in (publishing.RUNNING, publishing.IN_SCOPE):
-            yield _line(comparison, work, Kind.VARIANT, ours, variant, None)
+        yield _line(comparison, work, Kind.VARIANT, ours, publishing.RUNNING, None)
+        for variant in (publishing.IN_SCOPE, publishing.WITH_SENDER):
+            yield _line(comparison, work, Kind.VARIANT, ours, variant, _SENDER_TARGET)
 
 
 # Beginning of a series' name -> at most so many times msgspec's time, and so many times faster
@@ -149,14 +151,19 @@ async def decoding_lines(effort: Effort) -> AsyncIterator[Line]:
 
 
 _BURSTS: Final = (1, 100, 1000)
-_BURST_TARGET: Final = 1.5
+# Sessions -> at most so many times the time of a queue and a task for each.
+_TICK_TARGETS: Final = {1: 2.0, 10: 1.5, 200: 1.5}
 
 
 async def _bursts(effort: Effort) -> AsyncIterator[Line]:
     for size in _BURSTS:
         comparison = await bursts.publish_bursts(size, effort)
         work = f"to an async handler, bursts of {size}"
-        yield _line(comparison, work, Kind.LIMIT, bursts.OURS, bursts.LIMIT, _BURST_TARGET)
+        yield _line(comparison, work, Kind.LIMIT, bursts.OURS, bursts.LIMIT, None)
+    for count, target in _TICK_TARGETS.items():
+        comparison = await bursts.publish_ticks(count, effort)
+        work = f"to async handlers, one event a tick, {count} session{'s' * (count > 1)}"
+        yield _line(comparison, work, Kind.LIMIT, bursts.OURS, bursts.LIMIT, target)
 
 
 _MEMORY_TARGET: Final = 4_096
