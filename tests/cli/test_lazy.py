@@ -21,8 +21,8 @@ def test_every_command_is_there(run):
     listed = cli.list_commands(click.Context(cli))
 
     live = ["demo", "run", "sim", "proxy"]
-    journals = ["tail", "grep", "show", "stats", "diff", "export", "trim", "redact", "forward"]
-    assert listed == [*live, "record", "replay", "inspect", *journals, "validate", "events"]
+    journals = ["tail", "grep", "show", "inspect", "stats", "diff", "export", "trim", "redact"]
+    assert listed == [*live, "record", "replay", *journals, "forward", "validate", "events"]
     for name in listed:
         result = run(name, "--help")
         assert result.exit_code == 0, name
