@@ -459,8 +459,10 @@ class OpenAIDialogue:
                 return attrs.evolve(event, item=item)
         elif isinstance(event, RealtimeModelItemDeletedEvent) and event.item_id in ids:
             return attrs.evolve(event, item_id=ids[event.item_id])
-        elif getattr(event, "previous_item_id", None) in places:
-            return attrs.evolve(event, previous_item_id=places[event.previous_item_id])
+        elif isinstance(event, RealtimeModelInputAudioCommittedEvent):
+            previous = event.previous_item_id
+            if previous in places:
+                return attrs.evolve(event, previous_item_id=places[previous])
         return event
 
     def _acknowledge_item(self, item_type: str, role: object) -> None:

@@ -81,7 +81,7 @@ class Seeding:
         self.places: dict[str | None, str] = {}
         self._last_item_id = recollection.last_item_id
         self._left_out = list(recollection.left_out)
-        self._reason = reason
+        self._reason: RestoreReason = reason
         self._taken: dict[str, None] = {}
         self._is_told = not items
         self._seeds = [seed for item in items for seed in _seeds_of(item, numbers)]
