@@ -25,6 +25,12 @@ document may come from either.
     faults      where something is wrong
     utf8        where text isn't UTF-8
 
+Why msgspec's support for attrs classes, with hooks, isn't enough: its hooks are not called for
+the types that it knows, so in a field of type `Any` a tuple would come back as a list, a set as a
+list, a Decimal, date or bytes as a string, an enum as its value; and ``dec_hook`` is not called for
+`Any` at all, so tags could not be read. It leaves out the converters of attrs fields. Its errors
+when writing have no path. The property tests of this package demand all four.
+
 The format is specified, for readers in other languages, in
 ``docs/reference/format.md``.
 """

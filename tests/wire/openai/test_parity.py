@@ -389,7 +389,7 @@ def test_docs_have_the_same_list():
         for name in globals()
         if name.startswith("test_difference_")
     }
-    text = PAGE.read_text("utf-8").partition("## Where it deviates")[2]
+    text = PAGE.read_text("utf-8").partition("## Differences from openai-agents")[2]
     explained = {line[4:] for line in text.splitlines() if line.startswith("### ")}
 
     assert explained == {name[0].upper() + name[1:] for name in listed}
@@ -399,7 +399,7 @@ def test_docs_say_what_each_frame_gives():
     """
     The events that the page lists for a type are those that its frames give, in that order.
     """
-    section = PAGE.read_text("utf-8").partition("## What each frame gives")[2]
+    section = PAGE.read_text("utf-8").partition("## Events of each frame")[2]
     rows = [row.split("|")[1:3] for row in section.splitlines() if row.startswith("| `")]
     promised = {
         type_: re.findall(r"\b(?:[A-Z][a-z]+)+\b", cell)
