@@ -12,7 +12,8 @@ Rules
   (``session.instructions``), in frames, messages and events alike.
 * Withheld data leaves an empty value of its type behind, so that a frame is still a frame.
 * A tool's arguments and its output are text that may be JSON: so they are looked into as well.
-* Data that isn't JSON can't be looked into, and is withheld as a whole, as soon as anything is; of
+* Data that isn't JSON can't be looked into, and is withheld as a whole, as soon as anything is
+  (unless only fields are redacted, and their names don't occur in it); of
   tools' arguments, which come in pieces, as soon as a field is redacted. A tool's output may be
   plain text, and is left then.
 
@@ -119,9 +120,9 @@ _write_json: Final = msgspec.json.Encoder().encode
 _write_document: Final = msgspec.msgpack.Encoder().encode
 
 # The place of audio in base64, in frames and messages of that kind.
-_DELTA: Final = b'"delta":"'
-_APPENDED: Final = b'"audio":"'
-_INLINE: Final = b'"data":"'
+_DELTA: Final = b'"delta":'
+_APPENDED: Final = b'"audio":'
+_INLINE: Final = b'"data":'
 _INLINE_TYPE: Final = b'"audio/'
 _PIECE_OF_ARGUMENTS: Final = b"_arguments.delta"
 
@@ -326,9 +327,12 @@ def _place_of_audio(data: bytes) -> tuple[int, int] | None:
         return None
     if data.count(name) != 1 or (name is not _INLINE and data.count(b"{") != 1):
         return None
-    start = data.find(name) + len(name)
-    end = data.find(b'"', start)
-    return None if end < 0 else (start, end)
+    quote = data.find(b'"', data.find(name) + len(name))
+    between = data[data.find(name) + len(name) : quote]
+    if quote < 0 or (between and between != b" "):  # some clients write a space there
+        return None
+    end = data.find(b'"', quote + 1)
+    return None if end < 0 else (quote + 1, end)
 
 
 def _without_texts(data: bytes) -> bytes | None:

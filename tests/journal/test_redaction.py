@@ -66,6 +66,9 @@ ODD = [
     b'{"type":"response.function_call_arguments.delta","delta":"{\\"pho","item_id":"i"}',
     b'{"type":"x","ph\\u006fne":"0123"}',
     b'["words"]',
+    b'{"type": "response.output_audio.delta", "delta": "QUJD", "item_id": "i"}',
+    b'{"type":"response.output_audio.delta","delta":null,"item_id":"QUJD"}',
+    b'{"type":"response.output_audio.delta","delta":["QUJD"],"item_id":"i"}',
 ]
 
 
@@ -96,7 +99,8 @@ def test_audio_is_cut_out_without_taking_the_frame_apart():
     The frames that come fifty times a second take the short way in each dialect.
     """
     delta = b'{"type":"response.audio.delta","item_id":"i","delta":"QUJDQUJD"}'
-    for frame in (delta, APPEND, INLINE):
+    spaced = b'{"type": "response.audio.delta", "item_id": "i", "delta": "QUJDQUJD"}'
+    for frame in (delta, spaced, APPEND, INLINE):
         assert Withholding(audio=False)._cut(frame) == frame.replace(b"QUJDQUJD", b"")
         assert Withholding(redact=["phone"])._cut(frame) == frame
     for frame in (delta, APPEND):
