@@ -42,8 +42,9 @@ DECODED: Final = frozenset(RealtimeModelEvent.__args__) - frozenset(
 )
 """The classes that a decoder may make of a frame; the others are the transport's."""
 
-_APPEND: Final = "input_audio_buffer.append"
-_APPENDS: Final = f'"{_APPEND}"'.encode()
+# Messages with the caller's audio, of the Realtime and the GPT-Live protocol.
+_APPENDS: Final = ("input_audio_buffer.append", "session.input_audio.append")
+_APPENDED: Final = tuple(f'"{name}"'.encode() for name in _APPENDS)
 _EDGE: Final = 200  # bytes at the beginning and at the end that are searched for it
 _parse: Final = msgspec.json.Decoder().decode
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -180,14 +181,15 @@ def bytes_of(data: Any) -> tuple[bytes | None, Form, str | None]:
 def audio_in(message: Any, data: bytes) -> int | None:
     """Return how many bytes of audio a message to the service has; None if it is no audio."""
     # Clients differ in the order of the names: the type may come before the audio or after it.
-    if _APPENDS not in data[:_EDGE] and _APPENDS not in data[-_EDGE:]:
+    first, last = data[:_EDGE], data[-_EDGE:]
+    if not any(name in first or name in last for name in _APPENDED):
         return None
     if not isinstance(message, Mapping):
         try:
             message = _parse(data)
         except ValueError:
             return None
-    if not isinstance(message, Mapping) or message.get("type") != _APPEND:
+    if not isinstance(message, Mapping) or message.get("type") not in _APPENDS:
         return None
     audio = message.get("audio")
     if not isinstance(audio, str):

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import msgspec
 import pytest
 
@@ -11,7 +13,8 @@ from eventbus.analysis import Tokens, measure
 from eventbus.codec import packs
 from eventbus.events import RealtimeModelUsageEvent, Usage
 from eventbus.journal import EventRecord
-from tests.journal.stories import Story, spoken_turn
+from eventbus.wire.openai import GPTLiveDecoder
+from tests.journal.stories import Story, spoken_turn, voice
 
 PARTS = ("endpointing_ms", "model_ms", "tool_ms", "first_audio_ms", "dispatch_ms")
 
@@ -384,3 +387,39 @@ def test_cumulative_usage_is_not_added_up():
         )
 
     assert call_of(story).tokens == Tokens(10, 40, 50, 0)
+
+
+# --- a protocol without turns ----------------------------------------------------------------
+
+
+def test_inferred_turns_have_figures():
+    """
+    Where the decoder concludes the turns from transcripts, the voice is measured all the same.
+    """
+    story = Story(decoder=GPTLiveDecoder())
+    story.frame("session.started", session={"id": "sess_1"})
+    story.say(300, type_name="session.input_audio.append")
+    story.say(700, is_voiced=True, type_name="session.input_audio.append")
+    story.frame("session.input_transcript.delta", delta="Hello", start_ms=300, end_ms=1_000)
+    story.say(500, type_name="session.input_audio.append")
+    story.at(1_500).frame(
+        "session.output_transcript.delta", delta="Hi", start_ms=1_500, end_ms=1_600
+    )
+    story.at(1_520).frame("session.output_audio.delta", delta=base64.b64encode(voice(200)).decode())
+    turn = turn_of(story)
+
+    assert (turn.at_ms, turn.latency_ms, turn.is_estimated) == (1_000.0, 520.0, False)
+
+
+def test_silence_is_not_speech():
+    """
+    Silence that a decoder marks as such neither answers a turn nor is heard.
+    """
+    story = Story(decoder=GPTLiveDecoder())
+    story.frame("session.started", session={"id": "sess_1"})
+    silence = base64.b64encode(bytes(48 * 200)).decode()
+    for ms in range(0, 1_000, 200):
+        story.at(ms).frame("session.output_audio.delta", delta=silence)
+    call = call_of(story)
+
+    assert (call.spans, call.turns) == ((), ())

@@ -21,6 +21,7 @@ from eventbus.journal import (
     Record,
     SentRecord,
 )
+from eventbus.wire import Decoder
 from eventbus.wire.openai import OpenAIRealtimeDecoder
 
 MS = 1_000_000
@@ -50,11 +51,11 @@ class Story:
     Records of one session, each made at ``now_ms``.
     """
 
-    def __init__(self, sender: str | None = "call-1") -> None:
+    def __init__(self, sender: str | None = "call-1", decoder: Decoder | None = None) -> None:
         self.sender = sender
         self.now_ms = 0.0
         self.records: list[Record] = []
-        self._decoder = OpenAIRealtimeDecoder()
+        self._decoder = decoder or OpenAIRealtimeDecoder()
         self.add(HeaderRecord, journal_id="story", sender=None, seq=0)
 
     def add(self, cls: type[Record], **fields: Any) -> int:
@@ -110,7 +111,14 @@ class Story:
         """
         return self.add(SentRecord, data=json.dumps(message).encode(), **fields)
 
-    def say(self, ms: int, *, chunk_ms: int = 20, is_voiced: bool = False) -> None:
+    def say(
+        self,
+        ms: int,
+        *,
+        chunk_ms: int = 20,
+        is_voiced: bool = False,
+        type_name: str = "input_audio_buffer.append",
+    ) -> None:
         """
         Send so much of the caller's audio, chunk by chunk, each when it has been recorded.
         """
@@ -118,7 +126,7 @@ class Story:
             self.now_ms += chunk_ms
             audio = voice(chunk_ms) if is_voiced else speech(chunk_ms)
             text = base64.b64encode(audio).decode()
-            message = {"type": "input_audio_buffer.append", "audio": text}
+            message = {"type": type_name, "audio": text}
             self.send(message, audio_bytes=len(audio))
 
     def audio(self, ms: int, item: str = "item_a", response: str = "resp_1") -> int:

@@ -175,6 +175,8 @@ def test_what_is_longer_than_a_record_is_left_out(monkeypatch):
         ({"type": "response.create", "audio": "AAAA"}, None),
         ('{"type": "input_audio_buffer.append", "audio": "AAAA"}', 3),
         ('{"audio": "AAAA", "type": "input_audio_buffer.append"}', 3),
+        ({"type": "session.input_audio.append", "audio": "AAAA"}, 3),
+        ({"type": ["input_audio_buffer.append"], "audio": "AAAA"}, None),
         ({"audio": "AAAA" * 1_000, "type": "input_audio_buffer.append"}, 3_000),
         ({"type": "session.update", "audio": "AAAA", "to": "input_audio_buffer.append"}, None),
         ('{"type": "input_audio_buffer.append", ', None),
