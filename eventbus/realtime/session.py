@@ -92,7 +92,7 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskGroup
 
-__all__ = ["RealtimeSession"]
+__all__ = ["RealtimeSession", "SessionTools"]
 
 _MAX_UNCONFIRMED: Final = 64
 
@@ -107,6 +107,28 @@ _CLOSE_TIMEOUT: Final = 10.0
 _logger = logging.getLogger(__name__)
 
 _F = TypeVar("_F", bound=Callable[..., Any])
+
+
+class SessionTools:
+    """The tools of a session; `RealtimeSession.tools` returns it."""
+
+    __slots__ = ("_session",)
+
+    def __init__(self, session: RealtimeSession) -> None:
+        self._session = session
+
+    def add(self, *tools: Tool | Callable[..., Any]) -> None:
+        """
+        Let the model call *tools*, as `RealtimeSession.tool` does.
+
+        Args:
+            tools: Functions, or tools like those of `eventbus.bridges.nats.NatsBridge.remote`.
+
+        Raises:
+            ToolDefinitionError: A function can't be a tool, or there is one of that name.
+        """
+        for each in tools:
+            self._session.tool(each)
 
 
 class RealtimeSession:
@@ -260,6 +282,11 @@ class RealtimeSession:
             self._is_announcing = True  # several at once make one update
             self._group.start_soon(self._announce_tools)
         return function
+
+    @property
+    def tools(self) -> SessionTools:
+        """The tools that the model may call, to add more of them."""
+        return SessionTools(self)
 
     async def approve_tool_call(self, call_id: str) -> None:
         """

@@ -70,7 +70,8 @@ async def test_a_model_calls_a_tool_of_a_worker(url, stream):
     bus = EventBus()
     model = ScriptedModel()
     async with processes(url, stream, weather) as bridge:
-        session = RealtimeSession(model, bus, sender="a", tools=[bridge.remote("weather")])
+        session = RealtimeSession(model, bus, sender="a")
+        session.tools.add(bridge.remote("weather"))
         async with bus, session:
             (told,) = model.config["initial_model_settings"]["tools"]
             await model.emit(RealtimeModelToolCallEvent("weather", "c1", '{"city": "Oslo"}'))
