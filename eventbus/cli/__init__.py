@@ -1,19 +1,14 @@
 """
 The command line: ``eventbus demo``, ``run``, ``sim``, ``proxy``, ``replay`` and many more.
 
-One module per command, each with a ``command``, which `lazy` imports when it is called: each may
-need extras of its own. What they share is in the modules beside them.
+`commands` has one module for each command, with a ``command`` that `lazy` imports when it is
+called: each may need extras of its own. `terminal` is their input and output: options, files,
+lines of text, exit codes, signals.
 
-* Everybody's: `options` reads arguments, `outputs` makes room for files, `apps` finds the user's
-  handlers and tools, `recorder` watches what happens on their bus, `places` says where, and
-  `summary`, `show`, `console` and `escaping` are for whoever looks at it. `exits` has the exit
-  codes.
-* A recording: `replay_run` plays it on a bus, `bad_lines` reports lines that could not be read.
-* A journal: `journals` opens and filters it and reports damage; `record_lines`, `plots` and
-  `junit` show its content.
-* A live session: `live` runs it, `activity` knows when it is over, `captions` shows it, and
-  `recording` writes its journal. `sound` opens the files (`wav`, `resampling`) or the `devices`
-  that speech comes from and goes to; `playout` has what is to be heard.
+* Apps: `apps` finds the user's bus, listener or session.
+* Recordings: `replay_run` plays one on a bus.
+* Live sessions: `live` runs one, `activity` detects its end, and `sound` opens the files or the
+  devices for its audio.
 
 Data goes to stdout, everything else to stderr.
 """

@@ -101,7 +101,7 @@ class Activity:
 
     @property
     def has_settled(self) -> bool:
-        """Whether nothing is under way, and has been for a while."""
+        """True if nothing is under way, and has been for a while."""
         now = anyio.current_time()
         is_busy = self._user_speaks or self._model_responds or self._tools > 0
         is_awaited = now < self._awaited_until

@@ -246,7 +246,7 @@ class LiveCall:
                     break
 
     def _is_over(self) -> bool:
-        """Whether nothing more is expected."""
+        """Return True if nothing more is expected."""
         if len(self.queue):
             self.activity.note_sound()
             return False

@@ -370,12 +370,12 @@ class _Run:
 
     @property
     def has_lost_records(self) -> bool:
-        """Whether there is a journal, and records are missing in it."""
+        """True if there is a journal, and records are missing in it."""
         return self._journal is not None and self._journal.failure is not None
 
     @property
     def was_connected(self) -> bool:
-        """Whether there has been a connection."""
+        """True if there has been a connection."""
         return self._activity.was_connected
 
     async def _talk(self, reader: WavReader | None, writer: WavWriter | None) -> None:

@@ -1,5 +1,5 @@
 """
-Says on stderr which lines could not be read, without saying the same a thousand times.
+Messages about lines that can't be read, with the same message a few times at most.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .escaping import printable
 __all__ = ["BadLines"]
 
 _MAX_ALIKE: Final = 3
-"""How many lines of a kind are named; the rest are counted."""
+"""Number of lines of a kind that are named; the rest are counted."""
 
 # In each line the parser gives up elsewhere: that is the same problem all the same.
 _PLACE = re.compile(r"\(byte \d+\)")
@@ -24,10 +24,10 @@ _PLACE = re.compile(r"\(byte \d+\)")
 
 class BadLines:
     """
-    The lines of one file that could not be read.
+    The lines of one file that can't be read.
 
     Args:
-        name: What messages call the file.
+        name: The name of the file in messages.
     """
 
     def __init__(self, name: str) -> None:

@@ -35,13 +35,13 @@ class Captions:
     Shows the events of one session.
 
     Args:
-        screen: Where lines go.
+        screen: The display.
     """
 
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
-        self._heard: dict[str, str] = {}  # what the caller is saying, by item
-        self._said = ""  # what the model is saying
+        self._heard: dict[str, str] = {}  # the words of the caller so far, by item
+        self._said = ""  # the words of the model so far
 
     def show(self, event: object) -> None:
         """Show *event*, if there is something in it to be shown."""

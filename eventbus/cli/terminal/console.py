@@ -47,7 +47,7 @@ def console_for(file: TextIO) -> Console:
 
 
 def has_forced_colour() -> bool:
-    """Whether the environment asks for colour in files and pipes, too."""
+    """Return True if the environment asks for colour in files and pipes, too."""
     return os.environ.get("FORCE_COLOR", "") not in ("", "0") and not os.environ.get("NO_COLOR")
 
 

@@ -1,5 +1,5 @@
 """
-What the commands that write a journal from another one have in common.
+Shared parts of the commands that write a journal from another one.
 """
 
 from __future__ import annotations

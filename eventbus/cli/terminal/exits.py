@@ -1,5 +1,5 @@
 """
-How a command ends: its exit codes, and the one line that says why.
+The exit codes of the commands, and the errors that end one with one line.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["BadInput", "ExitCode", "NoConnection", "exit_code", "unreadable", "u
 
 class ExitCode(enum.IntEnum):
     """
-    What a command tells whoever started it.
+    The exit codes of the commands.
 
     If several apply, 130 goes before 4, 4 before 3, and 3 before 5: a crash may come of a line
     that is missing. 1 is for output that can't be written, for an extra that isn't installed, and

@@ -27,7 +27,7 @@ def frames_argument(function: _F) -> _F:
 
 
 def is_stdin(file: Path) -> bool:
-    """Whether that stands for the standard input."""
+    """Return True if *file* stands for the standard input."""
     return str(file) == "-"
 
 
@@ -53,7 +53,7 @@ def opened_frames(file: Path) -> Iterator[FrameFile]:
 
 def seems_journal(file: Path) -> bool:
     """
-    Whether that is a journal, and no file of frames.
+    Return True if *file* is a journal, not a file of frames.
 
     Raises:
         BadInput: It can't be read.

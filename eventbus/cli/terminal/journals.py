@@ -1,5 +1,5 @@
 """
-What the commands that read a journal have in common: opening it, its filter, its end.
+Shared parts of the commands that read a journal: opening it, filters, exit codes.
 
 Whatever is wrong with the input is one line on stderr, and exit code 3. Reading goes on after
 damage: each place is named, and the exit code is 3 all the same. A record that a crash has cut
@@ -38,7 +38,7 @@ __all__ = [
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 _MAX_DAMAGES: Final = 10
-"""How many places of damage are named; the rest are counted."""
+"""Number of places of damage that are named; the rest are counted."""
 
 FILTER_HELP: Final = """\b
 A filter is terms; a record must match all of them:
@@ -132,7 +132,7 @@ class JournalInput:
 
     @property
     def exit_code(self) -> ExitCode:
-        """How the command ends, as far as its input goes."""
+        """The exit code of the command, as far as its input goes."""
         return ExitCode.BAD_INPUT if self._damages else ExitCode.OK
 
     def facts(self, where: Filter | None = None) -> Iterator[RecordView]:
@@ -207,7 +207,7 @@ def damage_text(damage: JournalDamaged) -> str:
 
 
 def is_same_file(path: Path, other: Path) -> bool:
-    """Whether two paths are of one file."""
+    """Return True if two paths lead to the same file."""
     try:
         return path.samefile(other)
     except OSError:  # one of them isn't there

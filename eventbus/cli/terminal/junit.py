@@ -38,12 +38,12 @@ class Verdict:
 
     @property
     def is_within(self) -> bool:
-        """Whether the figure is there and not above the limit."""
+        """True if the figure is there and not above the limit."""
         return self.value is not None and self.value <= self.limit.value
 
     @property
     def is_kept(self) -> bool:
-        """Whether the figure is within the limit, and was measured rather than estimated."""
+        """True if the figure is within the limit, and was measured rather than estimated."""
         return self.is_within and (not self.estimated or self.allows_estimated)
 
     @property

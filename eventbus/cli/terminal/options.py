@@ -1,5 +1,5 @@
 """
-What several commands read from their command line.
+Options that several commands have.
 """
 
 from __future__ import annotations

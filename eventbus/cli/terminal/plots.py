@@ -17,7 +17,7 @@ from .escaping import printable
 from .summary import short_time
 
 MAX_TURNS: Final = 40
-"""How many turns of a call are drawn; of more, the slowest."""
+"""Number of turns of a call that are drawn: the slowest ones."""
 
 # In the order in which they come; the letter, and the colour.
 _PARTS: Final = (

@@ -1,5 +1,5 @@
 """
-What has happened, as lines for people or as data: the summary at the end, and each crash.
+The summary of a run, as lines for people or as data, and messages about crashes.
 """
 
 from __future__ import annotations
