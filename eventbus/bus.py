@@ -583,7 +583,7 @@ class EventBus(Registrar):
             turn.tally += calls.tally
             if sender is not None:
                 self._dispatch.sender = sender
-                self._dispatch.key = key  # pyright: ignore[reportPossiblyUnbound]  # as above
+                self._dispatch.key = key  # pyright: ignore[reportPossiblyUnboundVariable]  # set above
             only = calls.only
             if only is not None:  # an iterator for one call takes longer than the call
                 try:
