@@ -177,14 +177,17 @@ class Withholding:
 
     def _cut(self, data: bytes) -> bytes | None:
         """Return the rest of a frame, if its bytes show the parts to cut."""
-        if self._functions or b"\\u" in data:  # with that, names can be spelled in another way
+        if self._functions:
             return None
-        if self._paths and (
-            _PIECE_OF_ARGUMENTS in data or any(name in data for name in self._bytes_of_names)
-        ):
-            return None
+        # First of all: the rest is short, and neither names nor escapes are in audio.
         place = _place_of_audio(data)
         rest = data if place is None else data[: place[0]] + data[place[1] :]
+        if b"\\u" in rest:  # with that, names can be spelled in another way
+            return None
+        if self._paths and (
+            _PIECE_OF_ARGUMENTS in rest or any(name in rest for name in self._bytes_of_names)
+        ):
+            return None
         if not self.has_content:
             return _without_texts(rest)
         if (not self.has_audio and b"audio" in data and place is None) or _may_have_secrets(rest):
