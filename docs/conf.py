@@ -37,8 +37,13 @@ nitpicky = True
 # Nothing is looked up elsewhere while building, so a name of another package is no link.
 nitpick_ignore_regex = [
     (r"py:.*", r"(?!eventbus\b)[a-z_]+(\.\w+)+"),
-    (r"py:.*", r"eventbus\..*\.(E\d?|T|P|R|F)"),  # type variables
     (r"py:.*", "|".join(dir(builtins))),
+    # Type variables, and types of signatures that are written out for type checkers only, or are
+    # private: a protocol that an argument has to fit, for example.
+    (r"py:.*", r"(.*\.)?(_?[A-Z]\d?|EventT_co)"),
+    (r"py:class", r"(?!eventbus\.).*"),
+    (r"py:class", r"eventbus\.audio\.devices\.PlaybackTracker"),
+    (r"py:class", r"eventbus(\.\w+)*\._\w+(\.\w+)*"),
 ]
 autodoc_default_options = {
     "members": True,
@@ -52,6 +57,8 @@ napoleon_custom_sections = ["Source"]
 napoleon_numpy_docstring = False
 # The class's docstring describes its attributes; a directive for each would say it twice.
 napoleon_use_ivar = True
+# A sentence with a colon is no type.
+napoleon_use_rtype = False
 
 # One page a public module; the pages are the list.
 MODULES = sorted(
@@ -109,11 +116,11 @@ def find_by_last_names(
     """Let `EventBus.publish` be a link on every page, as long as it can mean one thing only."""
     if node.get("refdomain") != "py":
         return None
-    target = node["reftarget"]
+    target = node["reftarget"].removeprefix("eventbus.")
     found = {
         (entry.docname, entry.node_id): name
         for name, entry in env.domains.python_domain.objects.items()
-        if name == target or name.endswith(f".{target}")
+        if name.endswith(f".{target}")
     }
     if len(found) != 1:
         return None

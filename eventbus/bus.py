@@ -980,7 +980,7 @@ class Scope(Registrar):
     `BusClosed`. Handlers of the bus itself still get the events that the session has published.
 
     Code that takes a bus and a sender can be given a scope instead: it publishes to `bus` as
-    `sender`.
+    ``sender``.
 
     Attributes:
         bus: The bus.

@@ -797,7 +797,7 @@ class RealtimeModelToolCallCancelledEvent(_Weakrefable):
     Tool calls that the model no longer wants an output of.
 
     Attributes:
-        call_ids: The ids of the calls, as in `RealtimeModelToolCallEvent.call_id`.
+        call_ids: The ids of the calls, as in ``RealtimeModelToolCallEvent.call_id``.
 
     Source:
         Gemini ``toolCallCancellation``, Deepgram ``FunctionCallCancelled``; the transport,

@@ -5,7 +5,7 @@ Names and fields are those of the openai-agents SDK (`agents.realtime.items`).
 Fields that a vendor adds to an item or a part are kept in ``extra``.
 
 They have no room for weak references, which lets `eventbus.wire` make them
-faster (see `eventbus._fast_init`); the events that carry them have.
+faster (see ``eventbus._fast_init``); the events that carry them have.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ class HandlerCall:
             handler.
         run_ns: Nanoseconds that the call took; None until it has finished.
         error: The exception that it raised; None if it didn't, or hasn't finished.
-        sequence: The number of the published event, as in `Context.sequence`; 0 if it was
+        sequence: The number of the published event, as in ``Context.sequence``; 0 if it was
             published before anybody observed.
     """
 
@@ -88,7 +88,7 @@ class EventsDropped:
         handler: The handler, as it was registered; None if its object is gone.
         sender: The session that they belong to.
         events: The events, in order.
-        sequences: The numbers of the events, as in `Context.sequence`, and 0 as in `HandlerCall`.
+        sequences: The numbers of the events, as in ``Context.sequence``, and 0 as in `HandlerCall`.
         reason: Why; in `eventbus.BusStats`, ``full`` and ``closed`` count as ``dropped``.
     """
 
@@ -130,7 +130,7 @@ class EventObserver(Observer, Protocol):
         Args:
             event: The event; a bare payload has become a raw event.
             sender: The session that it belongs to, or None.
-            sequence: Its number, as in `Context.sequence`.
+            sequence: Its number, as in ``Context.sequence``.
         """
 
     def event_replaced(self, event: Any, sender: Any, sequence: int, /) -> None:
@@ -140,7 +140,7 @@ class EventObserver(Observer, Protocol):
         Args:
             event: The event that the handlers get.
             sender: The session that it belongs to, or None.
-            sequence: Its number, as in `Context.sequence`: that of the published event.
+            sequence: Its number, as in ``Context.sequence``: that of the published event.
         """
 
     def event_unhandled(self, event: Any, sender: Any, sequence: int, /) -> None:
@@ -154,7 +154,7 @@ class EventObserver(Observer, Protocol):
         Args:
             event: The event, as middleware passed it on.
             sender: The session that it belongs to, or None.
-            sequence: Its number, as in `Context.sequence`.
+            sequence: Its number, as in ``Context.sequence``.
         """
 
     def events_dropped(self, dropped: EventsDropped, /) -> None:
@@ -203,7 +203,7 @@ def _summarize_value(name: str, value: object) -> object:
 
 class LoggingMiddleware:
     """
-    Logs each published event through the standard library's `logging`.
+    Logs each published event through the standard library's ``logging``.
 
     The message is always ``event published``; the facts are in ``extra``: ``event_type`` (the
     name of the class), ``event_fields``, ``sender`` and ``sequence``. By default the words of a

@@ -9,7 +9,7 @@ Rules:
 * Only classes that are known are built: those in `EVENT_TYPES`, those that
   their fields declare, and the classes of the vocabulary that are no events.
 
-How it works. `Documents` makes plain data of an event, the document.
+How it works. ``Documents`` makes plain data of an event, the document.
 MessagePack is the document as it is; JSON has no bytes, NaN or infinity, and
 gets ``{"$bytes": <base64>}`` and ``{"$float": "nan"}``. Readers know both, so a
 document may come from either.

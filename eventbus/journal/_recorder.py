@@ -116,11 +116,11 @@ class Recorder:
         audio: Whether audio is recorded; its length always is.
         content: Whether texts of user and model are recorded; without them, no audio is, either.
         redact: Further data to leave out: names and paths of fields, and functions; see
-            `eventbus.journal._redaction`.
+            ``eventbus.journal._redaction``.
         events: ``stored`` to record each event itself: for fixtures, which then don't depend on a
             decoder.
         fsync: When it is made durable: ``interval``, ``group``, ``every`` or ``none``; see
-            `eventbus.journal._fsync`.
+            ``eventbus.journal._fsync``.
         overwrite: Whether to replace a journal that is there.
         segment_bytes: A file that is longer is followed by another one beside it.
         segment_seconds: So is one that is older; None for any age.

@@ -295,7 +295,7 @@ class JournalWriter:
         Append a record of now; return its number.
 
         Args:
-            kind: The kind, as `eventbus.journal.FrameRecord.kind`.
+            kind: The kind, as ``eventbus.journal.FrameRecord.kind``.
             sender: The session that it belongs to.
             cause: The number of the record that led to it.
             fields: Its further fields in order; those at the end that have their defaults may be
@@ -311,7 +311,7 @@ class JournalWriter:
         Put a record into the buffer.
 
         Args:
-            entry: Its elements, as in `eventbus.journal._batches`; its number is from `next_seq`.
+            entry: Its elements, as in ``_batches``; its number is from ``next_seq``.
             size: The bytes that it takes in memory.
         """
         used = self._used = self._used + size
@@ -325,7 +325,7 @@ class JournalWriter:
             self._syncer.note(self)
 
     def number_of(self, name: Any) -> int:
-        """Return the number of a name, which is a string or a `StreamName`."""
+        """Return the number of a name, which is a string or a ``StreamName``."""
         number = self._numbers.get(name)
         if number is None:
             new = self._next_number()

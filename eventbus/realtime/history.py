@@ -1,8 +1,7 @@
 """
 The history of a conversation: model events in, changes out; no I/O and no bus.
 
-Rules
------
+Rules:
 Order:
 
 1. An item directly follows the one that its ``previous_item_id`` names. Of two that name the
@@ -39,7 +38,7 @@ room. A deleted item leaves such a node behind.
 
 The walk's outcome is kept as a list. Most items come last, and are appended; after any other
 change of the tree, the list is made anew when it is next looked at. A change of one item leaves
-the list as it is, and the `snapshots` that were taken share it.
+the list as it is, and the ``snapshots`` that were taken share it.
 """
 
 from __future__ import annotations

@@ -7,8 +7,7 @@ session the conversation before anything else. `Memory` chooses how much of it::
 
     RealtimeSession(model, bus, memory=Memory(turns=20))
 
-Rules
------
+Rules:
 
 1. Items are told in their order: messages, tool calls with their outputs.
 2. Audio becomes its transcript; an interrupted message is told as far as it was heard. A message

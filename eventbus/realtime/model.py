@@ -192,7 +192,7 @@ class RealtimeModel(abc.ABC):
             sender: The session that the events belong to, as for `EventBus.publish`.
 
         Returns:
-            The attachment, whose `detach` or context ends it.
+            The attachment, whose ``detach`` or context ends it.
         """
         return Attachment(self, bus, sender)
 

@@ -5,7 +5,7 @@ The service sends speech faster than it is spoken. When the user interrupts, the
 must be cut off where the user stopped hearing it, and only the player knows the place: a
 telephone line or a browser plays later than the audio came. A player that reports to a
 `RealtimePlaybackTracker` makes that known; without one, the model estimates it from the arrival
-of the audio (`interruption`).
+of the audio (``interruption``).
 
 Players call from wherever they play, often from the thread of an audio callback, while the model
 asks from its event loop: every method here is safe from any thread, and waits for nothing but

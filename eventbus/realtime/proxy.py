@@ -1,8 +1,7 @@
 """
 A WebSocket proxy between any client and a realtime service, which publishes both directions.
 
-Rules
------
+Rules:
 
 * Messages go through unchanged: text as text, binary as binary, in the same order.
 * The service is asked first. The client is accepted once the service has accepted; if the service
@@ -12,7 +11,7 @@ Rules
 * The client's query, headers and subprotocols go to the service as they are, without the headers
   of a single connection, and without ``Origin``, ``Cookie`` and ``Set-Cookie``, which are between
   a browser and the proxy. The proxy has no key of its own: the client brings it.
-* Requests of web pages, and those for another host's name, are refused: see `_local_requests`.
+* Requests of web pages, and those for another host's name, are refused: see ``_local_requests``.
 * A message is forwarded first and published then, and publishing never fails a connection. As
   everywhere on a bus, an async handler delays nobody; a sync one that blocks, blocks the loop.
 * Nothing piles up: a message is read once the one before it was handed on, so a slow reader
@@ -20,7 +19,7 @@ Rules
 * A close code of one side is told to the other. A close without a code that can be told, as of a
   connection that broke off, becomes 1014 for the client, and 1001 for the service.
 * The proxy answers the pings of either side, so it pings both sides itself, and ends the call if
-  one of them is dead: see `_Keepalive`.
+  one of them is dead: see ``_Keepalive``.
 
 The events of a connection have its id as their sender: ``connection-1``, and so on. First comes
 the status connecting, then connected; then the decoder's events of the service's frames, and
@@ -143,7 +142,7 @@ class _WithoutRedirects(connect):
 
 class _SignsOfLife(Connection):
     """
-    A connection that knows when its other end last gave a sign of life, for `_Keepalive`.
+    A connection that knows when its other end last gave a sign of life, for ``_Keepalive``.
 
     Attributes:
         alive_at: The time of the last one, in the event loop's time.
@@ -240,7 +239,7 @@ class RealtimeProxy:
             proxy.
         port: The port to listen at; 0 is any port that is free.
         tls: Whether clients speak TLS with the proxy, which has a certificate of its own making,
-            whose `ca_file` they have to trust; or the server's side of TLS with one of yours.
+            whose ``ca_file`` they have to trust; or the server's side of TLS with one of yours.
         allow_origin: Origins whose web pages may connect, like ``http://localhost:3000``; a
             request with another ``Origin`` header is refused.
         allow_host: Further names by which clients may call the proxy: a ``Host`` header that is
@@ -395,7 +394,7 @@ class RealtimeProxy:
             "compression": None,
             "max_size": self._max_bytes,
             "ping_interval": self._keepalive.interval,
-            "ping_timeout": None,  # which would close on a slow reader: see `_Keepalive`
+            "ping_timeout": None,  # which would close on a slow reader: see ``_Keepalive``
             "close_timeout": _CLOSE_TIMEOUT,
             "logger": discreet_logger(__name__),
         }

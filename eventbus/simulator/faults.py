@@ -41,7 +41,7 @@ Rules:
 3. When something happens depends on the frames alone, never on time or chance.
 4. A response without output has its faults before its ``response.done``.
 
-This module has the names; `fault_plan` decides the time of each, and its effect on a frame.
+This module has the names; ``fault_plan`` decides the time of each, and its effect on a frame.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ A scenario is a YAML file, or is made in Python; the names are the same::
         faults: close=1000
     otherwise: I only know the weather.
 
-`progress` has the rules for which turn is next, `faults` has the faults. Some scenarios ship:
+``progress`` has the rules for which turn is next, `faults` has the faults. Some scenarios ship:
 their names are enough.
 """
 

@@ -32,7 +32,7 @@ class Origin(NamedTuple):
     The frame that an event was made from.
 
     Attributes:
-        decoder: A number that no other decoder of this process has; see `decoder_of`.
+        decoder: A number that no other decoder of this process has; see ``decoder_of``.
         frame: The number of the frame among those of the decoder, from 1.
         position: The event's place among those of the frame; 0 is the raw event.
     """

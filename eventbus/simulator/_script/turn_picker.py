@@ -99,7 +99,7 @@ class Answer:
         pace: How fast.
         usage: The tokens that the scenario gives.
         interleaved: Whether its message is open while its calls are made.
-        faults: The turn's, for `ConnectionFaults.begin_response`.
+        faults: The turn's, for ``ConnectionFaults.begin_response``.
     """
 
     say: str

@@ -161,7 +161,7 @@ class Simulator:
         scenario: The model's behaviour: see `load_scenario`.
         host: The address to listen at; other than loopback's only if you say so.
         port: The port to listen at; 0 takes one that is free.
-        tls: Whether to speak TLS, with a certificate of its own making, whose `ca_file` clients
+        tls: Whether to speak TLS, with a certificate of its own making, whose ``ca_file`` clients
             have to trust; or the server's side of TLS with a certificate of yours.
         speed: A factor of real time; ``math.inf`` waits for nothing.
         seed: Replaces the scenario's: for other ids, sounds and waits.
@@ -172,8 +172,8 @@ class Simulator:
         allow_host: Further names by which clients may call it: a ``Host`` header that is neither
             localhost nor the address that it listens at is refused.
         max_session: After so many seconds a session is over; the service's last an hour.
-        record: Whether `received` and `sent` are filled, which takes memory as long as it runs.
-        log: A file for the messages of both directions, one JSON object a line: see `FrameLog`.
+        record: Whether ``received`` and `sent` are filled, which takes memory as long as it runs.
+        log: A file for the messages of both directions, one JSON object a line: see ``FrameLog``.
 
     Attributes:
         received: The messages of all clients that were JSON objects, in order.
