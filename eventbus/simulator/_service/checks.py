@@ -9,7 +9,7 @@ Null for an optional field means that the field isn't given, and the field is re
 may write out their defaults. `nullable` fields keep it, as there null is a value of its own, and
 `never_null` is for those for which the service is known to refuse it.
 
-msgspec could check the same shapes, and was tried: its errors are one text, with the place and the
+msgspec could check the same shapes, but its errors are one text, with the place and the
 reason in words. The service's errors have a code (``integer_below_min_value``) and a path as
 fields of their own, which would have to be parsed out of that text.
 """
