@@ -152,7 +152,7 @@ def from_plain(document: Mapping[str, Any]) -> Any:
         CodecError: It isn't the document of an event; ``path`` says where.
     """
     try:
-        return _documents.load(document)
+        return _codec.load(document)
     except Fault as fault:
         path, problem, cause = fault.path, fault.problem, fault.__cause__
     except RecursionError as exc:
@@ -190,12 +190,12 @@ def _decode_base64(text: str) -> bytes:
     return msgspec.convert(text, bytes)  # strict, and several times as fast as base64.b64decode
 
 
-_documents = Documents(FORMAT_VERSION, _decode_base64)
+_codec = Documents(FORMAT_VERSION, _decode_base64)
 
 
 def _write(event: object, encode: Callable[[dict[str, Any]], _T]) -> _T:
     try:
-        return encode(_documents.dump(event))
+        return encode(_codec.dump(event))
     except Fault as fault:
         path, problem, cause = fault.path, fault.problem, fault.__cause__
     except RecursionError as exc:

@@ -19,15 +19,10 @@ Times are counted from the journal's beginning.
 
 from __future__ import annotations
 
-from ._formats import (
-    FORMATS,
-    Format,
-    write_chrome_trace,
-    write_csv,
-    write_jsonl,
-    write_srt,
-    write_wav,
-)
+from ._chrome_trace import write_chrome_trace
+from ._formats import FORMATS, Format, write_csv, write_jsonl
+from ._srt import write_srt
+from ._wav import write_wav
 
 __all__ = [
     "FORMATS",

@@ -212,7 +212,8 @@ class _Serving:
             timeout_graceful_shutdown=2,
         )
         server = uvicorn.Server(config)
-        server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]
+        # Signals are the program's, and can only be caught in its main thread.
+        vars(server)["capture_signals"] = contextlib.nullcontext
 
         def stop() -> None:
             closing.set()

@@ -31,7 +31,7 @@ _MODULES: Final = (
 FILES: Final = frozenset({"index.html", "style.css", *_MODULES})
 """The files of the page."""
 
-_STATIC: Final = resources.files(__package__) / "static"
+_STATIC: Final = resources.files(__name__.rpartition(".")[0]) / "static"
 _IMPORT: Final = re.compile(r"^import [^;]*;\n", re.MULTILINE)
 _EXPORT: Final = re.compile(r"^export ", re.MULTILINE)
 _MAX_RECORDS: Final = 200_000

@@ -43,7 +43,7 @@ except ModuleNotFoundError as exc:
 
 _COOKIE: Final = "eventbus-inspector"  # and the port: cookies don't know ports apart
 _POLL_S: Final = 0.25
-_STATIC: Final = resources.files(__package__) / "static"
+_STATIC: Final = resources.files(__name__.rpartition(".")[0]) / "static"
 _TYPES: Final = {
     ".css": "text/css",
     ".html": "text/html; charset=utf-8",

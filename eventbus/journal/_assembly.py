@@ -4,6 +4,7 @@ Records from the batches of a journal, and elements of batches from records.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, TypeAlias
 
@@ -253,12 +254,8 @@ class Assembler:
     def _stream(self, name: StreamName, seq: int) -> Stream:
         stream = self._streams.get(name)
         if stream is None:
-            earlier = None
-            if name.first_seq < seq:
-
-                def earlier() -> Iterable[tuple[int, bytes | None]]:
-                    return self._find_frames(name, seq)
-
+            find = functools.partial(self._find_frames, name, seq)
+            earlier = find if name.first_seq < seq else None
             stream = self._streams[name] = Stream(name, self._withholding, earlier)
         return stream
 

@@ -56,6 +56,7 @@ class Syncable(Protocol):
     @property
     def needs_sync(self) -> bool:
         """True if written records are to be made durable, or a failure is to be retried."""
+        ...
 
 
 class Syncer:

@@ -150,7 +150,7 @@ class Comparison:
                 f"the package that has it, or pass decoder=."
             )
             raise JournalError(msg)
-        return make(**record.stream.options)
+        return make(**({} if record.stream is None else record.stream.options))
 
     def _check_complete(self, session: _Session) -> None:
         """Check, at the next frame or the end, that no event of the one before is missing."""
