@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import attrs
+import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "eventbus"
@@ -359,6 +360,7 @@ def test_root_has_the_names_and_modules_that_it_had_imported():
 # --- what a module tells ---------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_each_module_opens_with_a_docstring():
     """
     The first statement of each module is a docstring that names its subject.
@@ -411,6 +413,7 @@ def test_public_modules_have_a_page_each():
 # --- what a test tells -----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_every_test_states_a_fact():
     """
     Each test function has a docstring.

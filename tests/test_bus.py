@@ -689,6 +689,7 @@ def test_scope_refuses_another_sender(bus):
         call.on(Ping, sender="other")(lambda event: None)
 
 
+@pytest.mark.slow
 async def test_ten_thousand_scopes_leave_nothing(bus):
     """
     Calls come and go: what the bus knows, and how many objects there are, does not grow.

@@ -80,6 +80,7 @@ def parse(path: Path, script: Script) -> Document:
 
 
 @page_parameter
+@pytest.mark.slow
 def test_python_blocks_run(path, tmp_path, monkeypatch):
     """
     The blocks of a page work in the order in which they are read, and print what it says.

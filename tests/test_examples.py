@@ -28,6 +28,7 @@ def test_there_are_examples():
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+@pytest.mark.slow
 def test_example_runs(script, tmp_path):
     """
     The script ends well, shows something, and causes no warning.

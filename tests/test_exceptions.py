@@ -12,12 +12,17 @@ import pytest
 
 from eventbus import (
     AudioFormatError,
+    BridgeConnectionError,
+    BridgeError,
+    BridgeSetupError,
     BusClosed,
     BusNotRunning,
     CodecError,
+    CommandFailed,
     DuplicateEventTypeError,
     DuplicateSubscriptionError,
     EventBusError,
+    EventsLost,
     EventTypeError,
     ExportError,
     FilterError,
@@ -32,8 +37,10 @@ from eventbus import (
     JournalWriteError,
     MailboxFull,
     ModelNotConnected,
+    NoSuchCall,
     NotAJournal,
     OptionError,
+    PayloadTooLarge,
     PluginError,
     PluginNotFoundError,
     RealtimeConnectionError,
@@ -43,6 +50,7 @@ from eventbus import (
     ScenarioError,
     ToolArgumentsError,
     ToolDefinitionError,
+    UnreadableMessage,
     exceptions,
 )
 
@@ -79,6 +87,14 @@ EXAMPLES = [
     ToolArgumentsError("it takes a city", tool="weather"),
     ScenarioError("it says nothing", source="shop.yaml", path="turns[0].say", line=3),
     RemoteException("shop.OutOfStock", "no more soup", "Traceback ..."),
+    BridgeError("it went wrong on the way"),
+    BridgeConnectionError("the server is away"),
+    BridgeSetupError("the stream differs", differences={"replicas": (1, 3)}),
+    PayloadTooLarge("it is too large", size=3, limit=2),
+    UnreadableMessage("it is a picture", subject="calls.1.a.audio", stream_sequence=7),
+    EventsLost("the buffer was full", count=3),
+    NoSuchCall("nobody has it", call="call-1"),
+    CommandFailed("it was refused"),
 ]
 
 each_example = pytest.mark.parametrize("error", EXAMPLES, ids=lambda error: type(error).__name__)

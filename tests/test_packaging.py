@@ -94,6 +94,7 @@ def imported_packages(paths: Iterator[Path]) -> set[str]:
 # --- setup.cfg -------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_dependencies_are_the_packages_that_are_imported():
     """
     Each imported package is required or comes with an extra, and no other one is.
@@ -109,6 +110,7 @@ def test_dependencies_are_the_packages_that_are_imported():
     assert imported_packages(PACKAGE.rglob("*.py")) == required
 
 
+@pytest.mark.slow
 def test_library_needs_no_extra():
     """
     With the requirements alone, everything can be imported but the modules that need an extra.

@@ -302,6 +302,7 @@ async def test_replay(eventbus_replay):
     result.stdout.fnmatch_lines(["*There is no nowhere.journal, neither in *"])
 
 
+@pytest.mark.slow
 def test_run_that_does_not_use_it_imports_nothing(checkout, tmp_path):
     """
     Of eventbus, a run of other tests imports the package's root and the plugin, and no more.

@@ -100,6 +100,7 @@ def errors(check, checkout, api, bare):
     return check(checkout, api, bare)
 
 
+@pytest.mark.slow
 def test_checkers_find_no_error(errors, api):
     """
     What the file says is right is right, what it says is wrong is, and every ignore is needed.

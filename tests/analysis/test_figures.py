@@ -21,6 +21,7 @@ TOTALS = Totals({"turn_latency": Distribution(3, 1.0, 2.0, 3.0)}, {"crashes": 4}
 
 
 @given(st.lists(st.integers(), min_size=1), st.integers(1, 100))
+@pytest.mark.slow
 def test_percentile_is_a_value_that_so_many_do_not_exceed(values, percent):
     """
     At least *percent* of the values are at most the percentile, and of less than it, fewer.

@@ -189,6 +189,7 @@ async def test_turn_latency_is_what_the_caller_waits(tmp_path, name, is_audio_fi
 
 @pytest.mark.parametrize("is_audio_first", [False, True], ids=["type-first", "audio-first"])
 @pytest.mark.parametrize("name", [name for name, detection in DETECTIONS.items() if detection])
+@pytest.mark.slow
 async def test_interruption_latency_counts_from_the_first_voiced_sample(
     tmp_path, name, is_audio_first
 ):

@@ -173,6 +173,7 @@ def test_the_command_forwards_a_journal(url, stream, tmp_path):
     assert result.stderr == f"10 events are in the stream {stream}.\n"
 
 
+@pytest.mark.slow
 def test_the_command_names_what_is_wrong(url, stream, tmp_path):
     """
     A missing journal ends with 3, a server that isn't there with 4; each in one line.

@@ -44,6 +44,7 @@ async def test_no_server_is_an_error_that_names_address_and_remedy():
     assert isinstance(caught.value, ConnectionError)
 
 
+@pytest.mark.slow
 async def test_wrong_credentials_are_an_error_that_shows_none(make_server, caplog):
     """
     A server that refuses the credentials is told as that; neither error nor log has them.

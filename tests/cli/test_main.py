@@ -88,6 +88,7 @@ def test_usage_error_of_a_process_ends_with_2(start):
     assert b"Error: " in err
 
 
+@pytest.mark.slow
 def test_exit_code_reaches_the_shell(start, write_frames):
     """
     The process ends with the code that the replay has.
@@ -99,6 +100,7 @@ def test_exit_code_reaches_the_shell(start, write_frames):
 
 
 @posix
+@pytest.mark.slow
 def test_interrupt_ends_with_130_and_the_summary_so_far(start):
     """
     Ctrl-C while input is waited for: no traceback, the summary so far, and 130.
@@ -118,6 +120,7 @@ def test_interrupt_ends_with_130_and_the_summary_so_far(start):
 
 
 @posix
+@pytest.mark.slow
 def test_interrupt_in_a_handler_ends_with_130(start, write_module, write_frames):
     """
     A KeyboardInterrupt that leaves a sync handler is the same as one between two frames.
@@ -136,6 +139,7 @@ def test_interrupt_in_a_handler_ends_with_130(start, write_module, write_frames)
 
 @posix
 @pytest.mark.parametrize("args", [["replay", "call.jsonl"], ["replay", "call.jsonl", "--json"]])
+@pytest.mark.slow
 def test_broken_pipe_is_quiet(start, write_frames, args):
     """
     When nobody reads stdout any more, the process ends and says nothing.
@@ -160,6 +164,7 @@ FULL = Path("/dev/full")
     [["replay", "call.jsonl"], ["replay", "call.jsonl", "--json"], ["--help"]],
     ids=" ".join,
 )
+@pytest.mark.slow
 def test_full_disk_is_one_line(start, write_frames, args):
     """
     Output that can't be written ends the process with 1, and stderr says why in one line.
@@ -176,6 +181,7 @@ def test_full_disk_is_one_line(start, write_frames, args):
 
 
 @posix
+@pytest.mark.slow
 def test_terminal_gets_colour(run_in_terminal):
     """
     On a terminal the list of events is coloured.
@@ -187,6 +193,7 @@ def test_terminal_gets_colour(run_in_terminal):
 
 
 @posix
+@pytest.mark.slow
 def test_no_escape_codes_with_no_color(run_in_terminal, write_frames):
     """
     With NO_COLOR set, a terminal gets no escape codes at all: one in a frame is shown as a number.
@@ -201,6 +208,7 @@ def test_no_escape_codes_with_no_color(run_in_terminal, write_frames):
     assert "\x1b" not in out
 
 
+@pytest.mark.slow
 def test_pipe_gets_neither_colour_nor_characters_that_it_lacks(start, write_frames, environment):
     """
     A pipe gets no colour, and characters that ASCII lacks as escapes.
@@ -216,6 +224,7 @@ def test_pipe_gets_neither_colour_nor_characters_that_it_lacks(start, write_fram
     assert b"\\xe9" in out
 
 
+@pytest.mark.slow
 def test_json_is_utf_8_whatever_stdout_is(start, write_frames, environment):
     """
     A stdout in ASCII changes nothing of what JSON is.

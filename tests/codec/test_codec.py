@@ -46,6 +46,7 @@ from tests.codec.journeys import AUDIO, Price, all_events, every_format, instanc
 
 @every_format
 @pytest.mark.parametrize("cls", EVENT_TYPES.values(), ids=list(EVENT_TYPES))
+@pytest.mark.slow
 def test_every_event_of_the_vocabulary_comes_back_equal(cls, travel):
     """
     An event with any values in its fields is read as it was written.
@@ -61,6 +62,7 @@ def test_every_event_of_the_vocabulary_comes_back_equal(cls, travel):
 
 @given(all_events)
 @settings(suppress_health_check=[HealthCheck.too_slow])
+@pytest.mark.slow
 def test_event_that_was_read_is_written_the_same(event):
     """
     Writing an event that was read gives the same text again: a chain of processes changes nothing.
@@ -77,6 +79,7 @@ def test_event_that_was_read_is_written_the_same(event):
 
 
 @given(plain)
+@pytest.mark.slow
 def test_json_is_valid_for_others(data):
     """
     The text is strict JSON in UTF-8: no NaN, no lone surrogate, no integer beyond 64 bits.
@@ -220,6 +223,7 @@ def test_value_that_would_not_come_back_is_refused(event, path, message, write):
 
 
 @pytest.mark.parametrize("write", [dumps, packs, to_plain])
+@pytest.mark.slow
 def test_data_without_end_is_refused(write):
     """
     A list that contains itself is a `CodecError`, as is one that is nested too deeply.
@@ -415,6 +419,7 @@ def test_arbitrary_input_is_an_event_or_a_codec_error(noise):
 
 @given(json_values | headed)
 @settings(suppress_health_check=[HealthCheck.too_slow])
+@pytest.mark.slow
 def test_arbitrary_document_is_an_event_or_a_codec_error(document):
     """
     No well-formed document does either, and an event that was read can be written.
@@ -434,6 +439,7 @@ def packable(document):
 
 @given(all_events, st.data())
 @settings(suppress_health_check=[HealthCheck.too_slow])
+@pytest.mark.slow
 def test_damaged_document_is_an_event_or_a_codec_error(event, draw):
     """
     Bytes that are cut, changed or inserted anywhere in a document do no more harm than that.

@@ -145,6 +145,7 @@ def test_unknown_type_is_unharmed_when_written_again():
 
 @given(instances_of(RealtimeModelExceptionEvent) | instances_of(RealtimeModelItemUpdatedEvent))
 @settings(suppress_health_check=[HealthCheck.too_slow])
+@pytest.mark.slow
 def test_any_event_survives_a_process_that_does_not_know_it(event):
     """
     A process without the class hands it on, and one with it reads the class again.

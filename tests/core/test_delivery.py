@@ -1344,6 +1344,7 @@ class Tracked:
 
 
 @pytest.mark.parametrize("timeout", [None, 10])
+@pytest.mark.slow
 async def test_bus_keeps_no_handled_event(bus, timeout):
     """
     An event is gone once its async handlers have finished, without help from the collector.
@@ -1364,6 +1365,7 @@ async def test_bus_keeps_no_handled_event(bus, timeout):
             assert watched() is None
 
 
+@pytest.mark.slow
 async def test_bus_keeps_no_event_that_was_waited_for(bus):
     """
     `publish_and_wait`, from inside a handler too, leaves neither the event nor its failure.
@@ -1387,6 +1389,7 @@ async def test_bus_keeps_no_event_that_was_waited_for(bus):
             assert [ref() for ref in watched] == [None, None]
 
 
+@pytest.mark.slow
 async def test_bus_keeps_no_event_that_timed_out(bus, anyio_backend_name):
     """
     A timeout whose cleanup failed leaves no cycle of tracebacks, but for trio's own.
@@ -1516,6 +1519,7 @@ Steps = st.lists(
         [Overflow.DROP_OLDEST, Overflow.DROP_NEWEST, Overflow.LATEST, Overflow.BLOCK]
     ),
 )
+@pytest.mark.slow
 async def test_bus_behaves_like_its_model(steps, capacity, overflow):
     """
     Whatever is published, handled, purged and cancelled, by several senders: the same events

@@ -248,6 +248,7 @@ def test_has_handlers_is_about_one_sender(bus):
     assert answers() == [False, False, False]
 
 
+@pytest.mark.slow
 def test_has_handlers_leaves_out_a_weak_handler_that_is_gone(bus):
     """
     Once the object of a weak subscription is gone, it takes nothing.
@@ -276,6 +277,7 @@ def test_has_handlers_leaves_out_a_weak_handler_that_is_gone(bus):
         )
     )
 )
+@pytest.mark.slow
 def test_has_handlers_agrees_with_publish(changes):
     """
     Whatever was subscribed and cancelled before, the answer is what a publish would do.
@@ -1145,6 +1147,7 @@ class Tracked:
 
 
 @pytest.mark.parametrize("sender", [None, "call-1"])
+@pytest.mark.slow
 def test_bus_keeps_no_event(bus, sender):
     """
     A delivered event is gone at once, without help from the collector.

@@ -515,6 +515,7 @@ def test_predicate_that_fails_is_a_failure_of_its_handler(bus):
 # --- strong and weak -------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_handlers_are_held_strongly(bus):
     """
     A lambda, and the method of an object that nobody else holds, still get events.
@@ -565,6 +566,7 @@ def test_weak_subscription_does_not_keep_its_object_alive(bus):
     assert subscription.handler is None
 
 
+@pytest.mark.slow
 def test_weak_handler_that_dies_during_a_dispatch_is_skipped(bus):
     """
     An earlier handler drops the last reference: the later one isn't called, and nothing fails.
@@ -586,6 +588,7 @@ def test_weak_handler_that_dies_during_a_dispatch_is_skipped(bus):
     assert bus.stats.crashed == 0
 
 
+@pytest.mark.slow
 def test_weak_handler_in_a_cycle_goes_with_the_collector(bus):
     """
     An object that refers to itself is gone once the collector has run.
@@ -617,6 +620,7 @@ def test_new_object_at_the_place_of_a_dead_one_can_subscribe(bus):
     assert seen == [Ping(str(number)) for number in range(100)]
 
 
+@pytest.mark.slow
 def test_weak_mark_is_registered_weakly(bus):
     """
     ``@on(..., weak=True)`` above a method takes effect when its object is registered.
@@ -640,6 +644,7 @@ def test_weak_mark_is_registered_weakly(bus):
     assert seen == [Ping("p1")]
 
 
+@pytest.mark.slow
 def test_once_can_be_weak(bus):
     """
     A weak handler that takes one event leaves nothing, whether it got it or died before.
@@ -802,6 +807,7 @@ def make_sender(kind: str, number: int) -> object:
     ("kind", "count"),
     [("string", 10_000), ("integer", 1_000), ("object", 1_000), ("slotted", 1_000)],
 )
+@pytest.mark.slow
 def test_ten_thousand_scopes_leave_nothing_behind(bus, kind, count):
     """
     Calls that came and went have left no subscription, no signal, no route and no book entry
@@ -827,6 +833,7 @@ def test_ten_thousand_scopes_leave_nothing_behind(bus, kind, count):
     assert not bus._dispatcher.routes._of_sender  # routes of senders; no public way to look at them
 
 
+@pytest.mark.slow
 def test_ten_thousand_open_scopes_close_in_any_order(bus):
     """
     With as many calls at a time, each gets its own events, until each of them ends.
@@ -847,6 +854,7 @@ def test_ten_thousand_open_scopes_close_in_any_order(bus):
 
 
 @pytest.mark.parametrize("options", [{}, {"once": True}, {"sender": "call-1"}])
+@pytest.mark.slow
 def test_subscriptions_that_came_and_went_leave_nothing_behind(bus, options):
     """
     Neither ``cancel`` nor ``once`` leaves a subscription or a growing book.
@@ -865,6 +873,7 @@ def test_subscriptions_that_came_and_went_leave_nothing_behind(bus, options):
     assert size_of_books(bus) < 1_000
 
 
+@pytest.mark.slow
 def test_weak_handlers_that_died_leave_nothing_behind(bus):
     """
     The books don't grow with objects that are gone.
@@ -882,6 +891,7 @@ def test_weak_handlers_that_died_leave_nothing_behind(bus):
     assert size_of_books(bus) < 1_000
 
 
+@pytest.mark.slow
 def test_senders_are_not_kept_alive(bus):
     """
     A session object is free when its scope has ended, whatever was published for it.
@@ -900,6 +910,7 @@ def test_senders_are_not_kept_alive(bus):
     assert alive() is None
 
 
+@pytest.mark.slow
 def test_bus_is_collected_with_its_handlers():
     """
     A bus that nobody holds goes, and its handlers with it.

@@ -774,4 +774,5 @@ def fallbacks(event):
 
 # Reporting a failure of this machine shows its steps, so its name is what pytest collects.
 TestRoutingModel = RoutingModel.TestCase
+TestRoutingModel.pytestmark = [pytest.mark.slow]
 TestRoutingModel.settings = settings(max_examples=100, stateful_step_count=30)

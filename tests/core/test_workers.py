@@ -810,6 +810,7 @@ async def test_exceptions_of_the_body_come_out_bare(bus):
     assert seen == ["queued"]
 
 
+@pytest.mark.slow
 async def test_thousands_of_handlers_may_wait_at_once(bus):
     """
     There is no limit to how many handlers wait for something at the same time.

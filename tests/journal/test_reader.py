@@ -359,6 +359,7 @@ def test_journal_that_is_cut_anywhere_loses_the_torn_record_only(path, small, ca
 
 
 @pytest.mark.parametrize("mask", [0x01, 0xFF])
+@pytest.mark.slow
 def test_journal_with_a_wrong_byte_anywhere_gives_no_wrong_record(path, small, mask):
     """
     Whichever byte is wrong, there is an error that names the record's offset; or, in the last

@@ -853,6 +853,7 @@ def test_closing_while_it_fails_ends_quietly(path, disk, clock):
 @pytest.mark.parametrize(
     ("policy", "kills"), [("group", 20), ("every", 15), ("none", 12), ("interval", 3)]
 )
+@pytest.mark.slow
 def test_what_was_reported_durable_survives_a_kill(tmp_path, policy, kills):
     """
     Killed in the middle of writing, fifty times: records that were reported durable are read again.

@@ -195,6 +195,7 @@ def test_any_events_leave_a_history_that_agrees_with_its_changes(events):
 
 
 @given(st.lists(anything, max_size=40), st.data())
+@pytest.mark.slow
 def test_snapshots_stay_as_they_were(events, data):
     """
     Later events change no snapshot, looked at or not.

@@ -205,6 +205,7 @@ async def test_headers_of_the_service_reach_the_client(bus):
         assert len(client.response.headers.get_all("Sec-WebSocket-Accept")) == 1
 
 
+@pytest.mark.slow
 async def test_slow_client_slows_the_service_down(bus):
     """
     While a client doesn't read, the service can't send on and on: sending stalls, and goes on.
@@ -397,6 +398,7 @@ async def test_quiet_call_goes_on(bus):
         assert await client.recv() == "still there?"
 
 
+@pytest.mark.slow
 async def test_slow_reader_is_not_dead(bus):
     """
     A client that has not read what came before the ping is waited for, and gets all of it.

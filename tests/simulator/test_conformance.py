@@ -11,6 +11,7 @@ import json
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -280,4 +281,5 @@ class Conformance(RuleBasedStateMachine):
 
 # The machine's name in reports, and how much of it a run of the suite can afford.
 TestConformance = Conformance.TestCase
+TestConformance.pytestmark = [pytest.mark.slow]
 TestConformance.settings = settings(max_examples=20, stateful_step_count=20, deadline=None)

@@ -182,7 +182,7 @@ def test_example_in_the_docstring_is_a_scenario(write):
     """
     What users read first can be copied.
     """
-    example = module.__doc__.partition("::\n")[2].partition("\n`progress`")[0]
+    example = module.__doc__.partition("::\n")[2].partition("\n``progress``")[0]
     progress = load_scenario(write(example)).begin()
 
     assert progress.answer(Prompt(text="")).calls[0].arguments == '{"city":"Oslo"}'

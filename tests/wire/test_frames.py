@@ -25,6 +25,7 @@ json_values = st.recursive(
 
 
 @given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), json_values))
+@pytest.mark.slow
 def test_frame_is_the_mapping_that_its_bytes_are(data):
     """
     A frame has the names and values that any JSON parser finds in it.

@@ -44,6 +44,7 @@ pairs = st.recursive(
 
 
 @given(st.lists(st.tuples(colons, pairs), max_size=4).map(tuple), st.booleans())
+@pytest.mark.slow
 def test_name_that_comes_twice_is_found_wherever_it_is(value, escape_colons):
     """
     An object is refused if and only if some object in it has a name twice.

@@ -156,6 +156,7 @@ def test_journal_that_is_there_stays(invoke, write_frames):
     assert not [*Path().glob(".eventbus*")]
 
 
+@pytest.mark.slow
 def test_corpus_is_imported_replayed_and_exported(corpus, invoke, tmp_path):
     """
     Recorded sessions become journals that are measured, replayed strictly, and exported.

@@ -146,6 +146,7 @@ def test_app_gets_the_events_and_what_it_prints_is_shown(run, write_frames, writ
     assert "agent.begin" in result.stdout
 
 
+@pytest.mark.slow
 def test_with_json_what_the_app_prints_goes_to_stderr(start, write_frames, write_module):
     """
     With --json stdout is JSON and nothing else, also where the app prints.

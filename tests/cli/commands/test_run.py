@@ -259,6 +259,7 @@ def new_session():
 """
 
 
+@pytest.mark.slow
 def test_session_of_a_factory_is_the_one_that_runs(call, write_module, tmp_path):
     """
     Settings, audio formats, context and tools are those of the app's own session, and --sim goes
@@ -280,6 +281,7 @@ def test_session_of_a_factory_is_the_one_that_runs(call, write_module, tmp_path)
     assert sum(loudness(tmp_path / "heard.wav")) > 30
 
 
+@pytest.mark.slow
 def test_speech_is_sent_in_the_format_of_the_factory_s_session(call, write_module, write_wav):
     """
     A file at 24 kHz reaches a session of G.711 as speech of the same length.
@@ -308,6 +310,7 @@ def test_settings_of_a_factory_are_not_overridden(call, write_module):
     assert "--voice can't be given with agent:new_session" in result.stderr
 
 
+@pytest.mark.slow
 def test_recorded_call_can_be_measured_and_replayed(call, run, write_wav, write_module):
     """
     With --record, the journal has what was sent, what came, and the calls; a second one with the

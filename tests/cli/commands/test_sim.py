@@ -30,6 +30,7 @@ def taken_port():
 
 
 @posix
+@pytest.mark.slow
 def test_clients_connect_where_it_says_until_ctrl_c(start):
     """
     The first line has the URL; each connection is a line without content; Ctrl-C is exit code 130.
@@ -60,6 +61,7 @@ def test_clients_connect_where_it_says_until_ctrl_c(start):
 
 
 @posix
+@pytest.mark.slow
 def test_tls_and_a_log_of_the_frames(start, tmp_path):
     """
     With --tls the file to trust is told; --log has the frames of both directions, as seen by the

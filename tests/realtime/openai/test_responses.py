@@ -436,9 +436,11 @@ class CrossingConversation(Conversation):
 
 
 TestConversation = Conversation.TestCase
+TestConversation.pytestmark = [pytest.mark.slow]
 TestConversation.__doc__ = "Never are two creates under way, and every wish is met in the end."
 TestConversation.settings = settings(max_examples=50, stateful_step_count=30)
 
 TestCrossing = CrossingConversation.TestCase
+TestCrossing.pytestmark = [pytest.mark.slow]
 TestCrossing.__doc__ = "Every wish is met, also if the service was faster."
 TestCrossing.settings = settings(max_examples=50, stateful_step_count=30)

@@ -939,6 +939,7 @@ def assert_well_formed(decoder, frame):
 
 
 @given(st.sampled_from(sorted(TABLE)), st.dictionaries(st.text(max_size=6), json_values))
+@pytest.mark.slow
 def test_frame_with_any_fields_is_decoded(type_, fields):
     """
     No JSON in any field of any type makes the decoder fail.

@@ -498,6 +498,7 @@ speech = st.one_of(
 
 
 @given(st.lists(speech, max_size=25))
+@pytest.mark.slow
 def test_same_frames_give_the_same_events_and_whole_turns(frames):
     """
     A replay repeats ids and turns, and each beginning has one end, before the next of its kind.
@@ -530,6 +531,7 @@ def test_same_frames_give_the_same_events_and_whole_turns(frames):
         ),
     ),
 )
+@pytest.mark.slow
 def test_frame_with_any_fields_is_decoded(type_, fields):
     """
     Nothing in a frame makes the decoder fail.
