@@ -23,8 +23,10 @@ project = metadata["Name"]
 author = metadata["Author"]
 version = release = metadata["Version"]
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
 exclude_patterns = ["_build"]
+# The button leaves out prompts, and the output of a command.
+copybutton_prompt_text = "$ "
 html_theme = "furo"
 html_title = f"{project} {version}"
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from eventbus.exceptions import JournalEmpty
+from eventbus.exceptions import JournalEmpty, JournalWriteError
 from eventbus.journal import FrameRecord, JournalWriter, open_journal, repair_journal
 
 
@@ -86,3 +86,34 @@ def test_what_is_no_journal_isnt_touched(tmp_path):
 
     with pytest.raises(JournalEmpty):
         repair_journal(path)
+
+
+def test_journal_that_is_being_written_is_refused(tmp_path):
+    """
+    Nothing is cut off under a recorder at work, and afterwards the journal can be repaired.
+    """
+    path = tmp_path / "live.journal"
+    with JournalWriter(path, fsync="none") as writer:
+        writer.write(FrameRecord(seq=1, data=bytes(60)))
+        writer.flush()
+        before = path.read_bytes()
+        with pytest.raises(JournalWriteError, match="being written; end the recording"):
+            repair_journal(path)
+        assert path.read_bytes() == before
+
+    assert repair_journal(path) == []
+
+
+def test_zeros_behind_the_end_are_skipped_without_reading_them(path):
+    """
+    A file that a crash has left with ten gigabytes of nothing is opened at once.
+    """
+    last = open_journal(path).paths[-1]
+    expected = seqs(path)
+    with last.open("r+b") as file:
+        file.truncate(last.stat().st_size + 10_000_000_000)
+
+    journal = open_journal(path, on_damage=lambda _: None)
+
+    assert journal.last.seq == expected[-1]
+    assert seqs(path) == expected

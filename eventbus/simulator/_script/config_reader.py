@@ -4,6 +4,10 @@ Plain data to attrs classes: the reading of scenario files, with the place of ea
 A field's validator is its reader: it checks the values of Python code, and makes of plain data
 the same values. Errors carry the path from where the reading began; the message
 is one problem with its remedy, to which `scenario` adds the file and the line.
+
+msgspec reads plain data to attrs classes, too, but a scenario has one spelling for Python and for
+files: a name that stands for an object, a number with its bounds, a suggestion for a misspelt key.
+Each would be a hook or a check behind it, and the line of a mistake would be lost in its text.
 """
 
 from __future__ import annotations
