@@ -11,7 +11,6 @@ from pathlib import Path
 
 import nats
 import pytest
-from click.testing import CliRunner
 
 from eventbus import EventBus, JournalError
 from eventbus.bridges.nats import NatsBridge
@@ -25,6 +24,7 @@ from eventbus.events import (
 from eventbus.journal import Recorder
 from tests.bridges.collecting import Collector, said, until
 from tests.bridges.test_forwarding import stored
+from tests.cli.journals import new_runner
 
 
 def write(path: Path, numbers: range) -> None:
@@ -167,7 +167,7 @@ def test_the_command_forwards_a_journal(url, stream, tmp_path):
     path = tmp_path / "calls.journal"
     write(path, range(10))
 
-    result = CliRunner().invoke(cli, ["forward", str(path), "--to", url, "--stream", stream])
+    result = new_runner().invoke(cli, ["forward", str(path), "--to", url, "--stream", stream])
 
     assert result.exit_code == 0
     assert result.stderr == f"10 events are in the stream {stream}.\n"
@@ -180,11 +180,11 @@ def test_the_command_names_what_is_wrong(url, stream, tmp_path):
     """
     path = tmp_path / "calls.journal"
 
-    missing = CliRunner().invoke(cli, ["forward", str(path), "--to", url, "--stream", stream])
+    missing = new_runner().invoke(cli, ["forward", str(path), "--to", url, "--stream", stream])
     assert missing.exit_code == 3
     assert missing.stderr.count("\n") == 1
     write(path, range(1))
-    away = CliRunner().invoke(cli, ["forward", str(path), "--to", "nats://127.0.0.1:1"])
+    away = new_runner().invoke(cli, ["forward", str(path), "--to", "nats://127.0.0.1:1"])
     assert away.exit_code == 4
     assert "nats-server -js" in away.stderr
 
@@ -220,7 +220,7 @@ def test_the_demo_needs_real_time_to_forward(url):
     """
     ``eventbus demo --forward`` can't run in virtual time, and says so.
     """
-    result = CliRunner().invoke(cli, ["demo", "--speed", "max", "--forward", url])
+    result = new_runner().invoke(cli, ["demo", "--speed", "max", "--forward", url])
 
     assert result.exit_code == 2
     assert "real time" in result.stderr

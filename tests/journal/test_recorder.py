@@ -13,6 +13,7 @@ import threading
 import anyio
 import attrs
 import pytest
+import trio
 
 from eventbus import EventBus, Mailbox, Overflow
 from eventbus.events import (
@@ -573,11 +574,10 @@ def test_virtual_times_are_the_loops(path, backend):
                         for _ in range(2):
                             decoder.publish_to(bus, TRANSCRIPT)
 
-    anyio.run(
-        main,
-        backend=backend,
-        backend_options={"clock": clock} if backend == "trio" else {},
-    )
+    if backend == "trio":
+        trio.run(main, clock=clock)
+    else:
+        anyio.run(main)
 
     journal = open_journal(path)
     assert journal.header.clock == "virtual"
