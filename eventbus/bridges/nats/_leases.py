@@ -130,6 +130,7 @@ class Group:
         self._on_lost = on_lost
         self._release = release
         self._checkpoint = checkpoint
+        self._writing: dict[int, asyncio.Lock] = {}
         self._leases: dict[int, _Lease] = {}
         self._members: dict[str, _Member] = {}
         self._owned: dict[int, Checkpoint | None] = {}
@@ -273,6 +274,11 @@ class Group:
 
     async def _write(self, partition: int, owner: str, checkpoint: Checkpoint | None) -> bool:
         """Change a partition's record; False if this member lost it, or can't tell."""
+        # One at a time: two with the same revision would take each other for another member's.
+        async with self._writing.setdefault(partition, asyncio.Lock()):
+            return await self._write_alone(partition, owner, checkpoint)
+
+    async def _write_alone(self, partition: int, owner: str, checkpoint: Checkpoint | None) -> bool:
         lease = self._leases.get(partition) or _Lease(0, "", None)
         subject = self._subjects.key(*self._key, "leases", str(partition))
         try:
