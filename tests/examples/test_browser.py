@@ -28,6 +28,7 @@ ADVICE = "pip install playwright starlette uvicorn, and apt-get install chromium
 sync_api = pytest.importorskip("playwright.sync_api", reason=ADVICE)
 pytest.importorskip("starlette", reason=ADVICE)
 pytest.importorskip("uvicorn", reason=ADVICE)
+expect = sync_api.expect
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not CHROMIUM, reason=ADVICE)]
 
@@ -118,7 +119,7 @@ def test_page_that_is_loaded_again_has_another_call(open_page, microphone):
     A page that reconnects begins a call of its own, and is answered.
     """
     page = open_page(*microphone)
-    page.wait_for_function("document.getElementById('state').textContent === 'Speak.'")
+    expect(page.locator("#state")).to_have_text("Speak.")
 
     page.reload()
     page.click("#talk")
@@ -132,9 +133,7 @@ def test_refused_microphone_is_one_sentence(open_page):
     """
     page = open_page()
 
-    page.wait_for_function(
-        "document.getElementById('state').textContent.includes('press Talk again')"
-    )
+    expect(page.locator("#state")).to_contain_text("press Talk again")
     assert "microphone" in page.inner_text("#state")
 
 
