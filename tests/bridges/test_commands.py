@@ -24,6 +24,8 @@ from eventbus.realtime.inputs import (
     RealtimeModelSendUserInput,
 )
 from eventbus.realtime.session import RealtimeSession
+from tests.bridges.collecting import until
+from tests.bridges.forwarder import TcpForwarder
 from tests.realtime.scripted_model import ScriptedModel
 
 
@@ -170,6 +172,30 @@ async def test_commands_end_with_stop(url, stream):
         await commanding.wait_stopped()
         with pytest.raises(NoSuchCall):
             await bridge.send("call-1", SendMessage("hi"))
+
+
+async def test_a_command_that_meets_the_end_is_answered(url, stream, shared_server):
+    """
+    A command that the server passes on while commands end is carried out and answered.
+    """
+    session = FakeSession()
+    async with (
+        TcpForwarder(shared_server.port) as forwarder,
+        NatsBridge(forwarder.url, stream=stream) as owner,
+        NatsBridge(url, stream=stream) as other,
+    ):
+        commanding = owner.commands(session)
+        await commanding.wait_ready()
+        forwarder.keep_from(b"UNSUB")
+        commanding.stop()
+        await forwarder.wait_kept()
+        sending = asyncio.create_task(other.send("call-1", SendMessage("hi")))
+        await until(lambda: session.asked)
+        forwarder.let_go()
+        await sending
+        await commanding.wait_stopped()
+
+    assert session.asked == [("message", "hi")]
 
 
 async def test_what_is_no_command_is_refused(url, stream):

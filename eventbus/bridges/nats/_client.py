@@ -157,10 +157,15 @@ class Connection:
             await self.api("INFO")
 
     async def drain(self, subscription: Subscription) -> None:
-        """End a subscription, once the messages that came for it are worked off."""
-        if self.is_up:
-            with contextlib.suppress(nats.errors.Error, OSError):
-                await subscription.drain()  # type: ignore[no-untyped-call]  # it has no types
+        """End a subscription, once the messages that the server sent for it are worked off."""
+        if not self.is_up:
+            return
+        with contextlib.suppress(nats.errors.Error, OSError):
+            # The client's own drain sends its ping before it ends the subscription: a request
+            # that comes between the two would be dropped without an answer.
+            await self.client._send_unsubscribe(subscription._id)  # noqa: SLF001
+            await self.settle()
+            await subscription.drain()  # type: ignore[no-untyped-call]  # it has no types
 
     async def aclose(self) -> None:
         """Close the client, if it is the bridge's own."""
