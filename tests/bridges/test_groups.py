@@ -24,10 +24,10 @@ class Member:
     A member of the group "crm", with a bus and a connection of its own.
     """
 
-    def __init__(self, url: str, stream: str, **options) -> None:
+    def __init__(self, url: str, stream: str, lease_time: float = 1.0) -> None:
         self.bus = EventBus()
         self.seen = Collector(self.bus)
-        self.bridge = NatsBridge(url, stream=stream, partitions=8, lease_time=1.0, **options)
+        self.bridge = NatsBridge(url, stream=stream, partitions=8, lease_time=lease_time)
         self._stack = contextlib.AsyncExitStack()
 
     async def __aenter__(self):
@@ -92,13 +92,14 @@ async def test_members_share_the_partitions_evenly(url, stream):
         assert sorted(one.partitions + two.partitions) == list(range(8))
 
 
-async def test_a_moving_partition_loses_and_disorders_nothing(url, stream):
+async def test_a_moving_partition_loses_repeats_and_disorders_nothing(url, stream):
     """
-    While members come and go, each event is handled, in order for each call.
+    While members come and go, each event is handled once, in order for each call.
     """
-    async with Owner(url, stream) as owner, Member(url, stream) as one:
+    # A lease that a busy machine can keep: one that runs out is a failure, which repeats events.
+    async with Owner(url, stream) as owner, Member(url, stream, lease_time=20.0) as one:
         await owner.say(20)
-        async with Member(url, stream) as two:
+        async with Member(url, stream, lease_time=20.0) as two:
             await owner.say(20)
             await until(lambda: len(two.partitions) == 4)
             await owner.say(20)
@@ -107,9 +108,8 @@ async def test_a_moving_partition_loses_and_disorders_nothing(url, stream):
 
     assert two.seen.got
     for call in CALLS:
-        # A call moves to the second member and back: its part lies in the middle. An event that
-        # is handled while the partition moves may be handled by both: at least once.
-        assert sorted(set(all_of(call, one, two))) == list(range(80))
+        # A call moves to the second member and back: its part lies in the middle.
+        assert sorted(all_of(call, one, two)) == list(range(80))
         assert one.seen.of(call) == sorted(one.seen.of(call))
         assert two.seen.of(call) == sorted(two.seen.of(call))
 
