@@ -27,7 +27,7 @@ from ..journal._records import (
     SentRecord,
     StatusRecord,
 )
-from ..journal._selection import ids_in
+from ..journal._selection import FAILED_EVENTS, ids_in
 from ..wire._frames import shown_type
 
 _KINDS: Final[Mapping[type[Record], str]] = {
@@ -42,9 +42,6 @@ _KINDS: Final[Mapping[type[Record], str]] = {
     EndRecord: "end",
 }
 
-_FAILED_EVENTS: Final = frozenset(
-    {"error", "exception", "input_audio_transcription_failed", "session.error"}
-)
 _AUDIO_DELTAS: Final = frozenset({"response.output_audio.delta", "response.audio.delta"})
 _AUDIO: Final = frozenset({"audio"})  # base64 contains any short word somewhere
 _parse: Final = msgspec.json.Decoder().decode
@@ -171,7 +168,7 @@ class RecordView:
                 states.add("started")
             case DropRecord() | GapRecord():
                 states.add("error")
-            case EventRecord(type_name=type_name) if type_name in _FAILED_EVENTS:
+            case EventRecord(type_name=type_name) if type_name in FAILED_EVENTS:
                 states.add("error")
             case EventRecord(type_name="turn_ended") if self.data.get("status") == "failed":
                 states.add("error")

@@ -20,6 +20,7 @@ Record the events and calls of a bus, and read them again.
     assembly    records from batches, and the other way round
     segments    the files of a journal, each by itself
     selection   selecting records
+    rows        records in short, for code that looks at all of them
     reader      Journal: iterate, seek, filter, follow
     repair      cutting off the torn ends that a crash leaves
     fsync       the thread that writes, and waits for the disk
@@ -48,6 +49,7 @@ from ._records import (
 )
 from ._redaction import Withholding
 from ._repair import repair_journal
+from ._rows import Row
 from ._segments import TornTail
 from ._writer import JournalWriter
 
@@ -64,6 +66,7 @@ __all__ = [
     "Record",
     "Recorder",
     "Recording",
+    "Row",
     "SentRecord",
     "StatusRecord",
     "TornTail",

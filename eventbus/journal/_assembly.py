@@ -105,7 +105,11 @@ class Assembler:
         self._stream_names: dict[int, StreamName] = {}
         self._streams: dict[StreamName, Stream] = {}
         self._recent: dict[int, Record] = {}
-        self._makers: Mapping[type[Any], Callable[[Any, _Common], Record | None]] = {
+        self._makers = self._makers_by_entry()
+
+    def _makers_by_entry(self) -> Mapping[type[Any], Callable[[Any, _Common], Any]]:
+        """Return the functions that make a record of each kind of entry."""
+        return {
             HeaderEntry: self._header,
             FrameEntry: self._frame,
             StoredEntry: self._stored,
@@ -194,7 +198,7 @@ class Assembler:
             self._stream_name(entry.stream).sender if entry.stream else None,
             max(0, seq - entry.back) if entry.back else 0,
         )
-        record = self._makers[type(entry)](entry, common)
+        record: Record | None = self._makers[type(entry)](entry, common)
         if record is None:
             on_damage(f"record {seq} is not well-formed")
         return record
@@ -240,16 +244,21 @@ class Assembler:
         return record
 
     def _frame(self, entry: FrameEntry, common: _Common) -> FrameRecord:
-        name = self._stream_name(entry.stream) if entry.stream else None
-        if name is None or name.decoder is None:
-            name = None
+        name = self._add_frame(entry)
         record = FrameRecord(*common, entry.data, entry.form, entry.problem, name)
         if self._has_events:
-            if name is not None:
-                stream = self._stream(name, entry.seq)
-                stream.add(entry.seq, entry.data if entry.problem is None else None)
             self._remember(record)
         return record
+
+    def _add_frame(self, entry: FrameEntry) -> StreamName | None:
+        """Add a frame to its stream, and return the stream's name; None without a decoder."""
+        name = self._stream_name(entry.stream) if entry.stream else None
+        if name is None or name.decoder is None:
+            return None
+        if self._has_events:
+            stream = self._stream(name, entry.seq)
+            stream.add(entry.seq, entry.data if entry.problem is None else None)
+        return name
 
     def _stream(self, name: StreamName, seq: int) -> Stream:
         stream = self._streams.get(name)
@@ -279,12 +288,6 @@ class Assembler:
         return record
 
     def _derived(self, entry: DerivedEntry, common: _Common) -> EventRecord:
-        cause = common[4]
-        name = self._stream_name(entry.stream)
-        stream = self._streams.get(name)
-        frame = None if stream is None else stream.events_of(cause)
-        if frame is None and name.decoder is not None and cause < common[0]:
-            frame = self._frame_before(name, cause)
         label = self._text(entry.class_name)
         record = EventRecord(
             *common,
@@ -293,10 +296,19 @@ class Assembler:
             None,
             None,
             entry.audio_bytes,
-            DerivedEvent(name, frame, entry.index, label, entry.audio_bytes),
+            self._source_of(entry, common[4], label),
         )
         self._remember(record)
         return record
+
+    def _source_of(self, entry: DerivedEntry, cause: int, label: str) -> DerivedEvent:
+        """Return the source of a derived event."""
+        name = self._stream_name(entry.stream)
+        stream = self._streams.get(name)
+        frame = None if stream is None else stream.events_of(cause)
+        if frame is None and name.decoder is not None and cause < entry.seq:
+            frame = self._frame_before(name, cause)
+        return DerivedEvent(name, frame, entry.index, label, entry.audio_bytes)
 
     def _frame_before(self, name: StreamName, cause: int) -> Any:
         """Return the events of a frame that comes before the place where reading began."""

@@ -18,7 +18,7 @@ from ..codec import to_plain
 from ..events import RealtimeModelRawServerEvent
 from ..exceptions import CodecError
 from ..wire import find_decoder
-from ._encoding import class_label
+from ._encoding import class_label, plain_if_flat
 from ._records import Derived
 from ._redaction import Withholding
 
@@ -193,11 +193,17 @@ class DerivedEvent(Derived):
     @property
     def event(self) -> Any:
         """The event, with silence where its audio was withheld."""
-        event = self._found()
+        event = self.event_if_any
         if event is None:
             msg = f"A {self._class_name} can't be derived from its frame: {self.problem}."
             raise CodecError(msg)
-        if self._audio_bytes and not event.data:
+        return event
+
+    @property
+    def event_if_any(self) -> Any:
+        """The same; None if it can't be derived."""
+        event = self._found()
+        if self._audio_bytes and event is not None and not event.data:
             return attrs.evolve(event, data=bytes(self._audio_bytes))
         return event
 
@@ -209,12 +215,16 @@ class DerivedEvent(Derived):
             if event is None:
                 return None
             assert self._frame is not None
-            try:
-                document = to_plain(event)
-                del document["$v"]
-            except CodecError:
-                return None
-            self._document, _ = self._frame.stream.withholding.of_document(document)
+            withholding = self._frame.stream.withholding
+            if withholding.is_idle:
+                self._document = plain_if_flat(event)
+            if self._document is None:
+                try:
+                    document = to_plain(event)
+                    del document["$v"]
+                except CodecError:
+                    return None
+                self._document, _ = withholding.of_document(document)
         return self._document
 
     @property

@@ -85,6 +85,9 @@ def class_label(cls: type[Any]) -> str:
 
 
 _FLAT: Final = _flat_classes()
+_FLAT_FIELDS: Final = {
+    cls: tuple(name for name in attrs.fields_dict(cls) if name != "type") for cls in _FLAT
+}
 
 
 def names_if_flat(event: Any) -> tuple[str, str] | None:
@@ -101,6 +104,27 @@ def names_if_flat(event: Any) -> tuple[str, str] | None:
     if cls is RealtimeModelAudioEvent and type(event.data) is not bytes:
         return None  # it may change before it is written
     return names
+
+
+def plain_if_flat(event: Any) -> dict[str, Any] | None:
+    """Return the plain data of a decoder's event that can be written as it is, else None."""
+    names = names_if_flat(event)
+    if names is None:
+        return None
+    plain: dict[str, Any] = {"type": names[1]}
+    for name in _FLAT_FIELDS[type(event)]:
+        plain[name] = value = getattr(event, name)
+        if type(value) is str and not value.isascii() and not _is_unicode(value):
+            return None
+    return plain
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # for the codec to judge
+        return False
+    return True
 
 
 def document_of(event: Any) -> tuple[dict[str, Any] | None, str | None]:

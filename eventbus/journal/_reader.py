@@ -49,6 +49,7 @@ from ._batches import BatchHead
 from ._derivation import StreamName
 from ._format import BATCH_HEADER_BYTES, FILE_HEADER_BYTES
 from ._records import EndRecord, HeaderRecord, Record
+from ._rows import Row, RowAssembler
 from ._segments import (
     Segment,
     TornTail,
@@ -89,7 +90,7 @@ class _Start:
     seq: int | None = None
     mono_ns: int | None = None
 
-    def has(self, record: Record) -> bool:
+    def has(self, record: Record | Row) -> bool:
         """Return whether a record comes at this place or behind it."""
         if self.seq is not None:
             return record.seq >= self.seq
@@ -279,6 +280,25 @@ class Journal:
             if selection.has(record):
                 yield record
 
+    def rows(self, *, sender: Any = ANY) -> Iterator[Row]:
+        """
+        Yield all records in short, from the place that was sought.
+
+        For code that looks at all of a large journal: it takes about half the time of `read`
+        with the event of each record.
+
+        Args:
+            sender: As in `read`.
+
+        Raises:
+            JournalDamaged: As in `read`.
+        """
+        assembler, place = self._assembler(None, self._start, RowAssembler)
+        rows: Iterator[Any] = self._read_with(assembler, place, self._start)
+        for row in rows:
+            if sender is ANY or row.sender == sender:
+                yield row
+
     def _read(
         self, start: _Start, kinds: frozenset[int] | None, *, is_quiet: bool = False
     ) -> Iterator[Record]:
@@ -291,6 +311,12 @@ class Journal:
             is_quiet: Whether to pass over damage without a word: another iteration reports it.
         """
         assembler, place = self._assembler(kinds, start)
+        yield from self._read_with(assembler, place, start, is_quiet=is_quiet)
+
+    def _read_with(
+        self, assembler: Assembler, place: _Place, start: _Start, *, is_quiet: bool = False
+    ) -> Iterator[Any]:
+        """Yield the records that an assembler makes, from a place on."""
         last = self._last_before(start)
         before = sum(segment.size for segment in self._segments[: start.segment])
         is_before = start is not _BEGINNING
@@ -316,10 +342,15 @@ class Journal:
         if not is_quiet:
             self.position_bytes = before
 
-    def _assembler(self, kinds: frozenset[int] | None, start: _Start) -> tuple[Assembler, _Place]:
+    def _assembler(
+        self,
+        kinds: frozenset[int] | None,
+        start: _Start,
+        make: type[Assembler] = Assembler,
+    ) -> tuple[Assembler, _Place]:
         """Return the parts of an iteration from a place on."""
         place = _Place(self._segments[start.segment], start.offset)
-        assembler = Assembler(
+        assembler = make(
             kinds,
             find_name=place.find_name,
             find_record=self._find_record,

@@ -25,6 +25,11 @@ from ._records import (
     StatusRecord,
 )
 
+FAILED_EVENTS: Final = frozenset(
+    {"error", "exception", "input_audio_transcription_failed", "session.error"}
+)
+"""The type names of events that tell of a failure."""
+
 # The fields of a frame, a message or an event that have the id of an item or a response.
 _IDS: Final = {
     "item": ("item_id", "id"),
