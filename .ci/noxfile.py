@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import configparser
 import re
+import shutil
 from pathlib import Path
 
 import nox
@@ -42,6 +43,7 @@ CLIENTS = [
     "pipecat-ai[openai]",
     "pydantic-ai-slim[openai,realtime]",
 ]
+NPM_CLIENTS = ["openai", "@openai/agents-realtime", "ws", "zod"]
 
 nox.options.sessions = ["lint", "types", "docs", "package"]
 nox.options.default_venv_backend = "uv|virtualenv"
@@ -102,10 +104,17 @@ def package(session: nox.Session) -> None:
 @nox.session(python=PYTHONS[0])
 def clients(session: nox.Session) -> None:
     """
-    Run clients of other makers against the simulator, and through the proxy.
+    Run clients of other makers against the simulator, and through the proxy; write their table.
 
-    npm's openai is tried where EVENTBUS_NODE_MODULES names a node_modules folder that has it.
+    Those of npm are installed where there is an npm.
     """
     session.chdir(ROOT)
     session.install(".[sim,tls]", *CLIENTS, "hypothesis", "pytest", "pytest-xdist", "trio")
-    session.run("pytest", "-W", "default", "tests/clients", *session.posargs)
+    env = {}
+    if shutil.which("npm"):
+        folder = Path(session.create_tmp())
+        session.run("npm", "install", "--prefix", str(folder), *NPM_CLIENTS, external=True)
+        env["EVENTBUS_NODE_MODULES"] = str(folder.resolve() / "node_modules")
+    table = ["--clients-table", "docs/how-to/clients-table.inc"]
+    run = ["pytest", "-n0", "-W", "default", "tests/clients"]
+    session.run(*run, *table, *session.posargs, env=env)

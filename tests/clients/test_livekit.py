@@ -18,6 +18,8 @@ from livekit.agents import function_tool, llm, utils
 from livekit.plugins import openai
 from openai.types.realtime import AudioTranscription
 
+CLIENT = ("livekit-agents", "LiveKit Agents")
+
 
 @pytest.fixture
 async def session(service):

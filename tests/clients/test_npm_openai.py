@@ -4,85 +4,54 @@ npm's openai: its Realtime client for Node, which speaks TLS only.
 
 from __future__ import annotations
 
-import asyncio
-import json
-import os
-import shutil
+from eventbus.simulator.speech import silence, speak
+from tests.clients.conftest import needs_node, refusals, run_node, said
 
-import pytest
-
-from eventbus import EventBus
-from eventbus.realtime.proxy import RealtimeProxy
-from eventbus.simulator import Simulator
-from tests.clients.conftest import SCENARIO, refusals
-
-MODULES = os.environ.get("EVENTBUS_NODE_MODULES", "")  # an absolute path
-pytestmark = pytest.mark.skipif(
-    not MODULES or shutil.which("node") is None,
-    reason="EVENTBUS_NODE_MODULES names no folder with npm's openai and ws, or there is no node",
-)
-
-PROGRAM = """
-import { OpenAIRealtimeWS } from "openai/realtime/ws";
-import OpenAI from "openai";
-const rt = new OpenAIRealtimeWS({ model: "gpt-realtime" }, new OpenAI());
-const tool = { type: "function", name: "get_weather", parameters: { type: "object" } };
-const say = (text) => {
-  const content = [{ type: "input_text", text }];
-  rt.send({ type: "conversation.item.create", item: { type: "message", role: "user", content } });
-  rt.send({ type: "response.create" });
-};
-rt.on("error", (error) => { console.error(error); process.exit(1); });
-rt.socket.on("open", () => {
-  const session = { type: "realtime", output_modalities: ["text"], tools: [tool] };
-  rt.send({ type: "session.update", session });
-  say("How is the weather?");
-});
-rt.on("response.function_call_arguments.done", (call) => {
-  const item = { type: "function_call_output", call_id: call.call_id, output: "rain" };
-  rt.send({ type: "conversation.item.create", item });
-  rt.on("response.done", () => {});
-});
-let count = 0;
-rt.on("response.done", () => {
-  count += 1;
-  if (count === 1) rt.send({ type: "response.create" });
-  if (count === 2) rt.close();
-});
-rt.on("response.output_text.done", (event) => console.log(JSON.stringify(event.text)));
-"""
+CLIENT = ("openai", "npm openai")
+TLS = True
+PROGRAM = "npm_openai.mjs"
+pytestmark = needs_node
 
 
-async def run(place, folder):
-    program = folder / "client.mjs"
-    program.write_text(PROGRAM, encoding="utf-8")
-    (folder / "node_modules").symlink_to(MODULES)
-    environment = {
-        **os.environ,
-        "OPENAI_BASE_URL": place.base_url,
-        "OPENAI_API_KEY": "none",
-        "NODE_EXTRA_CA_CERTS": str(place.ca_file),
-    }
-    process = await asyncio.create_subprocess_exec(
-        "node", str(program), env=environment, stdout=asyncio.subprocess.PIPE
-    )
-    async with asyncio.timeout(60):
-        output, _ = await process.communicate()
-    assert process.returncode == 0
-    return [json.loads(line) for line in output.splitlines()]
-
-
-@pytest.mark.parametrize("through_proxy", [False, True])
-async def test_tool_round_over_tls(tmp_path, through_proxy):
+async def test_text(service, tmp_path):
     """
-    A program of the SDK, that trusts the certificate's file, has its tool called and answered.
+    A message is answered.
     """
-    async with Simulator(SCENARIO, tls=not through_proxy) as simulator, EventBus() as bus:
-        if through_proxy:
-            async with RealtimeProxy(simulator.url, bus, tls=True) as proxy:
-                said = await run(proxy, tmp_path)
-        else:
-            said = await run(simulator, tmp_path)
+    simulator, place = service
+    await run_node(PROGRAM, "text", place, tmp_path)
 
-    assert said == ["In Oslo: rain."]
+    assert said(simulator) == ["You said: Hello"]
+    assert refusals(simulator) == []
+
+
+async def test_audio_with_turn_detection(service, tmp_path):
+    """
+    Speech is noticed and answered.
+    """
+    simulator, place = service
+    audio = tmp_path / "audio"
+    audio.write_bytes(silence(300) + speak("Good morning") + silence(1_200))
+    await run_node(PROGRAM, "audio", place, tmp_path, audio)
+
+    assert refusals(simulator) == []
+
+
+async def test_tool_round(service, tmp_path):
+    """
+    A tool is called, and its output is answered.
+    """
+    simulator, place = service
+    await run_node(PROGRAM, "tool", place, tmp_path)
+
+    assert said(simulator) == ["In Oslo: rain."]
+    assert refusals(simulator) == []
+
+
+async def test_interruption(service, tmp_path):
+    """
+    An answer that is interrupted ends as cancelled.
+    """
+    simulator, place = service
+    await run_node(PROGRAM, "interruption", place, tmp_path)
+
     assert refusals(simulator) == []

@@ -9,7 +9,7 @@ import asyncio
 import pytest
 
 from eventbus.simulator.speech import silence, speak
-from tests.clients.conftest import refusals, status_of_the_answer
+from tests.clients.conftest import refusals, said, status_of_the_answer
 
 pytest.importorskip("pydantic_ai.realtime.openai")
 
@@ -17,6 +17,8 @@ from pydantic_ai import Agent
 from pydantic_ai.providers.openai import OpenAIProvider
 from pydantic_ai.realtime import RealtimeTurnCompleteEvent
 from pydantic_ai.realtime.openai import OpenAIRealtimeModel
+
+CLIENT = ("pydantic-ai-slim", "pydantic-ai")
 
 
 def model_of(place):
@@ -29,15 +31,6 @@ async def turn(session):
         async for event in session:
             if isinstance(event, RealtimeTurnCompleteEvent):
                 return
-
-
-def said(simulator):
-    """
-    Return what the model has said, in audio or in writing, an answer each.
-    """
-    done = ("response.output_audio_transcript.done", "response.output_text.done")
-    events = [event for event in simulator.sent if event["type"] in done]
-    return [event.get("transcript", event.get("text")) for event in events]
 
 
 async def test_text(service):
