@@ -563,10 +563,12 @@ class EventBus(Registrar):
             EventTypeError: *event* is a class.
             Exception: A handler raised it, with ``EventBus(strict=True)`` only.
         """
-        turn, fast = self._turn, self._fast
-        if sender is not None:
+        turn = self._turn
+        if sender is None:
+            fast = self._fast
+        else:
             key = sender if type(sender) is str else sender_key(sender)
-            fast = self._fast_of.get(key, fast)
+            fast = self._fast_of.get(key, self._fast)
         try:
             calls = fast[type(event)]
         except KeyError:
@@ -581,25 +583,25 @@ class EventBus(Registrar):
         try:
             turn.current = calls
             turn.tally += calls.tally
-            if sender is not None:
-                self._dispatch.sender = sender
-                self._dispatch.key = key  # pyright: ignore[reportPossiblyUnboundVariable]  # set above
-            only = calls.only
-            if only is not None:  # an iterator for one call takes longer than the call
+            call = calls.only
+            if call is not None:  # an iterator for one call takes longer than the call
                 try:
-                    only(event)
+                    call(event)
                 except BaseException as exc:
-                    if not self._dispatcher.isolate(calls, only, event, exc):
+                    if not self._dispatcher.isolate(calls, call, event, sender, exc):
                         raise
             else:
+                if sender is not None:
+                    self._dispatch.sender = sender
+                    self._dispatch.key = key  # pyright: ignore[reportPossiblyUnboundVariable]  # set above
                 for call in calls.calls:
                     try:
                         call(event)
                     except BaseException as exc:
-                        if not self._dispatcher.isolate(calls, call, event, exc):
+                        if not self._dispatcher.isolate(calls, call, event, sender, exc):
                             raise
-            if sender is not None:
-                self._dispatch.sender = self._dispatch.key = None
+                if sender is not None:
+                    self._dispatch.sender = self._dispatch.key = None
             turn.current = None
         except BaseException:
             self._dispatch.clear()
@@ -1037,22 +1039,22 @@ class Scope(Registrar):
         try:
             turn.current = calls
             turn.tally += calls.tally
-            self._dispatch.sender, self._dispatch.key = self.sender, self._key
-            only = calls.only
-            if only is not None:
+            call = calls.only
+            if call is not None:
                 try:
-                    only(event)
+                    call(event)
                 except BaseException as exc:
-                    if not self._dispatcher.isolate(calls, only, event, exc):
+                    if not self._dispatcher.isolate(calls, call, event, self.sender, exc):
                         raise
             else:
+                self._dispatch.sender, self._dispatch.key = self.sender, self._key
                 for call in calls.calls:
                     try:
                         call(event)
                     except BaseException as exc:
-                        if not self._dispatcher.isolate(calls, call, event, exc):
+                        if not self._dispatcher.isolate(calls, call, event, self.sender, exc):
                             raise
-            self._dispatch.sender = self._dispatch.key = None
+                self._dispatch.sender = self._dispatch.key = None
             turn.current = None
         except BaseException:
             self._dispatch.clear()

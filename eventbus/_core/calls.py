@@ -30,7 +30,8 @@ class Calls:
         needs_loop: True if an async handler is among them.
         is_fast: True if the publish of the bus may run them by itself.
         inner: Calls that one of these is running at the moment, or may run.
-        only: The call, if there is but one.
+        only: The call, if there is but one, and it is counted in advance: such a call is the
+            handler itself, which needs neither the sender nor anything else of the dispatch.
         is_unseen: True if no handler, observer or middleware sees the event, and no log either.
     """
 
@@ -57,7 +58,7 @@ class Calls:
         counted: bool = False,
     ) -> None:
         """Add one call to be made."""
-        self.only = None if self.calls else call
+        self.only = call if counted and not self.calls else None
         self.calls.append(call)
         self.originals.append(call)
         self.owners.append(owner)

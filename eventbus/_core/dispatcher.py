@@ -333,7 +333,7 @@ class Dispatcher:
             try:
                 call(event)
             except BaseException as exc:
-                if not self.isolate(calls, call, event, exc):
+                if not self.isolate(calls, call, event, self.dispatch.sender, exc):
                     raise
 
     # --- events that have waited --------------------------------------------------------
@@ -405,7 +405,12 @@ class Dispatcher:
     # --- failures -----------------------------------------------------------------------
 
     def isolate(
-        self, calls: Calls, call: Callable[[Any], object], event: Any, exc: BaseException
+        self,
+        calls: Calls,
+        call: Callable[[Any], object],
+        event: Any,
+        sender: Any,
+        exc: BaseException,
     ) -> bool:
         """Report an exception of *call*; False if it is not to be kept, and must be raised."""
         if is_exit(exc):
@@ -417,7 +422,7 @@ class Dispatcher:
             self.dispatch.tracker.errors.append(exc)
         if self._strict:
             self._raised.append(exc)
-        self._report(exc, f"{name} failed on {_name(event)}", event, handler, self.dispatch.sender)
+        self._report(exc, f"{name} failed on {_name(event)}", event, handler, sender)
         return True
 
     def _delivery_failed(self, queue: MailboxQueue, event: Any, exc: BaseException) -> None:

@@ -11,14 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from functools import partial
 from typing import Any, Final, TypeAlias
 
 import blinker
 import eventkit
 import psygnal
 import pyee.base
-from measuring import Comparison, Effort, calling, compare
+from measuring import Comparison, Effort, calling, calling_with_sender, compare
 
 from eventbus import EventBus
 from eventbus.events import RealtimeModelTranscriptDeltaEvent
@@ -127,8 +126,7 @@ async def publish(handlers: int, effort: Effort) -> Comparison:
                 "eventkit": _eventkit(some()),
                 RUNNING: running.publish,
                 IN_SCOPE: scope.publish,
-                WITH_SENDER: partial(with_sender.publish, sender="call-42"),
             }
-            return await compare(
-                [calling(name, call, [EVENT]) for name, call in calls.items()], effort
-            )
+            sides = [calling(name, call, [EVENT]) for name, call in calls.items()]
+            sides.append(calling_with_sender(WITH_SENDER, with_sender.publish, [EVENT], "call-42"))
+            return await compare(sides, effort)
