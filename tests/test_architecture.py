@@ -73,8 +73,8 @@ INSIDE = {
     "realtime": "settings memory inputs playback model _secrets history events tools _tool_calls"
     " session agents transport openai proxy",
     "realtime.openai": "_messages _responses _interruption _seeding _connect _dialogue _model",
-    "realtime.transport": "_reconnecting _renewal _websocket _outbox _listeners _sender"
-    " _connection",
+    "realtime.transport": "_reconnecting _renewal _websocket _outbox _listeners _sender _roles"
+    " _renewing _connection",
     "replay": "_frame_file _pacing _strict _diff _player",
     "simulator": "faults speech _script _vad scenario _service _server",
     "simulator._script": "config_reader placeholders example_values script turn_picker",

@@ -307,6 +307,34 @@ async def test_renewal_waits_for_the_end_of_an_answer(bus):
     assert answer.content[0].heard is None
 
 
+async def test_summary_that_takes_long_holds_nothing_up(bus):
+    """
+    Questions are answered meanwhile, and then it is made again: the new session knows them, too.
+    """
+    begun, told = asyncio.Event(), []
+
+    async def summary(history):
+        begun.set()
+        await asyncio.sleep(20)
+        told.append(len(history))
+        return f"{NAME} There are {len(history)} items."
+
+    async with (
+        bus,
+        Simulator(SCENARIO, max_session=200) as sim,
+        call(bus, sim, memory=summary) as session,
+    ):
+        await ask(bus, session, NAME)
+        await begun.wait()
+        async with asyncio.timeout(10):
+            await ask(bus, session, "Hm")
+        restored = await bus.expect(RealtimeSessionRestored, timeout=90)
+
+    assert restored.reason == "renewed"
+    assert told == [2, 4]
+    assert seeds(sim) == [("system", f"{NAME} There are 4 items.")]
+
+
 async def test_speech_during_the_change_is_heard_once(bus):
     """
     Audio that is sent while another connection takes over goes to one of the two.

@@ -50,8 +50,8 @@ from ..model import (
     RealtimeModelSendUserInput,
 )
 from ..playback import RealtimePlaybackTracker
-from ..transport._connection import Host, Watch
 from ..transport._outbox import OutgoingMessage
+from ..transport._roles import Host, Watch
 from ..transport._sender import Sender
 from ._interruption import (
     Interruption,
@@ -72,7 +72,7 @@ from ._messages import (
     user_message,
 )
 from ._responses import ResponseSequencer
-from ._seeding import ITEM_ADDED, Seeding, no_seeding
+from ._seeding import ITEM_ADDED, SESSION_EXPIRED, Seeding, no_seeding
 
 _logger = logging.getLogger(__name__)
 
@@ -373,7 +373,7 @@ class OpenAIDialogue:
     def _watch_error(self, event: RealtimeModelErrorEvent, _raw: object) -> Any:
         error = event.error
         event_id, code = getattr(error, "event_id", None), getattr(error, "code", None)
-        if code == "session_expired" and self._host.expire():
+        if code == SESSION_EXPIRED and self._host.expire():
             return None  # another session follows
         refused = self._seeding.note_error(event_id)
         if refused is not None:

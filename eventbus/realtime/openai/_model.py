@@ -23,10 +23,11 @@ from .._secrets import ConnectOptions
 from ..inputs import RealtimeModelSendEvent
 from ..memory import ConversationMemory
 from ..model import RealtimeModel, RealtimeModelConfig, RealtimeModelListener, wrong_config
-from ..transport._connection import Host, SessionConnection, Timeouts
+from ..transport._connection import SessionConnection
 from ..transport._listeners import Listeners
 from ..transport._reconnecting import ReconnectPolicy
 from ..transport._renewal import RenewalPolicy
+from ..transport._roles import Host, Timeouts
 from ..transport._sender import Sender
 from ._connect import MAX_FRAME_BYTES, new_dialer
 from ._dialogue import OpenAIDialogue

@@ -39,6 +39,9 @@ from ._messages import outgoing
 ITEM_ADDED: Final = frozenset({"conversation.item.added", "conversation.item.created"})
 """The types of the service's events for an added item, of the GA and the beta protocol."""
 
+SESSION_EXPIRED: Final = "session_expired"
+"""The code of the error with which the service ends a session."""
+
 _MAX_ID: Final = 32
 
 
@@ -84,6 +87,7 @@ class Seeding:
         self._reason: RestoreReason = reason
         self._taken: dict[str, None] = {}
         self._is_told = not items
+        self.is_refused = False
         self._seeds = [seed for item in items for seed in _seeds_of(item, numbers)]
         self._open = list(self._seeds)
         for seed in self._seeds:
@@ -147,6 +151,7 @@ class Seeding:
                     self.note_item(str(added.get("id")), str(added.get("type")), added.get("role"))
             case RealtimeModelErrorEvent(error=error):
                 self.note_error(getattr(error, "event_id", None))
+                self.is_refused = self.is_refused or getattr(error, "code", None) == SESSION_EXPIRED
             case _:
                 pass
 

@@ -21,8 +21,8 @@ Rules
 * After `close` only ``disconnected`` and the end of the stream are emitted.
 
 One task, `_run`, opens, reads and ends; another one writes while there is a connection. The
-vendor is handed in: a `Dialer` opens connections, a decoder reads frames, and a `Dialogue`
-watches the events and makes messages of the requests.
+vendor is handed in (`_roles`): a `Dialer` opens connections, a decoder reads frames, and a
+`Dialogue` watches the events and makes messages of the requests.
 """
 
 from __future__ import annotations
@@ -30,11 +30,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import anyio
-import attrs
 
 from ...events import (
     RealtimeModelConnectionStatusEvent,
@@ -45,15 +44,14 @@ from ...events import (
 )
 from ...exceptions import RealtimeConnectionError
 from ._reconnecting import CLEAN_CODES, NO_CLOSE_FRAME, End, ReconnectPolicy
-from ._renewal import RenewalPolicy
+from ._renewing import Renewing, Successor
+from ._roles import Decoder, Dialer, Dialogue, Host, Timeouts
 from ._sender import Connection, Sender
 
 if TYPE_CHECKING:
     from ...events import RealtimeModelAudioInterruptedEvent, RealtimeModelEvent
     from ..inputs import RealtimeModelSendEvent
-    from ..memory import RestoreReason
     from ._listeners import Listeners
-    from ._outbox import OutgoingMessage
 
 _ROUND_TRIPS: Final = 2
 _FIRST_FRAME_TIMEOUT: Final = 1.0
@@ -63,173 +61,7 @@ A service that has sent nothing after so many round trips, or seconds, has accep
 Pings are counted rather than seconds, so that it takes no longer than it has to.
 """
 
-_SAME_END: Final = 0.5
-_POLL_SECONDS: Final = 0.1
-_SETTLE_SECONDS: Final = 0.2
-_ANSWER_TIMEOUT: Final = 5.0
-
 _logger = logging.getLogger(__name__)
-
-Watch: TypeAlias = Callable[[Any, Any], Any]
-"""
-Called with an event and the raw event of its frame, before the listeners are told.
-
-It returns the event to tell them, which is another one or the same; None is none.
-"""
-
-
-@attrs.frozen
-class Timeouts:
-    """The times and limits that all sessions of a model share."""
-
-    reconnect: ReconnectPolicy | None
-    renewal: RenewalPolicy | None
-    close_timeout: float
-    send_timeout: float
-    max_buffered_bytes: int
-
-
-class Decoder(Protocol):
-    """A vendor's decoder of frames; each connection gets a new one."""
-
-    def decode(self, frame: bytes, /) -> Sequence[RealtimeModelEvent]:
-        """Return the events of a frame, the raw one first."""
-        ...
-
-
-class Host(Protocol):
-    """The connection of a dialogue, as the dialogue sees it."""
-
-    async def emit(self, event: RealtimeModelEvent) -> None:
-        """Tell the listeners of *event*."""
-        ...
-
-    def expect_end_at(self, epoch_seconds: float) -> None:
-        """Note that the service ends the session at a time, in seconds since the epoch."""
-        ...
-
-    def expire(self) -> bool:
-        """Note that the session's time is up; return whether another session follows."""
-        ...
-
-
-class Seeding(Protocol):
-    """The conversation as a new session is told it."""
-
-    @property
-    def messages(self) -> Sequence[OutgoingMessage]:
-        """The messages to send."""
-        ...
-
-    @property
-    def is_answered(self) -> bool:
-        """True if the service has answered all messages."""
-        ...
-
-    def note(self, event: RealtimeModelEvent) -> None:
-        """Note an event of the new session."""
-        ...
-
-
-class Dialer(Protocol):
-    """A vendor's way to open a connection, any number of times."""
-
-    @property
-    def shown(self) -> str:
-        """The address, for people."""
-        ...
-
-    @property
-    def ended(self) -> type[Exception]:
-        """The exception of a connection that has ended; known once one was opened."""
-        ...
-
-    def end_of(self, exc: Exception, /) -> End:
-        """Return the end of a connection that has raised *exc*."""
-        ...
-
-    def withhold(self, text: str, /) -> str:
-        """Return a text of the service without the keys that it may quote."""
-        ...
-
-    async def open(self) -> Connection:
-        """Open a connection; raises RealtimeConnectionError."""
-        ...
-
-
-class Dialogue(Protocol):
-    """
-    A vendor's knowledge of the session: it watches events and makes messages.
-
-    Attributes:
-        watches: Class of an event -> the function that watches it.
-        last_frame_at: Time of the last frame, by the event loop's clock.
-    """
-
-    @property
-    def watches(self) -> Mapping[type[Any], Watch]: ...  # documented above
-
-    last_frame_at: float
-
-    @property
-    def is_quiet(self) -> bool:
-        """True if nothing goes on: no speech, no response, no tool, nothing sent or to be heard."""
-        ...
-
-    def settings(self) -> list[OutgoingMessage]:
-        """Return the messages that configure a new session."""
-        ...
-
-    async def recall(self, reason: RestoreReason) -> Any:
-        """Return the conversation as a new session is to be told it: a `Seeding`."""
-        ...
-
-    async def begin(self, seeding: Any = None) -> None:
-        """
-        Open the sender for a new connection: settings, conversation, and the kept messages.
-
-        Args:
-            seeding: The conversation that the new session was told already, with the settings.
-        """
-        ...
-
-    async def lose(self) -> None:
-        """Forget the session of a lost connection, and end the turns that were going on."""
-        ...
-
-    def unacknowledged(self) -> list[str]:
-        """Return the types of the messages that were sent, and not acknowledged."""
-        ...
-
-    def has_cut_off(self, event: RealtimeModelAudioInterruptedEvent, /) -> bool:
-        """Return whether the interruption that *event* reports cut off audio."""
-        ...
-
-    def end(self) -> None:
-        """Forget everything, and stop all timers."""
-        ...
-
-    async def send(self, event: RealtimeModelSendEvent) -> None:
-        """Send *event*; raises as `RealtimeModel.send_event` does."""
-        ...
-
-
-@attrs.define(eq=False)
-class _Successor:
-    """
-    A connection that is to take over.
-
-    Attributes:
-        decode: Decodes its frames.
-        events: The events of its frames so far, which nobody was told.
-        seeding: The conversation that it was told; None if it still is to be told.
-    """
-
-    connection: Connection
-    opened_at: float
-    decode: Callable[[bytes], Sequence[RealtimeModelEvent]]
-    events: list[Sequence[RealtimeModelEvent]] = attrs.field(factory=list)
-    seeding: Seeding | None = None
 
 
 class SessionConnection:
@@ -247,6 +79,7 @@ class SessionConnection:
     Attributes:
         shown: The address, for people.
         is_over: Whether the last event was emitted.
+        is_taking: Whether listeners are being told the events of a frame.
     """
 
     def __init__(
@@ -270,11 +103,19 @@ class SessionConnection:
             max_bytes=timeouts.max_buffered_bytes, send_timeout=timeouts.send_timeout
         )
         self._dialogue = dialogue(self._sender, self)
-        self._renews = renews
-        self._renewal: asyncio.Task[None] | None = None
-        self._ends_at: float | None = None
-        self._successor: _Successor | None = None
-        self._is_taking = False
+        self._renewing = Renewing(
+            self,
+            dialer=dialer,
+            decoder=decoder,
+            dialogue=self._dialogue,
+            sender=self._sender,
+            on_sent=listeners.on_sent,
+            policy=timeouts.renewal,
+            reconnect=timeouts.reconnect,
+            is_on=renews,
+        )
+        self._successor: Successor | None = None
+        self.is_taking = False
         self._has_expired = False
         self._connection: Connection | None = None
         self._closing: set[asyncio.Task[None]] = set()
@@ -344,7 +185,7 @@ class SessionConnection:
                 await self.emit(RealtimeModelExceptionEvent(exc, "a realtime session"))
         finally:
             self._is_ending = True
-            self._stop_renewal()
+            self._renewing.stop()
             await self._drop_successor()
             self._sender.close()
             self._dialogue.end()
@@ -403,7 +244,7 @@ class SessionConnection:
         return None, attempt
 
     async def _use(
-        self, connection: Connection, successor: _Successor | None = None
+        self, connection: Connection, successor: Successor | None = None
     ) -> End | RealtimeConnectionError:
         """
         Use *connection* until it ends, or another one takes over.
@@ -424,15 +265,15 @@ class SessionConnection:
             try:
                 if successor is None:
                     await self._emit_status("connected")
-                    self._expect_configured_end()
+                    self._renewing.expect_configured_end()
                     first, is_answer = await self._read_first(connection)
                     events = decode(first)
                     await self._take(events)
-                    if is_answer and (refusal := self._refusal_in(events)):
+                    if is_answer and (refusal := self.refusal_in(events)):
                         return refusal
                     self._note_opened()
                 else:
-                    self._expect_configured_end(self._loop.time() - successor.opened_at)
+                    self._renewing.expect_configured_end(self._loop.time() - successor.opened_at)
                     for events in successor.events:
                         await self._take(events)
                 return await self._read(connection, decode)
@@ -449,13 +290,11 @@ class SessionConnection:
             self._connection = None
             self._sender.is_linked = False
             if self._successor is None:
-                self._stop_renewal()
+                self._renewing.stop()
             if writer is not None:
                 writer.cancel()
                 await asyncio.wait([writer])
-            closing = asyncio.create_task(self._close_connection(connection))
-            self._closing.add(closing)
-            closing.add_done_callback(self._closing.discard)
+            closing = self.let_go(connection)
             if self._successor is None:
                 await asyncio.wait([closing])
 
@@ -486,7 +325,8 @@ class SessionConnection:
             for _ in range(_ROUND_TRIPS):
                 await connection.ping()
 
-    def _refusal_in(self, events: Sequence[RealtimeModelEvent]) -> RealtimeConnectionError | None:
+    def refusal_in(self, events: Sequence[RealtimeModelEvent]) -> RealtimeConnectionError | None:
+        """Return the service's refusal of a session, if one of *events* is that."""
         for event in events:
             if isinstance(event, RealtimeModelErrorEvent):
                 error: Any = event.error
@@ -496,15 +336,6 @@ class SessionConnection:
                 msg = f"{self.shown} refused the session: {self._dialer.withhold(message)}"
                 return RealtimeConnectionError(f"{msg} ({reason})", reason=reason)
         return None
-
-    async def _close_connection(self, connection: Connection) -> None:
-        # The first may wait for a peer that reads nothing; the second finds the deadline
-        # passed, and websockets drops the connection.
-        for _ in range(2):
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._timeouts.close_timeout):
-                    await connection.close()
-                return
 
     async def _report_lost(self, end: End, *, has_expired: bool) -> None:
         """Emit the events that follow from the loss of a connection."""
@@ -533,7 +364,7 @@ class SessionConnection:
         self._dialogue.last_frame_at = self._loop.time()
         watches, listeners = self._dialogue.watches, self._listeners
         raw = events[0]
-        self._is_taking = True
+        self.is_taking = True
         try:
             for event in events:
                 watch = watches.get(type(event))
@@ -546,9 +377,9 @@ class SessionConnection:
                     if self._is_closing:
                         break
                 if type(told) is RealtimeModelSessionExpiringEvent:
-                    self._expect_end_in(told.seconds_left, is_announced=True)
+                    self._renewing.expect_end_in(told.seconds_left, is_announced=True)
         finally:
-            self._is_taking = False
+            self.is_taking = False
 
     async def _read(
         self, connection: Connection, decode: Callable[[bytes], Sequence[RealtimeModelEvent]]
@@ -559,13 +390,16 @@ class SessionConnection:
             await self._take(decode(await receive()))
         return End(1000, "")
 
-    # --- renewal ------------------------------------------------------------------------
+    # --- other connections ----------------------------------------------------------------
+
+    @property
+    def is_connected(self) -> bool:
+        """True if there is a connection."""
+        return self._connection is not None
 
     def expect_end_at(self, epoch_seconds: float) -> None:
         """Note that the service ends the session at a time, in seconds since the epoch."""
-        policy = self._timeouts.renewal
-        if policy is not None and policy.max_session is None:
-            self._expect_end_in(epoch_seconds - policy.clock())
+        self._renewing.expect_end_at(epoch_seconds)
 
     def expire(self) -> bool:
         """Note that the session's time is up; return whether another session follows."""
@@ -574,167 +408,48 @@ class SessionConnection:
             return False
         if not self._has_expired:
             self._has_expired = True
-            closing = asyncio.create_task(self._close_connection(connection))
-            self._closing.add(closing)
-            closing.add_done_callback(self._closing.discard)
+            self.let_go(connection)
         return True
 
     def has_cut_off(self, event: RealtimeModelAudioInterruptedEvent) -> bool:
         """Return whether the interruption that *event* reports cut off audio."""
         return self._dialogue.has_cut_off(event)
 
-    def _expect_configured_end(self, age: float = 0.0) -> None:
-        policy = self._timeouts.renewal
-        self._ends_at = None
-        if policy is not None and policy.max_session is not None:
-            self._expect_end_in(policy.max_session - age)
+    async def hand_over(self, successor: Successor) -> bool:
+        """
+        Let the task that reads go on with another connection.
 
-    def _expect_end_in(self, seconds: float, *, is_announced: bool = False) -> None:
-        ends_at = self._loop.time() + seconds
-        is_known = self._ends_at is not None and abs(ends_at - self._ends_at) < _SAME_END
-        if seconds <= 0 or self._timeouts.renewal is None or (is_known and not is_announced):
-            return
-        self._stop_renewal()
-        self._ends_at = ends_at
-        self._renewal = asyncio.create_task(
-            self._renew_in_time(seconds, is_announced=is_announced), name=f"renews {self.shown}"
-        )
+        Returns:
+            False if there is no connection to take over from.
+        """
+        while self.is_taking:  # noqa: ASYNC110  # for a listener, and once in an hour
+            await asyncio.sleep(0)
+        if self._task is None or self._is_closing or self._connection is None:
+            return False
+        self._successor = successor
+        self._task.cancel()
+        return True
 
-    def _stop_renewal(self) -> None:
-        renewal, self._renewal = self._renewal, None
-        if renewal is not None and renewal is not asyncio.current_task():
-            renewal.cancel()
+    async def close_connection(self, connection: Connection) -> None:
+        """Close a connection, and return when it is closed or given up."""
+        # The first may wait for a peer that reads nothing; the second finds the deadline
+        # passed, and websockets drops the connection.
+        for _ in range(2):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._timeouts.close_timeout):
+                    await connection.close()
+                return
+
+    def let_go(self, connection: Connection) -> asyncio.Task[None]:
+        """Close a connection, and wait for nothing; the task ends when it is closed."""
+        closing = asyncio.create_task(self.close_connection(connection))
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+        return closing
 
     async def _drop_successor(self) -> None:
         successor, self._successor = self._successor, None
         if successor is not None:
-            await self._close_connection(successor.connection)
+            await self.close_connection(successor.connection)
         if self._closing:
             await asyncio.wait(self._closing)
-
-    async def _renew_in_time(self, seconds: float, *, is_announced: bool) -> None:
-        """Renew the session in the last part of the *seconds* that it has left."""
-        policy = self._timeouts.renewal
-        assert policy is not None
-        before, margin = policy.window(seconds)
-        deadline = self._loop.time() + seconds - margin
-        if is_announced:
-            before = seconds
-        else:
-            await asyncio.sleep(seconds - before)
-            await self.emit(RealtimeModelSessionExpiringEvent(before))
-        if not self._renews:
-            return
-        successor: _Successor | None = None
-        delay = 1.0
-        try:
-            while True:
-                successor = successor or await self._open_successor(deadline)
-                if successor is None or not await self._wait_quiet(deadline):
-                    break
-                if await self._tell(successor):
-                    break
-                # It may know half of the conversation.
-                await self._close_connection(successor.connection)
-                successor = None
-                await asyncio.sleep(min(delay, max(deadline - self._loop.time(), 0)))
-                delay *= 2
-            if successor is not None:
-                await self._hand_over(successor)
-                successor = None
-        finally:
-            self._sender.hold(is_held=self._successor is not None)
-            if successor is not None:
-                closing = asyncio.create_task(self._close_connection(successor.connection))
-                self._closing.add(closing)
-                closing.add_done_callback(self._closing.discard)
-
-    async def _open_successor(self, deadline: float) -> _Successor | None:
-        """Open a second connection and configure it; None if that failed until the deadline."""
-        policy = self._timeouts.reconnect or ReconnectPolicy()
-        attempt = 0
-        while True:
-            try:
-                return await self._dial_successor()
-            except RealtimeConnectionError as exc:
-                attempt += 1
-                if attempt == 1:
-                    await self.emit(RealtimeModelExceptionEvent(exc, "renewing the session"))
-                delay = max(policy.delay(attempt), _SAME_END)
-                if self._loop.time() + delay >= deadline:
-                    return None
-                await asyncio.sleep(delay)
-
-    async def _dial_successor(self) -> _Successor:
-        connection = await self._dialer.open()
-        successor = _Successor(connection, self._loop.time(), self._decoder().decode)
-        try:
-            async with asyncio.timeout(_ANSWER_TIMEOUT):
-                for message in self._dialogue.settings():
-                    await connection.send(message.frame)
-                    self._listeners.on_sent(message.message)
-                events = successor.decode(await connection.receive())
-        except (TimeoutError, self._dialer.ended) as exc:
-            await self._close_connection(connection)
-            msg = f"The second connection to {self.shown} got no session."
-            raise RealtimeConnectionError(msg) from exc
-        except BaseException:
-            await self._close_connection(connection)
-            raise
-        successor.events.append(events)
-        refusal = self._refusal_in(events)
-        if refusal is not None:
-            await self._close_connection(connection)
-            raise refusal
-        return successor
-
-    async def _wait_quiet(self, deadline: float) -> bool:
-        """Wait until nothing goes on in the session; return False at the deadline."""
-        while not self._is_quiet:
-            if self._loop.time() >= deadline:
-                return False
-            await asyncio.sleep(_POLL_SECONDS)
-        return True
-
-    @property
-    def _is_quiet(self) -> bool:
-        return self._dialogue.is_quiet and not self._is_taking
-
-    async def _tell(self, successor: _Successor) -> bool:
-        """
-        Tell a second connection the conversation, while the first one is quiet.
-
-        Messages that are sent meanwhile are held for the connection that goes on.
-        """
-        self._sender.hold()
-        try:
-            async with asyncio.timeout(_ANSWER_TIMEOUT):
-                seeding: Seeding = await self._dialogue.recall("renewed")
-                for message in seeding.messages:
-                    await successor.connection.send(message.frame)
-                    self._listeners.on_sent(message.message)
-                while not seeding.is_answered:
-                    events = successor.decode(await successor.connection.receive())
-                    successor.events.append(events)
-                    for event in events:
-                        seeding.note(event)
-            # Speech that the service has received before the hold is reported by now.
-            await asyncio.sleep(_SETTLE_SECONDS)
-            if self._is_quiet:
-                successor.seeding = seeding
-        except (TimeoutError, self._dialer.ended):
-            pass
-        finally:
-            self._sender.hold(is_held=successor.seeding is not None)
-        return successor.seeding is not None
-
-    async def _hand_over(self, successor: _Successor) -> None:
-        """Let the task that reads go on with another connection."""
-        self._sender.hold()
-        while self._is_taking:  # noqa: ASYNC110  # for a listener, and once in an hour
-            await asyncio.sleep(0)
-        if self._task is None or self._is_closing or self._connection is None:
-            await self._close_connection(successor.connection)
-            return
-        self._successor = successor
-        self._task.cancel()

@@ -30,9 +30,10 @@ from eventbus.realtime import (
     RealtimeModelSendUserInput,
 )
 from eventbus.realtime.openai._dialogue import OpenAIDialogue
-from eventbus.realtime.transport._connection import SessionConnection, Timeouts
+from eventbus.realtime.transport._connection import SessionConnection
 from eventbus.realtime.transport._listeners import Listeners
 from eventbus.realtime.transport._reconnecting import NO_CLOSE_FRAME, End, ReconnectPolicy
+from eventbus.realtime.transport._roles import Timeouts
 from eventbus.wire.openai import OpenAIRealtimeDecoder
 
 CONNECTING_AGAIN = "connecting again"
