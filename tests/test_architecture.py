@@ -76,7 +76,8 @@ INSIDE = {
     "realtime.transport": "_reconnecting _renewal _websocket _outbox _listeners _sender _roles"
     " _renewing _connection",
     "replay": "_frame_file _pacing _strict _diff _player",
-    "simulator": "faults speech _script _vad scenario _service _server",
+    "simulator": "faults speech _script _vad scenario _service _live _server",
+    "simulator._live": "faults validation settings state listener voice backend service",
     "simulator._script": "config_reader placeholders example_values script turn_picker",
     "simulator._server": "http client_secrets handshake endpoints frame_log driver server",
     "simulator._service": "ids timers checks settings conversation input_audio usage"

@@ -1,5 +1,5 @@
 """
-A local server that speaks the Realtime protocol, to try and to test against.
+A local server that speaks the Realtime protocol and GPT-Live, to try and to test against.
 
 ::
 

@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from openai.types.live import server_event as live_server_event
 from openai.types.realtime import RealtimeServerEvent
 from openai.types.realtime.realtime_session_create_response import RealtimeSessionCreateResponse
 from openai.types.realtime.realtime_transcription_session_create_response import (
@@ -22,6 +23,7 @@ from pydantic import BaseModel, TypeAdapter
 from eventbus.simulator._service.fault_plan import Send, Step
 
 _EVENTS: TypeAdapter[Any] = TypeAdapter(RealtimeServerEvent)
+_LIVE_EVENTS: TypeAdapter[Any] = TypeAdapter(live_server_event.ServerEvent)
 
 _SESSIONS: dict[str, type[BaseModel]] = {
     "realtime": RealtimeSessionCreateResponse,
@@ -54,6 +56,16 @@ def strict_server_event(frame: str | Mapping[str, Any]) -> Any:
     if data["type"] in {"session.created", "session.updated"}:
         of_type = _SESSIONS[data["session"]["type"]]
         of_type.model_validate(data["session"], strict=True)
+    return event
+
+
+def strict_live_event(data: Mapping[str, Any]) -> Any:
+    """
+    Return the SDK's event for a frame of GPT-Live; raises as `strict_server_event` does.
+    """
+    event = _LIVE_EVENTS.validate_python(data, strict=True)
+    unknown = list(_unknown(event, ""))
+    assert not unknown, f"{data['type']} has fields that the SDK doesn't know: {unknown}"
     return event
 
 

@@ -96,7 +96,9 @@ def command(
     is_json: bool,
 ) -> None:
     """
-    Speak the Realtime protocol to any client, on this machine, until Ctrl-C.
+    Speak OpenAI's protocols to any client, on this machine, until Ctrl-C.
+
+    Realtime is at /v1/realtime and GPT-Live at /v1/live/sessions, with the same scenario.
 
     The model's words come from SCENARIO: the name of one that ships, a YAML or Python file,
     or module:attribute. Its speech is synthetic. Set OPENAI_BASE_URL to the printed address.
@@ -139,7 +141,7 @@ async def _serve(simulator: Simulator, *, is_json: bool) -> None:
     async with simulator:
         name, url, base_url = simulator.scenario.name, simulator.url, simulator.base_url
         line = printable(f"The scenario {name} is at {url}: use OPENAI_BASE_URL={base_url}")
-        more = {"scenario": name}
+        more = {"scenario": name, "live_url": simulator.live_url}
         if simulator.ca_file is not None:
             more["ca_file"] = str(simulator.ca_file)
             line += f"\n{trust_line(simulator.ca_file)}"

@@ -1,5 +1,5 @@
 """
-The driver of a session: between a `Service`, a socket and the event loop's clock.
+The driver of a session: between a `Session`, a socket and the event loop's clock.
 
 One task does everything: it takes the steps that are due, then waits for the client or for the
 service's next deadline, whichever is first. All waiting is done on the event loop's clock, so
@@ -17,13 +17,12 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
 
 from .._service.fault_plan import Close, Drop, Send, SendText, Step, Wait
-from .._service.service import Service
 
 
 class Transport(Protocol):
@@ -55,6 +54,33 @@ class Socket(Protocol):
         """Wait until the connection is no more."""
 
 
+class Session(Protocol):
+    """One session of a service."""
+
+    @property
+    def deadline(self) -> float | None:
+        """The time of its next action, in milliseconds; None if there is none."""
+        ...
+
+    @property
+    def idle_deadline(self) -> float | None:
+        """The time of its next timeout, in milliseconds; None if there is none."""
+        ...
+
+    @property
+    def responses(self) -> int:
+        """The number of responses so far."""
+        ...
+
+    def receive(self, frame: str | bytes, now_ms: float) -> Sequence[Step]:
+        """Return the steps that follow from a frame of the client."""
+        ...
+
+    def advance(self, now_ms: float) -> Sequence[Step]:
+        """Return the steps that are due."""
+        ...
+
+
 class Driver:
     """
     One session and its socket.
@@ -69,7 +95,7 @@ class Driver:
 
     def __init__(
         self,
-        service: Service,
+        service: Session,
         socket: Socket,
         speed: float,
         *,

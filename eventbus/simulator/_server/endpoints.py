@@ -6,7 +6,7 @@ The HTTP requests that the simulator answers, beside those that open a WebSocket
 ``POST /v1/realtime/client_secrets``   creates an ephemeral key, see `client_secrets`
 ``/v1/realtime/calls…``                501: those are for WebRTC and SIP
 ``/v1/realtime/sessions``              410: of the Beta API, as is ``…/transcription_sessions``
-``/v1/realtime`` without an upgrade    426
+``/v1/realtime`` without an upgrade    426, as ``/v1/live/sessions``
 anything else                          404
 =====================================  ===========================================================
 """
@@ -26,7 +26,7 @@ from .._service.settings import Settings
 from .._service.validation import check_session
 from .._vad import VadSettings
 from .client_secrets import ClientSecrets, read_seconds
-from .handshake import check_key
+from .handshake import LIVE_PATH, check_key
 from .http import HttpAnswer, HttpRequest
 
 _SECRETS: Final = "/realtime/client_secrets"
@@ -65,7 +65,7 @@ class Endpoints:
         path = request.path.rstrip("/")
         if not path and request.method in {"GET", "HEAD"}:
             return HttpAnswer(200, self._about().encode(), "text/plain; charset=utf-8")
-        if path.endswith("/realtime"):
+        if path.endswith(("/realtime", LIVE_PATH)):
             msg = "This URL is for WebSockets: the request has no Upgrade header."
             return attrs.evolve(
                 HttpAnswer.error(426, "upgrade_required", msg), headers={"Upgrade": "websocket"}

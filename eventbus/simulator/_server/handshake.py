@@ -26,6 +26,9 @@ Secret: TypeAlias = Mapping[str, Any] | Literal[False] | None
 ANY_MODEL: Final = "simulated"
 """The model of `Simulator.url`: the session may set another one, as if none had been named."""
 
+LIVE_PATH: Final = "/live/sessions"
+"""The end of the path of GPT-Live."""
+
 _KEY_SUBPROTOCOL: Final = "openai-insecure-api-key."
 
 # Since May 2026, with the close code 4000; seen in public reports, as in
@@ -48,6 +51,7 @@ class Admission:
         is_transcription: Whether it asks for a session that only transcribes.
         error: The reason to close it at once, if there is one.
         session: The settings that it begins with: those of its ephemeral key.
+        is_live: Whether it speaks GPT-Live, whose model is named by its first message.
     """
 
     model: str | None
@@ -55,6 +59,7 @@ class Admission:
     is_transcription: bool = False
     error: RequestError | None = None
     session: Mapping[str, Any] | None = None
+    is_live: bool = False
 
 
 @attrs.frozen
@@ -91,8 +96,13 @@ def admit(
         find_secret: Looks an ephemeral key up: see `Secret`.
     """
     offered = tuple(offered)
-    if not target.partition("?")[0].endswith("/realtime"):
-        return Refusal(404, "unknown_url", "Unknown URL. Connect to /v1/realtime.")
+    path = target.partition("?")[0].rstrip("/")
+    if path.endswith(LIVE_PATH):
+        refusal = check_key(target, headers, offered, api_key)
+        return refusal or Admission(None, None, is_live=True)
+    if not path.endswith("/realtime"):
+        msg = "Unknown URL. Connect to /v1/realtime, or to /v1/live/sessions."
+        return Refusal(404, "unknown_url", msg)
     query = _query(target)
     secret = find_secret(_key(headers, query, offered))
     if secret is False:

@@ -30,15 +30,16 @@ import msgspec
 
 from ..._local_requests import RequestGuard, read_hosts, read_origins
 from ...exceptions import RealtimeConnectionError
+from .._live.service import LiveService
 from .._service.fault_plan import FaultPlan
 from .._service.service import Service
 from ..faults import Fault, parse_faults
 from ..scenario import Scenario, load_scenario
 from .client_secrets import ClientSecrets
-from .driver import Driver
+from .driver import Driver, Session
 from .endpoints import Endpoints
 from .frame_log import FrameLog
-from .handshake import ANY_MODEL, Admission, Refusal, Secret, admit
+from .handshake import ANY_MODEL, LIVE_PATH, Admission, Refusal, Secret, admit
 from .http import HttpAnswer, HttpExchange, HttpRequest
 
 try:
@@ -148,7 +149,7 @@ class _Connection(ServerConnection):
 
 class Simulator:
     """
-    A server that speaks the Realtime protocol, while it is entered.
+    A server that speaks the Realtime and the GPT-Live protocol, while it is entered.
 
     ::
 
@@ -243,8 +244,14 @@ class Simulator:
         return f"{scheme}://{self._authority}/v1/realtime?model={ANY_MODEL}"
 
     @property
+    def live_url(self) -> str:
+        """The URL for WebSocket clients that speak GPT-Live."""
+        scheme = "wss" if self._tls else "ws"
+        return f"{scheme}://{self._authority}/v1{LIVE_PATH}"
+
+    @property
     def base_url(self) -> str:
-        """The *base_url* of the openai SDK."""
+        """The *base_url* of the openai SDK, for both protocols."""
         return f"{'https' if self._tls else 'http'}://{self._authority}/v1"
 
     @property
@@ -360,7 +367,7 @@ class Simulator:
         return (
             f"The simulator of eventbus, a realtime service for tests, with the scenario "
             f"{self.scenario.name or 'without a name'}.\n"
-            f"WebSockets: {self.url}\n"
+            f"WebSockets: {self.url}, and {self.live_url} for GPT-Live\n"
             f"For the SDKs of OpenAI: OPENAI_BASE_URL={self.base_url}\n"
             f"Ephemeral keys: POST {self.base_url}/realtime/client_secrets\n"
         )
@@ -414,18 +421,7 @@ class Simulator:
         admission = self._admissions.pop(connection)
         self.connections = number = self.connections + 1
         _log.info("A client has connected.", extra={"connection": number, "model": admission.model})
-        service = Service(
-            self.scenario,
-            faults=self._plan.connection(),
-            model=admission.model,
-            seed=self._seed,
-            number=number,
-            wall_time=time.time(),
-            max_seconds=self._max_session,
-            error=admission.error,
-            session=admission.session,
-            is_transcription=admission.is_transcription,
-        )
+        service = self._new_session(admission, number)
         driver = Driver(
             service,
             connection,
@@ -446,6 +442,29 @@ class Simulator:
                 "responses": service.responses,
             }
             _log.info("A connection has ended.", extra=facts)
+
+    def _new_session(self, admission: Admission, number: int) -> Session:
+        if admission.is_live:
+            return LiveService(
+                self.scenario,
+                plan=self._plan,
+                seed=self._seed,
+                number=number,
+                wall_time=time.time(),
+                max_seconds=self._max_session,
+            )
+        return Service(
+            self.scenario,
+            faults=self._plan.connection(),
+            model=admission.model,
+            seed=self._seed,
+            number=number,
+            wall_time=time.time(),
+            max_seconds=self._max_session,
+            error=admission.error,
+            session=admission.session,
+            is_transcription=admission.is_transcription,
+        )
 
     def _keep(
         self, number: int, direction: str, kept: list[dict[str, Any]], frame: str | bytes

@@ -152,7 +152,7 @@ class ConnectionFaults:
             faults: Those of the turn that it performs.
         """
         due = [*self._plan.count("response"), *self._plan.take(faults)]
-        self.ending = next(filter(None, map(_ending, due)), None)
+        self.ending = next(filter(None, map(ending_of, due)), None)
         self._begun.append(_ResponseFaults(due))
 
     def begin_transcription(self) -> bool:
@@ -168,7 +168,7 @@ class ConnectionFaults:
         self._frames += 1
         response = self._response(frame)
         steps: list[Step] = [Send(frame)] if response is None else response.steps(frame)
-        steps += map(_between, self._plan.due("frame", self._frames))
+        steps += map(step_between, self._plan.due("frame", self._frames))
         return steps
 
     def _response(self, frame: Mapping[str, Any]) -> _ResponseFaults | None:
@@ -186,7 +186,7 @@ class _ResponseFaults:
 
     def __init__(self, faults: Sequence[Fault]) -> None:
         self._names = {fault.name for fault in faults}
-        self._between: list[Step] = [_between(f) for f in faults if f.is_between_frames]
+        self._between: list[Step] = [step_between(f) for f in faults if f.is_between_frames]
         self._audio: Mapping[str, Any] | None = None
 
     def steps(self, frame: Mapping[str, Any]) -> list[Step]:
@@ -214,7 +214,8 @@ class _ResponseFaults:
         return steps
 
 
-def _ending(fault: Fault) -> Ending | None:
+def ending_of(fault: Fault) -> Ending | None:
+    """Return the end of a response that *fault* asks for; None if it asks for none."""
     if fault.name == "fail":
         return Ending("failed", str(fault.value))
     if fault.name == "incomplete":
@@ -222,8 +223,8 @@ def _ending(fault: Fault) -> Ending | None:
     return None
 
 
-def _between(fault: Fault) -> Step:
-    """Return the step between two frames."""
+def step_between(fault: Fault) -> Step:
+    """Return the step between two frames that *fault* asks for."""
     match fault:
         case Fault("drop"):
             return Drop()

@@ -44,7 +44,7 @@ def test_clients_connect_where_it_says_until_ctrl_c(start):
         process.send_signal(signal.SIGINT)
         _, stderr = process.communicate(timeout=20)
 
-    assert list(place) == ["schema", "scenario", "url", "base_url"]
+    assert list(place) == ["schema", "scenario", "live_url", "url", "base_url"]
     assert place["schema"] == "eventbus.address/1"
     assert place["scenario"] == "weather"
     path = "/realtime?model=simulated"
