@@ -25,6 +25,12 @@ marked as estimates:
 * without the messages, the arrival of `input_speech_stopped` less that silence;
 * for semantic VAD, which waits for no known time, ``audio_end_ms`` itself or that arrival;
 * for a commit, the last audio that was sent.
+
+The service counts ``audio_start_ms`` and ``audio_end_ms`` from the beginning of its session, and a
+call may have one session after another. The next one begins with a connection, or, where it takes
+over from the last one, with its ``session.created``. A response that is lost with its connection,
+and is asked for again, answers the same turn; the conversation that a new session is told is not
+asked by anybody.
 """
 
 from __future__ import annotations
@@ -46,6 +52,9 @@ _NS_PER_MS: Final = 1_000_000
 # The service's defaults.
 _SILENCE_MS: Final = 500
 _PADDING_MS: Final = 300
+
+_RESTORE: Final = "eventbus_restore"
+"""The beginning of the ``event_id`` of messages that tell a new session the conversation."""
 
 
 def _ms(ns: int) -> float:
@@ -151,6 +160,8 @@ class CallMeasure:
         self._input = InputClock()
         self._caller = CallerVoice()
         self._said_ns = 0  # the place in the caller's audio where the latest turn has ended
+        self._session_ns = 0  # the place in the caller's audio where the service's session began
+        self._has_session = self._has_connected = False
         self._playback = Playback()
         self._formats: dict[str, AudioFormat] = {"input": PCM16, "output": PCM16}
         self._detection = _Detection()
@@ -193,7 +204,16 @@ class CallMeasure:
 
     # --- events of the service --------------------------------------------------------------
 
+    def _status(self, facts: RecordView, _now_ns: int) -> None:
+        if facts.data.get("status") == "connecting":
+            self._session_ns = self._input.length_ns
+            self._has_connected = True
+
     def _session(self, facts: RecordView, _now_ns: int) -> None:
+        if facts.data.get("created") is True:
+            if self._has_session and not self._has_connected:
+                self._session_ns = self._input.length_ns
+            self._has_session, self._has_connected = True, False
         session = facts.data.get("session")
         if isinstance(session, Mapping):
             self._detection = _Detection.of(session)
@@ -202,8 +222,7 @@ class CallMeasure:
 
     def _speech_started(self, facts: RecordView, now_ns: int) -> None:
         self._close("abandoned")
-        start_ms = facts.data.get("audio_start_ms")
-        start_ns = start_ms * _NS_PER_MS if isinstance(start_ms, int) else None
+        start_ns = self._place_of(facts.data.get("audio_start_ms"))
         place_ns = None
         if start_ns is not None:
             place_ns = self._caller.first_ns(start_ns, self._input.length_ns)
@@ -218,8 +237,8 @@ class CallMeasure:
         self._voice = facts.record.cause, self._speaking_ns, is_exact
 
     def _speech_stopped(self, facts: RecordView, now_ns: int) -> None:
-        end_ms, silence_ns = facts.data.get("audio_end_ms"), self._detection.silence_ms * _NS_PER_MS
-        end_ns = end_ms * _NS_PER_MS if isinstance(end_ms, int) else None
+        silence_ns = self._detection.silence_ms * _NS_PER_MS
+        end_ns = self._place_of(facts.data.get("audio_end_ms"))
         voice_ns = None
         if end_ns is not None:
             # The service has looked for a silence of that length, and found one in any noise.
@@ -243,6 +262,10 @@ class CallMeasure:
         began_ns = now_ns if began_ns is None else min(began_ns, now_ns)
         self._stop(facts, began_ns, now_ns, is_estimated=is_estimated)
         self._said_ns = self._input.length_ns
+
+    def _place_of(self, session_ms: object) -> int | None:
+        """Return the place in the caller's audio that a place in the session's audio is."""
+        return self._session_ns + session_ms * _NS_PER_MS if isinstance(session_ms, int) else None
 
     def _last_voiced(self, end_ns: int, before_ns: int) -> int | None:
         """Return when the last voiced sample of the turn was recorded; None if that is unknown."""
@@ -303,12 +326,14 @@ class CallMeasure:
             if self._open.waits_for != "tool":
                 self._open.pass_to("tool", now_ns)
 
-    def _turn_ended(self, facts: RecordView, _now_ns: int) -> None:
+    def _turn_ended(self, facts: RecordView, now_ns: int) -> None:
         status, turn = facts.data.get("status"), self._open
         self.failures += status == "failed"
         if turn is None or not self._is_for(turn, facts):
             return
-        if status in ("failed", "cancelled"):
+        if _is_lost(facts.data.get("error")):
+            turn.pass_to("model", now_ns)
+        elif status in ("failed", "cancelled"):
             self._close("failed" if status == "failed" else "abandoned")
         elif turn.waits_for == "audio" and not turn.has_called:
             self._close("silent")
@@ -343,7 +368,8 @@ class CallMeasure:
             return
         match facts.data:
             case {"type": "conversation.item.create", "item": Mapping() as item}:
-                self._item_sent(item, now_ns)
+                is_told = str(facts.data.get("event_id")).startswith(_RESTORE)
+                self._item_sent(item, now_ns, is_told=is_told)
             case {"type": "response.create"} if self._texts is not None and self._open is None:
                 self._ask("text", self._texts, now_ns, is_estimated=False)
             case {"type": "conversation.item.truncate"}:
@@ -351,8 +377,8 @@ class CallMeasure:
             case _:
                 pass
 
-    def _item_sent(self, item: Mapping[str, Any], now_ns: int) -> None:
-        if item.get("type") == "message" and item.get("role") == "user":
+    def _item_sent(self, item: Mapping[str, Any], now_ns: int, *, is_told: bool) -> None:
+        if item.get("type") == "message" and item.get("role") == "user" and not is_told:
             self._texts = now_ns
         call_id = item.get("call_id")
         if item.get("type") != "function_call_output" or not isinstance(call_id, str):
@@ -470,12 +496,18 @@ class CallMeasure:
         return Span(lane, start_ms, max(start_ms, _ms(end_ns - self._origin_ns)))
 
 
+def _is_lost(error: object) -> bool:
+    """Return whether a response has failed because the connection was lost."""
+    return isinstance(error, Mapping) and error.get("code") == "connection_lost"
+
+
 def _count(value: object) -> int:
     return value if type(value) is int else 0
 
 
 _ON_EVENT: Final[Mapping[str, Callable[[CallMeasure, RecordView, int], None]]] = {
-    "session_updated": CallMeasure._session,  # noqa: SLF001  # a table of its own methods
+    "connection_status": CallMeasure._status,  # noqa: SLF001  # a table of its own methods
+    "session_updated": CallMeasure._session,  # noqa: SLF001
     "input_speech_started": CallMeasure._speech_started,  # noqa: SLF001
     "input_speech_stopped": CallMeasure._speech_stopped,  # noqa: SLF001
     "input_audio_committed": CallMeasure._committed,  # noqa: SLF001
