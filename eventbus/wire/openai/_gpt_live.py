@@ -5,11 +5,13 @@ Rules
 -----
 
 * Ids are made by counting: items ``live-a1`` (the model's) and ``live-u1`` (the user's),
-  responses ``live-r1``.
+  responses ``live-r1``. In the second session of a call they are ``live2-a1`` and so on.
 * Turns are inferred. A *segment* is a stretch of speech of one side. The first transcript or
   sound of a segment begins it. It ends when its side has been silent for `gap_ms`, when the
   other side begins to speak after it, or when the session closes. Where both speak at once, both
   segments go on.
+* At its end a segment is an item. A fragment that begins a sentence right behind the end of
+  another one gets the space that the service leaves out there.
 * Time is the stream's own: ``start_ms`` and ``end_ms`` of transcripts, and the audio received so
   far, which never stops. There is no clock and no timer, so the same frames always give the same
   events.
@@ -53,6 +55,7 @@ from ...events import (
     RealtimeModelUsageEvent,
     Usage,
 )
+from ...items import AssistantAudio, AssistantMessageItem, InputAudio, UserMessageItem
 from .._fields import Fields, child, child_if_any, integer, integer_if_any, text, text_if_any, wrong
 from .._frame_decoder import DEFAULT_MAX_BYTES, FrameDecoder, Meaning, Protocol
 from .._frames import ReadOnlyDict, freeze
@@ -124,6 +127,19 @@ class _Segment:
         self.has_audio = False
         self.end_ms = 0
 
+    def add(self, fragment: str) -> str:
+        """Add a fragment of the transcript, and return it with the space that it lacks."""
+        before = self.words[-1] if self.words else ""
+        if before.endswith((".", "!", "?")) and fragment[:1].isupper():
+            fragment = f" {fragment}"
+        self.words.append(fragment)
+        return fragment
+
+    @property
+    def transcript(self) -> str:
+        """All words of it."""
+        return "".join(self.words)
+
 
 class _LiveSession:
     """
@@ -131,6 +147,8 @@ class _LiveSession:
 
     Attributes:
         gap_ms: Milliseconds of silence that end a segment.
+        number: The number of the session in the call.
+        prefix: The beginning of its ids.
         audio_format: The type of the audio that the model sends.
         bytes_per_s: Bytes in a second of it.
         received: Bytes of it so far.
@@ -147,12 +165,16 @@ class _LiveSession:
         "gap_ms",
         "model",
         "now_ms",
+        "number",
+        "prefix",
         "received",
         "user",
     )
 
-    def __init__(self, gap_ms: int) -> None:
+    def __init__(self, gap_ms: int, number: int) -> None:
         self.gap_ms = gap_ms
+        self.number = number
+        self.prefix = "live" if number == 1 else f"live{number}"
         self.audio_format = "audio/pcm"
         self.bytes_per_s = 48_000
         self.received = 0
@@ -164,17 +186,17 @@ class _LiveSession:
     @property
     def item_id(self) -> str:
         """The latest item of the model."""
-        return f"live-a{self.model.number}"
+        return f"{self.prefix}-a{self.model.number}"
 
     @property
     def response_id(self) -> str:
         """The latest response."""
-        return f"live-r{self.model.number}"
+        return f"{self.prefix}-r{self.model.number}"
 
     @property
     def user_item_id(self) -> str:
         """The latest item of the user."""
-        return f"live-u{self.user.number}"
+        return f"{self.prefix}-u{self.user.number}"
 
     # --- segments ---------------------------------------------------------------------------
 
@@ -208,18 +230,23 @@ class _LiveSession:
     def end_user(self) -> Iterator[RealtimeModelEvent]:
         """End the user's segment."""
         self.user.is_open = False
-        item_id, transcript = self.user_item_id, "".join(self.user.words)
+        item_id, transcript = self.user_item_id, self.user.transcript
         yield RealtimeModelInputSpeechStoppedEvent(item_id, self.user.end_ms)
         yield RealtimeModelInputAudioTranscriptionCompletedEvent(item_id, transcript)
+        item = UserMessageItem(item_id, (InputAudio(transcript=transcript),), status="completed")
+        yield RealtimeModelItemUpdatedEvent(item)
 
     def end_model(self) -> Iterator[RealtimeModelEvent]:
         """End the model's segment, and with it the turn."""
         self.model.is_open = False
         if self.model.has_audio:
             yield RealtimeModelAudioDoneEvent(self.item_id, 0)
-        if self.model.words:
-            transcript = "".join(self.model.words)
+        transcript = self.model.transcript or None
+        if transcript is not None:
             yield RealtimeModelTranscriptDoneEvent(self.item_id, transcript, self.response_id)
+        audio = AssistantAudio(transcript=transcript)
+        item = AssistantMessageItem(self.item_id, (audio,), status="completed")
+        yield RealtimeModelItemUpdatedEvent(item)
         yield RealtimeModelTurnEndedEvent(self.response_id, inferred=True)
 
     def end_all(self) -> Iterator[RealtimeModelEvent]:
@@ -255,14 +282,14 @@ def _audio(session: _LiveSession, data: _Data) -> Meaning:
 def _input_transcript(session: _LiveSession, data: _Data) -> Meaning:
     delta, start_ms, end_ms = text(data, "delta"), *_span(data)
     events = list(session.user_speaks(start_ms, end_ms))
-    session.user.words.append(delta)
+    delta = session.user.add(delta)
     return (*events, RealtimeModelInputTranscriptDeltaEvent(session.user_item_id, delta, 0))
 
 
 def _output_transcript(session: _LiveSession, data: _Data) -> Meaning:
     delta, start_ms, end_ms = text(data, "delta"), *_span(data)
     events = list(session.model_speaks(start_ms, end_ms))
-    session.model.words.append(delta)
+    delta = session.model.add(delta)
     words = RealtimeModelTranscriptDeltaEvent(session.item_id, delta, session.response_id)
     return (*events, words)
 
@@ -416,10 +443,11 @@ class GPTLiveDecoder(FrameDecoder[_LiveSession]):
 
     Args:
         gap_ms: Milliseconds without speech of a side that end its turn.
+        number: The number of the session in the call; the ids of each are its own.
         max_bytes: A frame that is longer is not parsed; its raw event has it as it came.
 
     Raises:
-        ValueError: *gap_ms* isn't above 0.
+        ValueError: *gap_ms* or *number* isn't above 0.
     """
 
     name = "openai-gpt-live"
@@ -427,13 +455,17 @@ class GPTLiveDecoder(FrameDecoder[_LiveSession]):
 
     _protocol = Protocol(LIVE_TABLE, _FIELD_NAMES, ends=_ends)
 
-    def __init__(self, *, gap_ms: int = 800, max_bytes: int = DEFAULT_MAX_BYTES) -> None:
-        if gap_ms <= 0:
-            msg = f"gap_ms is {gap_ms}; pass a number of milliseconds above 0."
-            raise ValueError(msg)
-        super().__init__(_LiveSession(gap_ms), max_bytes)
+    def __init__(
+        self, *, gap_ms: int = 800, number: int = 1, max_bytes: int = DEFAULT_MAX_BYTES
+    ) -> None:
+        for name, value in (("gap_ms", gap_ms), ("number", number)):
+            if value <= 0:
+                msg = f"{name} is {value}; pass a number above 0."
+                raise ValueError(msg)
+        super().__init__(_LiveSession(gap_ms, number), max_bytes)
 
     @property
     def options(self) -> Mapping[str, Any]:
         """The keyword arguments that make a decoder like this one, as plain JSON data."""
-        return {**super().options, "gap_ms": self._session.gap_ms}
+        session = self._session
+        return {**super().options, "gap_ms": session.gap_ms, "number": session.number}

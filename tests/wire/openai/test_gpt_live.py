@@ -38,7 +38,13 @@ from eventbus.events import (
     Usage,
     UsageInputTokensDetails,
 )
-from eventbus.items import RealtimeToolCallItem
+from eventbus.items import (
+    AssistantAudio,
+    AssistantMessageItem,
+    InputAudio,
+    RealtimeToolCallItem,
+    UserMessageItem,
+)
 from eventbus.wire import find_decoder
 from eventbus.wire.openai import GPTLiveDecoder, RealtimeModelSilenceEvent
 from eventbus.wire.openai._gpt_live import LIVE_TABLE
@@ -277,11 +283,21 @@ def test_conversation_has_turns(decoder):
         RealtimeModelSilenceEvent(bytes(48_000)),
         RealtimeModelInputSpeechStoppedEvent("live-u1", 900),
         RealtimeModelInputAudioTranscriptionCompletedEvent("live-u1", "Is my cake ready?"),
+        RealtimeModelItemUpdatedEvent(
+            UserMessageItem(
+                "live-u1", (InputAudio(transcript="Is my cake ready?"),), status="completed"
+            )
+        ),
         RealtimeModelTurnStartedEvent("live-r1"),
         RealtimeModelAudioEvent(b"\xe8\x03" * 4800, "live-r1", "live-a1", 0),
         RealtimeModelTranscriptDeltaEvent("live-a1", "Yes.", "live-r1"),
         RealtimeModelAudioDoneEvent("live-a1", 0),
         RealtimeModelTranscriptDoneEvent("live-a1", "Yes.", "live-r1"),
+        RealtimeModelItemUpdatedEvent(
+            AssistantMessageItem(
+                "live-a1", (AssistantAudio(transcript="Yes."),), status="completed"
+            )
+        ),
         RealtimeModelTurnEndedEvent("live-r1", inferred=True),
         RealtimeModelSilenceEvent(bytes(900 * 48)),
     ]
@@ -301,6 +317,33 @@ def test_pause_shorter_than_the_gap_ends_nothing(decoder):
     ]
 
     assert ids == ["live-r1", "live-r1", "live-r2"]
+
+
+def test_a_sentence_is_told_from_the_one_before(decoder):
+    """
+    The first fragment of a sentence lacks the space before it; a fragment inside a word has none.
+    """
+    frames = [said("It is up.", 0, 300), said("It's done", 300, 600), said("ish.", 600, 700)]
+
+    events = [event for frame in [*frames, CLOSED] for event in meaning(decoder, frame)]
+
+    [done] = [e for e in events if type(e) is RealtimeModelTranscriptDoneEvent]
+    deltas = [e.delta for e in events if type(e) is RealtimeModelTranscriptDeltaEvent]
+    assert done.transcript == "".join(deltas) == "It is up. It's doneish."
+
+
+def test_each_session_of_a_call_has_ids_of_its_own():
+    """
+    From the second session on, its number is in the ids, and in the header of a journal.
+    """
+    decoder = GPTLiveDecoder(number=2)
+    again = find_decoder(decoder.name)(**decoder.options)
+
+    for each in (decoder, again):
+        [started, _] = meaning(each, said("Hi", 0, 100))
+        assert started.response_id == "live2-r1"
+    with pytest.raises(ValueError, match="number is 0"):
+        GPTLiveDecoder(number=0)
 
 
 def test_gap_is_an_option_and_part_of_the_header():
@@ -337,8 +380,10 @@ def test_speech_over_the_other_side_does_not_end_its_turn(decoder):
         "transcript_delta",
         "input_speech_stopped",
         "input_audio_transcription_completed",
+        "item_updated",
         "audio_done",
         "transcript_done",
+        "item_updated",
         "turn_ended",
         "silence",
     ]
@@ -372,7 +417,9 @@ def test_closed_session_ends_what_is_open_and_gives_the_final_usage(decoder):
     assert [event.type for event in events] == [
         "input_speech_stopped",
         "input_audio_transcription_completed",
+        "item_updated",
         "transcript_done",
+        "item_updated",
         "turn_ended",
         "usage",
         "other",
@@ -388,7 +435,12 @@ def test_malformed_close_ends_the_turn_all_the_same(decoder):
 
     _, *events = decoder.decode('{"type":"session.closed","reason":"\\ud800"}')
 
-    assert [event.type for event in events] == ["exception", "transcript_done", "turn_ended"]
+    assert [event.type for event in events] == [
+        "exception",
+        "transcript_done",
+        "item_updated",
+        "turn_ended",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -454,6 +506,7 @@ def test_sideband_tells_the_times_of_audio(decoder):
         "turn_started",
         "audio",
         "audio_done",
+        "item_updated",
         "turn_ended",
         "turn_started",
         "audio",
