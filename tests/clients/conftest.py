@@ -172,6 +172,7 @@ def pytest_addoption(parser):
 
 
 _OUTCOMES = pytest.StashKey[dict]()
+_IS_SKIPPED = pytest.StashKey[bool]()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -180,9 +181,12 @@ def pytest_runtest_makereport(item, call):
     Keep the outcome of a scenario: the worst of its runs, and of their set-up.
     """
     report = yield
+    if report.skipped:  # its tear-down is reported as passed
+        item.stash[_IS_SKIPPED] = True
     client = getattr(item.module, "CLIENT", None)
     scenario = SCENARIOS.get(getattr(item, "originalname", ""))
-    if client is not None and scenario is not None and not report.skipped:
+    is_run = not item.stash.get(_IS_SKIPPED, False)
+    if client is not None and scenario is not None and is_run:
         package, title = client
         number = node_version(package) if title.startswith("npm") else version(package)
         row = item.config.stash.setdefault(_OUTCOMES, {}).setdefault(f"{title} {number}", {})
