@@ -41,7 +41,7 @@ CLIENTS = [
     "livekit-agents",
     "livekit-plugins-openai",
     "pipecat-ai[openai]",
-    "pydantic-ai-slim[openai,realtime]",
+    "pydantic-ai-slim[openai,realtime,xai]",
 ]
 NPM_CLIENTS = ["openai", "@openai/agents-realtime", "ws", "zod"]
 

@@ -34,7 +34,7 @@ FOLDERS = {
     "audio": "exceptions events",
     "codec": "exceptions items events",
     "wire": "_fast_init exceptions items events",
-    "simulator": "_local_requests _local_tls exceptions audio",
+    "simulator": "_local_requests _local_tls exceptions audio wire",
     "realtime": "bus codec wire audio",
     "journal": "bus codec wire",
     "analysis": "exceptions events journal codec wire audio",
@@ -80,8 +80,9 @@ INSIDE = {
     "simulator._live": "faults validation settings state listener voice backend service",
     "simulator._script": "config_reader placeholders example_values script turn_picker",
     "simulator._server": "http client_secrets handshake endpoints frame_log driver server",
-    "simulator._service": "ids timers checks settings conversation input_audio usage"
-    " fault_plan state validation outputs responses responder listener service",
+    "simulator._service": "ids timers checks dialects settings conversation input_audio usage"
+    " fault_plan state validation playout outputs responses responder listener service",
+    "simulator._service.dialects": "form flat xai forms",
     "telemetry": "_places _summary",
     "wire": "_origin _decoder _frames _fields _strict _intake _flat _frame_decoder openai",
     "wire.openai": "_dialects _items _reports _silence _audio_layouts _decoder _gpt_live",

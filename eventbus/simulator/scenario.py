@@ -38,8 +38,8 @@ from typing import Any, Final
 import attrs
 
 from ..exceptions import ScenarioError
-from ._script.config_reader import TEXT, Many, Number, Struct, read, within
-from ._script.script import FAULTS, MAX_VALUES, Call, Pace, Turn, Usage, When
+from ._script.config_reader import FLAG, TEXT, Choice, Many, Number, Struct, read, within
+from ._script.script import FAULTS, MAX_VALUES, Call, KeyPress, Pace, Turn, Usage, When
 from ._script.turn_picker import Answer, AnswerCall, Prompt, ToolOutput, TurnPicker
 from ._vad import VadSettings
 from .faults import Fault, parse_faults
@@ -56,6 +56,7 @@ __all__ = [
     "Answer",
     "AnswerCall",
     "Call",
+    "KeyPress",
     "Pace",
     "Prompt",
     "Scenario",
@@ -68,11 +69,16 @@ __all__ = [
     "scenario_names",
 ]
 
+_DIALECTS: Final = ("openai", "azure", "azure-voice-live", "xai")
 _SHIPPED: Final = resources.files(__name__.rpartition(".")[0]) / "scenarios"
 
 
-def _tuple(turns: Iterable[Turn]) -> tuple[Turn, ...]:
+def _turns(turns: Iterable[Turn]) -> tuple[Turn, ...]:
     return tuple(turns)
+
+
+def _keys(keys: Iterable[KeyPress]) -> tuple[KeyPress, ...]:
+    return tuple(keys)
 
 
 @attrs.frozen(kw_only=True)
@@ -86,9 +92,14 @@ class Scenario:
         seed: Of the same seed come the same sounds, ids and waits.
         pace: How fast the model is.
         vad: The session's turn detection, before it asks for another.
+        dialect: The service whose dialect it speaks: ``openai``, ``azure``, ``azure-voice-live`` or
+            ``xai``, rows of `eventbus.wire.openai.DIALECTS`.
         turns: The turns of the model.
         otherwise: The turn for when none of them fits.
         faults: The faults, beside those that the simulator was given.
+        output_audio_buffer: Whether the service plays its speech, as it does over WebRTC and SIP:
+            with the events ``output_audio_buffer.*``, and an item that it truncates itself.
+        keys: The keys of the telephone that the caller presses, as over SIP.
     """
 
     name: str = attrs.field(default="", validator=TEXT)
@@ -96,14 +107,20 @@ class Scenario:
     seed: int = attrs.field(default=0, validator=Number(is_whole=True))
     pace: Pace = attrs.field(factory=Pace, validator=Struct(lambda: Pace))
     vad: VadSettings = attrs.field(factory=VadSettings, validator=Struct(lambda: VadSettings))
+    dialect: str = attrs.field(default="openai", validator=Choice(*_DIALECTS))
     turns: tuple[Turn, ...] = attrs.field(
-        default=(), converter=_tuple, validator=Many(Struct(lambda: Turn, short="say"))
+        default=(), converter=_turns, validator=Many(Struct(lambda: Turn, short="say"))
     )
     otherwise: Turn = attrs.field(
         factory=lambda: Turn(say="You said: {user}"),
         validator=Struct(lambda: Turn, short="say"),
     )
     faults: tuple[Fault, ...] = attrs.field(default=(), converter=parse_faults, validator=FAULTS)
+
+    output_audio_buffer: bool = attrs.field(default=False, validator=FLAG)
+    keys: tuple[KeyPress, ...] = attrs.field(
+        default=(), converter=_keys, validator=Many(Struct(lambda: KeyPress))
+    )
 
     def __attrs_post_init__(self) -> None:
         for index, turn in enumerate(self.turns):

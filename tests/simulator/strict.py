@@ -79,6 +79,13 @@ def frames_of(steps: Iterable[Step]) -> list[dict[str, Any]]:
     return frames
 
 
+def loose_frames_of(steps: Iterable[Step]) -> list[dict[str, Any]]:
+    """
+    Return the events that *steps* send in another dialect, of which the SDK has no types.
+    """
+    return [dict(step.frame) for step in steps if isinstance(step, Send)]
+
+
 def _unknown(value: Any, path: str) -> Iterable[str]:
     """
     Yield the paths of fields that are in no model.

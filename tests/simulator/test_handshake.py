@@ -30,7 +30,37 @@ def test_model_is_in_the_url(target, model):
     """
     OpenAI's parameter names the model, Azure's the deployment; a call's id leaves it open.
     """
-    assert ask(target, api_key=None) == Admission(model, None)
+    found = ask(target, api_key=None)
+
+    assert (found.model, found.error) == (model, None)
+
+
+@pytest.mark.parametrize(
+    ("target", "dialect"),
+    [
+        ("/v1/realtime?model=any", "xai"),
+        ("/openai/v1/realtime?model=mine", "azure"),
+        ("/openai/v1/realtime?model=mine&api-version=2026-01-01", "azure"),
+        ("/openai/realtime?api-version=2025-04-01-preview&deployment=mine", "azure-dated"),
+        ("/voice-live/realtime?api-version=2025-10-01&model=any", "azure-voice-live"),
+    ],
+)
+def test_path_names_the_dialect(target, dialect):
+    """
+    Azure's three APIs have paths of their own; any other path has the scenario's dialect.
+    """
+    assert admit(target, {}, (), None, dialect="xai").dialect == dialect
+
+
+def test_beta_header_is_no_mistake_where_the_beta_is_spoken():
+    """
+    A dated version of Azure's takes the header for which OpenAI ends the session.
+    """
+    headers = {"openai-beta": "realtime=v1"}
+    target = "/openai/realtime?api-version=2025-04-01-preview&deployment=mine"
+
+    assert ask(target, headers, api_key=None).error is None
+    assert ask("/v1/realtime?model=any", headers, api_key=None).error is not None
 
 
 @pytest.mark.parametrize("target", ["/", "/v1/chat", "/v1/realtime/calls", "//[", "?/realtime"])

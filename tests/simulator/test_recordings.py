@@ -6,37 +6,57 @@ the same events in the same order, of the same shape. A difference is on a list,
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
+from pathlib import Path
+from typing import get_args
 
 import attrs
 import pytest
+from openai.types.realtime import RealtimeServerEvent
 
+import eventbus.simulator
 from eventbus.simulator import Scenario
 from eventbus.simulator.scenario import Call, Turn
+from eventbus.wire.openai import OpenAIRealtimeDecoder
 from tests.simulator.talk import Talk, silence, tone, types
 
 # Fields and events that the simulator doesn't send, or sends in addition, with the reason.
 DIFFERENT_FIELDS = {
     "obfuscation": "a random text in each delta, which hides its length from the network",
+    "latency": "xAI sends it with the first audio of some answers only",
 }
-OF_AZURE = {"content": "Azure sends the part of content_part.* twice, also as its content"}
 DIFFERENT_EVENTS = {
     "rate_limits.updated": "documented, and recorded elsewhere after response.done; not here",
 }
 # Words may come at any time beside the answer, as their making goes.
 TRANSCRIPTION = "conversation.item.input_audio_transcription."
 
-# Recordings whose clients speak another dialect: the first message is refused with that code.
-OTHER_DIALECTS = {
-    "azure_voice_live_tool_call": "missing_required_parameter",  # beta settings: no session.type
-    "xai_tool_call": "missing_required_parameter",  # beta settings beside those of GA
+# Name of a recording -> the dialect of its service.
+RECORDINGS = {
+    "azure_text_in_audio_out": "azure",
+    "azure_voice_live_tool_call": "azure-voice-live",
+    "openai_server_vad": "openai",
+    "openai_text_in_audio_out": "openai",
+    "openai_tool_call": "openai",
+    "xai_tool_call": "xai",
 }
-RECORDINGS = [
-    "azure_text_in_audio_out",
-    "openai_server_vad",
-    "openai_text_in_audio_out",
-    "openai_tool_call",
-]
+
+# Events that the simulator sends and no recording has: those of these tests, by the SDK's types.
+NOT_RECORDED = {
+    "conversation.item.deleted": "test_conversation",
+    "conversation.item.input_audio_transcription.failed": "test_listener",
+    "conversation.item.retrieved": "test_conversation",
+    "conversation.item.truncated": "test_conversation",
+    "error": "test_validation",
+    "input_audio_buffer.cleared": "test_listener",
+    "input_audio_buffer.dtmf_event_received": "test_playout: only a call over SIP has it",
+    "input_audio_buffer.timeout_triggered": "test_listener",
+    "output_audio_buffer.cleared": "test_playout: only WebRTC and SIP have it",
+    "output_audio_buffer.started": "test_playout: only WebRTC and SIP have it",
+    "output_audio_buffer.stopped": "test_playout: only WebRTC and SIP have it",
+    "rate_limits.updated": "test_responses: the recordings were stripped of it",
+}
 
 
 @attrs.frozen
@@ -80,11 +100,15 @@ class Recording:
         return Turn(say=said, call=calls, then=then if calls else None)
 
 
-def replayed(recording):
+def talk_of(recording, dialect):
+    return Talk(recording.scenario(), model="gpt-realtime", dialect=dialect)
+
+
+def replayed(recording, dialect):
     """
     Send the client's messages of a recording, each after the event that came before it there.
     """
-    talk, seen, calls = Talk(recording.scenario(), model="gpt-realtime"), Counter(), {}
+    talk, seen, calls = talk_of(recording, dialect), Counter(), {}
     awaited, is_silent = None, True
     for is_sent, frame in recording.lines:
         if not is_sent:
@@ -146,28 +170,27 @@ def shapes(frames):
     found = {}
     for frame in frames:
         if frame["type"] not in DIFFERENT_EVENTS:
-            left_out = DIFFERENT_FIELDS | OF_AZURE
-            kept = {key: value for key, value in frame.items() if key not in left_out}
+            kept = {k: v for k, v in frame.items() if k not in DIFFERENT_FIELDS}
             found.setdefault(frame["type"], set()).update(shape(kept))
     for type_ in ("session.created", "session.updated"):  # schemas of tools are the client's
         found[type_] = {p for p in found[type_] if not p.startswith(".session.tools[]")}
     return found
 
 
-@pytest.mark.parametrize("name", RECORDINGS)
-def test_client_of_a_recording_gets_what_it_got(corpus, name):
+@pytest.mark.parametrize(("name", "dialect"), RECORDINGS.items())
+def test_client_of_a_recording_gets_what_it_got(corpus, name, dialect):
     """
     The same types follow each other, and each has the fields that the service sends, at any depth.
     """
     recording = Recording.read(corpus, name)
-    frames = replayed(recording)
+    frames = replayed(recording, dialect)
 
     assert story(frames) == story(recording.received)
     assert shapes(frames) == shapes(recording.received)
 
 
-@pytest.mark.parametrize(("name", "code"), OTHER_DIALECTS.items())
-def test_client_of_another_dialect_is_told(corpus, name, code):
+@pytest.mark.parametrize("name", ["azure_voice_live_tool_call", "xai_tool_call"])
+def test_client_of_another_dialect_is_told(corpus, name):
     """
     Settings in the shape of another dialect are refused, with the field that is wrong.
     """
@@ -177,16 +200,57 @@ def test_client_of_another_dialect_is_told(corpus, name, code):
 
     [refusal] = talk.send(update["type"], session=update["session"])
 
-    assert refusal["error"]["code"] == code
+    assert refusal["error"]["code"] == "missing_required_parameter"
+    assert refusal["error"]["param"] == "session.type"
+
+
+@pytest.mark.parametrize(("name", "dialect"), RECORDINGS.items())
+def test_frames_decode_as_the_recorded_ones(corpus, name, dialect):
+    """
+    Of each type of frame, the decoder makes events of the same classes as of the service's.
+    """
+    recording = Recording.read(corpus, name)
+
+    assert classes(replayed(recording, dialect)) == classes(recording.received)
+
+
+def classes(frames):
+    """
+    Return the classes of the decoder's events by the type of the frame.
+    """
+    decoder, found = OpenAIRealtimeDecoder(), {}
+    for frame in frames:
+        events = decoder.decode(json.dumps(frame).encode())
+        if frame["type"] not in DIFFERENT_EVENTS:
+            found.setdefault(frame["type"], set()).update(type(event) for event in events)
+    return found
 
 
 def test_every_recording_is_looked_at(corpus):
     """
-    Each session of the corpus is compared, or on the list; those of Gemini are another protocol's.
+    Each session of the corpus is compared; those of Gemini are another protocol's.
     """
     names = {path.name.removesuffix(".session.jsonl") for path in corpus.glob("*.session.jsonl")}
 
-    assert {name for name in names if not name.startswith("google_")} == {
-        *RECORDINGS,
-        *OTHER_DIALECTS,
+    assert {name for name in names if not name.startswith("google_")} == RECORDINGS.keys()
+
+
+def test_each_event_was_recorded_or_is_on_the_list(corpus):
+    """
+    Each type of event that the simulator's source emits occurs in a recording, or on a list.
+    """
+    folder = Path(eventbus.simulator.__file__).parent / "_service"
+    source = "".join(path.read_text(encoding="utf-8") for path in folder.glob("*.py"))
+    emitted = set(
+        re.findall(r'"((?:session|conversation|response|input_|output_|rate_)[a-z_.]+)"', source)
+    )
+    known = {
+        event.model_fields["type"].annotation.__args__[0]
+        for event in get_args(get_args(RealtimeServerEvent)[0])
     }
+    recorded = {
+        frame["type"] for name in RECORDINGS for frame in Recording.read(corpus, name).received
+    }
+
+    assert (emitted | {"error"}) & known - recorded == NOT_RECORDED.keys() - recorded
+    assert not NOT_RECORDED.keys() & recorded

@@ -123,6 +123,20 @@ class _Flag(Readable):
         return value
 
 
+class Choice(Readable):
+    """One of some texts."""
+
+    def __init__(self, *values: str) -> None:
+        self._values = values
+
+    def read(self, name: str, value: object) -> str:
+        """Return *value*, if it is one of them."""
+        if not isinstance(value, str) or value not in self._values:
+            msg = f"{name} is one of {', '.join(self._values)}, not {_shown(value)}."
+            raise ScenarioError(msg)
+        return value
+
+
 TEXT: Final = _Text()
 FLAG: Final = _Flag()
 

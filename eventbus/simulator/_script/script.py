@@ -16,7 +16,7 @@ import attrs
 from ...exceptions import ScenarioError
 from ..faults import Fault, parse_faults
 from . import placeholders
-from .config_reader import FLAG, TEXT, Many, Number, Readable, Struct, within
+from .config_reader import FLAG, TEXT, Choice, Many, Number, Readable, Struct, within
 
 MAX_VALUES: Final = 100_000
 """Of a call's arguments, or of a file, with all that is shared in it written out."""
@@ -121,6 +121,20 @@ class Pace:
     arguments_delta_ms: float = attrs.field(default=15, validator=_DURATION_MS)
     transcription_ms: float = attrs.field(default=250, validator=_DURATION_MS)
     jitter: float = attrs.field(default=0.0, validator=Number(0, 1))
+
+
+@attrs.frozen(kw_only=True)
+class KeyPress:
+    """
+    A key of the caller's telephone.
+
+    Attributes:
+        key: ``0`` to ``9``, ``*``, ``#``, or ``A`` to ``D``.
+        at_ms: When it is pressed, in milliseconds from the beginning of the session.
+    """
+
+    key: str = attrs.field(validator=Choice(*"0123456789*#ABCD"))
+    at_ms: float = attrs.field(default=0, validator=_DURATION_MS)
 
 
 @attrs.frozen(kw_only=True)

@@ -11,13 +11,16 @@ close code 4000. Those are the `Admission.error`.
 from __future__ import annotations
 
 import hmac
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Literal, TypeAlias
 from urllib.parse import parse_qs
 
 import attrs
 
+from ...wire.openai import DIALECTS
 from .._service.checks import RequestError
+from .._service.dialects.forms import AZURE_DATED
 
 _SUBPROTOCOL: Final = "realtime"
 Secret: TypeAlias = Mapping[str, Any] | Literal[False] | None
@@ -37,6 +40,8 @@ _NO_BETA: Final = RequestError(
     "The Realtime Beta API is no longer supported. Please use /v1/realtime for the GA API.",
     code="beta_api_shape_disabled",
 )
+_WITH_BETA: Final = (AZURE_DATED, "azure-voice-live")
+_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 _NO_MODEL: Final = RequestError("You must provide a model parameter.", code="missing_model")
 
 
@@ -52,6 +57,7 @@ class Admission:
         error: The reason to close it at once, if there is one.
         session: The settings that it begins with: those of its ephemeral key.
         is_live: Whether it speaks GPT-Live, whose model is named by its first message.
+        dialect: The dialect that it speaks.
     """
 
     model: str | None
@@ -60,6 +66,7 @@ class Admission:
     error: RequestError | None = None
     session: Mapping[str, Any] | None = None
     is_live: bool = False
+    dialect: str = "openai"
 
 
 @attrs.frozen
@@ -84,6 +91,7 @@ def admit(
     offered: Iterable[str],
     api_key: str | None,
     find_secret: Callable[[str], Secret] = lambda _key: None,
+    dialect: str = "openai",
 ) -> Admission | Refusal:
     """
     Return whether a request may become a connection.
@@ -94,6 +102,7 @@ def admit(
         offered: The subprotocols that the client offers.
         api_key: The only valid key; None accepts any, and none.
         find_secret: Looks an ephemeral key up: see `Secret`.
+        dialect: The dialect of a path that says nothing of it.
     """
     offered = tuple(offered)
     path = target.partition("?")[0].rstrip("/")
@@ -122,11 +131,30 @@ def admit(
     if secret is not None:
         is_transcription = secret["type"] == "transcription"
     error = None
-    if "realtime=v1" in headers.get("openai-beta", "").replace(" ", "").split(","):
+    dialect = _dialect(target.partition("?")[0], query, dialect)
+    if dialect in _WITH_BETA:
+        pass
+    elif "realtime=v1" in headers.get("openai-beta", "").replace(" ", "").split(","):
         error = _NO_BETA
-    elif not models and not is_transcription and "call_id" not in query and not secret:
+    if (
+        not models
+        and dialect != "xai"
+        and not is_transcription
+        and "call_id" not in query
+        and not secret
+    ):
         error = _NO_MODEL
-    return Admission(model, subprotocol, is_transcription, error, secret)
+    return Admission(model, subprotocol, is_transcription, error, secret, dialect=dialect)
+
+
+def _dialect(path: str, query: Mapping[str, list[str]], default: str) -> str:
+    """Return the dialect of an address: Azure has three, each at a path of its own."""
+    if path.startswith(DIALECTS["azure-voice-live"].path):
+        return "azure-voice-live"
+    if not path.startswith(DIALECTS["azure"].path):
+        return default
+    is_dated = any(map(_DATE.match, query.get("api-version", ())))
+    return AZURE_DATED if is_dated and not path.startswith("/openai/v1/") else "azure"
 
 
 def check_key(

@@ -70,6 +70,7 @@ _OF_ALL_INTERFACES: Final[Mapping[str, str]] = {
     "0.0.0.0": "127.0.0.1",
     "::": "::1",
 }
+_PATHS: Final[Mapping[str, str]] = {"azure": "/openai/v1", "azure-voice-live": "/voice-live"}
 _REFUSALS: Final[Mapping[int, str]] = {
     401: "invalid_api_key",
     403: "forbidden",
@@ -241,7 +242,9 @@ class Simulator:
     def url(self) -> str:
         """The URL for WebSocket clients; with a model, without which the service refuses them."""
         scheme = "wss" if self._tls else "ws"
-        return f"{scheme}://{self._authority}/v1/realtime?model={ANY_MODEL}"
+        path = _PATHS.get(self.scenario.dialect, "/v1")
+        version = "api-version=2025-10-01&" if path == "/voice-live" else ""
+        return f"{scheme}://{self._authority}{path}/realtime?{version}model={ANY_MODEL}"
 
     @property
     def live_url(self) -> str:
@@ -252,7 +255,8 @@ class Simulator:
     @property
     def base_url(self) -> str:
         """The *base_url* of the openai SDK, for both protocols."""
-        return f"{'https' if self._tls else 'http'}://{self._authority}/v1"
+        path = _PATHS.get(self.scenario.dialect, "/v1")
+        return f"{'https' if self._tls else 'http'}://{self._authority}{path}"
 
     @property
     def _authority(self) -> str:
@@ -399,6 +403,7 @@ class Simulator:
                 map(str.strip, offered),
                 self._api_key,
                 self._find_secret,
+                self.scenario.dialect,
             )
         if isinstance(found, Admission):
             status = self._plan.refusal()
@@ -464,6 +469,7 @@ class Simulator:
             error=admission.error,
             session=admission.session,
             is_transcription=admission.is_transcription,
+            dialect=admission.dialect,
         )
 
     def _keep(

@@ -111,8 +111,11 @@ class Listener:
             audio_start_ms=audio_start_ms,
             item_id=self._next_item_id,
         )
-        if self._detection["interrupt_response"] and self._responder.active is not None:
-            self._responder.cancel(None, "turn_detected")
+        if self._detection["interrupt_response"]:
+            if self._responder.active is not None:
+                self._responder.cancel(None, "turn_detected")
+            if self._responder.playout is not None:
+                self._responder.playout.interrupt()
 
     def _stop_speech(self, audio_end_ms: int) -> None:
         self._state.emit(

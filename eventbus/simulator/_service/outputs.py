@@ -47,6 +47,7 @@ class Stage:
         pace: How fast it comes.
         wait: Makes the milliseconds of a wait from those of the pace.
         on_piece: Called after each piece; may raise to end the response there.
+        on_audio: Called with the item's id and the milliseconds of each piece of audio.
     """
 
     emit: Emit
@@ -55,6 +56,7 @@ class Stage:
     pace: Pace
     wait: Callable[[float], float]
     on_piece: Callable[[], None]
+    on_audio: Callable[[str, float], None]
 
 
 class Output(abc.ABC):
@@ -185,6 +187,8 @@ class SpeechOutput(_Message):
                 content_index=0,
                 delta=pybase64.b64encode(chunk).decode(),
             )
+            duration_ms = self._speech.audio_format.duration_ms(len(chunk))
+            self._stage.on_audio(self.item.id, duration_ms)
             self._stage.on_piece()
             yield self._stage.wait(pace.chunk_ms / pace.generation_speed)
         while word is not None:  # only if words have no sound

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from ..scenario import Prompt, ToolOutput
 from .checks import RequestError
 from .conversation import Conversation, Item
+from .playout import Playout
 from .responses import Order, Response
 from .settings import check_modalities, check_tool_choice
 from .state import SessionState
@@ -30,11 +31,18 @@ class Responder:
 
     Attributes:
         count: How many responses there have been.
+        playout: Plays the audio, where the service does that.
     """
 
-    def __init__(self, state: SessionState, on_idle: Callable[[Response], None]) -> None:
+    def __init__(
+        self,
+        state: SessionState,
+        on_idle: Callable[[Response], None],
+        playout: Playout | None = None,
+    ) -> None:
         self._state = state
         self._on_idle = on_idle
+        self.playout = playout
         self.count = 0
         self._active: dict[Response, Process] = {}
         self._limits = RateLimits()
@@ -96,7 +104,7 @@ class Responder:
             self._news.clear()
         state.faults.begin_response(answer.faults)
         cached_tokens = self._cached_tokens if given is None else 0
-        self._begin(Response(state, order, answer, cached_tokens, self._end))
+        self._begin(Response(state, order, answer, cached_tokens, self._end, self.playout))
 
     def cancel(
         self, response_id: str | None, reason: Literal["client_cancelled", "turn_detected"]

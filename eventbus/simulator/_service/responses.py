@@ -18,6 +18,7 @@ from ..scenario import Answer
 from ..speech import synthesize
 from .conversation import Item
 from .outputs import CallOutput, Output, SpeechOutput, Stage, TextOutput
+from .playout import Playout
 from .settings import Settings
 from .state import SessionState
 from .timers import Process
@@ -98,6 +99,7 @@ class Response:
         answer: Its content.
         cached_tokens: How much of its input an earlier response has read.
         on_done: Called when it is done.
+        playout: Plays its audio, where the service does that.
     """
 
     def __init__(
@@ -107,6 +109,7 @@ class Response:
         answer: Answer,
         cached_tokens: int,
         on_done: Callable[[Response], None],
+        playout: Playout | None = None,
     ) -> None:
         self.id = state.ids.new("resp")
         self.order = order
@@ -115,6 +118,7 @@ class Response:
         self._answer = answer
         self._ending = state.faults.ending  # of the response that was begun last: this one
         self._on_done = on_done
+        self._playout = playout
         self._outputs: list[Output] = []
         self._open: list[Output] = []
         counted = input_tokens(order.instructions, order.tools, order.items)
@@ -176,6 +180,7 @@ class Response:
             pace=pace,
             wait=lambda duration_ms: state.wait(duration_ms, pace),
             on_piece=self._check,
+            on_audio=self._play,
         )
         outputs: list[Output] = []
         if text := self._answer.say:
@@ -193,6 +198,10 @@ class Response:
             call_id = state.ids.new("call")
             outputs.append(CallOutput(stage, index, state.new_item_id(), call_id, call))
         return outputs
+
+    def _play(self, item_id: str, duration_ms: float) -> None:
+        if self._playout is not None:
+            self._playout.add(self.id, item_id, duration_ms)
 
     def _check(self) -> None:
         """End the response if this was its last piece."""
@@ -217,6 +226,8 @@ class Response:
     def _finish(self, status: str, details: dict[str, Any] | None) -> None:
         self._close("incomplete")
         self._state.emit("response.done", response=self._to_dict(status, details))
+        if self._playout is not None:
+            self._playout.complete(self.id)
         self._on_done(self)
 
     def _to_dict(self, status: str, details: dict[str, Any] | None) -> dict[str, Any]:

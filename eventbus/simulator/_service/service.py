@@ -27,13 +27,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from ..scenario import Scenario
+from ..scenario import KeyPress, Scenario
 from .checks import RequestError
 from .conversation import Conversation, Item
+from .dialects.forms import FORMS
 from .fault_plan import ConnectionFaults, FaultPlan, Step
 from .ids import Ids
 from .input_audio import decode_audio
 from .listener import Listener
+from .playout import Playout
 from .responder import Responder
 from .responses import Response
 from .settings import Settings
@@ -60,6 +62,7 @@ class Service:
         error: The reason to end the session instead of beginning it.
         session: The settings that it begins with; their shape was checked.
         is_transcription: Whether it only transcribes.
+        dialect: The dialect of its messages, of `FORMS`; by default the scenario's.
     """
 
     def __init__(
@@ -76,6 +79,7 @@ class Service:
         error: RequestError | None = None,
         session: Mapping[str, Any] | None = None,
         is_transcription: bool = False,
+        dialect: str | None = None,
     ) -> None:
         progress = scenario.begin(seed=seed)
         ids = Ids(f"{progress.seed}/{number}")
@@ -94,14 +98,19 @@ class Service:
             scenario.pace,
             faults or FaultPlan(scenario.faults).connection(),
             ids,
+            form=FORMS[dialect or scenario.dialect](),
+            wall_ms=wall_time * 1000 - now_ms,
             now_ms=now_ms,
         )
+        if state.form.initial:
+            state.settings.update(state.form.initial, voice_is_fixed=False)
         if session is not None:
             # The URL's model counts, as it does for the client's own updates.
             named = {"model": model} if model is not None and "model" in session else {}
             state.settings.update({**session, **named}, voice_is_fixed=False)
         self._patience = Timers()
-        self._responder = Responder(state, self._response_done)
+        self._playout = Playout(state) if scenario.output_audio_buffer else None
+        self._responder = Responder(state, self._response_done, self._playout)
         self._listener = Listener(state, self._responder, self._patience)
         self._handlers: dict[str, Callable[[dict[str, Any]], None]] = {
             "session.update": self._update_session,
@@ -120,8 +129,10 @@ class Service:
             self._patience.start(self._expire(max_seconds), now_ms)
         if error is not None:
             self._refuse(error, None)
-        else:
-            state.emit("session.created", session=state.settings.to_session())
+            return
+        state.emit("session.created", session=state.settings.to_session())
+        for key in scenario.keys:
+            state.timers.start(self._press(key, wall_time), now_ms)
 
     @property
     def deadline(self) -> float | None:
@@ -146,12 +157,21 @@ class Service:
             message = parse(frame)
             if isinstance(message.get("event_id"), str):
                 event_id = message["event_id"]
-            check_message(message)
-            self._handlers[message["type"]](message)
+            if self._state.form.takes(message.get("type")):
+                self._take(message)
         except RequestError as error:
             self._state.emit_error(error, event_id)
         self._run(now_ms)
         return self._state.take_steps()
+
+    def _take(self, message: dict[str, Any]) -> None:
+        form = self._state.form
+        message = form.to_ga(message)  # its errors have the dialect's names already
+        try:
+            check_message(message)
+            self._handlers[message["type"]](message)
+        except RequestError as error:
+            raise form.error(error) from None
 
     def advance(self, now_ms: float) -> Sequence[Step]:
         """Return the steps that are due by *now_ms*; the first call greets the client."""
@@ -190,6 +210,12 @@ class Service:
         msg = f"Your session hit the maximum duration of {seconds:g} seconds."
         self._state.emit_error(RequestError(msg, code="session_expired"), None)
         self._state.close(1001, msg)
+
+    def _press(self, press: KeyPress, wall_time: float) -> Process:
+        yield press.at_ms
+        received_at = int(wall_time + press.at_ms / 1000)
+        event = {"type": "input_audio_buffer.dtmf_event_received", "event": press.key}
+        self._state.emit_untracked({**event, "received_at": received_at})
 
     # --- the conversation ---------------------------------------------------------------
 
@@ -255,5 +281,11 @@ class Service:
         self._listener.await_user(response)
 
     def _clear_output(self, _message: dict[str, Any]) -> None:
-        msg = "output_audio_buffer.clear is for WebRTC and SIP; over a WebSocket the client plays."
+        if self._playout is not None:
+            self._playout.clear()
+            return
+        msg = (
+            "output_audio_buffer.clear is for WebRTC and SIP; over a WebSocket the client plays. "
+            "A scenario with output_audio_buffer: true takes it."
+        )
         raise RequestError(msg, code="invalid_event", param="type")

@@ -12,7 +12,8 @@ from .._script.script import Pace
 from .._script.turn_picker import TurnPicker
 from .checks import RequestError
 from .conversation import Conversation, Item
-from .fault_plan import Close, ConnectionFaults, Step
+from .dialects.form import Form
+from .fault_plan import Close, ConnectionFaults, Send, Step
 from .ids import Ids
 from .settings import Settings
 from .timers import Timers
@@ -31,6 +32,8 @@ class SessionState:
         pace: How fast it is, where no turn says otherwise.
         faults: The faults to simulate.
         ids: Makes the session's ids.
+        form: The form of the messages: that of the session's dialect.
+        wall_ms: The time of day when the session's time was 0, in milliseconds.
         timers: The processes of the service.
         now_ms: The session's time.
     """
@@ -42,6 +45,8 @@ class SessionState:
     pace: Pace
     faults: ConnectionFaults
     ids: Ids
+    form: Form = attrs.field(factory=Form)
+    wall_ms: float = 0
     timers: Timers = attrs.field(factory=Timers)
     now_ms: float = 0
     _steps: list[Step] = attrs.field(factory=list, init=False)
@@ -50,10 +55,19 @@ class SessionState:
         """
         Put an event into the stream to the client.
 
-        This is where faults come in: they decide the steps for an event.
+        This is where faults come in: they decide the steps for an event. Then it gets the form of
+        the session's dialect.
         """
-        frame = {"type": type_, "event_id": self.ids.new("event"), **fields}
-        self._steps += self.faults.steps(frame)
+        self.emit_untracked({"type": type_, "event_id": self.ids.new("event"), **fields})
+
+    def emit_untracked(self, frame: dict[str, Any]) -> None:
+        """Put an event as it is into the stream: one that has no id, as the service sends it."""
+        wall_ms = int(self.wall_ms + self.now_ms)
+        for step in self.faults.steps(frame):
+            if isinstance(step, Send):
+                self._steps += map(Send, self.form.from_ga(step.frame, wall_ms))
+            else:
+                self._steps.append(step)
 
     def emit_error(self, error: RequestError, event_id: str | None) -> None:
         """Tell the client that its message, with *event_id* if it had one, can't be done."""
