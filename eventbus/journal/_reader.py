@@ -423,6 +423,15 @@ class Journal:
             else:
                 yield record
 
+    def follow_nowait(self) -> Iterator[Record | None]:
+        """
+        Yield all records as `follow` does, and None wherever there is no other yet.
+
+        Raises:
+            JournalDamaged: As in `read`.
+        """
+        return self._follow(Selection())
+
     async def follow_async(
         self,
         *classes: type[Any],
