@@ -184,14 +184,14 @@ class CallMeasure:
     def take(self, facts: RecordView) -> None:
         """Take the next record of the call."""
         match facts.record:
+            case SentRecord() as record:
+                self._sent(record, facts)
             case FrameRecord(seq=seq, mono_ns=now_ns):
                 self._frame = seq, now_ns
             case EventRecord(type_name=str(type_name)) as record:
                 handle = _ON_EVENT.get(type_name)
                 if handle is not None:
                     handle(self, facts, self._arrival(record))
-            case SentRecord() as record:
-                self._sent(record, facts)
             case CallRecord() as record:
                 self._called(record)
             case _:

@@ -4,11 +4,11 @@ The sound of one call: the speech of both sides where it was heard, and its tran
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 import attrs
+import pybase64
 
 from ..audio._formats import PCM16, session_format
 from ..exceptions import ExportError
@@ -70,6 +70,10 @@ class CallSound:
     def is_silent(self) -> bool:
         """True if the call has no audio."""
         return not (self.playback.stretches or self.pieces)
+
+    def is_final(self, item_id: str) -> bool:
+        """Return whether the text of an item is its last word, and not an interim one."""
+        return item_id in self._is_whole
 
     def _session(self, facts: RecordView) -> None:
         session = facts.data.get("session")
@@ -142,22 +146,28 @@ class CallSound:
         elif facts.data.get("type") == "conversation.item.truncate":
             self._truncated(facts)
 
-    def _said(self, size: int, facts: RecordView) -> None:
+    def begin_piece(self, size: int, now_ns: int) -> int:
+        """Return when so many bytes of the caller's audio began, which were sent now."""
         length_ns = self.input.duration_ns(size)
         # It was recorded before it was sent; and nobody says two things at once.
-        start_ns = max(facts.since_ns - length_ns, self._input_end_ns)
+        start_ns = max(now_ns - length_ns, self._input_end_ns)
         self._input_end_ns = start_ns + length_ns
+        return start_ns
+
+    def _said(self, size: int, facts: RecordView) -> None:
+        start_ns = self.begin_piece(size, facts.since_ns)
         if self._keeps_audio:
             audio = facts.data.get("audio")
-            data = _from_base64(audio) if isinstance(audio, str) else b""
+            data = from_base64(audio) if isinstance(audio, str) else b""
             self.pieces.append(Piece(start_ns, data if len(data) == size else bytes(size)))
         else:
             self.pieces.append(Piece(start_ns, b""))
 
 
-def _from_base64(text: str) -> bytes:
+def from_base64(text: str) -> bytes:
+    """Return the bytes of a text in base64; none if it isn't that."""
     try:
-        return base64.b64decode(text)
+        return pybase64.b64decode(text, validate=True)
     except ValueError:
         return b""
 

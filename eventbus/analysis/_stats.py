@@ -23,6 +23,7 @@ from ..journal._records import (
     GapRecord,
     HeaderRecord,
     Record,
+    SentRecord,
 )
 from ._figures import (
     CallFigures,
@@ -61,7 +62,7 @@ def measure(
         origin_ns: The ``mono_ns`` that times are counted from; by default that of the first
             record.
     """
-    measurement = _Measurement(played_by, origin_ns)
+    measurement = Measurement(played_by, origin_ns)
     for record in records:
         measurement.take(record, where)
     return measurement.figures()
@@ -99,8 +100,14 @@ class _Call:
     tally: _Tally = attrs.field(factory=_Tally)
 
 
-class _Measurement:
-    """The figures of the records so far."""
+class Measurement:
+    """
+    The figures of the records so far.
+
+    Args:
+        played_by: As in `measure`.
+        origin_ns: As in `measure`; `take_view` needs it.
+    """
 
     def __init__(self, played_by: str | None, origin_ns: int | None) -> None:
         pattern = None if played_by is None else re.compile(translate(played_by))
@@ -120,7 +127,16 @@ class _Measurement:
         if isinstance(record, (HeaderRecord, EndRecord)):
             return
         facts = RecordView(record, self._origin_ns)
-        if where is not None and not where(facts):
+        if where is None or where(facts):
+            self.take_view(facts)
+
+    def take_view(self, facts: RecordView) -> None:
+        """Take the next record, seen from the journal's beginning."""
+        record = facts.record
+        if isinstance(record, SentRecord):  # more often than anything else
+            call = self._call_of(facts)
+            call.end_ns = record.mono_ns
+            call.measure.take(facts)
             return
         match record:
             case GapRecord():

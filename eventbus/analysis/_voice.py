@@ -21,7 +21,6 @@ call has fifty messages a second, and most of them matter to no figure.
 
 from __future__ import annotations
 
-import base64
 import math
 from array import array
 from collections import deque
@@ -31,6 +30,7 @@ from typing import Any, Final
 
 import attrs
 import msgspec
+import pybase64
 
 from ..audio._formats import AudioFormat
 from ..audio._samples import Samples, samples_of
@@ -41,6 +41,7 @@ MAX_KEPT_S: Final = 10
 
 _NS_PER_S: Final = 1_000_000_000
 _WINDOWS_PER_S: Final = 100
+_MAX_KNOWN: Final = 2 * MAX_KEPT_S * _WINDOWS_PER_S
 _ENOUGH_SAMPLES: Final = 80  # of a window; energy needs no more
 _MIN_LEVEL_DB: Final = -70.0
 _QUIETEST_VOICE_DB: Final = -60.0
@@ -51,7 +52,7 @@ _FULL_SCALE: Final = 0x8000
 _parse: Final = msgspec.json.Decoder(dict[str, Any]).decode
 
 
-@attrs.frozen
+@attrs.define(eq=False)
 class _Piece:
     """One message's audio; *start_ns* and *end_ns* are places in the caller's audio."""
 
@@ -59,6 +60,17 @@ class _Piece:
     end_ns: int
     record: SentRecord
     form: AudioFormat
+    _samples: Samples | None = None
+
+    @property
+    def samples(self) -> Samples | None:
+        """Its samples, which are looked at twice in a turn; None if they aren't there."""
+        if self._samples is None:
+            data = _audio_of(self.record)
+            if data is not None:
+                whole = data[: len(data) // self.form.sample_bytes * self.form.sample_bytes]
+                self._samples = samples_of(self.form.to_pcm16(whole))
+        return self._samples
 
 
 class CallerVoice:
@@ -66,11 +78,14 @@ class CallerVoice:
 
     def __init__(self) -> None:
         self._pieces: deque[_Piece] = deque()
+        # The levels of windows, by their beginnings: turn by turn, the same ones are looked at.
+        self._known: dict[int, float] = {}
 
     def append(self, record: SentRecord, start_ns: int, end_ns: int, form: AudioFormat) -> None:
         """Add a message with audio from *start_ns* to *end_ns*."""
         if self._pieces and self._pieces[-1].form != form:
-            self._pieces.clear()  # windows don't span two formats
+            self._pieces.clear()
+            self._known.clear()  # windows don't span two formats
         self._pieces.append(_Piece(start_ns, end_ns, record, form))
         while end_ns - self._pieces[0].end_ns > MAX_KEPT_S * _NS_PER_S:
             self._pieces.popleft()
@@ -79,6 +94,7 @@ class CallerVoice:
         """Drop the audio before *until_ns*."""
         while self._pieces and self._pieces[0].end_ns <= until_ns:
             self._pieces.popleft()
+        self._known = {start: level for start, level in self._known.items() if start >= until_ns}
 
     def first_ns(self, start_ns: int, end_ns: int) -> int | None:
         """Return the place of the first voiced sample; None if there is no voice or no audio."""
@@ -126,27 +142,32 @@ class CallerVoice:
         if not pieces:
             return
         form, origin_ns = pieces[0].form, pieces[0].start_ns
+        if len(self._known) > _MAX_KNOWN:
+            self._known.clear()
         samples: Samples = array("h")
         for piece in pieces:
-            data = _audio_of(piece.record)
-            if data is None:  # withheld: nothing is known of any of it
+            part = piece.samples
+            if part is None:  # withheld: nothing is known of any of it
                 return
-            whole = data[: len(data) // form.sample_bytes * form.sample_bytes]
-            samples.extend(samples_of(form.to_pcm16(whole)))
+            samples.extend(part)
         size = max(1, form.rate // _WINDOWS_PER_S)
         stride = max(1, size // _ENOUGH_SAMPLES)
         for first in range(0, len(samples) - size + 1, size):
             start = origin_ns + first * _NS_PER_S // form.rate
             end = origin_ns + (first + size) * _NS_PER_S // form.rate
             if start >= start_ns and end <= end_ns:
-                yield start, end, _level_db(samples[first : first + size : stride])
+                level = self._known.get(start)
+                if level is None:
+                    level = _level_db(samples[first : first + size : stride])
+                    self._known[start] = level
+                yield start, end, level
 
 
 def _audio_of(record: SentRecord) -> bytes | None:
     """Return the audio of a message; None if it isn't there."""
     try:
         audio = _parse(record.data).get("audio")
-        data = base64.b64decode(audio, validate=True) if isinstance(audio, str) else None
+        data = pybase64.b64decode(audio, validate=True) if isinstance(audio, str) else None
     except ValueError:
         return None
     return data if data is not None and len(data) == record.audio_bytes else None

@@ -106,7 +106,8 @@ class AudioFormat:
 
     def duration_ns(self, byte_count: int) -> int:
         """Return the duration of *byte_count* bytes, in nanoseconds, rounded."""
-        return round(byte_count / self.bytes_per_second * _NS_PER_S)
+        size = 2 if self.encoding == "audio/pcm" else 1  # called for each message with audio
+        return round(byte_count / (self.rate * size) * _NS_PER_S)
 
     def byte_count(self, duration_ms: float) -> int:
         """Return the size of *duration_ms* milliseconds in bytes: whole samples, rounded down."""
