@@ -42,7 +42,7 @@ FOLDERS = {
     "export": "exceptions events codec audio journal analysis",
     "telemetry": "bus analysis",
     "bridges": "bus codec",
-    "inspector": "bus _local_requests journal analysis export audio",
+    "inspector": "bus _local_requests journal analysis replay export audio",
     "pytest_plugin": "bus testing simulator replay",
     "cli": "bus testing inspector codec wire audio simulator realtime journal analysis replay"
     " export telemetry bridges",
@@ -67,7 +67,7 @@ INSIDE = {
     " plots record_lines",
     "codec": "_remote _faults _plain _rules _declared _documents _utf8",
     "export": "_rows _chrome_trace _srt _wav _formats",
-    "inspector": "_call _file _page _server _inspector",
+    "inspector": "_lines _tracks _sound _call _file _compare _page _server _inspector",
     "journal": "_fsync _format _records _batches _redaction _encoding _derivation _assembly"
     " _segments _selection _rows _reader _repair _writer _copying _tap _recorder",
     "realtime": "settings memory inputs playback model _secrets history events tools _tool_calls"
@@ -100,10 +100,10 @@ OTHER_PACKAGES = {
     "agents": "realtime.agents",
     "click": "cli",
     "h11": "simulator._server",
-    "msgspec": "codec wire cli realtime journal analysis replay export simulator bridges",
+    "msgspec": "codec wire cli realtime journal analysis replay export simulator bridges inspector",
     "nats": "bridges.nats",
     "openai": "realtime.openai",
-    "pybase64": "wire realtime simulator",
+    "pybase64": "wire realtime simulator analysis",
     "pytest": "pytest_plugin",
     "rich": "cli",
     "sounddevice": "audio.devices",

@@ -1,87 +1,62 @@
 """
-One call of a journal, as the page draws it: lanes, captions, and lines that fold records.
+One call of a journal, as the page draws it: made in one pass, and looked at by windows of time.
 
 Records are taken one after the other, so the view of a call that is being recorded grows with
-it. Audio is reduced to peaks as it comes, and none is kept.
-
-A *line* of the list is a frame with all that it led to, or a record without a frame: three
-records for each 20 ms of speech would be unreadable. Lines that follow each other and are the
-same type of frame about the same item fold into one.
+it. Audio is reduced to peaks as it comes, and none is kept; figures are those of
+`eventbus.analysis`, measured in the same pass.
 """
 
 from __future__ import annotations
 
 import base64
-import json
-from array import array
-from bisect import bisect_left
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import attrs
+import msgspec
 
-from ..analysis import RecordView
-from ..analysis._sound import CallSound
-from ..audio._formats import AudioFormat
-from ..audio._samples import samples_of
-from ..journal import CallRecord, DropRecord, EventRecord, GapRecord, SentRecord
-
-PEAK_MS: Final = 50
-"""The length of the audio behind each peak of a waveform."""
+from ..analysis import COUNTS, FIGURES, CallFigures, RecordView, Totals
+from ..analysis._sound import CallSound, from_base64
+from ..analysis._stats import Measurement
+from ..journal import CallRecord, EventRecord, SentRecord, StatusRecord
+from ._lines import LineIndex, is_error, summary
+from ._tracks import MAX_MARKS, PEAK_MS, HandlerTrack, Peaks, gaps, within
 
 _NS_PER_MS: Final = 1_000_000
-_MAX_HANDLER_CALLS: Final = 2_000
-_TEXT: Final = 160
+_MAX_ERRORS: Final = 5_000
+_MAX_PLACES: Final = 5_000  # that keys lead to: turns, interruptions
+_OVERVIEW: Final = 1_500  # peaks of the whole call
+_BLOCKED_MS: Final = 20
+_LEAST_GAP_MS: Final = 300
+_MAX_BLOCKS: Final = 20_000
+
+
+class _Message(msgspec.Struct):
+    """What matters of a message with the caller's audio."""
+
+    type: str = ""
+    audio: str = ""
+
+
+_read_message: Final = msgspec.json.Decoder(_Message).decode
 
 
 @attrs.define(eq=False)
-class Line:
-    """
-    A line of the list: records from *first* to *last*, all of them with one origin.
+class _Delegation:
+    """A task that the model has handed on: when its work began, and when it was spoken of."""
 
-    Attributes:
-        count: The number of frames or messages that are folded into it.
-        states: Its records that need attention: error, crash, drop, gap.
-    """
+    at_ms: float
+    target: str
+    response: str
+    work_ms: float | None = None
+    spoken_ms: float | None = None
+    end_ms: float | None = None
 
-    first: int
-    last: int
-    start_ms: float
-    end_ms: float
-    kind: str
-    type: str
-    item: str
-    text: str = ""
-    count: int = 1
-    states: set[str] = attrs.field(factory=set)
-
-    def as_list(self) -> list[object]:
+    def values(self) -> list[Any]:
         """Return it as the page reads it."""
-        return [
-            self.first,
-            self.last,
-            round(self.start_ms, 3),
-            round(self.end_ms, 3),
-            self.kind,
-            self.type,
-            self.item,
-            self.text,
-            self.count,
-            sorted(self.states),
-        ]
-
-
-LINE_COLUMNS: Final = [
-    *("first", "last", "start_ms", "end_ms", "kind", "type", "item", "text", "count", "states"),
-]
-"""The names of the values in `Line.as_list`."""
-
-
-@attrs.define(eq=False)
-class _Handler:
-    """Calls of a handler: begin, time queued and run, in ms; state; number of the record."""
-
-    calls: list[tuple[float, float, float, str, int]] = attrs.field(factory=list)
-    count: int = 0
+        return [self.at_ms, self.end_ms, self.target, self.work_ms, self.spoken_ms]
 
 
 class CallView:
@@ -90,27 +65,39 @@ class CallView:
 
     Args:
         sender: The name of the session; None for records without one.
+        origin_ns: The ``mono_ns`` of the journal's beginning.
+
+    Attributes:
+        lines: Its list.
+        start_ms, end_ms: Its first and its last record, since the journal's beginning.
+        error_count: The number of its errors.
+        session: The record of the session's latest settings, if there is one.
     """
 
-    def __init__(self, sender: str | None) -> None:
+    def __init__(self, sender: str | None, origin_ns: int = 0) -> None:
         self.sender = sender
-        self.lines: list[Line] = []
+        self.lines = LineIndex()
         self.start_ms: float | None = None
         self.end_ms = 0.0
         self.last_seq = 0
         self.record_count = 0
-        # The line of each record, by the record's number.
-        self._seqs: array[int] = array("Q")
-        self._line_numbers: array[int] = array("L")
+        self.error_count = 0
         self._sound = CallSound(keeps_audio=True)
-        self._peaks: dict[str, array[int]] = {"caller": array("B"), "model": array("B")}
-        self._taken = {"pieces": 0, "stretches": 0}
+        self._peaks = {"caller": Peaks(), "model": Peaks()}
+        self._has_peaks = 0  # stretches of the model's speech whose audio has been taken
         self._model_places: dict[int, int] = {}
+        self._measurement = Measurement(None, origin_ns)
+        self._measured: tuple[int, float, dict[str, Any]] = (0, 0.0, {})
         self._responses: dict[str, list[Any]] = {}
         self._errors: list[list[Any]] = []
-        self._handlers: dict[str, _Handler] = {}
-        self._received: list[list[float]] = []
-        self._expires: list[float] = []
+        self._handlers: dict[str, HandlerTrack] = {}
+        self._running: dict[int, tuple[str, float, int]] = {}
+        self._blocks: deque[list[Any]] = deque(maxlen=_MAX_BLOCKS)
+        self._received: list[list[Any]] = []
+        self._delegations: list[_Delegation] = []
+        self._statuses: list[list[Any]] = []
+        self._expires_ms: float | None = None
+        self.session: RecordView | None = None
 
     def take(self, facts: RecordView) -> None:
         """Take the next record."""
@@ -120,205 +107,281 @@ class CallView:
         self.end_ms = max(self.end_ms, at_ms)
         self.last_seq = facts.seq
         self.record_count += 1
-        self._fold(facts, at_ms)
+        self._measurement.take_view(facts)
+        record = facts.record
+        if isinstance(record, SentRecord) and record.audio_bytes is not None:
+            self._said(record, record.audio_bytes, facts, at_ms)
+            return
+        states = self.lines.take(facts, at_ms)
         self._sound.take(facts)
-        self._reduce_audio()
-        match facts.record:
+        match record:
             case EventRecord(type_name=str(name)):
                 self._event(name, facts, at_ms)
             case CallRecord() as call:
                 self._handler_call(call, at_ms)
+            case StatusRecord(status=status):
+                self._statuses.append([at_ms, at_ms, status])
             case _:
                 pass
-        if "error" in facts.states:
-            text = facts.error or _summary(facts)
-            self._errors.append([round(at_ms, 3), facts.seq, f"{facts.type or facts.kind}: {text}"])
+        if is_error(states):
+            self.error_count += 1
+            if len(self._errors) < _MAX_ERRORS:
+                text = facts.error or summary(facts)
+                about = f"{facts.type or facts.kind}: {text}"
+                self._errors.append([round(at_ms, 3), round(at_ms, 3), facts.seq, about])
 
-    def picture(self) -> dict[str, Any]:
-        """Return the lanes as data for JSON."""
-        sound = self._sound
+    @property
+    def has_sound(self) -> bool:
+        """Whether there is audio that isn't silent."""
+        return any(peaks.values for peaks in self._peaks.values())
+
+    # --- for the page ---------------------------------------------------------------------
+
+    def overview(self) -> dict[str, Any]:
+        """Return the whole call in a size that doesn't grow with it: see `window` for the rest."""
+        figures = self.figures()
+        end_ms = max([self.end_ms, *(stretch[1] for stretch in self._stretches()[-3:])])
+        step_ms, caller = self._peaks["caller"].overview(_OVERVIEW, end_ms)
+        _, model = self._peaks["model"].overview(_OVERVIEW, end_ms)
+        turns, cuts = figures["turns"], figures["interruptions"]
         return {
+            "end_ms": end_ms,
+            "figures": figures["figures"],
+            "counts": figures["counts"],
+            "expires_ms": self._expires_ms,
+            "error_count": self.error_count,
+            "small": {"ms": step_ms, "caller": _text(caller), "model": _text(model)},
+            "places": {
+                "turns": [turn["at_ms"] for turn in turns[-_MAX_PLACES:]],
+                "interruptions": [cut["at_ms"] for cut in cuts[-_MAX_PLACES:]],
+                "errors": [[error[0], error[2]] for error in self._errors],
+            },
+            "totals": {
+                "turns": len(turns),
+                "responses": len(self._responses),
+                "tools": len(figures["tools"]),
+                "delegations": len(self._delegations),
+            },
+            "handlers": [[name, len(track)] for name, track in self._handlers.items()],
+        }
+
+    def window(self, from_ms: float, to_ms: float, most: int | None = MAX_MARKS) -> dict[str, Any]:
+        """Return the marks of all lanes in a window of time; of each lane at most so many."""
+        figures = self.figures()
+        from_ms, to_ms = max(0.0, from_ms), max(to_ms, 0.0)
+        # A little more on both sides, so that a silence at the edge is seen as a whole.
+        wide_ms = max(0.0, from_ms - 10_000)
+        peaks = {side: each.window(from_ms, to_ms) for side, each in self._peaks.items()}
+        wide = {side: each.window(wide_ms, to_ms + 10_000) for side, each in self._peaks.items()}
+        silences = gaps(wide["caller"], wide["model"], wide_ms // PEAK_MS * PEAK_MS, _LEAST_GAP_MS)
+        turns = [[turn["at_ms"], _end_of(turn), turn] for turn in figures["turns"]]
+        tools = [[tool["at_ms"], _tool_end(tool), tool["name"]] for tool in figures["tools"]]
+        cuts = [[cut["at_ms"], cut["at_ms"]] for cut in figures["interruptions"]]
+        spans = [[s.start_ms, s.end_ms] for s in self._spans() if s.lane == "caller"]
+        lanes = {
+            "speech": spans,
             "received": self._received,
-            "model": [
-                [
-                    stretch.start_ns / _NS_PER_MS,
-                    (stretch.start_ns + stretch.heard_ns) / _NS_PER_MS,
-                    stretch.end_ns / _NS_PER_MS,
-                    stretch.item_id,
-                ]
-                for stretch in sound.playback.stretches
-            ],
-            "captions": self._captions(),
-            "responses": [[name, *times] for name, times in self._responses.items()],
+            "model": self._stretches(),
+            "captions": list(self._captions()),
+            "turns": turns,
+            "gaps": [list(gap) for gap in silences],
+            "responses": [[*times, name] for name, times in self._responses.items()],
+            "tools": tools,
+            "delegations": [each.values() for each in self._delegations],
+            "interruptions": cuts,
             "errors": self._errors,
-            "handlers": [
-                {"name": name, "count": handler.count, "calls": _worth_drawing(handler.calls)}
-                for name, handler in self._handlers.items()
-            ],
+            "statuses": self._statuses,
+            "blocks": list(self._blocks),
+        }
+        return {
+            "from_ms": from_ms,
+            "to_ms": to_ms,
+            **{name: within(marks, from_ms, to_ms, most) for name, marks in lanes.items()},
+            "handlers": {
+                name: track.window(from_ms, to_ms, most) for name, track in self._handlers.items()
+            },
+            "running": [list(running) for running in self._running.values()],
             "peaks": {
                 "ms": PEAK_MS,
-                **{
-                    side: base64.b64encode(peaks.tobytes()).decode()
-                    for side, peaks in self._peaks.items()
-                },
+                "first_ms": from_ms // PEAK_MS * PEAK_MS,
+                **{side: _text(values) for side, values in peaks.items()},
             },
         }
 
-    # --- the list -------------------------------------------------------------------------
+    def figures(self) -> dict[str, Any]:
+        """Return the figures; of a call that goes on, made anew at most for a fifth of the time."""
+        seq, made_at, figures = self._measured
+        if figures and (seq == self.last_seq or time.monotonic() - made_at < 5 * figures["took"]):
+            return figures
+        begun = time.monotonic()
+        measured = self._measurement.figures()
+        one = measured.calls[0] if measured.calls else None
+        figures = {
+            "figures": _described(measured.totals),
+            "counts": {
+                name: {"value": measured.totals.counts[name], "definition": text}
+                for name, text in COUNTS.items()
+            },
+            "turns": [attrs.asdict(turn) for turn in one.turns] if one else [],
+            "interruptions": [attrs.asdict(cut) for cut in one.interruptions] if one else [],
+            "tools": [attrs.asdict(tool) for tool in one.tool_calls] if one else [],
+            "call": one,
+            "took": time.monotonic() - begun,
+        }
+        self._measured = self.last_seq, time.monotonic(), figures
+        return figures
 
-    def _fold(self, facts: RecordView, at_ms: float) -> None:
-        record = facts.record
-        number = self.line_number(record.cause) if record.cause else None
-        if number is None:
-            number = self._new_line(facts, at_ms)
-            line = self.lines[number]
-        else:
-            line = self.lines[number]
-            line.last, line.end_ms = max(line.last, facts.seq), at_ms
-            if isinstance(record, EventRecord):
-                delta = facts.data.get("delta")
-                if not line.text:
-                    line.text = _summary(facts)
-                elif isinstance(delta, str):
-                    line.text = (line.text + delta)[:_TEXT]
-        if isinstance(record, CallRecord) and record.state == "crashed":
-            line.text = f"{record.handler}: {facts.error}"[:_TEXT]
-        line.states |= facts.states & {"error", "crash", "drop", "gap"}
-        self._seqs.append(facts.seq)
-        self._line_numbers.append(number)
+    def errors(self) -> list[list[Any]]:
+        """Return the errors, of which there may be more: time, time, number and text of each."""
+        return self._errors
 
-    def line_number(self, seq: int) -> int | None:
-        """Return the place in `lines` of the line that a record belongs to."""
-        index = bisect_left(self._seqs, seq)
-        if index == len(self._seqs) or self._seqs[index] != seq:
-            return None
-        return self._line_numbers[index]
-
-    def _new_line(self, facts: RecordView, at_ms: float) -> int:
-        """Return the place of the line for a record without a cause: the last one, or a new one."""
-        item = min(facts.items, default="")
-        kind, type_name = facts.kind, facts.type or facts.kind
-        last = self.lines[-1] if self.lines else None
-        if (
-            last is not None
-            and kind in ("frame", "sent")
-            and (last.kind, last.type, last.item) == (kind, type_name, item)
-            and not last.states
-        ):
-            last.count += 1
-            last.last, last.end_ms = facts.seq, at_ms
-        else:
-            text = "" if kind == "frame" else _summary(facts)
-            self.lines.append(Line(facts.seq, facts.seq, at_ms, at_ms, kind, type_name, item, text))
-        return len(self.lines) - 1
+    def captions(self) -> list[list[Any]]:
+        """Return the transcript: begin, end, side, text, item, and whether it is final, of each."""
+        return sorted(self._captions(), key=lambda caption: caption[0])
 
     # --- the lanes ------------------------------------------------------------------------
 
     def _event(self, name: str, facts: RecordView, at_ms: float) -> None:
         match name:
-            case "turn_started":
-                for response in facts.responses:
-                    self._responses.setdefault(response, [at_ms, None, "in progress"])
-            case "turn_ended":
-                for response in facts.responses:
-                    times = self._responses.setdefault(response, [at_ms, None, ""])
-                    times[1], times[2] = at_ms, str(facts.data.get("status") or "completed")
+            case "turn_started" | "turn_ended":
+                self._response(facts, at_ms, has_ended=name == "turn_ended")
             case "audio":
                 if self._received and at_ms - self._received[-1][1] < 2 * PEAK_MS:
                     self._received[-1][1] = at_ms
                 else:
                     self._received.append([at_ms, at_ms])
+                self._spoken(at_ms)
+                self._reduce_audio()
+            case "delegation":
+                target, response = facts.data.get("target"), facts.data.get("response_id")
+                task = _Delegation(at_ms, str(target or ""), str(response or ""))
+                self._delegations.append(task)
+            case "function_call":
+                self._work_began("", at_ms)
+            case "session_updated":
+                self._session(facts, at_ms)
+            case "session_expiring":
+                self._expiring(facts.data.get("seconds_left"), at_ms)
             case _:
                 pass
 
+    def _response(self, facts: RecordView, at_ms: float, *, has_ended: bool) -> None:
+        for response in facts.responses:
+            times = self._responses.setdefault(response, [at_ms, None, "in progress"])
+            if has_ended:
+                times[1], times[2] = at_ms, str(facts.data.get("status") or "completed")
+            else:
+                self._work_began(response, at_ms)
+
+    def _expiring(self, left_s: object, at_ms: float) -> None:
+        if isinstance(left_s, (int, float)):
+            self._expires_ms = at_ms + left_s * 1000
+            self._statuses.append([at_ms, at_ms, f"ends in {left_s:.0f} s"])
+
+    def _said(self, record: SentRecord, size: int, facts: RecordView, at_ms: float) -> None:
+        """Take some of the caller's audio, which comes more often than anything else."""
+        try:
+            message = _read_message(record.data)
+        except ValueError:  # withheld, or of another form: the view knows
+            message = _Message(facts.type or "")
+        self.lines.take_message(record.seq, message.type, at_ms)
+        start_ns = self._sound.begin_piece(size, facts.since_ns)
+        if message.audio:
+            self._peaks["caller"].add(start_ns, from_base64(message.audio), self._sound.input)
+
+    def _session(self, facts: RecordView, at_ms: float) -> None:
+        self.session = facts
+        session = facts.data.get("session")
+        expires_at = session.get("expires_at") if isinstance(session, Mapping) else None
+        if isinstance(expires_at, (int, float)):
+            left_s = expires_at - facts.record.wall_ns / 1e9
+            if 0 < left_s < 86_400:  # else the clocks don't agree
+                self._expires_ms = at_ms + left_s * 1000
+
+    def _work_began(self, response: str, at_ms: float) -> None:
+        for task in self._delegations:
+            if task.work_ms is None and task.response in ("", response):
+                task.work_ms = at_ms
+
+    def _spoken(self, at_ms: float) -> None:
+        """Note that the model speaks: of a task that is worked on, or is done."""
+        for task in self._delegations[-8:]:
+            if task.work_ms is not None and task.spoken_ms is None:
+                task.spoken_ms = task.end_ms = at_ms
+
     def _handler_call(self, call: CallRecord, at_ms: float) -> None:
         if call.state == "started":
+            self._running[call.call] = call.handler, at_ms, call.seq
             return
-        handler = self._handlers.setdefault(call.handler, _Handler())
-        handler.count += 1
-        run_ms = (call.run_ns or 0) / _NS_PER_MS
-        queued_ms = call.queued_ns / _NS_PER_MS
-        if run_ms >= 1 or queued_ms >= 1 or call.state == "crashed" or handler.count <= 200:
-            handler.calls.append((at_ms - run_ms, queued_ms, run_ms, call.state, call.seq))
+        self._running.pop(call.call, None)
+        track = self._handlers.get(call.handler)
+        if track is None:
+            track = self._handlers[call.handler] = HandlerTrack()
+        run_ms, queued_ms = (call.run_ns or 0) / _NS_PER_MS, call.queued_ns / _NS_PER_MS
+        track.add(at_ms, queued_ms, run_ms, call.seq, is_crash=call.state == "crashed")
+        if run_ms >= _BLOCKED_MS and not call.queued_ns:  # only a sync handler's event never waits
+            self._blocks.append([at_ms - run_ms, at_ms, f"{call.handler} ran", run_ms])
 
-    def _captions(self) -> list[list[Any]]:
-        sound, found = self._sound, []
+    def _stretches(self) -> list[list[Any]]:
+        return [
+            [
+                stretch.start_ns / _NS_PER_MS,
+                stretch.end_ns / _NS_PER_MS,
+                (stretch.start_ns + stretch.heard_ns) / _NS_PER_MS,
+                stretch.item_id,
+            ]
+            for stretch in self._sound.playback.stretches
+        ]
+
+    def _spans(self) -> Any:
+        call: CallFigures | None = self.figures()["call"]
+        return call.spans if call is not None else ()
+
+    def _captions(self) -> Iterator[list[Any]]:
+        sound = self._sound
         for item, line in sound.caller.items():
             end = line.end_ns if line.end_ns is not None else line.start_ns
-            found.append(["caller", line.start_ns / _NS_PER_MS, end / _NS_PER_MS, line.text, item])
+            times = line.start_ns / _NS_PER_MS, end / _NS_PER_MS
+            yield [*times, "caller", line.text, item, sound.is_final(item)]
+        times_of: dict[str, tuple[int, int]] = {}
+        for stretch in sound.playback.stretches:
+            start, _ = times_of.get(stretch.item_id, (stretch.start_ns, 0))
+            times_of[stretch.item_id] = start, stretch.start_ns + stretch.heard_ns
         for item, text in sound.model.items():
-            stretches = [s for s in sound.playback.stretches if s.item_id == item]
-            if stretches:
-                start = stretches[0].start_ns
-                end = max(s.start_ns + s.heard_ns for s in stretches)
-                found.append(["model", start / _NS_PER_MS, end / _NS_PER_MS, text, item])
-        return sorted(found, key=lambda caption: caption[1])
+            if item in times_of:
+                start, end = times_of[item]
+                times = start / _NS_PER_MS, end / _NS_PER_MS
+                yield [*times, "model", text, item, sound.is_final(item)]
 
     def _reduce_audio(self) -> None:
-        """Make peaks of the audio that has come, and let it go."""
+        """Make peaks of the model's audio that has come, and let it go."""
         sound = self._sound
-        while self._taken["pieces"] < len(sound.pieces):
-            piece = sound.pieces[self._taken["pieces"]]
-            self._note_peaks("caller", piece.start_ns, piece.data, sound.input)
-            piece.data = b""
-            self._taken["pieces"] += 1
         stretches = sound.playback.stretches
-        for index in range(max(0, self._taken["stretches"] - 1), len(stretches)):
+        for index in range(max(0, self._has_peaks - 1), len(stretches)):
             stretch = stretches[index]
             for data in stretch.pieces:
-                start_ns = stretch.start_ns + self._model_places.get(index, 0)
-                self._note_peaks("model", start_ns, data, sound.output)
-                place = self._model_places.get(index, 0) + sound.output.duration_ns(len(data))
-                self._model_places[index] = place
+                place = self._model_places.get(index, 0)
+                self._peaks["model"].add(stretch.start_ns + place, data, sound.output)
+                self._model_places[index] = place + sound.output.duration_ns(len(data))
             stretch.pieces.clear()
-        self._taken["stretches"] = len(stretches)
-
-    def _note_peaks(self, side: str, start_ns: int, data: bytes, form: AudioFormat) -> None:
-        whole = data[: len(data) // form.sample_bytes * form.sample_bytes]
-        if not whole.strip(b"\0"):
-            return
-        samples = samples_of(form.to_pcm16(whole))
-        step = form.rate * PEAK_MS // 1000
-        peaks, first = self._peaks[side], start_ns // (PEAK_MS * _NS_PER_MS)
-        needed = first + len(samples) // step + 1
-        if needed > 20 * 3600 * 12:  # of twelve hours
-            return
-        if needed > len(peaks):
-            peaks.extend(bytes(needed - len(peaks)))
-        for number, start in enumerate(range(0, len(samples), step)):
-            part = samples[start : start + step]
-            peak = min(255, max(*part, -min(part)) >> 7)
-            peaks[first + number] = max(peaks[first + number], peak)
+        self._has_peaks = len(stretches)
 
 
-def _worth_drawing(calls: list[tuple[float, float, float, str, int]]) -> list[list[Any]]:
-    """Return the longest calls, in their order, as many as can be told apart."""
-    if len(calls) > _MAX_HANDLER_CALLS:
-        weight = sorted((call[1] + call[2] for call in calls), reverse=True)[_MAX_HANDLER_CALLS - 1]
-        calls = [call for call in calls if call[1] + call[2] >= weight or call[3] == "crashed"]
-    return [[round(call[0], 3), round(call[1], 3), round(call[2], 3), *call[3:]] for call in calls]
+def _text(values: bytes) -> str:
+    return base64.b64encode(values).decode()
 
 
-def _summary(facts: RecordView) -> str:
-    """Return the content of a record in a few words."""
-    record, data = facts.record, facts.data
-    match record:
-        case DropRecord(handler=handler, count=count, reason=reason):
-            return f"{count} events, {reason}: {handler}"
-        case GapRecord(reason=reason):
-            return reason
-        case CallRecord(handler=handler):
-            return handler if facts.error is None else f"{handler}: {facts.error}"
-        case SentRecord(audio_bytes=int(size)):
-            return f"{size} bytes of audio"
-        case EventRecord(type_name="audio", audio_bytes=size):
-            return f"{size} bytes of audio"
-        case _:
-            pass
-    for name in ("transcript", "text", "delta", "arguments", "status", "error", "context", "name"):
-        value = data.get(name)
-        if isinstance(value, str) and value:
-            return value[:_TEXT]
-        if isinstance(value, dict) and value:
-            return json.dumps(value, ensure_ascii=False, default=repr)[:_TEXT]
-    return ""
+def _end_of(turn: dict[str, Any]) -> float:
+    return float(turn["at_ms"] + (turn["latency_ms"] or 0.0))
+
+
+def _tool_end(tool: dict[str, Any]) -> float | None:
+    return None if tool["time_ms"] is None else float(tool["at_ms"] + tool["time_ms"])
+
+
+def _described(totals: Totals) -> dict[str, Any]:
+    return {
+        name: {"definition": text, **attrs.asdict(totals.figures[name])}
+        for name, text in FIGURES.items()
+        if name in totals.figures
+    }

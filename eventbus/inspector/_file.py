@@ -1,38 +1,59 @@
 """
-A journal as the inspector reads it: its calls, their records, and the rest on demand.
+A journal as the inspector reads it: its calls, and windows of them on demand.
 
-What is drawn is made in one pass and kept; the records themselves are read from the file when
-they are wanted. While a journal is being written, `JournalView.update` takes only the new ones.
+The journal is read once, in slices of time, so what was read is seen at once and a journal that
+is being written is followed. What is kept of it is small (see `eventbus.inspector._call`); records
+and texts are read from the file again when they are wanted.
 """
 
 from __future__ import annotations
 
-import io
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from array import array
+from bisect import bisect_left, insort
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, Self
 
 import attrs
 
-from ..analysis import COUNTS, FIGURES, RecordView, Totals, measure, parse_filter
+from ..analysis import Filter, RecordView, parse_filter
 from ..exceptions import ExportError, JournalDamaged
-from ..export import write_wav
 from ..export._rows import plain_json, record_data, wall_time
 from ..journal import EndRecord, HeaderRecord, Journal, Record, open_journal
-from ._call import LINE_COLUMNS, CallView, Line
+from ._call import CallView
+from ._lines import LINE_COLUMNS, line_text
+from ._sound import LEAD_MS, write_part
+from ._tracks import MAX_MARKS, within
 
-SCHEMA: Final = "eventbus.inspection/1"
+SCHEMA: Final = "eventbus.inspection/2"
 """The form of the data that the page gets; it changes when a page would misunderstand."""
 
+MAX_LINES: Final = 500
 _MAX_ROWS: Final = 2_000
 _MAX_EFFECTS: Final = 200
 _LOOK_AHEAD: Final = 5_000
+_MAX_SEARCHES: Final = 4
+_SEARCH_S: Final = 0.25
+_RECORDS_OF_A_LINE: Final = 60  # that its text is made of
+_SLICE: Final = 256
+_MAX_LAGS: Final = 36_000
 _CUT: Final = (
     "The end of the journal is cut off: {} records were read. Run: eventbus validate --repair"
 )
+
+
+@attrs.define(eq=False)
+class _Search:
+    """The lines of a call in which a record matches a filter, as far as it was read."""
+
+    wanted: Filter
+    numbers: array[int] = attrs.field(factory=lambda: array("I"))
+    next_seq: int = 0
+    records: Iterator[RecordView] | None = None
 
 
 class JournalView:
@@ -48,16 +69,19 @@ class JournalView:
         self.path = path
         self.name = path.name if name is None else name
         self.calls: dict[str | None, CallView] = {}
+        self.lags: deque[tuple[int, int]] = deque(maxlen=_MAX_LAGS)
         self._damages: list[str] = []
         self._torn = ""
         self._lock = threading.RLock()
         self._last_seq = 0
+        self._goal_seq = 0
         self._origin_ns: int | None = None
         self._kept: list[RecordView] | None = None
         self._header = HeaderRecord()
+        self._reading: Iterator[Record | None] | None = None
         self._is_closed = False
-        self._measured: dict[str | None, tuple[int, float, dict[str, Any]]] = {}
-        self._sound: dict[str | None, tuple[int, bytes]] = {}
+        self._seen_to_end = -1
+        self._searches: dict[tuple[str | None, str], _Search] = {}
 
     @property
     def problems(self) -> list[str]:
@@ -69,27 +93,69 @@ class JournalView:
         """The number of the latest record that was taken."""
         return self._last_seq
 
-    def update(self) -> bool:
+    @property
+    def progress(self) -> float:
+        """The part of the journal that was read, as it was when it was opened; at most 1."""
+        if self._is_closed or self._last_seq >= self._goal_seq:
+            return 1.0
+        return self._last_seq / self._goal_seq
+
+    def open(self) -> None:
+        """
+        Look at the journal's beginning, without reading its records.
+
+        Raises:
+            OSError, JournalError: It can't be read.
+        """
+        with self._lock:
+            self._begin()
+
+    def update(self, seconds: float | None = None) -> bool:
         """
         Take the records that were written since the last time; return whether there were any.
 
+        Args:
+            seconds: The time after which to stop, although there are more; None to take all.
+
         Raises:
-            OSError, JournalError: The journal can't be opened.
+            OSError, JournalError: The journal can't be read.
         """
         with self._lock:
-            journal = self._open()
-            self._header, self._is_closed = journal.header, journal.is_closed
-            if self._last_seq:
-                journal.seek(seq=self._last_seq + 1)
-            before = self._last_seq
-            for record in journal:
-                self._take(record)
-            for damage in journal.damages:
-                self._note(str(damage))
-            # What is being written looks cut off for a moment; what doesn't grow, is.
-            is_cut = bool(journal.torn_tails) and self._last_seq == before
-            self._torn = _CUT.format(self._last_seq) if is_cut else ""
+            if self._is_closed:
+                return False
+            before, end = self._last_seq, time.monotonic() + (seconds or 0.0)
+            reading = self._reading or self._begin()
+            try:
+                for number, record in enumerate(reading, 1):
+                    if record is None:
+                        self._look_at_end(before)
+                        break
+                    self._take(record)
+                    if seconds is not None and not number % _SLICE and time.monotonic() > end:
+                        break
+            except OSError:
+                self._reading = None
+                raise
             return self._last_seq > before
+
+    def _begin(self) -> Iterator[Record | None]:
+        """Return the records from the first that wasn't taken on."""
+        journal = self._open()
+        self._header = journal.header
+        self._goal_seq = journal.last.seq if journal.last is not None else 0
+        if self._last_seq:
+            journal.seek(seq=self._last_seq + 1)
+        self._reading = journal.follow_nowait()
+        return self._reading
+
+    def _look_at_end(self, before: int) -> None:
+        """Tell of a cut end; what is being written looks cut for a moment, so not at once."""
+        if self._last_seq > before:
+            self._torn = ""
+        elif self._seen_to_end != self._last_seq:
+            self._seen_to_end = self._last_seq
+            if self._open().torn_tails:
+                self._torn = _CUT.format(self._last_seq)
 
     @classmethod
     def of(cls, records: Iterable[RecordView], name: str) -> Self:
@@ -105,7 +171,7 @@ class JournalView:
         return view
 
     def _open(self) -> Journal:
-        return open_journal(self.path, on_damage=lambda _: None)
+        return open_journal(self.path, on_damage=lambda damage: self._note(str(damage)))
 
     def _note(self, problem: str) -> None:
         if problem not in self._damages:
@@ -114,17 +180,17 @@ class JournalView:
     def _take(self, record: Record) -> None:
         if self._origin_ns is None:
             self._origin_ns = record.mono_ns
-        if record.seq <= self._last_seq and record.seq:
-            return
-        if isinstance(record, HeaderRecord):
+        if isinstance(record, HeaderRecord) or (record.seq <= self._last_seq and record.seq):
             return
         self._last_seq = max(self._last_seq, record.seq)
         if isinstance(record, EndRecord):
+            self._is_closed = True
             return
         facts = RecordView(record, self._origin_ns)
-        call = self.calls.get(facts.sender)
+        sender = facts.sender
+        call = self.calls.get(sender)
         if call is None:
-            call = self.calls[facts.sender] = CallView(facts.sender)
+            call = self.calls[sender] = CallView(sender, self._origin_ns)
         call.take(facts)
 
     # --- for the page ---------------------------------------------------------------------
@@ -142,11 +208,12 @@ class JournalView:
                 "records": call.record_count,
                 "last_seq": call.last_seq,
                 "is_closed": self._is_closed,
-                "problems": self.problems,
+                "progress": self.progress,
+                "problems": list(self.problems),
             }
 
-    def document(self, call: CallView) -> dict[str, Any]:
-        """Return all that is drawn of a call, its lines apart."""
+    def overview(self, call: CallView) -> dict[str, Any]:
+        """Return what is always seen of a call; its size doesn't grow with the call."""
         with self._lock:
             return {
                 "schema": SCHEMA,
@@ -156,36 +223,71 @@ class JournalView:
                 "has_audio": self._header.has_audio,
                 "has_content": self._header.has_content,
                 "redacted": list(self._header.redacted),
-                **self._figures(call),
-                **call.picture(),
+                **call.overview(),
             }
 
-    def lines(self, call: CallView, text: str = "") -> dict[str, Any]:
+    def window(
+        self, call: CallView, from_ms: float, to_ms: float, *, is_whole: bool = False
+    ) -> dict[str, Any]:
+        """Return all that lanes show in a window of time; with *is_whole*, every single mark."""
+        with self._lock:
+            origin_ns = self._origin_ns or 0
+            lags = [
+                [(at_ns - lag_ns - origin_ns) / 1e6, (at_ns - origin_ns) / 1e6, lag_ns / 1e6]
+                for at_ns, lag_ns in self.lags.copy()
+            ]
+            most = None if is_whole else MAX_MARKS
+            found = call.window(from_ms, to_ms, most)
+            return {**found, "lags": within(lags, from_ms, to_ms, most)}
+
+    def lines(
+        self, call: CallView, text: str = "", start: int = 0, count: int | None = MAX_LINES
+    ) -> dict[str, Any]:
         """
-        Return the lines of the list.
+        Return a window of the lines of the list.
 
         Args:
             call: The call.
             text: A filter in the grammar of `parse_filter`; a line is there if one of its records
-                matches.
+                matches. It is searched for a quarter of a second; ``searched`` of the answer is
+                the part of the call that was: ask again.
+            start: The place of the first line.
+            count: The number of lines; None for all.
 
         Raises:
-            FilterError: It can't be read.
+            FilterError: The filter can't be read.
         """
         with self._lock:
-            kept: list[Line] = call.lines
+            found: Sequence[int] = range(len(call.lines))
+            searched = 1.0
             if text.strip():
-                wanted = parse_filter(text)
-                found = (f.seq for f in self._facts(call.sender) if wanted.matches(f))
-                numbers = {call.line_number(seq) for seq in found} - {None}
-                kept = [line for number, line in enumerate(call.lines) if number in numbers]
-            return {"columns": LINE_COLUMNS, "lines": [line.as_list() for line in kept]}
+                search = self._search(call, text)
+                found = search.numbers
+                done = search.next_seq > call.last_seq
+                searched = 1.0 if done else search.next_seq / max(call.last_seq, 1)
+            wanted = found[max(start, 0) :][:count]
+            return {
+                "columns": LINE_COLUMNS,
+                "count": len(found),
+                "searched": searched,
+                "lines": list(self._line_values(call, wanted)),
+            }
+
+    def place(self, call: CallView, seq: int, text: str = "") -> int | None:
+        """Return the place of a record's line among the `lines`; None if it isn't there."""
+        with self._lock:
+            number = call.lines.number_of(seq)
+            if number is None or not text.strip():
+                return number
+            numbers = self._search(call, text).numbers
+            place = bisect_left(numbers, number)
+            return place if place < len(numbers) and numbers[place] == number else None
 
     def rows(self, call: CallView, first: int, last: int) -> list[dict[str, Any]]:
         """Return the records from *first* to *last* in short, at most 2,000 of them."""
         with self._lock:
             found = (f for f in self._facts(call.sender, first) if f.seq <= last)
-            return [row_of(facts) for facts in islice(found, _MAX_ROWS)]
+            return [row_of(facts) for facts in islice(found, min(_MAX_ROWS, last - first + 1))]
 
     def detail(self, call: CallView, seq: int) -> str | None:
         """Return one record, its cause and its effects, as JSON; None if there is none."""
@@ -212,81 +314,105 @@ class JournalView:
                 }
             )
 
-    def sound(self, call: CallView) -> bytes:
+    def sound(self, call: CallView, from_ms: float, to_ms: float) -> bytes:
         """
-        Return the call as a WAV file: the caller on the left, the model on the right.
+        Return a part of a call as a WAV file: the caller on the left, the model on the right.
 
         Raises:
-            ExportError: There is no audio in it.
+            ExportError: No audio was recorded.
         """
+        if not self._header.has_audio:
+            msg = "No audio was recorded in this call."
+            raise ExportError(msg)
         with self._lock:
-            known = self._sound.get(call.sender)
-            if known is not None and known[0] == call.last_seq:
-                return known[1]
-            file = io.BytesIO()
-            write_wav(self._facts(call.sender), file)
-            self._sound.clear()  # one call is heard at a time
-            self._sound[call.sender] = (call.last_seq, file.getvalue())
-            return file.getvalue()
-
-    def has_sound(self, call: CallView) -> bool:
-        """Return whether `sound` has something to return."""
-        try:
-            return bool(self.sound(call))
-        except ExportError:
-            return False
+            origin_ns = self._origin_ns or 0
+            facts = self._facts(call.sender, since_ms=max(0.0, from_ms - LEAD_MS))
+            return write_part(facts, call.session, origin_ns, from_ms, to_ms)
 
     def details(self, call: CallView) -> Iterator[RecordView]:
         """Yield the records of a call."""
         with self._lock:
             yield from self._facts(call.sender)
 
-    def _facts(self, sender: str | None, first: int = 0) -> Iterator[RecordView]:
-        for record in self._read(first):
+    # --- reading --------------------------------------------------------------------------
+
+    def _search(self, call: CallView, text: str) -> _Search:
+        """Return the search for a filter in a call, a quarter of a second further."""
+        key = call.sender, text
+        search = self._searches.pop(key, None) or _Search(parse_filter(text))
+        self._searches[key] = search
+        while len(self._searches) > _MAX_SEARCHES:
+            del self._searches[next(iter(self._searches))]
+        end = time.monotonic() + _SEARCH_S
+        if search.records is None:
+            search.records = self._facts(call.sender, search.next_seq)
+        for count, facts in enumerate(search.records, 1):
+            search.next_seq = facts.seq + 1
+            if search.wanted.matches(facts):
+                number = call.lines.number_of(facts.seq)
+                self._note_line(search.numbers, number)
+            if not count % _SLICE and time.monotonic() > end:
+                break
+        else:
+            search.records, search.next_seq = None, call.last_seq + 1
+        return search
+
+    @staticmethod
+    def _note_line(numbers: array[int], number: int | None) -> None:
+        if number is None:
+            return
+        if not numbers or number > numbers[-1]:
+            numbers.append(number)
+        elif numbers[bisect_left(numbers, number)] != number:
+            insort(numbers, number)
+
+    def _line_values(self, call: CallView, numbers: Iterable[int]) -> Iterator[list[object]]:
+        """Yield the lines with their texts, which are read from the journal."""
+        reading: Iterator[RecordView] = iter(())
+        read: deque[RecordView] = deque()
+        position: int | None = None
+        for number in numbers:
+            line = call.lines[number]
+            last = min(line.last, line.first + _RECORDS_OF_A_LINE)
+            if position is None or not position - len(read) <= line.first <= position + _SLICE:
+                reading, position = self._facts(call.sender, line.first), line.first
+                read.clear()
+            while position <= last:
+                facts = next(reading, None)
+                if facts is None:
+                    break
+                read.append(facts)
+                position = facts.seq + 1
+            while read and read[0].seq < line.first:
+                read.popleft()
+            own = [f for f in read if call.lines.number_of(f.seq) == number]
+            yield line.values(line_text(line, own))
+
+    def _facts(
+        self, sender: str | None, first: int = 0, *, since_ms: float = 0.0
+    ) -> Iterator[RecordView]:
+        """Yield the records of a call, from a number or a time on."""
+        for record in self._read(first, since_ms):
             is_about_journal = isinstance(record.record, (HeaderRecord, EndRecord))
             if not is_about_journal and record.sender == sender and record.seq <= self._last_seq:
                 yield record
 
-    def _read(self, first: int) -> Iterator[RecordView]:
+    def _read(self, first: int, since_ms: float) -> Iterator[RecordView]:
         if self._kept is not None:
-            yield from (record for record in self._kept if record.seq >= first)
+            yield from (
+                each for each in self._kept if each.seq >= first and each.since_ns >= since_ms * 1e6
+            )
             return
         try:
             journal = self._open()
             if first:
                 journal.seek(seq=first)
+            elif since_ms:
+                journal.seek(time=since_ms / 1000)
             for record in journal:
                 yield RecordView(record, self._origin_ns or 0)
         except JournalDamaged as damage:
             self._note(str(damage))
-
-    def _figures(self, call: CallView) -> dict[str, Any]:
-        """Return the figures; of a call that goes on, made anew at most for a fifth of the time."""
-        seq, made_at, figures = self._measured.get(call.sender, (0, 0.0, {}))
-        if seq == call.last_seq and figures:
-            return figures
-        took = figures.get("took_s", 0.0)
-        if figures and time.monotonic() - made_at < 5 * took:
-            return figures
-        begun = time.monotonic()
-        measured = measure(
-            (facts.record for facts in self._facts(call.sender)), origin_ns=self._origin_ns
-        )
-        one = measured.calls[0] if measured.calls else None
-        figures = {
-            "figures": _described(measured.totals),
-            "counts": {
-                name: {"value": measured.totals.counts[name], "definition": text}
-                for name, text in COUNTS.items()
-            },
-            "turns": [attrs.asdict(turn) for turn in one.turns] if one else [],
-            "interruptions": [attrs.asdict(cut) for cut in one.interruptions] if one else [],
-            "tools": [attrs.asdict(tool) for tool in one.tool_calls] if one else [],
-            "spans": [[s.lane, s.start_ms, s.end_ms] for s in one.spans] if one else [],
-            "took_s": time.monotonic() - begun,
-        }
-        self._measured[call.sender] = (call.last_seq, time.monotonic(), figures)
-        return figures
 
 
 def row_of(facts: RecordView) -> dict[str, Any]:
@@ -306,12 +432,4 @@ def row_of(facts: RecordView) -> dict[str, Any]:
         "states": sorted(facts.states),
         "cause": facts.record.cause or None,
         "error": facts.error,
-    }
-
-
-def _described(totals: Totals) -> dict[str, Any]:
-    return {
-        name: {"definition": text, **attrs.asdict(totals.figures[name])}
-        for name, text in FIGURES.items()
-        if name in totals.figures
     }

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _UPDATE_S = 0.1
+_SLICE_S = 0.05
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -95,7 +96,7 @@ class Inspector:
         with contextlib.ExitStack() as stack:
             for path in self._paths:
                 view = JournalView(path)
-                view.update()
+                view.open()
                 self._views.append(view)
             if self._bus is not None:
                 self._record(self._bus, stack)
@@ -163,13 +164,15 @@ class Inspector:
             closing=closing,
         )
 
-    def update(self) -> None:
-        """Take the records that were written since the last time."""
+    def update(self) -> bool:
+        """Take the next records, for a moment; return whether there were any."""
+        is_changed = False
         for view in self._views:
             try:
-                view.update()
+                is_changed |= view.update(_SLICE_S)
             except (OSError, JournalError) as exc:
                 logger.debug("a journal can't be read at present", exc_info=exc)
+        return is_changed
 
 
 class _Serving:
@@ -209,7 +212,7 @@ class _Serving:
             access_log=False,
             lifespan="off",
             ws="none",
-            timeout_graceful_shutdown=2,
+            timeout_graceful_shutdown=5,
         )
         server = uvicorn.Server(config)
         # Signals are the program's, and can only be caught in its main thread.
@@ -227,6 +230,6 @@ class _Serving:
 
     async def _update(self, closing: asyncio.Event) -> None:
         while not closing.is_set():
-            await asyncio.to_thread(self._inspector.update)
+            is_changed = await asyncio.to_thread(self._inspector.update)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(closing.wait(), _UPDATE_S)
+                await asyncio.wait_for(closing.wait(), 0.0 if is_changed else _UPDATE_S)

@@ -24,8 +24,9 @@ from ._call import CallView
 from ._file import JournalView, row_of
 
 _MODULES: Final = (
-    *("scale.js", "filter.js", "source.js", "lanes.js", "list.js"),
-    *("detail.js", "app.js"),
+    *("scale.js", "filter.js", "pages.js", "address.js", "keys.js", "source.js", "sound.js"),
+    *("detail.js", "paint.js", "lanes.js", "list.js", "compare.js", "frame.js", "screen.js"),
+    *("moving.js", "records.js", "calls.js", "app.js"),
 )
 
 FILES: Final = frozenset({"index.html", "style.css", *_MODULES})
@@ -65,7 +66,7 @@ def write_html(
 
 def _only(view: JournalView) -> CallView:
     """Return the one call that the journal has; records without a sender are no call beside it."""
-    calls = [call for call in view.calls.values() if call.lines]
+    calls = [call for call in view.calls.values() if len(call.lines)]
     named = [call for call in calls if call.sender is not None]
     if len(named) > 1:
         names = ", ".join(str(call.sender) for call in named[:3])
@@ -80,13 +81,15 @@ def _only(view: JournalView) -> CallView:
 def _recording(view: JournalView, call: CallView) -> dict[str, Any]:
     rows, records = [], {}
     for facts in view.details(call):
-        rows.append([_row(facts), call.line_number(facts.seq)])
+        rows.append([_row(facts), call.lines.number_of(facts.seq)])
         records[facts.seq] = json.loads(plain_json(record_data(facts)), object_hook=_without_audio)
-    sound = view.sound(call) if view.has_sound(call) else None
+    overview = view.overview(call)
+    end_ms = overview["end_ms"] + 1
+    sound = view.sound(call, 0.0, end_ms) if call.has_sound else None
     return {
-        "summary": view.summary(call),
-        "document": view.document(call),
-        "lines": view.lines(call),
+        "overview": overview,
+        "window": view.window(call, 0.0, end_ms, is_whole=True),
+        "lines": view.lines(call, count=None)["lines"],
         "rows": rows,
         "records": records,
         "audio": None if sound is None else base64.b64encode(sound).decode(),

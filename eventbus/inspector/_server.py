@@ -17,15 +17,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 import secrets
 from collections.abc import AsyncIterator, Callable
 from importlib import resources
 from typing import Any, Final
 
 from .._local_requests import RequestGuard, read_origins
-from ..exceptions import FilterError
+from ..exceptions import ExportError, FilterError
 from ._call import CallView
-from ._file import JournalView
+from ._compare import compare
+from ._file import MAX_LINES, JournalView
 from ._page import FILES
 
 try:
@@ -43,6 +45,7 @@ except ModuleNotFoundError as exc:
 
 _COOKIE: Final = "eventbus-inspector"  # and the port: cookies don't know ports apart
 _POLL_S: Final = 0.25
+_MAX_SOUND_MS: Final = 120_000
 _STATIC: Final = resources.files(__name__.rpartition(".")[0]) / "static"
 _TYPES: Final = {
     ".css": "text/css",
@@ -126,8 +129,11 @@ def make_app(
     routes = [
         Route("/", _static),
         Route("/api/calls", api.overview),
-        Route("/api/calls/{call}", api.answer(_document)),
+        Route("/api/diff", api.difference),
+        Route("/api/calls/{call}", api.answer(_overview)),
+        Route("/api/calls/{call}/window", api.answer(_window)),
         Route("/api/calls/{call}/lines", api.answer(_lines)),
+        Route("/api/calls/{call}/place/{seq:int}", api.answer(_place)),
         Route("/api/calls/{call}/rows", api.answer(_rows)),
         Route("/api/calls/{call}/records/{seq:int}", api.answer(_detail)),
         Route("/api/calls/{call}/audio.wav", api.answer(_sound)),
@@ -150,15 +156,31 @@ class _Api:
         """Return the handler of requests about one call; *make* runs in a thread."""
 
         async def handler(request: Request) -> Response:
-            number, _, place = request.path_params["call"].partition("-")
-            try:
-                view = self._views[int(number)]
-                call = list(view.calls.values())[int(place)]
-            except (ValueError, IndexError):
+            found = self._find(request.path_params["call"])
+            if found is None:
                 return JSONResponse({"error": "There is no such call."}, 404)
-            return await run_in_threadpool(make, request, view, call)
+            return await run_in_threadpool(make, request, *found)
 
         return handler
+
+    def _find(self, name: str) -> tuple[JournalView, CallView] | None:
+        """Return the call of an id; None if there is no such call."""
+        number, _, place = name.partition("-")
+        if not (number.isdecimal() and place.isdecimal()):
+            return None
+        try:
+            view = self._views[int(number)]
+            return view, list(view.calls.values())[int(place)]
+        except IndexError:
+            return None
+
+    async def difference(self, request: Request) -> Response:
+        """Answer with the differences between two calls."""
+        found = [self._find(request.query_params.get(side, "")) for side in ("left", "right")]
+        left, right = found
+        if left is None or right is None:
+            return JSONResponse({"error": "left= and right= are two calls."}, 404)
+        return JSONResponse(await run_in_threadpool(compare, left, right))
 
     async def overview(self, _: Request) -> Response:
         """Answer with the list of calls."""
@@ -182,7 +204,7 @@ class _Api:
         """Yield messages whose id is the sum of the numbers of the latest records."""
         yield "retry: 1000\n\n"
         while not self._closing.is_set() and not await request.is_disconnected():
-            total = sum(view.last_seq for view in self._views)
+            total = sum(view.last_seq for view in list(self._views))
             if total != after:
                 after = total
                 data = json.dumps(await run_in_threadpool(self._calls))
@@ -192,13 +214,35 @@ class _Api:
         yield "event: end\ndata: {}\n\n"
 
 
-def _document(_: Request, view: JournalView, call: CallView) -> Response:
-    return JSONResponse(view.document(call))
+def _overview(_: Request, view: JournalView, call: CallView) -> Response:
+    return JSONResponse(view.overview(call))
+
+
+def _window(request: Request, view: JournalView, call: CallView) -> Response:
+    times = _times(request)
+    if times is None:
+        return JSONResponse({"error": "from= and to= are times in milliseconds."}, 400)
+    return JSONResponse(view.window(call, *times))
+
+
+def _place(request: Request, view: JournalView, call: CallView) -> Response:
+    text = request.query_params.get("filter", "")
+    try:
+        return JSONResponse({"place": view.place(call, request.path_params["seq"], text)})
+    except FilterError as exc:
+        return JSONResponse({"error": str(exc), "position": exc.position}, 400)
 
 
 def _lines(request: Request, view: JournalView, call: CallView) -> Response:
+    asked = request.query_params
     try:
-        return JSONResponse(view.lines(call, request.query_params.get("filter", "")))
+        start, count = int(asked.get("from", "0")), int(asked.get("count", "200"))
+    except ValueError:
+        return JSONResponse({"error": "from= and count= are numbers of lines."}, 400)
+    try:
+        return JSONResponse(
+            view.lines(call, asked.get("filter", ""), start, min(max(count, 0), MAX_LINES))
+        )
     except FilterError as exc:
         return JSONResponse({"error": str(exc), "position": exc.position}, 400)
 
@@ -219,9 +263,24 @@ def _detail(request: Request, view: JournalView, call: CallView) -> Response:
 
 
 def _sound(request: Request, view: JournalView, call: CallView) -> Response:
-    if not view.has_sound(call):
-        return JSONResponse({"error": "No audio was recorded."}, 404)
-    return _in_ranges(request, view.sound(call), "audio/wav")
+    times = _times(request)
+    if times is None or times[1] - times[0] > _MAX_SOUND_MS:
+        text = f"from= and to= are times in milliseconds, at most {_MAX_SOUND_MS} apart."
+        return JSONResponse({"error": text}, 400)
+    try:
+        data = view.sound(call, *times)
+    except ExportError as exc:
+        return JSONResponse({"error": str(exc)}, 404)
+    return _in_ranges(request, data, "audio/wav")
+
+
+def _times(request: Request) -> tuple[float, float] | None:
+    """Return the window of time that is asked for; None if it isn't one."""
+    try:
+        start, end = (float(request.query_params[name]) for name in ("from", "to"))
+    except (KeyError, ValueError):
+        return None
+    return (max(0.0, start), end) if math.isfinite(start + end) and end > start else None
 
 
 async def _static(request: Request) -> Response:

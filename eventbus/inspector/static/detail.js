@@ -3,6 +3,7 @@
 import { shownDuration, shownTime } from "./scale.js";
 
 /** @typedef {Record<string, any>} Json */
+/** @typedef {{open: (seq: number) => void, play: (ms: number) => void, copy: (text: string) => void}} Actions */
 
 /** @param {string} name @param {Json} [attributes] @param {(Node | string)[]} children */
 export function element(name, attributes = {}, ...children) {
@@ -20,7 +21,7 @@ export function element(name, attributes = {}, ...children) {
  * @param {HTMLElement} box
  * @param {Json[]} rows
  * @param {Json | null} detail
- * @param {{open: (seq: number) => void, play: (ms: number) => void, copy: (text: string) => void}} actions
+ * @param {Actions} actions
  */
 export function showDetail(box, rows, detail, actions) {
   const parts = [];
@@ -29,6 +30,7 @@ export function showDetail(box, rows, detail, actions) {
   box.replaceChildren(...parts);
 }
 
+/** @param {Json[]} rows @param {Actions} actions */
 function table(rows, actions) {
   const head = element("tr", {}, ...["record", "time", "kind", "type or handler", "queued", "ran"].map((text) => element("th", { scope: "col" }, text)));
   const body = rows.slice(0, 500).map((row) =>
@@ -45,8 +47,9 @@ function table(rows, actions) {
   return element("table", {}, element("thead", {}, head), element("tbody", {}, ...body));
 }
 
+/** @param {Json} detail @param {Actions} actions */
 function recordParts({ record, cause, effects }, actions) {
-  const title = `#${record.seq} ${record.kind} ${record.type ?? record.handler ?? ""}`;
+  const title = `#${record.seq} ${record.kind} ${record.type ?? record.handler ?? (record.frame ?? record.message)?.type ?? ""}`;
   const parts = [
     element("h2", {}, title),
     element("p", {}, `${shownTime(record.t_ms)}  ${record.wall}  ${record.sender === null ? "" : `sender ${record.sender}`}`),
@@ -56,8 +59,8 @@ function recordParts({ record, cause, effects }, actions) {
       element("button", { type: "button", onclick: () => actions.play(record.t_ms) }, "Play from here"),
     ),
   ];
-  const frame = record.frame ?? record.message ?? cause?.frame ?? effects.find((each) => each.frame !== undefined)?.frame;
-  const event = record.event ?? effects.find((each) => each.event)?.event ?? cause?.event ?? undefined;
+  const frame = record.frame ?? record.message ?? cause?.frame ?? effects.find((/** @type {Json} */ each) => each.frame !== undefined)?.frame;
+  const event = record.event ?? effects.find((/** @type {Json} */ each) => each.event)?.event ?? cause?.event ?? undefined;
   const columns = [];
   if (frame !== undefined) columns.push(element("div", {}, element("h2", {}, record.message === undefined ? "Server JSON" : "Sent"), code(frame)));
   if (event !== undefined) columns.push(element("div", {}, element("h2", {}, "Typed event"), code(event)));
@@ -67,12 +70,13 @@ function recordParts({ record, cause, effects }, actions) {
   if (["drop", "gap", "status"].includes(record.kind)) parts.push(code(record));
   if (cause !== null) parts.push(element("p", {}, "Caused by ", link(cause.seq, actions), ` ${cause.type ?? cause.handler ?? cause.kind}`));
   if (effects.length > 0) {
-    const led = effects.map((each) => element("li", {}, link(each.seq, actions), ` ${each.kind} ${each.type ?? each.handler ?? ""} ${each.run_ms === undefined ? "" : `queued ${shownDuration(each.queued_ms)}, ran ${shownDuration(each.run_ms)}`}`));
+    const led = effects.map((/** @type {Json} */ each) => element("li", {}, link(each.seq, actions), ` ${each.kind} ${each.type ?? each.handler ?? ""} ${each.run_ms === undefined ? "" : `queued ${shownDuration(each.queued_ms)}, ran ${shownDuration(each.run_ms)}`}`));
     parts.push(element("h2", {}, "Led to"), element("ul", {}, ...led));
   }
   return parts;
 }
 
+/** @param {Json} record */
 function callParts(record) {
   const facts = `${record.state}: queued ${shownDuration(record.queued_ms)}, ran ${shownDuration(record.run_ms)}`;
   const parts = [element("p", {}, facts)];
@@ -80,12 +84,13 @@ function callParts(record) {
   return parts;
 }
 
+/** @param {number} seq @param {Actions} actions */
 function link(seq, actions) {
   return element("button", { type: "button", onclick: () => actions.open(seq) }, `#${seq}`);
 }
 
 /** @param {unknown} value */
 function code(value) {
-  const text = JSON.stringify(value, (_, each) => (typeof each === "string" && each.length > 2000 ? `${each.slice(0, 60)}… (${each.length} characters)` : each), 2);
+  const text = JSON.stringify(value, (_, each) => (typeof each === "string" && each.length > 400 ? `${each.slice(0, 60)}… (${each.length} characters)` : each), 2);
   return element("pre", {}, text);
 }

@@ -45,10 +45,10 @@ function positive(word) {
   const [, name, quoted] = named;
   const value = unquoted(quoted);
   if (value === "") throw new FilterError(`${name}: needs a value.`);
-  if (name in NAMES) return nameTerm(NAMES[/** @type {keyof NAMES} */ (name)], value);
+  if (name in NAMES) return nameTerm(NAMES[/** @type {keyof typeof NAMES} */ (name)], value);
   if (name === "is") return (/** @type {Row} */ row) => row.states.includes(value.toLowerCase());
   if (name === "seq") return numberTerm("seq", value, Number);
-  if (name in TIMES) return numberTerm(TIMES[/** @type {keyof TIMES} */ (name)], value, duration);
+  if (name in TIMES) return numberTerm(TIMES[/** @type {keyof typeof TIMES} */ (name)], value, duration);
   throw new FilterError(`There is no ${name}: in a filter; quote a text that has a colon.`);
 }
 
@@ -114,7 +114,7 @@ function duration(text) {
   if (!/^(?:\d+(?:\.\d+)?(?:us|µs|μs|ms|s|m|h))+$/u.test(text)) return NaN;
   let sum = 0;
   for (const [, count, unit] of text.matchAll(/(\d+(?:\.\d+)?)(us|µs|μs|ms|s|m|h)/gu))
-    sum += Number(count) * UNITS[/** @type {keyof UNITS} */ (unit)];
+    sum += Number(count) * UNITS[/** @type {keyof typeof UNITS} */ (unit)];
   return sum;
 }
 

@@ -1,0 +1,260 @@
+"""
+The list of a call: frames with all that they led to, folded into lines.
+
+Rules
+-----
+
+* A *line* is a frame with all that it led to, or a record without a frame: three records for each
+  20 ms of speech would be unreadable. Lines that follow each other and are the same type of frame
+  about the same item fold into one.
+* The index has places, times and states: about 50 bytes for a line and 12 for a record. Texts are
+  read from the journal when a line is seen (`line_text`).
+"""
+
+from __future__ import annotations
+
+import json
+from array import array
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import attrs
+
+from ..analysis import RecordView
+from ..journal import CallRecord, DropRecord, EventRecord, FrameRecord, GapRecord, SentRecord
+
+MAX_TEXT: Final = 160
+
+STATES: Final = ("error", "crash", "drop", "gap")
+"""The states of lines that need attention."""
+
+_BITS: Final = {name: 1 << place for place, name in enumerate(STATES)}
+_DROPPED: Final = _BITS["error"] | _BITS["drop"]
+_CRASHED: Final = _BITS["error"] | _BITS["crash"]
+_FOLDED: Final = ("frame", "sent")
+
+LINE_COLUMNS: Final = (
+    *("first", "last", "start_ms", "end_ms", "kind", "type", "item", "text", "count", "states"),
+)
+"""The names of the values of a line, as the page gets it."""
+
+
+@attrs.frozen
+class Line:
+    """
+    A line of the list, without its text.
+
+    Attributes:
+        first, last: The numbers of its first and its last record.
+        count: The number of frames or messages that are folded into it.
+        states: Which of ``STATES`` its records are in.
+    """
+
+    first: int
+    last: int
+    start_ms: float
+    end_ms: float
+    kind: str
+    type: str
+    item: str
+    count: int
+    states: tuple[str, ...]
+
+    def values(self, text: str) -> list[object]:
+        """Return it as the page reads it: see `LINE_COLUMNS`."""
+        times = round(self.start_ms, 3), round(self.end_ms, 3)
+        names = self.kind, self.type, self.item
+        return [self.first, self.last, *times, *names, text, self.count, list(self.states)]
+
+
+class LineIndex:
+    """The lines of a call, taken record by record."""
+
+    def __init__(self) -> None:
+        self._first, self._last = array("Q"), array("Q")
+        self._start_ms, self._end_ms = array("d"), array("d")
+        self._names, self._items = array("I"), array("I")
+        self._counts, self._states = array("I"), array("B")
+        # The line of each record, by the record's number.
+        self._seqs, self._numbers = array("Q"), array("I")
+        # The latest line of messages, which most often goes on.
+        self._message, self._message_line = "", -1
+        self._known: dict[object, int] = {}
+        self._values: list[Any] = []
+
+    def __len__(self) -> int:
+        return len(self._first)
+
+    def __getitem__(self, number: int) -> Line:
+        kind, type_name = self._values[self._names[number]]
+        states = self._states[number]
+        return Line(
+            self._first[number],
+            self._last[number],
+            self._start_ms[number],
+            self._end_ms[number],
+            kind,
+            type_name,
+            self._values[self._items[number]],
+            self._counts[number],
+            tuple(name for name, bit in _BITS.items() if states & bit),
+        )
+
+    def number_of(self, seq: int) -> int | None:
+        """Return the number of the line that a record belongs to; None if it isn't of this call."""
+        index = bisect_left(self._seqs, seq)
+        if index == len(self._seqs) or self._seqs[index] != seq:
+            return None
+        return self._numbers[index]
+
+    def take(self, facts: RecordView, at_ms: float) -> int:
+        """Take the next record; return its states, as bits."""
+        record = facts.record
+        number = self.number_of(record.cause) if record.cause else None
+        states = _states_of(facts)
+        if number is None:
+            kind = facts.kind
+            item = min(facts.items, default="") if kind in _FOLDED else ""
+            number = self._place(facts.seq, kind, facts.type or kind, item, at_ms)
+        else:
+            self._last[number] = max(self._last[number], facts.seq)
+            self._end_ms[number] = at_ms
+        if states:
+            self._states[number] |= states
+        self._seqs.append(facts.seq)
+        self._numbers.append(number)
+        return states
+
+    def take_message(self, seq: int, type_name: str, at_ms: float) -> None:
+        """Take a message to the service that is about no item, and led to nothing."""
+        last = len(self._first) - 1
+        if type_name == self._message and self._message_line == last and not self._states[last]:
+            self._counts[last] += 1
+            self._last[last], self._end_ms[last] = seq, at_ms
+        else:
+            last = self._place(seq, "sent", type_name, "", at_ms)
+            self._message, self._message_line = type_name, last
+        self._numbers.append(last)
+        self._seqs.append(seq)
+
+    def _place(self, seq: int, kind: str, type_name: str, item_id: str, at_ms: float) -> int:
+        """Return the number of the line for a record without a cause: the last, or a new one."""
+        name, item = self._value((kind, type_name)), self._value(item_id)
+        last = len(self._first) - 1
+        if (
+            last >= 0
+            and kind in _FOLDED
+            and self._names[last] == name
+            and self._items[last] == item
+            and not self._states[last]
+        ):
+            self._counts[last] += 1
+            self._last[last], self._end_ms[last] = seq, at_ms
+            return last
+        self._first.append(seq)
+        self._last.append(seq)
+        self._start_ms.append(at_ms)
+        self._end_ms.append(at_ms)
+        self._names.append(name)
+        self._items.append(item)
+        self._counts.append(1)
+        self._states.append(0)
+        return last + 1
+
+    def _value(self, value: object) -> int:
+        number = self._known.get(value)
+        if number is None:
+            number = self._known[value] = len(self._values)
+            self._values.append(value)
+        return number
+
+
+def is_error(states: int) -> bool:
+    """Return whether states, as `LineIndex.take` gives them, have an error."""
+    return bool(states & _BITS["error"])
+
+
+def _states_of(facts: RecordView) -> int:
+    match facts.record:
+        case SentRecord():
+            return 0
+        case CallRecord(state=state):
+            return _CRASHED if state == "crashed" else 0
+        case DropRecord():
+            return _DROPPED
+        case _:
+            return sum(bit for name, bit in _BITS.items() if name in facts.states)
+
+
+# --- texts ------------------------------------------------------------------------------------
+
+
+def line_text(line: Line, records: Sequence[RecordView]) -> str:
+    """
+    Return the text of a line, from some of its records.
+
+    Args:
+        line: The line.
+        records: Its first records; the more of them, the more deltas are in the text.
+    """
+    if "crash" in line.states:
+        for facts in records:
+            if isinstance(facts.record, CallRecord) and facts.record.state == "crashed":
+                return summary(facts)[:MAX_TEXT]
+    text = ""
+    for facts in records:
+        if line.kind == "frame" and not isinstance(facts.record, (FrameRecord, EventRecord)):
+            continue
+        size = getattr(facts.record, "audio_bytes", None)
+        if size is not None:
+            return f"{size} bytes of audio" if line.count == 1 else f"audio, {size} bytes each"
+        delta = _delta(facts)
+        if delta is not None:
+            text += delta
+        elif not text:
+            text = summary(facts)
+        if len(text) >= MAX_TEXT or (text and line.count == 1):
+            break
+    return text[:MAX_TEXT]
+
+
+def _delta(facts: RecordView) -> str | None:
+    """Return the piece of a text that a frame brings; an event repeats it."""
+    if not isinstance(facts.record, FrameRecord) or "audio.delta" in (facts.type or ""):
+        return None
+    delta = facts.data.get("delta")
+    return delta if isinstance(delta, str) else None
+
+
+def summary(facts: RecordView) -> str:
+    """Return the content of a record in a few words."""
+    match facts.record:
+        case DropRecord(handler=handler, count=count, reason=reason):
+            return f"{count} events, {reason}: {handler}"
+        case GapRecord(reason=reason):
+            return reason
+        case CallRecord(handler=handler):
+            return handler if facts.error is None else f"{handler}: {facts.error}"
+        case SentRecord(audio_bytes=int(size)) | EventRecord(audio_bytes=int(size)):
+            return f"{size} bytes of audio"
+        case FrameRecord() if "audio.delta" in (facts.type or ""):
+            return ""
+        case _:
+            return _summary_of(facts.data)
+
+
+def _summary_of(data: Mapping[str, Any]) -> str:
+    for name in ("transcript", "text", "delta", "arguments", "status", "error", "context", "name"):
+        value = data.get(name)
+        if isinstance(value, str) and value:
+            return value[:MAX_TEXT]
+        if isinstance(value, Mapping) and value:
+            return json.dumps(value, ensure_ascii=False, default=repr)[:MAX_TEXT]
+    for name, fields in (("response", ("status",)), ("item", ("type", "role", "name"))):
+        inner = data.get(name)
+        if isinstance(inner, Mapping):
+            found = [str(inner[field]) for field in fields if inner.get(field)]
+            if found:
+                return " ".join(found)[:MAX_TEXT]
+    return ""

@@ -1,0 +1,114 @@
+// The calls: which one is shown, which one beside it, and how a live one grows.
+
+import { showDifferences } from "./compare.js";
+import { element } from "./detail.js";
+import { noticesOf, showFigures } from "./frame.js";
+import { goToTurn, setFollowing } from "./moving.js";
+import { list, openSeq, showLines } from "./records.js";
+import { within } from "./scale.js";
+import { $, banner, draw, loadWindows, moved, named, showState, shownOf, source, state, wholeRange, writeHash } from "./screen.js";
+
+/** @typedef {Record<string, any>} Json */
+
+const READING_MS = 1500; // between looks at a journal that is being read
+
+let isRefreshing = false;
+let refreshed = 0;
+/** @type {Json[] | null} */ let waiting = null;
+
+/** Show the calls as they are now; while that goes on, only the latest state waits. @param {Json[]} calls */
+export async function refresh(calls) {
+  waiting = calls;
+  if (isRefreshing) return;
+  isRefreshing = true;
+  try {
+    for (let next = /** @type {Json[] | null} */ (calls); next !== null; next = waiting) {
+      waiting = null;
+      const isReading = next.some((call) => call.id === state.id && call.progress < 1);
+      if (isReading && state.call !== null && performance.now() - refreshed < READING_MS) {
+        state.calls = next;
+        showState();
+        continue;
+      }
+      await showCalls(next);
+      refreshed = performance.now();
+    }
+  } catch { /* the stream says that the connection is lost, and its next message asks again */ } finally {
+    isRefreshing = false;
+  }
+}
+
+/** @param {Json[]} calls */
+export async function showCalls(calls) {
+  state.calls = calls;
+  $("empty").hidden = calls.length > 0;
+  $("timeline").hidden = $("lower").hidden = calls.length === 0;
+  $("follow").hidden = !source.isLive;
+  for (const box of [$("call"), $("beside")]) {
+    const kept = box === $("beside") ? [element("option", { value: "" }, "none")] : [];
+    box.replaceChildren(...kept, ...calls.map((call) => element("option", { value: call.id }, named(call))));
+  }
+  $("compare").hidden = calls.length < 2;
+  if (calls.length === 0) return showState();
+  if (!calls.some((call) => call.id === state.id)) state.id = calls.reduce((best, call) => (call.records > best.records ? call : best)).id;
+  $("call").value = state.id;
+  $("beside").value = state.beside;
+  await loadCall();
+}
+
+export async function loadCall() {
+  const before = state.call?.overview;
+  const isNew = before?.id !== state.id;
+  const overview = { id: state.id, ...(await source.overview(state.id)) };
+  const known = isNew ? { from: 0, to: 0 } : wholeRange();
+  const wasWhole = state.range.to <= 1 || (state.range.from <= known.from && state.range.to >= known.to);
+  state.call = await shownOf(overview, isNew ? null : state.call);
+  const whole = wholeRange();
+  if (wasWhole && (isNew || state.follows)) state.range = whole;
+  else if (!isNew && state.follows && source.isLive) state.range = within({ from: whole.to - (state.range.to - state.range.from), to: whole.to }, whole);
+  const isMoved = isNew || before?.last_seq !== overview.last_seq;
+  if (isMoved) await loadWindows(true);
+  banner(noticesOf(overview));
+  showFigures($("figures"), overview);
+  if (isNew) list.reset();
+  if (isMoved) await showLines();
+  showState();
+  draw();
+  if (isNew && state.tab === "diff") void showTab("diff");
+  if (isNew && state.seq > 0) await openSeq(state.seq);
+  if (state.follows && source.isLive) list.toEnd();
+}
+
+/** @param {string} tab */
+export async function showTab(tab) {
+  state.tab = tab;
+  for (const name of ["records", "diff"]) {
+    $(`tab-${name}`).setAttribute("aria-selected", String(name === tab));
+    $(name).hidden = name !== tab;
+  }
+  writeHash();
+  if (tab !== "diff" || state.other === null) return;
+  const names = /** @type {[string, string]} */ ([state.id, state.beside].map((id) => named(state.calls.find((call) => call.id === id) ?? {})));
+  try {
+    const found = await source.difference(state.id, state.beside);
+    showDifferences($("diff"), found, names, { turn: goToTurn, record: (seq) => void openSeq(seq).then(() => showTab("records")) });
+  } catch (problem) {
+    $("diff").replaceChildren(element("p", {}, /** @type {Error} */ (problem).message));
+  }
+}
+
+export async function showBeside() {
+  state.other = state.beside === "" ? null : await shownOf({ id: state.beside, ...(await source.overview(state.beside)) }, null);
+  $("tab-diff").hidden = state.other === null;
+  await showTab(state.other === null ? "records" : "diff");
+  moved();
+}
+
+/** Keep the end of a live call in sight, or no longer. @param {boolean} isWanted */
+export function follow(isWanted) {
+  setFollowing(isWanted);
+  if (!isWanted) return;
+  state.range = wholeRange();
+  list.toEnd();
+  moved();
+}
