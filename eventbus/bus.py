@@ -721,6 +721,72 @@ class EventBus(Registrar):
         turn.unhandled += 1
         return True
 
+    @dispatches
+    def publish_after(  # noqa: C901, PLR0912  # in one frame, as publish
+        self, unseen: type[Any], event: Any, sender: Any = None
+    ) -> bool:
+        """
+        Publish *event* after an event of the class *unseen*, if nothing would see that one.
+
+        It is `count_unseen` and `publish` in one step. If it returns False, it has done nothing:
+        call these two, or make the other event and publish both.
+
+        Args:
+            unseen: The class of an event that is expensive to make, and comes first.
+            event: As in `publish`.
+            sender: As in `publish`.
+
+        Raises:
+            Exception: As in `publish`.
+        """
+        turn = self._turn
+        if sender is None:
+            fast = self._fast
+        else:
+            key = sender if type(sender) is str else sender_key(sender)
+            fast = self._fast_of.get(key, self._fast)
+        try:
+            first, calls = fast[unseen], fast[type(event)]
+        except KeyError:
+            return False
+        if (
+            not first.is_unseen
+            or (turn.thread is not None and turn.thread != get_ident())
+            or turn.current is not None
+        ):
+            return False
+        try:
+            turn.current = calls
+            turn.tally += first.tally + calls.tally
+            turn.unhandled += 1
+            call = calls.only
+            if call is not None:
+                try:
+                    call(event)
+                except BaseException as exc:
+                    if not self._dispatcher.isolate(calls, call, event, sender, exc):
+                        raise
+            else:
+                if sender is not None:
+                    self._dispatch.sender = sender
+                    self._dispatch.key = key  # pyright: ignore[reportPossiblyUnboundVariable]  # set above
+                for call in calls.calls:
+                    try:
+                        call(event)
+                    except BaseException as exc:
+                        if not self._dispatcher.isolate(calls, call, event, sender, exc):
+                            raise
+                if sender is not None:
+                    self._dispatch.sender = self._dispatch.key = None
+            turn.current = None
+        except BaseException:
+            self._dispatch.clear()
+            turn.give_up()
+            raise
+        if turn.is_waited_for:
+            turn.work_off()
+        return True
+
     @contextlib.contextmanager
     def observe(self, observer: Observer) -> Iterator[None]:
         """
@@ -1080,6 +1146,10 @@ class Scope(Registrar):
     def count_unseen(self, event_type: type[Any], sender: Any = None) -> bool:
         """Count an event of the session that nothing would see; see `EventBus.count_unseen`."""
         return self.bus.count_unseen(event_type, self._own(sender))
+
+    def publish_after(self, unseen: type[Any], event: Any, sender: Any = None) -> bool:
+        """Publish *event* as the session's after one of *unseen*; see `EventBus.publish_after`."""
+        return self.bus.publish_after(unseen, event, self._own(sender))
 
     # --- entering -----------------------------------------------------------------------
 
