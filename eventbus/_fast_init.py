@@ -24,21 +24,27 @@ _T = TypeVar("_T")
 _CONSTANTS = ("type", "role", "heard")
 
 
-def constructor(cls: type[_T]) -> Callable[..., _T]:
+def constructor(cls: type[_T], *, late: Callable[[Any], Any] | None = None) -> Callable[..., _T]:
     """
     Return a function that makes instances of *cls*, and isn't slowed by its being frozen.
 
     It takes every field but those that no frame sets (``type``, ``role`` and ``heard``), in order,
     positional only, as the instance is to keep them: it applies no defaults and no converters.
+
+    Args:
+        late: Makes the first field of its source, which is what the function takes; the instance
+            makes it when it is first read.
     """
-    names, lines, scope = construction(cls)
+    names, lines, scope = construction(cls, late=late)
     make: Callable[..., _T] = compiled(
         "make", f"{', '.join([*names, '/']) if names else ''}", lines, scope
     )
     return make
 
 
-def construction(cls: type[Any]) -> tuple[list[str], list[str], dict[str, Any]]:
+def construction(
+    cls: type[Any], *, late: Callable[[Any], Any] | None = None
+) -> tuple[list[str], list[str], dict[str, Any]]:
     """
     Return the code that makes an instance of *cls*, for a function that has its fields as locals.
 
@@ -55,16 +61,19 @@ def construction(cls: type[Any]) -> tuple[list[str], list[str], dict[str, Any]]:
     names = [name for name in fields if name not in constants]
     twin = _twin(cls, fields)
     if twin is None:
-        return names, [f"return cls({', '.join(f'{name}={name}' for name in names)})"], {"cls": cls}
+        make = f"return cls({', '.join(f'{name}={name}' for name in names)})"
+        lines = [make] if late is None else [f"{names[0]} = late({names[0]})", make]
+        return names, lines, {"cls": cls, "late": late}
     lines = [
-        "made = new(twin)",
+        "made = twin()",
         *(f"made.{name} = {name}" for name in names),
         *(f"made.{name} = constant_{name}" for name in constants),
         "made.__class__ = cls",
         "return made",
     ]
+    if late is not None:
+        lines[1] = f"made._source = {names[0]}"
     scope = {
-        "new": object.__new__,
         "twin": twin,
         "cls": cls,
         **{f"constant_{name}": value for name, value in constants.items()},
@@ -85,11 +94,12 @@ def _twin(cls: type[Any], fields: Mapping[str, attrs.Attribute[Any]]) -> type[An
         "__slots__" not in cls.__dict__
         or hasattr(cls, "__attrs_pre_init__")
         or hasattr(cls, "__attrs_post_init__")
+        or any(vars(base).get("__init__") for base in cls.__mro__[1:-1])
         or any(field.validator for field in fields.values())
     ):
         return None
     twin = type(cls.__name__, cls.__bases__, {"__slots__": tuple(fields)})
-    trial: Any = object.__new__(twin)
+    trial: Any = twin()
     try:
         trial.__class__ = cls
     except (TypeError, AttributeError):  # another layout, or a base that is frozen

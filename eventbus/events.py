@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Literal, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, overload
 
 import attrs
 
@@ -85,6 +85,34 @@ class _Weakrefable:
     __slots__ = ("__weakref__", "_origin")
 
     _origin: int
+
+
+LATE_VALUES: Final[dict[type[Any], Callable[[Any], Any]]] = {}
+"""Class of a source -> the function that makes a field of one; `eventbus.wire` has them."""
+
+
+class _Late(_Weakrefable):
+    """
+    An event whose first field may be made when it is first read.
+
+    Most of these have no handler that reads it, and to make it takes longer than the rest of the
+    event. A decoder sets ``_source`` instead, to a frame's bytes or to data that nobody else has.
+    """
+
+    __slots__ = ("_source",)
+
+    _source: Any
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:  # for a field that isn't set yet
+            if name != type(self).__match_args__[0]:
+                msg = f"{type(self).__name__!r} object has no attribute {name!r}"
+                raise AttributeError(msg, name=name, obj=self)
+            source = self._source
+            value = LATE_VALUES[type(source)](source)
+            object.__setattr__(self, name, value)
+            return value
 
 
 # --- values in events -----------------------------------------------------------------------
@@ -493,7 +521,7 @@ class RealtimeModelTurnEndedEvent(_Weakrefable):
 
 
 @attrs.frozen
-class RealtimeModelOtherEvent(_Weakrefable):
+class RealtimeModelOtherEvent(_Late):
     """
     Something that has no class of its own, or an event that no handler took.
 
@@ -545,7 +573,7 @@ class RealtimeModelExceptionEvent(_Weakrefable):
 
 
 @attrs.frozen
-class RealtimeModelRawServerEvent(_Weakrefable):
+class RealtimeModelRawServerEvent(_Late):
     """
     A frame as the service sent it, before anything is made of it.
 
@@ -567,7 +595,7 @@ class RealtimeModelRawServerEvent(_Weakrefable):
 
 
 @attrs.frozen
-class RealtimeModelSessionUpdatedEvent(_Weakrefable):
+class RealtimeModelSessionUpdatedEvent(_Late):
     """
     The session's configuration, as it is now.
 
@@ -753,7 +781,7 @@ class RealtimeModelItemTruncatedEvent(_Weakrefable):
 
 
 @attrs.frozen
-class RealtimeModelRateLimitsEvent(_Weakrefable):
+class RealtimeModelRateLimitsEvent(_Late):
     """
     The limits of the account, and the rest of each.
 

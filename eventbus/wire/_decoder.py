@@ -15,9 +15,9 @@ class Bus(Protocol):
     The part of a bus that `Decoder.publish_to` needs; `eventbus.EventBus` and its scopes have it.
 
     ``publish(event)`` and ``has_handlers(event_type)`` take a ``sender=`` too, if one is given
-    to `Decoder.publish_to`. A bus may also have ``count_unseen(event_type, sender)``, like
-    `eventbus.EventBus.count_unseen`; then it is called instead of ``has_handlers``, decides
-    whether a frame needs a raw event, and counts those that aren't needed.
+    to `Decoder.publish_to`. A bus may also have ``count_unseen`` and ``publish_after``, like
+    `eventbus.EventBus`; then they are called instead of ``has_handlers``, decide whether a frame
+    needs a raw event, and count those that aren't needed.
     """
 
     @property

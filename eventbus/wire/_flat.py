@@ -24,17 +24,19 @@ class Kind(NamedTuple):
     Attributes:
         condition: True of a usual value, in Python, with ``{}`` for the variable.
         read: Reads the field, also an unusual value, or raises.
+        is_required: False if it may well be missing.
     """
 
     condition: str
     read: Callable[[dict[str, Any], str], object]
+    is_required: bool = True
 
 
 TEXT = Kind("type({}) is str", text)
-OPTIONAL_TEXT = Kind("({0} is None or type({0}) is str)", optional_text)
+OPTIONAL_TEXT = Kind("({0} is None or type({0}) is str)", optional_text, False)
 TEXT_OR_EMPTY = Kind("type({}) is str", lambda data, name: optional_text(data, name) or "")
 INTEGER = Kind("type({}) is int", integer)
-OPTIONAL_INTEGER = Kind("({0} is None or type({0}) is int)", optional_integer)
+OPTIONAL_INTEGER = Kind("({0} is None or type({0}) is int)", optional_integer, False)
 INDEX = Kind("type({}) is int", index)
 
 
@@ -47,9 +49,17 @@ def flat(cls: type[_T], **kinds: Kind) -> Callable[[Any, dict[str, Any]], _T]:
     """
     names, lines, scope = construction(cls)
     assert set(names) == kinds.keys(), cls
+    usual = " and ".join(kind.condition.format(name) for name, kind in kinds.items())
     body = [
-        *(f"{name} = data.get({name!r})" for name in kinds),
-        f"if not ({' and '.join(kind.condition.format(n) for n, kind in kinds.items())}):",
+        "try:",
+        *(
+            f"    {name} = data{f'[{name!r}]' if kind.is_required else f'.get({name!r})'}"
+            for name, kind in kinds.items()
+        ),
+        f"    is_usual = {usual}",
+        "except KeyError:",
+        "    is_usual = False",
+        "if not is_usual:",
         *(f"    {name} = read_{name}(data, {name!r})" for name in kinds),
         *lines,
     ]

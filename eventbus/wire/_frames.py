@@ -2,16 +2,20 @@
 A service's frames as read-only mappings, parsed when they are first used.
 
 Every frame becomes a raw event, and most raw events have no handler. So a
-`Frame` keeps the bytes and parses them when it is first used.
+`Frame` keeps the bytes and parses them when it is first used, and events with a
+frame or a part of one for a field make that when it is first read.
 """
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NoReturn, TypeVar
 
 import msgspec
+
+from ..events import LATE_VALUES, RealtimeModelRawServerEvent
 
 _KT = TypeVar("_KT")
 _VT = TypeVar("_VT")
@@ -161,3 +165,13 @@ def frame_of(raw: bytes) -> Frame:
     frame = _new(Frame)
     frame._raw = raw  # noqa: SLF001  # its second constructor
     return frame
+
+
+LATE_VALUES.update(
+    {
+        bytes: frame_of,
+        dict: freeze,
+        list: freeze,
+        RealtimeModelRawServerEvent: operator.attrgetter("data"),
+    }
+)

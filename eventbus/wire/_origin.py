@@ -17,7 +17,9 @@ from weakref import WeakValueDictionary
 from ..events import RealtimeModelEvent, RealtimeModelRawServerEvent
 
 # A mark is the number of the decoder, that of the frame, and the position, from the left.
-_STEP = 1 << 16
+FRAME_STEP = 1 << 16
+"""The difference between the marks of a frame and the next one."""
+
 _FRAMES = 1 << 32
 
 _next_decoder = itertools.count(1).__next__
@@ -51,7 +53,7 @@ def origin_of(event: object) -> Origin | None:
     mark = getattr(event, "_origin", None)
     if mark is None:
         return None
-    whole, position = divmod(mark, _STEP)
+    whole, position = divmod(mark, FRAME_STEP)
     decoder, frame = divmod(whole, _FRAMES)
     return Origin(decoder, frame, position)
 
@@ -61,15 +63,15 @@ def decoder_of(number: int) -> Any:
     return _decoders.get(number)
 
 
-def new_marks(decoder: object) -> Callable[[], int]:
+def first_mark(decoder: object) -> int:
     """
-    Return the function that returns the mark of *decoder*'s next frame.
+    Return the mark of *decoder*'s first frame.
 
-    A decoder calls it once for each frame, also if nobody gets the marked events.
+    The decoder adds `FRAME_STEP` for each frame, also if nobody gets the marked events.
     """
     number = _next_decoder()
     _decoders[number] = decoder
-    return itertools.count((number * _FRAMES + 1) * _STEP, _STEP).__next__
+    return (number * _FRAMES + 1) * FRAME_STEP
 
 
 def mark_events(events: Sequence[RealtimeModelEvent], mark: int) -> None:
@@ -79,5 +81,5 @@ def mark_events(events: Sequence[RealtimeModelEvent], mark: int) -> None:
         _set(raw, mark)
         _set(event, mark + 1)
     else:
-        for number, event in enumerate(events[:_STEP], mark):
+        for number, event in enumerate(events[:FRAME_STEP], mark):
             _set(event, number)

@@ -88,7 +88,12 @@ def _handler() -> Callable[[Any], None]:
 
 def _ours(series: Series, bus: EventBus) -> Callable[[Any], object]:
     bus.subscribe(_handler(), _CLASSES[series.event])
-    return functools.partial(OpenAIRealtimeDecoder().publish_to, bus)
+    publish_to = OpenAIRealtimeDecoder().publish_to
+
+    def receive(frame: Any) -> None:
+        publish_to(bus, frame)
+
+    return receive
 
 
 def _limit(series: Series) -> Callable[[bytes], object]:

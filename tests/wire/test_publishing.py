@@ -3,15 +3,23 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+import re
+from pathlib import Path
 
 import attrs
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from eventbus import EventBus, Mailbox, Overflow
 from eventbus.events import (
+    EVENT_TYPES,
     RealtimeModelAudioEvent,
+    RealtimeModelExceptionEvent,
     RealtimeModelOtherEvent,
+    RealtimeModelRateLimitsEvent,
     RealtimeModelRawServerEvent,
+    RealtimeModelSessionUpdatedEvent,
     RealtimeModelTurnStartedEvent,
 )
 from eventbus.exceptions import BusClosed, MailboxFull
@@ -341,3 +349,222 @@ def test_name_is_registered_once():
         register_decoder(Recorder, name=OpenAIRealtimeDecoder.name)
     with pytest.raises(ValueError, match="name="):
         register_decoder(Recorder)
+
+
+# --- fields that are made when they are read -------------------------------------------------
+
+LATE = [
+    ({"type": "ping"}, RealtimeModelRawServerEvent, {"type": "ping"}),
+    ({"type": "ping"}, RealtimeModelOtherEvent, {"type": "ping"}),
+    (
+        {"type": "session.updated", "session": {"tools": [{"name": "find"}]}},
+        RealtimeModelSessionUpdatedEvent,
+        {"tools": [{"name": "find"}]},
+    ),
+    (
+        {"type": "rate_limits.updated", "rate_limits": [{"name": "tokens", "limit": 5}]},
+        RealtimeModelRateLimitsEvent,
+        [{"name": "tokens", "limit": 5}],
+    ),
+]
+
+
+@pytest.mark.parametrize(("frame", "cls", "value"), LATE)
+def test_event_with_a_field_that_is_made_late_is_like_any_other(frame, cls, value):
+    """
+    Copies, comparisons and reprs don't depend on whether the field has been read before.
+    """
+
+    def event():
+        events = OpenAIRealtimeDecoder().decode(json.dumps(frame).encode())
+        return next(each for each in events if type(each) is cls)
+
+    name = attrs.fields(cls)[0].name
+    changes = {"created": False} if cls is RealtimeModelSessionUpdatedEvent else {}
+    built = cls(**{name: value}, **changes)
+
+    first = event()
+    assert getattr(first, name) == value
+    assert getattr(first, name) is getattr(first, name)
+    assert event() == built
+    assert built == event()
+    assert pickle.loads(pickle.dumps(event())) == built
+    assert copy.copy(event()) == copy.deepcopy(event()) == built
+    assert attrs.evolve(event(), **{name: value}) == built
+    assert repr(event()) == repr(first)
+    with pytest.raises(AttributeError, match="no attribute 'frame'"):
+        assert event().frame
+
+
+@pytest.mark.parametrize(("frame", "cls", "value"), LATE[2:])
+def test_part_of_a_frame_in_an_event_is_read_only(frame, cls, value):
+    """
+    One event is seen by many handlers.
+    """
+    event = OpenAIRealtimeDecoder().decode(json.dumps(frame).encode())[1]
+    part = getattr(event, attrs.fields(cls)[0].name)
+
+    with pytest.raises(TypeError, match="read-only"):
+        part[next(iter(part)) if isinstance(part, dict) else 0] = None
+
+
+# --- one way and the other -------------------------------------------------------------------
+
+DATA = Path(__file__).parents[1] / "data"
+LINES = [
+    line
+    for name in ("openai_ga_types", "voice_live_audio_turn", "xai_audio_turn")
+    for line in (DATA / f"{name}.jsonl").read_bytes().splitlines()
+]
+INSERTED = st.sampled_from(
+    [
+        b"",
+        b'"event_id":"e",',
+        b'"id":1,',
+        b'"type":"x",',
+        b":",
+        b'":"',
+        b"\\u003a",
+        b"{}",
+        b"[[",
+        b"\\",
+        b'"',
+        b"null,",
+    ]
+)
+WIDTH = 600
+"""More spaces than the longest frame that `publish_to` reads in one step has bytes."""
+
+
+def with_inserted(line, number, inserted):
+    """
+    Return *line* with something behind one of its first colons, commas and brackets.
+    """
+    places = [found.end() for found in re.finditer(rb"[{\[,:]", line)]
+    place = places[number % len(places)]
+    return line[:place] + inserted + line[place:]
+
+
+def shown(events):
+    return [(type(e), str(e.exception) if e.type == "exception" else e) for e in events]
+
+
+def published(frames, *classes):
+    """
+    Return the events, but for raw ones, that handlers of *classes* get from a decoder.
+    """
+    decoder, bus, seen = OpenAIRealtimeDecoder(), EventBus(), []
+    for event_type in classes:
+        bus.subscribe(seen.append, event_type)
+    for frame in frames:
+        decoder.publish_to(bus, frame)
+    return shown(event for event in seen if event.type != "raw_server_event")
+
+
+@given(st.lists(st.tuples(st.sampled_from(LINES), st.integers(0, 9), INSERTED), max_size=4))
+@settings(max_examples=50)
+def test_events_of_a_frame_are_the_same_whichever_way_it_is_read(changes):
+    """
+    Broken, repeated and misplaced parts included: alone, with a raw event, and after spaces.
+    """
+    frames = [with_inserted(*change) for change in changes]
+    others = [cls for cls in EVENT_TYPES.values() if cls is not RealtimeModelRawServerEvent]
+    decoder = OpenAIRealtimeDecoder()
+    decoded = shown(event for frame in frames for event in decoder.decode(frame)[1:])
+
+    assert published(frames, *others) == decoded
+    assert published(frames, object) == decoded
+    # Errors tell the place, so spaces come last.
+    assert published([frame + b" " * WIDTH for frame in frames], *others) == decoded
+
+
+# --- publish_after ---------------------------------------------------------------------------
+
+
+First = RealtimeModelRawServerEvent
+
+
+@attrs.frozen
+class Second:
+    number: int = 0
+
+
+@pytest.mark.parametrize("sender", [None, "call", 7])
+@pytest.mark.parametrize("handlers", [1, 3])
+def test_event_is_published_after_one_that_nothing_sees(handlers, sender):
+    """
+    Both are counted, and each handler gets the event with its sender.
+    """
+    bus, seen = EventBus(), []
+    for _ in range(handlers):
+        bus.subscribe(lambda event, context: seen.append((event, context.sender)), Second)
+    for event in (First({}), First({}), Second(1)):
+        bus.publish(event, sender=sender)
+    before = bus.stats
+
+    assert bus.publish_after(First, Second(2), sender)
+
+    assert seen[handlers:] == [(Second(2), sender)] * handlers
+    assert bus.stats.published - before.published == 2
+    assert bus.stats.unhandled - before.unhandled == 1
+
+
+def test_nothing_is_published_after_an_event_that_would_be_seen():
+    """
+    With a handler of the first class, or before the bus knows both, the answer is False.
+    """
+    bus, seen = EventBus(), []
+    bus.subscribe(seen.append, Second)
+    assert not bus.publish_after(First, Second(1))
+    for event in (First({}), First({}), Second(2)):
+        bus.publish(event)
+    bus.subscribe(seen.append, First)
+    before = bus.stats
+
+    assert not bus.publish_after(First, Second(3))
+
+    assert bus.stats == before
+    assert seen == [Second(2)]
+
+
+@pytest.mark.parametrize("handlers", [1, 2])
+def test_handler_that_fails_keeps_nobody_from_an_event_that_comes_after(handlers):
+    """
+    A failure becomes an event, and the next handler runs, as with publish.
+    """
+    bus, seen, failures = EventBus(), [], []
+
+    def fail(event):
+        raise ValueError(event.number)
+
+    for handler in (fail, seen.append)[:handlers]:
+        bus.subscribe(handler, Second)
+    bus.subscribe(lambda event: failures.append(event.sender), RealtimeModelExceptionEvent)
+    for event in (First({}), First({}), Second(1)):
+        bus.publish(event, sender="call")
+
+    assert bus.publish_after(First, Second(2), "call")
+
+    assert seen == [Second(1), Second(2)][: 2 * (handlers - 1)]
+    assert failures == ["call", "call"]
+
+
+def test_event_that_comes_after_may_publish_another():
+    """
+    Events that a handler publishes come when the present one is done.
+    """
+    bus, seen = EventBus(), []
+
+    def again(event):
+        if event.number:
+            bus.publish(Second(event.number - 1))
+            assert not bus.publish_after(First, Second(9))
+        seen.append(event.number)
+
+    bus.subscribe(again, Second)
+    for event in (First({}), First({}), Second(0)):
+        bus.publish(event)
+
+    assert bus.publish_after(First, Second(2))
+
+    assert seen == [0, 2, 1, 0]

@@ -156,12 +156,10 @@ class _Session:
         self.called = _Recent()
 
 
-_new_session_updated = constructor(RealtimeModelSessionUpdatedEvent)
+_new_session_updated = constructor(RealtimeModelSessionUpdatedEvent, late=freeze)
 _new_error = constructor(RealtimeModelErrorEvent)
-_new_rate_limits = constructor(RealtimeModelRateLimitsEvent)
+_new_rate_limits = constructor(RealtimeModelRateLimitsEvent, late=freeze)
 _new_speech_started = constructor(RealtimeModelInputSpeechStartedEvent)
-_new_input_updated = constructor(RealtimeModelInputTranscriptUpdatedEvent)
-_new_input_transcribed = constructor(RealtimeModelInputAudioTranscriptionCompletedEvent)
 _new_input_failed = constructor(RealtimeModelInputAudioTranscriptionFailedEvent)
 _new_item_updated = constructor(RealtimeModelItemUpdatedEvent)
 _new_turn_started = constructor(RealtimeModelTurnStartedEvent)
@@ -181,7 +179,7 @@ def _session_updated(session: _Session, data: _Data) -> Meaning:
         session.interrupts = (
             isinstance(detection, dict) and detection.get("interrupt_response") is True
         )
-    return _new_session_updated(freeze(settings), data["type"] == "session.created")
+    return _new_session_updated(settings, data["type"] == "session.created")
 
 
 _NOT_SAID: Final = object()
@@ -204,7 +202,7 @@ def _rate_limits(_session: _Session, data: _Data) -> Meaning:
     limits = data.get("rate_limits")
     if not isinstance(limits, list) or not all(isinstance(limit, dict) for limit in limits):
         raise wrong(data, "rate_limits", "an array of objects")
-    return _new_rate_limits(freeze(limits))
+    return _new_rate_limits(limits)
 
 
 # --- the user's speech -----------------------------------------------------------------------
@@ -258,17 +256,22 @@ _input_transcript_updated = flat(
 )
 
 
-def _input_transcribed(_session: _Session, data: _Data) -> Meaning:
-    item_id, transcript = text(data, "item_id"), text(data, "transcript")
-    if (
-        data.get("status") == "in_progress"
-    ):  # xAI sends its partial transcripts under this name, too
-        return _new_input_updated(item_id, transcript)
-    return _new_input_transcribed(item_id, transcript)
+def _input_transcribed(session: _Session, data: _Data) -> Meaning:
+    if data.get("status") == "in_progress":  # xAI sends its partial transcripts so, too
+        return _input_transcript_updated(session, data)
+    return _input_transcript_completed(session, data)
+
+
+_input_transcript_completed = flat(
+    RealtimeModelInputAudioTranscriptionCompletedEvent, item_id=TEXT, transcript=TEXT
+)
 
 
 def _input_transcription_failed(_session: _Session, data: _Data) -> Meaning:
-    return _new_input_failed(text(data, "item_id"), error_from(data.get("error")))
+    item_id = data.get("item_id")
+    if type(item_id) is not str:
+        item_id = text(data, "item_id")
+    return _new_input_failed(item_id, error_from(data.get("error")))
 
 
 # --- the conversation ------------------------------------------------------------------------
@@ -496,9 +499,8 @@ def _shortcut(session: _Session) -> Callable[[bytes], Meaning | None]:
     return session.audio.event_in
 
 
-def _learn(session: _Session, raw: bytes, data: _Data, meaning: Meaning) -> None:
-    if type(meaning) is RealtimeModelAudioEvent:
-        session.audio.learn(raw, data, meaning)
+def _learn(session: _Session, raw: bytes, data: _Data, event: RealtimeModelAudioEvent) -> None:
+    session.audio.learn(raw, data, event)
 
 
 def _ends(session: _Session, frame_type: str, raw: bytes) -> tuple[RealtimeModelEvent, ...]:

@@ -137,16 +137,21 @@ def _content(parts: list[Any], kinds: dict[str, _Kind]) -> tuple[ContentPart, ..
         if kind is None:
             continue
         make, name, name2, known = kind
+        used = 2  # with the type
         value = part.get(name)
-        value2 = None if name2 is None else part.get(name2)
         if type(value) is not str:
-            value = None
-        if type(value2) is not str:
+            value, used = None, 1
+        if name2 is None:
+            extra = NOTHING if len(part) == used else extra_fields(part, known)
+            content.append(make(value, extra))
+            continue
+        value2 = part.get(name2)
+        if type(value2) is str:
+            used += 1
+        else:
             value2 = None
-        # Besides the type, a part usually has one string.
-        is_plain = len(part) == 2 and value is not value2
-        extra = NOTHING if is_plain else extra_fields(part, known)
-        content.append(make(value, extra) if name2 is None else make(value, value2, extra))
+        extra = NOTHING if len(part) == used else extra_fields(part, known)
+        content.append(make(value, value2, extra))
     return tuple(content)
 
 

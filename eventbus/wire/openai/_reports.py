@@ -50,13 +50,13 @@ def error_from(value: object) -> RealtimeError | None:
     message, kind, code = value.get("message"), value.get("type"), value.get("code")
     event_id, param = value.get("event_id"), value.get("param")
     is_plain = (
-        (message is None or type(message) is str)
-        and (kind is None or type(kind) is str)
-        and (code is None or type(code) is str)
-        and (event_id is None or type(event_id) is str)
-        and (param is None or type(param) is str)
+        (type(message) is str or message is None)
+        and (type(kind) is str or kind is None)
+        and (type(code) is str or code is None)
+        and (type(event_id) is str or event_id is None)
+        and (type(param) is str or param is None)
     )
-    if is_plain and value.keys() <= _ERROR_FIELDS:
+    if is_plain and _ERROR_FIELDS.issuperset(value):
         return _new_error(message, kind, code, event_id, param, _NONE)
     strings = [text_if_any(value, name) for name in _ERROR_NAMES]
     extra = {
