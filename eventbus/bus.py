@@ -699,8 +699,7 @@ class EventBus(Registrar):
 
         An event is seen by handlers, fallbacks, middleware and event observers. For publishers
         of events that are expensive to make: if it returns False, make the event and publish
-        it. It may return False for an event that would not be seen, before the first one of its
-        class, for example.
+        it. It may return False for an event that would not be seen: in a handler, for example.
 
         Args:
             event_type: The class of the event.
@@ -709,7 +708,7 @@ class EventBus(Registrar):
         turn, fast = self._turn, self._fast
         if sender is not None:
             fast = self._fast_of.get(sender if type(sender) is str else sender_key(sender), fast)
-        calls = fast.get(event_type)
+        calls = fast.get(event_type) or self._routes.find_fast(event_type, sender)
         if (
             calls is None
             or not calls.is_unseen

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from types import UnionType
 from typing import (
     Any,
-    Final,
     Never,
     ParamSpec,
     Protocol,
@@ -28,6 +27,7 @@ from blinker import ANY
 
 from ._core.options import HandlerOptions, Options, check_options_for, read_options
 from ._core.signatures import (
+    MARKS_ATTRIBUTE,
     Handler,
     event_classes,
     handler_name,
@@ -49,8 +49,6 @@ __all__ = [
     "handler_name",
     "on",
 ]
-
-MARKS_ATTRIBUTE: Final = "__eventbus_marks__"
 
 E1 = TypeVar("E1")
 E2 = TypeVar("E2")

@@ -61,6 +61,12 @@ def test_every_row_of_the_table_is_measured(report):
     for sessions in ("1 session", "10 sessions", "200 sessions"):
         work = f"to async handlers, one event a tick, {sessions}"
         assert against[work] == {"asyncio.Queue"}
+    for session in ("as recorded", "two seconds of speech"):
+        assert against[f"a short session, {session}"] == {
+            "eventbus, on a new bus",
+            "eventbus, in a new scope",
+            "eventbus, making the bus, too",
+        }
     for dialect in ("OpenAI", "Azure", "Voice Live", "xAI"):
         assert "openai-agents" in against[f"whole session, five handlers: {dialect}"]
     assert "entered" in against["memory of an idle scope"]

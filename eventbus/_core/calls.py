@@ -23,9 +23,8 @@ class Calls:
 
     Attributes:
         calls: The calls; changed while they are being run.
-        originals: The calls as compiled, to find the owner of one that has failed.
-        owners: The subscription behind each call, if there is one.
-        counted: True for each call that is counted in advance.
+        entries: The calls as compiled, with the subscription behind each, if there is one, and
+            True for each that is counted in advance.
         tally: The number to add to `Turn.tally` when they are made.
         needs_loop: True if an async handler is among them.
         is_fast: True if the publish of the bus may run them by itself.
@@ -35,14 +34,12 @@ class Calls:
         is_unseen: True if no handler, observer or middleware sees the event, and no log either.
     """
 
-    __slots__ = ("calls", "counted", "inner", "is_fast", "is_unseen", "needs_loop",
-                 "only", "originals", "owners", "tally")  # fmt: skip
+    __slots__ = ("calls", "entries", "inner", "is_fast", "is_unseen", "needs_loop", "only",
+                 "tally")  # fmt: skip
 
     def __init__(self) -> None:
         self.calls: list[Callable[[Any], object]] = []
-        self.originals: list[Callable[[Any], object]] = []
-        self.owners: list[Subscription | None] = []
-        self.counted: list[bool] = []
+        self.entries: list[tuple[Callable[[Any], object], Subscription | None, bool]] = []
         self.tally = 0
         self.needs_loop = False
         self.is_fast = True
@@ -60,9 +57,7 @@ class Calls:
         """Add one call to be made."""
         self.only = call if counted and not self.calls else None
         self.calls.append(call)
-        self.originals.append(call)
-        self.owners.append(owner)
-        self.counted.append(counted)
+        self.entries.append((call, owner, counted))
 
     def include(self, inner: Calls, call: Callable[[Any], object]) -> None:
         """Add *call*, which runs *inner*."""
@@ -74,13 +69,15 @@ class Calls:
     def owner(self, call: Callable[[Any], object]) -> Subscription | None:
         """Return the subscription behind *call*."""
         # By identity: two handlers that are equal may still be two.
-        return next(o for c, o in zip(self.originals, self.owners, strict=True) if c is call)
+        return next(owner for other, owner, _ in self.entries if other is call)
 
     def replace(self, call: Callable[[Any], object], by: Callable[[Any], object]) -> None:
         """Make *by* from the next event on, where *call* is made now."""
-        for index, other in enumerate(self.calls):
+        for index, (other, owner, counted) in enumerate(self.entries):
             if other is call:
-                self.calls[index] = self.originals[index] = by
+                self.entries[index] = (by, owner, counted)
+                if self.calls[index] is call:
+                    self.calls[index] = by
         if self.only is call:
             self.only = by
         if self.inner is not None:
@@ -88,9 +85,9 @@ class Calls:
 
     def drop(self, subscription: Subscription, uncount: Callable[[Any], object]) -> None:
         """Keep *subscription* from being called, now that the calls may be running."""
-        for index, owner in enumerate(self.owners):
+        for index, (_, owner, counted) in enumerate(self.entries):
             if owner is subscription:
-                self.calls[index] = uncount if self.counted[index] else _nothing
+                self.calls[index] = uncount if counted else _nothing
         if self.inner is not None:
             self.inner.drop(subscription, uncount)
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping
 from contextvars import copy_context
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ..context import Context, Publisher
 from ..events import (
@@ -29,17 +29,24 @@ from .calls import Calls
 from .delivery import timeout_error
 from .observing import log_failure, observe, observe_async
 from .queue import DEFAULT_MAILBOX, MailboxQueue
-from .routing import find_route
+from .routing import DERIVED, VOCABULARY, find_route
 from .turn import DELIVERED, PUBLISHED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Iterable
 
     from .delivery import Deliveries, Item, Tracker
     from .registry import Registry, Subscription
     from .turn import Turn
 
 logger = logging.getLogger(__name__)
+
+# The classes whose events are merely counted, and logged at DEBUG, if no handler takes them.
+_UNREMARKABLE: Final = VOCABULARY - {
+    RealtimeModelErrorEvent,
+    RealtimeModelExceptionEvent,
+    RealtimeModelRawServerEvent,
+}
 
 
 class Dispatch:
@@ -96,6 +103,7 @@ class Compiler:
     ) -> None:
         self.observers: tuple[Observer, ...] = ()
         self._unhandled: dict[type[Any], Calls] = {}
+        self._unhandled_at = -1
         self._bus = bus
         self._registry = registry
         self._deliveries = deliveries
@@ -123,8 +131,7 @@ class Compiler:
         purged = registry.purged_by(event_type, sender)
         if purged:
             calls.append(lambda _: deliveries.purge(purged, dispatch.key))
-        takers = (*route.direct, *route.fallback)
-        if begins and any(taker.description.wants_context for taker in takers):
+        if begins and route.wants_context:
             calls.append(self.begin_context)
         for subscription in route.direct:
             self._append(calls, subscription)
@@ -140,32 +147,41 @@ class Compiler:
             self._append_unhandled(calls, event_type)
         return calls
 
-    def shared_unhandled(self, event_type: type[Any]) -> Calls | None:
+    def unhandled_classes(self) -> Mapping[type[Any], Calls]:
         """
-        Return the calls that classes without any subscription share, if this is one of them.
+        Return the calls for the classes of the vocabulary that nobody has subscribed to.
 
-        Most classes are, in most sessions, and a bus of a session's own sees each for the first
-        time: to look for the handlers of each would take a good part of a short session.
+        Those are most classes in most sessions, and few calls serve them all. A bus of a session's
+        own sees each for the first time: to compile a route for each would take a good part of a
+        short session.
         """
-        may_have = self._registry.may_have_subscriptions
-        if self.observers or may_have(event_type) or self._registry.has_purging:
-            return None
-        if issubclass(event_type, RealtimeModelRawServerEvent):
-            kind: type[Any] = RealtimeModelRawServerEvent
-        elif issubclass(event_type, RealtimeModelExceptionEvent):
-            kind = RealtimeModelExceptionEvent
-        elif may_have(RealtimeModelOtherEvent) or may_have(RealtimeModelRawServerEvent):
-            return None
-        elif issubclass(event_type, RealtimeModelErrorEvent):
-            kind = RealtimeModelErrorEvent
-        else:
-            kind = object
-        calls = self._unhandled.get(kind)
-        if calls is None:
-            calls = Calls()
-            self._append_unhandled(calls, kind)
-            calls.tally += PUBLISHED
-            self._unhandled[kind] = calls
+        registry = self._registry
+        if self.observers or registry.has_purging:
+            return {}
+        if self._unhandled_at != registry.class_count:
+            self._unhandled_at = registry.class_count
+            self._unhandled = self._compile_unhandled(registry.subscribed_classes())
+        return self._unhandled
+
+    def _compile_unhandled(self, subscribed: Iterable[type[Any]]) -> dict[type[Any], Calls]:
+        unhandled: dict[type[Any], Calls] = dict.fromkeys(
+            _UNREMARKABLE, self._unhandled_calls(object)
+        )
+        raw_calls = self._unhandled_calls(RealtimeModelRawServerEvent)
+        unhandled[RealtimeModelRawServerEvent] = raw_calls
+        for base in subscribed:
+            for event_type in DERIVED.get(base, ()):
+                unhandled.pop(event_type, None)
+        if RealtimeModelRawServerEvent not in unhandled:
+            return {}
+        if RealtimeModelOtherEvent not in unhandled:
+            return {RealtimeModelRawServerEvent: raw_calls}
+        return unhandled
+
+    def _unhandled_calls(self, event_type: type[Any]) -> Calls:
+        calls = Calls()
+        self._append_unhandled(calls, event_type)
+        calls.tally += PUBLISHED
         return calls
 
     def _append_unhandled(self, calls: Calls, event_type: type[Any]) -> None:
@@ -196,6 +212,8 @@ class Compiler:
 
     def _report_to_observers(self, calls: Calls, method: str) -> None:
         """Add the call of *method* of the observers that have it."""
+        if not self.observers:
+            return
         dispatch, count = self._dispatch, self.count_published
         told = [
             (observer, getattr(observer, method))

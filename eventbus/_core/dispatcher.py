@@ -53,7 +53,7 @@ from .turn import DELIVERED, PUBLISHED, Published, Turn, dispatches
 from .waiting import Waiters
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from ..context import Publisher
     from ..middleware import DropReason, Middleware, Observer
@@ -200,7 +200,7 @@ class Dispatcher:
         self.routes = Routes(
             self.registry,
             self._compile,
-            self._find_shared,
+            self._unhandled_classes,
             lambda event_type, sender: self._compiler.compile(event_type, sender, begins=False),
         )
         self.waiters = Waiters(self.registry, self.deliveries)
@@ -494,9 +494,6 @@ class Dispatcher:
     # --- routes -------------------------------------------------------------------------
 
     def _compile(self, event_type: type[Any], sender: Any) -> Calls:
-        shared = self._find_shared(event_type)
-        if shared is not None:
-            return shared
         calls = self._compiler.compile(event_type, sender)
         if self._chain is not None:
             inner, calls = calls, Calls()
@@ -506,8 +503,8 @@ class Dispatcher:
         calls.tally += PUBLISHED
         return calls
 
-    def _find_shared(self, event_type: type[Any]) -> Calls | None:
-        return None if self._chain is not None else self._compiler.shared_unhandled(event_type)
+    def _unhandled_classes(self) -> Mapping[type[Any], Calls]:
+        return {} if self._chain is not None else self._compiler.unhandled_classes()
 
     def _middleware_failed(self, middleware: Any, event: Any, exc: BaseException) -> None:
         if self._strict:

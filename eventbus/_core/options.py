@@ -47,6 +47,8 @@ class Options:
     mailbox: Mailbox | None = None
 
 
+_DEFAULTS: Final = Options()
+
 OPTIONS: Final = frozenset(field.name for field in attrs.fields(Options))
 
 
@@ -65,6 +67,8 @@ def read_options(
         TypeError: There is no such option.
         OptionError: An option has a value that it can't have.
     """
+    if not given:
+        return _DEFAULTS
     for option in given:
         if option not in known:
             close = difflib.get_close_matches(option, known, n=1)

@@ -38,7 +38,7 @@ from .options import Options
 from .signatures import Handler
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Iterator
+    from collections.abc import Callable, Hashable, Iterable, KeysView, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -230,6 +230,10 @@ class Registry:
         on_dead: Callable[[], None],
     ) -> None:
         self._signals: dict[type[Any], Signal] = {}
+        # Of all signals: a signal's sender is the one that has changed.
+        self._connected, self._disconnected = Signal(), Signal()
+        self._connected.connect(self._changed, weak=False)
+        self._disconnected.connect(self._changed, weak=False)
         self._emptied: dict[type[Any], int] = {}
         # Handler -> class and sender -> subscription.
         self._known: dict[Hashable, dict[tuple[type[Any], Hashable], Subscription]] = {}
@@ -368,9 +372,14 @@ class Registry:
         """True if any subscription has a mailbox with ``purged_by``."""
         return bool(self._purged_by)
 
-    def may_have_subscriptions(self, event_type: type[Any]) -> bool:
-        """Return False if there is no subscription to *event_type* or to a base of it."""
-        return not self._signals.keys().isdisjoint(event_type.__mro__)
+    @property
+    def class_count(self) -> int:
+        """The number of classes that there ever was a subscription to."""
+        return len(self._signals)
+
+    def subscribed_classes(self) -> KeysView[type[Any]]:
+        """Return the classes that there ever was a subscription to."""
+        return self._signals.keys()
 
     def find(self, handler: object) -> list[Subscription]:
         """Return the subscriptions of *handler*, in the order of registration."""
@@ -379,17 +388,16 @@ class Registry:
             found = set(self._known.get(handler_identity(handler), {}).values())
         return sorted(found, key=lambda subscription: subscription.order)
 
-    def subscriptions_for(self, event_type: type[Any], sender: object) -> Iterator[Subscription]:
-        """Yield the subscriptions to exactly *event_type*, for *sender* or for any."""
+    def subscriptions_for(self, event_type: type[Any], sender: object) -> Sequence[Subscription]:
+        """Return the subscriptions to exactly *event_type*, for *sender* or for any."""
         if self._dead:
             self._finish()
         signal = self._signals.get(event_type)
-        if signal is not None:
-            entries: Any = signal.receivers_for(_blinker_sender(sender))
-            for entry in entries:
-                subscription = entry.subscription
-                if subscription is not None and subscription.is_active:
-                    yield subscription
+        if signal is None:
+            return ()
+        entries: Any = signal.receivers_for(_blinker_sender(sender))
+        subscriptions = [entry.subscription for entry in entries]
+        return [s for s in subscriptions if s is not None and s.is_active]
 
     def purged_by(self, event_type: type[Any], sender: object) -> list[Subscription]:
         """Return the subscriptions that an event of *event_type* empties the queues of."""
@@ -420,8 +428,8 @@ class Registry:
         return signal
 
     def _watched(self, signal: Signal) -> Signal:
-        signal.receiver_connected.connect(self._changed, weak=False)
-        signal.receiver_disconnected.connect(self._changed, weak=False)
+        signal.receiver_connected = self._connected
+        signal.receiver_disconnected = self._disconnected
         return signal
 
     def _changed(self, _: Signal, *, sender: Any, **__: object) -> None:

@@ -17,7 +17,7 @@ from .registry import sender_key
 from .routing import VOCABULARY, published_class, route_class
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Mapping
 
     from .calls import Calls
     from .registry import Registry
@@ -30,7 +30,7 @@ class Routes:
     Args:
         registry: The subscriptions.
         compile_route: Returns the calls for events of a class from a sender.
-        find_shared: Returns the calls that classes without any subscription share, for one of them.
+        unhandled_classes: Returns the calls for classes that nobody has subscribed to, by class.
         compile_inner: Returns the calls behind the middleware.
 
     Attributes:
@@ -40,20 +40,34 @@ class Routes:
         may_be_async: True if events can reach an async handler: the bus runs.
     """
 
-    __slots__ = ("_compile", "_compile_inner", "_find_shared", "_inner", "_of_sender", "_registry",
-                 "_shared", "_taken", "fast", "fast_of", "may_be_async", "may_be_fast")  # fmt: skip
+    __slots__ = (
+        "_compile",
+        "_compile_inner",
+        "_inner",
+        "_is_new",
+        "_of_sender",
+        "_registry",
+        "_shared",
+        "_taken",
+        "_unhandled_classes",
+        "fast",
+        "fast_of",
+        "may_be_async",
+        "may_be_fast",
+    )
 
     def __init__(
         self,
         registry: Registry,
         compile_route: Callable[[type[Any], Any], Calls],
-        find_shared: Callable[[type[Any]], Calls | None],
+        unhandled_classes: Callable[[], Mapping[type[Any], Calls]],
         compile_inner: Callable[[type[Any], Any], Calls],
     ) -> None:
         self._registry = registry
         self._compile = compile_route
-        self._find_shared = find_shared
+        self._unhandled_classes = unhandled_classes
         self._compile_inner = compile_inner
+        self._is_new = True
         self.may_be_fast = True
         self.may_be_async = False
         self.fast: dict[type[Any], Calls] = {}
@@ -90,6 +104,15 @@ class Routes:
             raise BusNotRunning(msg)
         return calls
 
+    def find_fast(self, event_type: type[Any], sender: Any) -> Calls | None:
+        """Return the fast route for events of *event_type* from *sender*, if they may take one."""
+        key = None if sender is None else sender_key(sender)
+        table = self._of_sender.get(key, {}) if key in self._registry.senders else self._shared
+        if not self.may_be_fast or event_type in table:  # it is known, and isn't fast
+            return None
+        self._make(event_type, sender, key)
+        return self.fast_of.get(key, self.fast).get(event_type)
+
     def _make(self, event_type: type[Any], sender: Any, key: Hashable) -> Calls:
         # With the lock, no subscription changes between the look at them and the note of it.
         with self._registry.lock:
@@ -98,35 +121,40 @@ class Routes:
                 fast = self.fast_of.setdefault(key, {})
             else:
                 table, fast = self._shared, self.fast
-            calls = table.get(event_type)
-            if calls is None:
-                calls = table[event_type] = self._compile(event_type, sender)
-                if table is self._shared and calls is self._find_shared(event_type):
-                    self._make_shared()
-            published_type = published_class(event_type)
-            if published_type is not event_type and published_type not in table:
-                table[published_type] = self._compile(published_type, sender)
-            # A fast route is found by the class of the event itself. Where that of a decoder's
-            # Other is another one than that of the others, because those fall back, none is fast.
-            fast_calls = table[published_type]
-            is_fast = fast_calls.is_fast and self.may_be_fast
-            if is_fast and (self.may_be_async or not fast_calls.needs_loop):
-                fast[published_type] = fast_calls
+                if self._is_new:
+                    # A bus of a session's own: to come here for each class takes longer.
+                    self._is_new = False
+                    for subscribed in VOCABULARY & self._registry.subscribed_classes():
+                        self._make_in(table, fast, subscribed, sender)
+            return self._make_in(table, fast, event_type, sender)
+
+    def _make_in(
+        self,
+        table: dict[type[Any], Calls],
+        fast: dict[type[Any], Calls],
+        event_type: type[Any],
+        sender: Any,
+    ) -> Calls:
+        """Note the route of *event_type* in *table*, and if it is fast, in that table too."""
+        published_type = published_class(event_type)
+        unhandled = self._unhandled_classes()
+        if published_type in unhandled:
+            calls = table[event_type] = unhandled[published_type]
+            if self.may_be_fast:
+                fast.update(unhandled)
+            return calls
+        calls = table.get(event_type)
+        if calls is None:
+            calls = table[event_type] = self._compile(event_type, sender)
+        if published_type is not event_type and published_type not in table:
+            table[published_type] = self._compile(published_type, sender)
+        # A fast route is found by the class of the event itself. Where that of a decoder's
+        # Other is another one than that of the others, because those fall back, none is fast.
+        fast_calls = table[published_type]
+        is_fast = fast_calls.is_fast and self.may_be_fast
+        if is_fast and (self.may_be_async or not fast_calls.needs_loop):
+            fast[published_type] = fast_calls
         return calls
-
-    def _make_shared(self) -> None:
-        """
-        Note the route of every class of the vocabulary that has no subscription.
-
-        In one go: a bus of a session's own sees most of them, and to come here for each would take
-        longer than all else in a short session.
-        """
-        for event_type in VOCABULARY:
-            calls = self._find_shared(event_type)
-            if calls is not None:
-                self._shared[event_type] = calls
-                if self.may_be_fast:
-                    self.fast[event_type] = calls
 
     def find_inner(self, event: Any, sender: Any, key: Hashable) -> Calls:
         """
@@ -159,9 +187,7 @@ class Routes:
         with registry.lock:
             table = self._taken.setdefault(key if key in registry.senders else None, {})
             table[event_type] = is_taken = any(
-                True
-                for base in event_type.__mro__
-                for _ in registry.subscriptions_for(base, sender)
+                registry.subscriptions_for(base, sender) for base in event_type.__mro__
             )
         return is_taken
 

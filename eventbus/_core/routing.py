@@ -35,6 +35,12 @@ if TYPE_CHECKING:
 
 VOCABULARY: Final = frozenset(get_args(RealtimeModelEvent))
 
+DERIVED: Final = {
+    base: frozenset(cls for cls in VOCABULARY if issubclass(cls, base))
+    for base in {base for cls in VOCABULARY for base in cls.__mro__}
+}
+"""The classes of the vocabulary by each of their bases; each class is a base of itself."""
+
 
 class _DecodedOther(RealtimeModelOtherEvent):
     """The route of an Other event that a decoder made: it has no fallback."""
@@ -54,7 +60,7 @@ def published_class(event_type: type[Any]) -> type[Any]:
     return RealtimeModelOtherEvent if event_type is _DecodedOther else event_type
 
 
-@attrs.frozen
+@attrs.define
 class Route:
     """
     The subscriptions to events of one class, from one sender.
@@ -71,6 +77,14 @@ class Route:
     wrap: Callable[[Any], object] | None = None
     is_handled: bool = True
 
+    @property
+    def wants_context(self) -> bool:
+        """True if a handler takes the `Context` of the event."""
+        for subscription in (*self.direct, *self.fallback):
+            if subscription.description.wants_context:
+                return True
+        return False
+
 
 def find_route(
     event_type: type[Any], subscriptions_for: Callable[[type[Any]], Iterable[Subscription]]
@@ -82,19 +96,27 @@ def find_route(
         event_type: The class of the event.
         subscriptions_for: Returns the subscriptions to exactly the class that it is given.
     """
-
-    def takers(cls: type[Any]) -> list[Subscription]:
-        return [s for base in cls.__mro__ if base is not object for s in subscriptions_for(base)]
-
-    handlers = takers(event_type)
+    handlers = _takers(event_type, subscriptions_for)
     direct = _in_order([*handlers, *subscriptions_for(object)])
     if handlers:
         return Route(direct)
     for fallback_type, wrap in _fallbacks(event_type):
-        fallback = [s for s in takers(fallback_type) if s not in direct]
+        takers = _takers(fallback_type, subscriptions_for)
+        fallback = [taker for taker in takers if taker not in direct]
         if fallback:
             return Route(direct, _in_order(fallback), wrap)
     return Route(direct, is_handled=False)
+
+
+def _takers(
+    event_type: type[Any], subscriptions_for: Callable[[type[Any]], Iterable[Subscription]]
+) -> list[Subscription]:
+    """Return the subscriptions to *event_type* and its bases, but for the catch-all."""
+    takers: list[Subscription] = []
+    for base in event_type.__mro__:
+        if base is not object:
+            takers += subscriptions_for(base)
+    return takers
 
 
 def _fallbacks(
@@ -114,6 +136,8 @@ def _fallbacks(
     yield RealtimeModelRawServerEvent, RealtimeModelRawServerEvent
 
 
-def _in_order(subscriptions: Iterable[Subscription]) -> tuple[Subscription, ...]:
+def _in_order(subscriptions: list[Subscription]) -> tuple[Subscription, ...]:
+    if len(subscriptions) < 2:
+        return tuple(subscriptions)
     unique = dict.fromkeys(subscriptions)
     return tuple(sorted(unique, key=lambda s: (-s.options.priority, s.order)))

@@ -13,7 +13,7 @@ import inspect
 import types
 import typing
 from collections.abc import Callable, Iterator
-from types import UnionType
+from types import FunctionType, MethodType, UnionType
 from typing import Any, Final
 
 import attrs
@@ -22,6 +22,11 @@ from ..exceptions import EventTypeError, HandlerError
 
 # A bare payload is published as a RealtimeModelRawServerEvent, so no handler could ever see it.
 PAYLOAD_TYPES: Final = frozenset({dict, str, bytes})
+
+MARKS_ATTRIBUTE: Final = "__eventbus_marks__"
+"""The attribute of a function in which `eventbus.on` notes what it was marked with."""
+
+_UNUSUAL: Final = inspect.CO_VARARGS | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 
 
 def event_classes(event_types: tuple[object, ...]) -> tuple[type[Any], ...]:
@@ -99,6 +104,9 @@ def describe_handler(handler: object) -> Handler:
         HandlerError: It can't be a handler.
     """
     name = handler_name(handler)
+    plain = _describe_plain(handler, name)
+    if plain is not None:
+        return plain
     if not callable(handler):
         msg = f"{handler!r} can't be a handler: it isn't callable."
         raise HandlerError(msg, handler=handler)
@@ -111,6 +119,25 @@ def describe_handler(handler: object) -> Handler:
         )
         raise HandlerError(msg, handler=handler)
     return Handler(handler, name, is_async(handler), wants_context=required == 2)
+
+
+def _describe_plain(handler: Any, name: str) -> Handler | None:
+    """
+    Return the description of a plain function or method, or None if it needs a closer look.
+
+    Its code object says all that there is to know, in a tenth of the time of `inspect.signature`.
+    """
+    is_method = type(handler) is MethodType
+    function = handler.__func__ if is_method else handler
+    if type(function) is not FunctionType or function.__dict__.keys() - {MARKS_ATTRIBUTE}:
+        return None
+    code = function.__code__
+    accepted = code.co_argcount - is_method
+    required = accepted - len(function.__defaults__ or ())
+    if accepted < 1 or required > 2 or code.co_kwonlyargcount or code.co_flags & _UNUSUAL:
+        return None
+    is_coroutine = bool(code.co_flags & inspect.CO_COROUTINE)
+    return Handler(handler, name, is_coroutine, wants_context=required == 2)
 
 
 def refuse_method(handler: object) -> None:

@@ -5,12 +5,13 @@ Run it from the checkout, with everything installed that it compares with::
 
     pip install -e '.[bench]'
     python tests/benchmarks
+    python tests/benchmarks publish
     python tests/benchmarks decoding
     python tests/benchmarks live
     python tests/benchmarks journal
     python tests/benchmarks bridges
 
-Each takes two to three minutes: the bus and the decoder by themselves, the decoder alone, 200 live
+Each takes two to three minutes: the bus and the decoder by themselves, each of them alone, 200 live
 sessions over sockets, journals, and bridges beside bare nats-py (which needs the extra ``test``).
 The modules beside this one tell how things are compared; ``docs/explanation/performance.md`` has
 the tables of one run, and what follows from them.
@@ -33,7 +34,7 @@ import attrs
 import live.report
 import live.rounds
 from measuring import LONG, QUICK, Effort
-from table import Kind, Line, bridge_lines, decoding_lines, journal_lines, lines
+from table import Kind, Line, bridge_lines, decoding_lines, journal_lines, lines, publishing_lines
 
 _COMPARED_WITH = (
     "blinker",
@@ -130,8 +131,9 @@ async def _run(what: str, *, is_quick: bool, as_json: bool) -> None:
     if what in ("bus", "all"):
         table = lines(QUICK if is_quick else Effort())
         report["lines"] = await _table(table, as_json=as_json)
-    if what == "decoding":  # a part of the table of the bus
-        table = decoding_lines(QUICK if is_quick else Effort())
+    if what in ("publish", "decoding"):  # parts of the table of the bus
+        part = publishing_lines if what == "publish" else decoding_lines
+        table = part(QUICK if is_quick else Effort())
         report["lines"] = await _table(table, as_json=as_json)
     if what in ("journal", "all"):
         table = journal_lines(QUICK if is_quick else LONG)
@@ -153,7 +155,7 @@ def main() -> None:
     parser.add_argument(
         "what",
         nargs="?",
-        choices=("bus", "decoding", "live", "journal", "bridges", "all"),
+        choices=("bus", "publish", "decoding", "live", "journal", "bridges", "all"),
         default="bus",
         help="what to measure",
     )

@@ -50,6 +50,7 @@ __all__ = [
     "OURS",
     "OURS_TEXT",
     "SDK",
+    "SESSION_CLASSES",
     "TYPED_LIMIT",
     "decode_and_publish",
     "decode_session",
@@ -63,7 +64,7 @@ TYPED_LIMIT = "msgspec, typed"
 AGENTS = "openai-agents"
 SDK = "openai SDK"
 
-_SESSION_CLASSES = (
+SESSION_CLASSES = (
     RealtimeModelAudioEvent,
     RealtimeModelTranscriptDeltaEvent,
     RealtimeModelInputAudioTranscriptionCompletedEvent,
@@ -245,7 +246,7 @@ async def decode_type(frame: bytes, effort: Effort) -> Comparison:
 
 
 def _session_ours(bus: EventBus) -> Callable[[Sequence[bytes]], None]:
-    for event_type in _SESSION_CLASSES:
+    for event_type in SESSION_CLASSES:
         bus.subscribe(_handler(), event_type)
 
     def receive(frames: Sequence[bytes]) -> None:
@@ -267,7 +268,7 @@ def _session_limit() -> Callable[[Sequence[bytes]], None]:
 
 
 def _session_agents() -> Callable[[Sequence[str]], Awaitable[None]]:
-    wanted = [name for cls in _SESSION_CLASSES if (name := cls.__attrs_attrs__.type.default)]
+    wanted = [name for cls in SESSION_CLASSES if (name := cls.__attrs_attrs__.type.default)]
 
     async def receive(frames: Sequence[str]) -> None:
         model = OpenAIRealtimeWebSocketModel()

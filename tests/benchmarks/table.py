@@ -15,10 +15,19 @@ import growth
 import journal
 import memory
 import publishing
+import short_sessions
 from frames import SERIES, frames_by_type, sessions
 from measuring import Comparison, Effort
 
-__all__ = ["Kind", "Line", "bridge_lines", "decoding_lines", "journal_lines", "lines"]
+__all__ = [
+    "Kind",
+    "Line",
+    "bridge_lines",
+    "decoding_lines",
+    "journal_lines",
+    "lines",
+    "publishing_lines",
+]
 
 
 class Kind(enum.Enum):
@@ -166,6 +175,23 @@ async def _bursts(effort: Effort) -> AsyncIterator[Line]:
         yield _line(comparison, work, Kind.LIMIT, bursts.OURS, bursts.LIMIT, target)
 
 
+_SHORT_TARGET: Final = 1.15
+
+
+async def _short_sessions(effort: Effort) -> AsyncIterator[Line]:
+    warm = short_sessions.ON_WARM_BUS
+    for name, repeats in short_sessions.LENGTHS.items():
+        comparison = await short_sessions.publish_session(repeats, effort)
+        work = f"a short session, {name}"
+        targets = {
+            short_sessions.ON_NEW_BUS: _SHORT_TARGET,
+            short_sessions.IN_NEW_SCOPE: _SHORT_TARGET,
+            short_sessions.WITH_MAKING: None,
+        }
+        for variant, target in targets.items():
+            yield _line(comparison, work, Kind.VARIANT, warm, variant, target)
+
+
 _MEMORY_TARGET: Final = 4_096
 
 
@@ -193,9 +219,16 @@ async def _growth(effort: Effort) -> AsyncIterator[Line]:
         yield attrs.evolve(line, against=growing.name)
 
 
+async def publishing_lines(effort: Effort) -> AsyncIterator[Line]:
+    """Measure publishing, to handlers of all kinds, line by line."""
+    for measure in (_publishing, _bursts, _short_sessions):
+        async for line in measure(effort):
+            yield line
+
+
 async def lines(effort: Effort) -> AsyncIterator[Line]:
     """Measure everything, line by line."""
-    for measure in (_publishing, decoding_lines, _bursts, _memory, _growth):
+    for measure in (publishing_lines, decoding_lines, _memory, _growth):
         async for line in measure(effort):
             yield line
 

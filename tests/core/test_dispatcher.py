@@ -30,6 +30,7 @@ from eventbus.events import (
     RealtimeModelAudioInterruptedEvent,
     RealtimeModelExceptionEvent,
     RealtimeModelOtherEvent,
+    RealtimeModelRawServerEvent,
 )
 from tests.support import LoudPing, Ping, Pong, crashes, raiser, without_collector
 
@@ -213,6 +214,24 @@ def test_every_handler_sees_the_order_of_publication(tree, priorities):
 
 
 # --- asking who would get an event -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sender", [None, "call-1"])
+def test_count_unseen_knows_the_first_event_of_a_class(sender):
+    """
+    Events that nothing would see are counted from the first one on, and none that would be seen.
+    """
+    bus = EventBus()
+    assert bus.count_unseen(RealtimeModelRawServerEvent, sender)
+    assert (bus.stats.published, bus.stats.unhandled) == (1, 1)
+
+    with bus.subscribe(lambda event: None, RealtimeModelRawServerEvent):
+        assert not bus.count_unseen(RealtimeModelRawServerEvent, sender)
+    with bus.scope("call-1") as scope:
+        scope.subscribe(lambda event: None, RealtimeModelRawServerEvent)
+        assert bus.count_unseen(RealtimeModelRawServerEvent, sender) is (sender is None)
+    passed = EventBus(middleware=[lambda event, call_next: call_next(event)])
+    assert not passed.count_unseen(RealtimeModelRawServerEvent, sender)
 
 
 def test_has_handlers_is_about_the_class_and_its_bases(bus):
