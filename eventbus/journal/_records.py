@@ -287,7 +287,8 @@ class Repetition:
     The source of an event that repeats another one.
 
     Args:
-        class_name, type_name: As in `EventRecord`.
+        class_name: As in `EventRecord`.
+        type_name: As in `EventRecord`.
         cause: The record of the repeated event.
     """
 

@@ -48,7 +48,10 @@ class Row(msgspec.Struct):
     A record in short; `Journal.rows` makes it.
 
     Attributes:
-        seq, mono_ns, sender, cause: As in `Record`.
+        seq: The record's number.
+        mono_ns: When it was made, as in `Record`.
+        sender: The session, as in `Record`.
+        cause: The number of the record that it comes from, as in `Record`.
         kind: ``frame``, ``event``, ``sent``, ``call``, ``drop``, ``status``, ``gap``, ``header``,
             ``end`` or ``unknown``.
         type: The name to show: an event's type or class, the vendor's name of a frame or a
@@ -61,7 +64,9 @@ class Row(msgspec.Struct):
         audio_bytes: As in `EventRecord` and `SentRecord`.
         handler: The name of the handler, of a call and a drop.
         state: As in `CallRecord`; the reason of a drop.
-        queued_ns, run_ns, started_ns: As in `CallRecord`.
+        queued_ns: As in `CallRecord`.
+        run_ns: As in `CallRecord`.
+        started_ns: As in `CallRecord`.
         count: The number of events, of a drop.
         error: The class and message of a failure; the reason of a gap.
         is_error: Whether it is a failure, or tells of one: also a frame that isn't JSON.
