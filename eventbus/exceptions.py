@@ -30,6 +30,7 @@ The exceptions of eventbus, in one tree.
     ├── AudioFormatError (ValueError)
     ├── RealtimeConnectionError (ConnectionError)
     ├── ModelNotConnected (RuntimeError)
+    ├── NotSupported (ValueError)
     ├── ToolDefinitionError (TypeError)
     ├── ToolArgumentsError (ValueError)
     ├── ScenarioError (ValueError)
@@ -84,6 +85,7 @@ __all__ = [
     "ModelNotConnected",
     "NoSuchCall",
     "NotAJournal",
+    "NotSupported",
     "OptionError",
     "PayloadTooLarge",
     "PluginError",
@@ -424,6 +426,21 @@ class RealtimeConnectionError(EventBusError, ConnectionError):
 
 class ModelNotConnected(EventBusError, RuntimeError):
     """The model has no connection to send through: not yet, or not any more."""
+
+
+class NotSupported(EventBusError, ValueError):
+    """
+    The service or its protocol can't do that; nothing was sent.
+
+    Attributes:
+        service: The service's name.
+        feature: The setting or the message that it lacks.
+    """
+
+    def __init__(self, message: str, *, service: str, feature: str) -> None:
+        super().__init__(message)
+        self.service = service
+        self.feature = feature
 
 
 class ToolDefinitionError(EventBusError, TypeError):

@@ -42,6 +42,7 @@ COUNTS: Final[Mapping[str, str]] = {
     "tokens.output": "tokens that were written",
     "tokens.total": "both",
     "tokens.cached": "tokens that were read from a cache, which are part of tokens.input",
+    "audio_seconds": "seconds of audio that are billed by time (GPT-Live), rounded up",
 }
 """The figures that are numbers, with a short description of each."""
 

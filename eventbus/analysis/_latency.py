@@ -156,6 +156,7 @@ class CallMeasure:
         self._is_player = is_player
         self.failures = 0
         self.tokens = Tokens()
+        self._seconds = [0.0]  # of each session of the service, by its latest report
         self.transcription_ms: list[float] = []
         self._input = InputClock()
         self._caller = CallerVoice()
@@ -211,6 +212,7 @@ class CallMeasure:
 
     def _session(self, facts: RecordView, _now_ns: int) -> None:
         if facts.data.get("created") is True:
+            self._seconds.append(0.0)
             if self._has_session and not self._has_connected:
                 self._session_ns = self._input.length_ns
             self._has_session, self._has_connected = True, False
@@ -346,6 +348,10 @@ class CallMeasure:
         usage = facts.data.get("usage")
         if not isinstance(usage, Mapping):
             return
+        seconds = usage.get("seconds")
+        if isinstance(seconds, (int, float)):  # a meter of its own, beside that of tokens
+            self._seconds[-1] = float(seconds)
+            return
         cached = usage.get("input_tokens_details")
         cached = cached.get("cached_tokens") if isinstance(cached, Mapping) else None
         so_far = Tokens() if usage.get("is_cumulative") is True else self.tokens
@@ -355,6 +361,11 @@ class CallMeasure:
             so_far.total + _count(usage.get("total_tokens")),
             so_far.cached + _count(cached),
         )
+
+    @property
+    def audio_seconds(self) -> float:
+        """The seconds of audio that are billed by time."""
+        return sum(self._seconds)
 
     # --- messages to the service, and handler calls -----------------------------------------
 
@@ -367,7 +378,10 @@ class CallMeasure:
             self._caller.append(record, start_ns, self._input.length_ns, form)
             return
         match facts.data:
-            case {"type": "conversation.item.create", "item": Mapping() as item}:
+            case {
+                "type": "conversation.item.create" | "response.item.create",
+                "item": Mapping() as item,
+            }:
                 is_told = str(facts.data.get("event_id")).startswith(_RESTORE)
                 self._item_sent(item, now_ns, is_told=is_told)
             case {"type": "response.create"} if self._texts is not None and self._open is None:

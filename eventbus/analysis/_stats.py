@@ -8,6 +8,7 @@ figure.
 
 from __future__ import annotations
 
+import math
 import re
 from array import array
 from collections.abc import Callable, Iterable, Iterator
@@ -194,7 +195,7 @@ class Measurement:
         tool_calls = call.measure.tool_calls()
         parts = _Parts(
             turns, cuts, tool_calls, tuple(call.measure.transcription_ms), call.measure.tokens,
-            call.measure.failures, (call.tally,),
+            call.measure.audio_seconds, call.measure.failures, (call.tally,),
         )  # fmt: skip
         return CallFigures(
             call.sender,
@@ -218,6 +219,7 @@ class Measurement:
             tuple(tool for call in calls for tool in call.tool_calls),
             tuple(ms for call in kept for ms in call.measure.transcription_ms),
             Tokens(*(sum(getattr(each, name) for each in tokens) for name in _TOKENS)),
+            sum(call.measure.audio_seconds for call in kept),
             sum(call.measure.failures for call in kept),
             tuple(call.tally for call in kept),
         )
@@ -236,6 +238,7 @@ class _Parts:
     tool_calls: tuple[ToolCall, ...]
     transcription_ms: tuple[float, ...]
     tokens: Tokens
+    audio_seconds: float
     failures: int
     tallies: tuple[_Tally, ...]
 
@@ -252,6 +255,7 @@ class _Parts:
                 "failures": self.failures,
                 "gaps": gaps,
                 **{f"tokens.{name}": getattr(self.tokens, name) for name in _TOKENS},
+                "audio_seconds": math.ceil(self.audio_seconds),
             },
         )
 

@@ -165,7 +165,9 @@ def session_format(session: Mapping[str, Any], side: Literal["input", "output"])
             an unknown one, the result is 16-bit PCM at 24 kHz, the default of the services.
         side: ``input`` is the caller's audio, ``output`` the model's.
     """
-    named = _mapping(_mapping(_mapping(session.get("audio")).get(side)).get("format"))
+    audio = _mapping(session.get("audio"))
+    # GPT-Live has one format for both sides.
+    named = _mapping(_mapping(audio.get(side)).get("format", audio.get("format")))
     name = named.get("type", session.get(f"{side}_audio_format"))
     try:
         found = AudioFormat.of(name) if isinstance(name, str) else PCM16

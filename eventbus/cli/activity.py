@@ -20,11 +20,22 @@ from ..events import (
     RealtimeModelExceptionEvent,
     RealtimeModelInputSpeechStartedEvent,
     RealtimeModelInputSpeechStoppedEvent,
+    RealtimeModelRawServerEvent,
     RealtimeModelTurnEndedEvent,
     RealtimeModelTurnStartedEvent,
+    RealtimeModelUsageEvent,
 )
 from ..exceptions import RealtimeConnectionError
-from ..realtime.events import RealtimeToolEnd, RealtimeToolStart
+from ..realtime.events import RealtimeRawModelEvent, RealtimeToolEnd, RealtimeToolStart
+from ..wire.openai import RealtimeModelSilenceEvent
+
+# Frames have events besides, and where sound never stops most of it is silence.
+_NO_ACTIVITY: Final = (
+    RealtimeModelRawServerEvent,
+    RealtimeModelSilenceEvent,
+    RealtimeModelUsageEvent,
+    RealtimeRawModelEvent,
+)
 
 _PATIENCE: Final = 20.0
 """Seconds in which a response must begin that was asked for."""
@@ -61,6 +72,8 @@ class Activity:
 
     def note(self, event: object) -> None:
         """Note *event*."""
+        if isinstance(event, _NO_ACTIVITY):
+            return
         self.note_sound()
         if isinstance(event, RealtimeModelTurnStartedEvent | RealtimeModelErrorEvent):
             self._awaited_until = -math.inf

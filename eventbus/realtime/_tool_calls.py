@@ -210,6 +210,8 @@ class ToolCalls:
         group: TaskGroup,
         event: RealtimeModelToolCallEvent,
         response_id: str | None = None,
+        *,
+        is_alone: bool = False,
     ) -> None:
         """
         Run the tool that *event* calls, in *group*.
@@ -217,6 +219,7 @@ class ToolCalls:
         Args:
             response_id: The response that the call is part of; None if the service doesn't say,
                 and it is the one that began last.
+            is_alone: Whether its output waits for no other call, and for no end of a response.
         """
         if self._is_stopped or event.call_id in self._seen:
             return
@@ -227,7 +230,7 @@ class ToolCalls:
             return
         self._remember(event.call_id)
         self.counts.calls += 1
-        batch = self._batch_of(response_id)
+        batch = _Batch(is_sealed=True) if is_alone else self._batch_of(response_id)
         batch.unsent += 1
         batch.tell()
         group.start_soon(self._answer, event, batch)

@@ -17,7 +17,8 @@ Content:
 
 5. An update changes nothing that it leaves out: parts that it doesn't have, and a text,
    transcript, audio or picture that it has as null or empty.
-6. Deltas add up until the final text replaces them; one that comes later than that is ignored.
+6. Deltas add up, and an updated transcript replaces them, until the final text does; one that
+   comes later than that is ignored.
 7. A status never goes back: none, in progress, completed, incomplete. A call of a tool is
    completed by its output.
 8. After a truncation the status is incomplete, the transcript has the words generated, and the
@@ -56,6 +57,7 @@ from ..events import (
     RealtimeModelInputAudioCommittedEvent,
     RealtimeModelInputAudioTranscriptionCompletedEvent,
     RealtimeModelInputTranscriptDeltaEvent,
+    RealtimeModelInputTranscriptUpdatedEvent,
     RealtimeModelItemDeletedEvent,
     RealtimeModelItemTruncatedEvent,
     RealtimeModelItemUpdatedEvent,
@@ -315,13 +317,24 @@ class History(Sequence[RealtimeItem]):
     def _heard_delta(self, event: RealtimeModelInputTranscriptDeltaEvent) -> HistoryChange | None:
         return self._say(event.item_id, InputAudio, event.delta, is_final=False)
 
+    def _heard_so_far(
+        self, event: RealtimeModelInputTranscriptUpdatedEvent
+    ) -> HistoryChange | None:
+        return self._say(event.item_id, InputAudio, event.transcript, is_final=False, replaces=True)
+
     def _heard(
         self, event: RealtimeModelInputAudioTranscriptionCompletedEvent
     ) -> HistoryChange | None:
         return self._say(event.item_id, InputAudio, event.transcript)
 
     def _say(
-        self, item_id: str, cls: type[_Worded], text: str, *, is_final: bool = True
+        self,
+        item_id: str,
+        cls: type[_Worded],
+        text: str,
+        *,
+        is_final: bool = True,
+        replaces: bool = False,
     ) -> HistoryChange | None:
         """
         Give the first part of *cls* its text, or more of it.
@@ -343,7 +356,8 @@ class History(Sequence[RealtimeItem]):
             node.final.add(cls)
             part = _with_words(node, part, text)
         else:
-            part = _with_words(node, part, (_words(part) or "") + text)
+            before = "" if replaces else _words(part) or ""
+            part = _with_words(node, part, before + text)
         content = (*content[:place], part, *content[place + 1 :])
         return self._set(node, _with_content(item, content))
 
@@ -372,6 +386,8 @@ class History(Sequence[RealtimeItem]):
         audio = event.session.get("audio")
         output = audio.get("output") if isinstance(audio, Mapping) else None
         named = output.get("format") if isinstance(output, Mapping) else None
+        if named is None and isinstance(audio, Mapping):
+            named = audio.get("format")  # GPT-Live has one for both sides
         with contextlib.suppress(AudioFormatError):
             audio_format = AudioFormat.of(named or event.session.get("output_audio_format"))
             self._bytes_per_ms = audio_format.bytes_per_second / 1000
@@ -485,6 +501,7 @@ class History(Sequence[RealtimeItem]):
         RealtimeModelInputAudioCommittedEvent: _committed,
         RealtimeModelInputAudioTranscriptionCompletedEvent: _heard,
         RealtimeModelInputTranscriptDeltaEvent: _heard_delta,
+        RealtimeModelInputTranscriptUpdatedEvent: _heard_so_far,
         RealtimeModelItemDeletedEvent: _delete,
         RealtimeModelItemTruncatedEvent: _truncate,
         RealtimeModelItemUpdatedEvent: _item_updated,

@@ -168,6 +168,16 @@ class RealtimeModel(abc.ABC):
     async def close(self) -> None:
         """Close the connection, if there is one."""
 
+    @property
+    def sequences_tool_outputs(self) -> bool:
+        """
+        Whether the model itself decides when the service goes on after tool calls.
+
+        It is given each output at once then. Otherwise `RealtimeSession` sends the last output of
+        a response when that is over, and asks for the next one with it.
+        """
+        return False
+
     def use_memory(self, memory: ConversationMemory | None) -> None:  # noqa: B027
         """
         Tell each new session of the service the conversation that *memory* recalls.

@@ -586,7 +586,8 @@ class RealtimeSession:
             case RealtimeModelRawServerEvent():
                 self._raw = event
             case RealtimeModelToolCallEvent() if self._group is not None:
-                self._calls.call(self._group, event, self._response_of(event))
+                is_alone = self.model.sequences_tool_outputs
+                self._calls.call(self._group, event, self._response_of(event), is_alone=is_alone)
             case RealtimeModelTurnStartedEvent(response_id=response_id):
                 self._calls.turn_started(response_id)
             case RealtimeModelTurnEndedEvent(response_id=response_id):

@@ -17,6 +17,7 @@ from eventbus.events import (
     RealtimeModelInputAudioCommittedEvent,
     RealtimeModelInputAudioTranscriptionCompletedEvent,
     RealtimeModelInputTranscriptDeltaEvent,
+    RealtimeModelInputTranscriptUpdatedEvent,
     RealtimeModelItemDeletedEvent,
     RealtimeModelItemTruncatedEvent,
     RealtimeModelItemUpdatedEvent,
@@ -357,6 +358,22 @@ def test_texts_of_all_kinds_are_put_together():
     history.apply(RealtimeModelInputAudioTranscriptionCompletedEvent("u", "Hello."))
     assert history.get("t").content == (AssistantText("Good day!"),)
     assert history.get("u").content == (InputAudio(None, "Hello."),)
+
+
+def test_an_updated_transcript_replaces_the_words_so_far():
+    """
+    Updates and deltas give the same words, and neither changes a final text.
+    """
+    history = after(
+        RealtimeModelInputTranscriptUpdatedEvent("u", "Hallo"),
+        RealtimeModelInputTranscriptUpdatedEvent("u", "Hello, is"),
+        RealtimeModelInputTranscriptDeltaEvent("u", " it open?", 0),
+    )
+
+    assert history.items == (UserMessageItem("u", [InputAudio(None, "Hello, is it open?")]),)
+    history.apply(RealtimeModelInputAudioTranscriptionCompletedEvent("u", "Hello?"))
+    assert history.apply(RealtimeModelInputTranscriptUpdatedEvent("u", "late")) is None
+    assert history.get("u").content == (InputAudio(None, "Hello?"),)
 
 
 def test_item_of_another_role_takes_the_place():

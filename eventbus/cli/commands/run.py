@@ -28,12 +28,17 @@ from ...exceptions import CodecError, RealtimeConnectionError, ScenarioError
 from ...journal._recorder import Recorder as JournalRecorder
 from ...realtime._secrets import Secret
 from ...realtime.events import REPEATS, RealtimeHistoryUpdated
-from ...realtime.model import RealtimeModelConfig
-from ...realtime.openai import DEFAULT_MODEL, OpenAIRealtimeModel
+from ...realtime.model import RealtimeModel, RealtimeModelConfig
+from ...realtime.openai import DEFAULT_LIVE_MODEL, DEFAULT_MODEL, GPTLiveModel, OpenAIRealtimeModel
 from ...realtime.playback import RealtimePlaybackTracker
 from ...realtime.session import RealtimeSession
-from ...realtime.settings import RealtimeAudioOutputConfig, RealtimeSessionModelSettings
+from ...realtime.settings import (
+    RealtimeAudioInputConfig,
+    RealtimeAudioOutputConfig,
+    RealtimeSessionModelSettings,
+)
 from ...telemetry._summary import Summary, SummaryObserver
+from ...wire.openai import RealtimeModelSilenceEvent
 from ..activity import Activity
 from ..apps import LiveApp, load_live_app
 from ..inspecting import inspect_option, inspected
@@ -63,7 +68,13 @@ _NO_KEY: Final = "none"  # for services on this machine, which need no key
 _TRANSCRIBER: Final = "gpt-4o-mini-transcribe"
 
 # Events that repeat others; the second has the whole history, with every word that is added.
-_LEFT_OUT: Final = (RealtimeModelRawServerEvent, RealtimeHistoryUpdated, *REPEATS)
+_LEFT_OUT: Final = (
+    *(RealtimeModelRawServerEvent, RealtimeModelSilenceEvent, RealtimeHistoryUpdated),
+    *REPEATS,
+)
+
+_LIVE_NAME: Final = "gpt-live"
+_LIVE_PATH: Final = "/live/sessions"
 
 _TYPE_HINT: Final = "There is no microphone: type your side, and end with Ctrl-D."
 
@@ -108,7 +119,11 @@ class _Options:
     metavar="URL",
     help="The address of the service, if it isn't OpenAI's: wss://…, or https://…",
 )
-@click.option("--model", metavar="NAME", help=f"The model.  [default: {DEFAULT_MODEL}]")
+@click.option(
+    "--model",
+    metavar="NAME",
+    help=f"The model; gpt-live-1 and its like speak GPT-Live.  [default: {DEFAULT_MODEL}]",
+)
 @click.option(
     "--sim",
     "scenario",
@@ -383,7 +398,8 @@ class _Run:
         async with contextlib.AsyncExitStack() as stack:
             url = self._options.url
             if self._simulator is not None:
-                url = (await stack.enter_async_context(self._simulator)).url
+                simulator = await stack.enter_async_context(self._simulator)
+                url = simulator.live_url if self._is_live else simulator.url
             call = self._call = self._new_call(url)
             if self._journal is not None:
                 stack.enter_context(self._journal.listen(call.session.model))
@@ -472,9 +488,15 @@ class _Run:
         session.model.add_listener(ear)
         return LiveCall(session, self._activity, queue, ear, tracker, self._options.max_seconds)
 
+    @property
+    def _is_live(self) -> bool:
+        """True if the session speaks GPT-Live."""
+        session = self._app.session
+        return _is_live(self._options) if session is None else _speaks_live(session.model)
+
     def _new_session(self) -> RealtimeSession:
         return RealtimeSession(
-            OpenAIRealtimeModel(),
+            GPTLiveModel() if self._is_live else OpenAIRealtimeModel(),
             self._app.bus,
             tools=self._app.tools,
             config={"initial_model_settings": _settings(self._options)},
@@ -499,6 +521,16 @@ class _Run:
                 self._call.stop()
 
 
+def _is_live(options: _Options) -> bool:
+    """Return whether the model or the address is one of GPT-Live."""
+    path = urllib.parse.urlsplit(options.url or "").path.rstrip("/")
+    return (options.model or "").startswith(_LIVE_NAME) or path.endswith(_LIVE_PATH)
+
+
+def _speaks_live(model: RealtimeModel) -> bool:
+    return isinstance(model, GPTLiveModel)
+
+
 def _to_nobody(_data: bytes) -> None:
     """Write nothing."""
 
@@ -507,12 +539,13 @@ def _settings(options: _Options) -> RealtimeSessionModelSettings:
     speech: RealtimeAudioOutputConfig = {"format": PCM16}
     if options.voice is not None:
         speech["voice"] = options.voice
+    hearing: RealtimeAudioInputConfig = {"format": PCM16}
+    is_live = _is_live(options)
+    if not is_live:  # which transcribes in any case
+        hearing["transcription"] = {"model": _TRANSCRIBER}
     settings: RealtimeSessionModelSettings = {
-        "model_name": options.model or DEFAULT_MODEL,
-        "audio": {
-            "input": {"format": PCM16, "transcription": {"model": _TRANSCRIBER}},
-            "output": speech,
-        },
+        "model_name": options.model or (DEFAULT_LIVE_MODEL if is_live else DEFAULT_MODEL),
+        "audio": {"input": hearing, "output": speech},
     }
     if options.instructions is not None:
         settings["instructions"] = options.instructions

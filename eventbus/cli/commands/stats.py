@@ -251,7 +251,9 @@ def _counts(totals: Totals) -> Iterator[Text]:
     else:
         yield Text("crashes, drops, failures, gaps: none")
     tokens = [f"{name} {counts[f'tokens.{name}']}" for name in ("input", "output", "cached")]
-    yield Text(f"tokens: {', '.join(tokens)}")
+    seconds = counts["audio_seconds"]
+    billed = f"; audio billed by time: {seconds} s" if seconds else ""
+    yield Text(f"tokens: {', '.join(tokens)}{billed}")
 
 
 def _handlers_table(handlers: tuple[HandlerFigures, ...], room: int) -> Iterator[Text]:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import attrs
 
-from ...exceptions import RealtimeConnectionError
+from ...exceptions import NotSupported, RealtimeConnectionError
 from .._secrets import Secret
 
 if TYPE_CHECKING:
@@ -44,7 +44,8 @@ MAX_FRAME_BYTES: Final = 16 * 1024 * 1024
 _FRAMING_BYTES: Final = 64 * 1024  # a frame that the decoder refuses doesn't end the connection
 
 _SCHEMES: Final = {"ws": "ws", "wss": "wss", "http": "ws", "https": "wss"}
-_PATH: Final = "/realtime"
+REALTIME_PATH: Final = "/realtime"
+LIVE_PATH: Final = "/live/sessions"
 
 # Parts of a URL's query that name the model: OpenAI's word, Azure's, that of a call.
 _MODEL_NAMES: Final = frozenset({"model", "deployment", "call_id"})
@@ -59,7 +60,7 @@ class Address:
     A service's address.
 
     Attributes:
-        base_url: Without ``/realtime`` at the end of its path; it keeps its query.
+        base_url: Without the protocol's own end of the path; it keeps its query.
         shown: For people: without the query, which may have a key in it.
         names_model: Whether the query names the model.
     """
@@ -87,18 +88,18 @@ class Address:
                 f"wss://api.openai.com/v1/realtime, or like https://api.openai.com/v1."
             )
             raise RealtimeConnectionError(msg)
-        path = parts.path.rstrip("/").removesuffix(_PATH)
+        path = parts.path.rstrip("/").removesuffix(REALTIME_PATH).removesuffix(LIVE_PATH)
         base = parts._replace(path=path, fragment="")
         query = urllib.parse.parse_qs(parts.query)
         return cls(base.geturl(), without_secrets(url), bool(_MODEL_NAMES & query.keys()))
 
-    def websocket_url(self, **query: str | None) -> str:
-        """Return the address of the WebSocket, with *query* added to its own."""
+    def websocket_url(self, path: str, **query: str | None) -> str:
+        """Return the address of the protocol with that *path*, with *query* added to its own."""
         parts = urllib.parse.urlsplit(self.base_url)
         added = urllib.parse.urlencode({name: value for name, value in query.items() if value})
         return parts._replace(
             scheme=_SCHEMES[parts.scheme],
-            path=parts.path.rstrip("/") + _PATH,
+            path=parts.path.rstrip("/") + path,
             query="&".join(filter(None, (parts.query, added))),
         ).geturl()
 
@@ -122,7 +123,7 @@ class OpenAIDialer:
 
     Attributes:
         shown: The address, for people.
-        model: The model; None leaves it to the URL, or to the call.
+        model: The model; None leaves it to the URL, to the call, or to the first message.
     """
 
     shown: str
@@ -132,6 +133,7 @@ class OpenAIDialer:
     _given_client: openai.AsyncOpenAI | None = attrs.field(repr=False)
     _open_timeout: float = attrs.field(repr=False)
     _websocket_options: Mapping[str, Any] = attrs.field(repr=False)
+    _path: str = attrs.field(default=REALTIME_PATH, repr=False)
     _secrets: list[object] = attrs.field(factory=list, init=False, repr=False)
 
     @property
@@ -194,7 +196,8 @@ class OpenAIDialer:
         from ..transport import _websocket  # noqa: PLC0415
 
         address = self._address or default_address()
-        url = address.websocket_url(model=self.model, call_id=self._options.call_id)
+        query = {"model": self.model, "call_id": self._options.call_id}
+        url = address.websocket_url(self._path, **query)
         added = {
             # Headers that authenticate are the caller's choice: no key is added to them.
             "Authorization": f"Bearer {key.reveal()}"
@@ -214,8 +217,6 @@ class OpenAIDialer:
     async def _open_with_client(
         self, client: openai.AsyncOpenAI, key: Secret[Any] | None, headers: Mapping[str, str]
     ) -> Connection:
-        import openai  # noqa: PLC0415  # it is loaded, as there is a client
-
         from ..transport import _websocket  # noqa: PLC0415
 
         changes: dict[str, Any] = {}
@@ -226,19 +227,29 @@ class OpenAIDialer:
         if changes:
             client = client.with_options(**changes)
         self._secrets.append(client.api_key)
-        call_id = self._options.call_id
         options: Any = self._all_options()
         capture = _websocket.ConnectionCapture(options.get("create_connection"))
         options["create_connection"] = capture
-        extra: Any = dict(headers)
-        await client.realtime.connect(
-            model=self.model if self.model is not None else openai.omit,
-            call_id=call_id if call_id is not None else openai.omit,
-            extra_headers=extra,
-            websocket_connection_options=options,
-        ).enter()
+        await self._manager(client, headers, options).enter()
         self._secrets.append(client.api_key)  # it may have come from a function by now
         return capture.connection
+
+    def _manager(self, client: openai.AsyncOpenAI, headers: Any, options: Any) -> Any:
+        """Return the SDK's way to connect with the protocol."""
+        import openai  # noqa: PLC0415  # it is loaded, as there is a client
+
+        shared: dict[str, Any] = {
+            "extra_headers": dict(headers),
+            "websocket_connection_options": options,
+        }
+        if self._path == LIVE_PATH:
+            return client.live.connect(**shared)
+        call_id = self._options.call_id
+        return client.realtime.connect(
+            model=self.model if self.model is not None else openai.omit,
+            call_id=call_id if call_id is not None else openai.omit,
+            **shared,
+        )
 
     def _all_options(self) -> dict[str, Any]:
         from ..transport import _websocket  # noqa: PLC0415
@@ -318,6 +329,27 @@ def new_dialer(
     return OpenAIDialer(shown, model, options, address, client, open_timeout, websocket_options)
 
 
+def new_live_dialer(
+    options: ConnectOptions,
+    client: openai.AsyncOpenAI | None,
+    open_timeout: float,
+    websocket_options: Mapping[str, Any],
+) -> OpenAIDialer:
+    """Return the dialer of GPT-Live for *options*; raises as `GPTLiveModel.connect` does."""
+    if options.call_id is not None:
+        msg = "GPT-Live has no call to attach to over a WebSocket; leave out call_id."
+        raise NotSupported(msg, service="GPT-Live", feature="call_id")
+    url = options.url.reveal()
+    address = None if url is None else Address.of(url)
+    if address is not None:
+        shown = address.shown
+    else:
+        shown = default_address().shown if client is None else _shown_url(client)
+    return OpenAIDialer(
+        shown, None, options, address, client, open_timeout, websocket_options, LIVE_PATH
+    )
+
+
 def default_address() -> Address:
     """Return the address where none is given."""
     return Address.of(os.environ.get("OPENAI_BASE_URL") or DEFAULT_URL)
@@ -353,3 +385,20 @@ def _is_printable(value: object) -> bool:
 
 def _authenticate(headers: Mapping[str, str]) -> bool:
     return any(name.lower() in {"authorization", "api-key"} for name in headers)
+
+
+def check_asyncio(model: str) -> None:
+    """
+    Check that *model* is used on asyncio.
+
+    Raises:
+        RealtimeConnectionError: It isn't.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        pass
+    else:
+        return
+    msg = f"{model} needs asyncio, as websockets does; run it with asyncio.run()."
+    raise RealtimeConnectionError(msg)

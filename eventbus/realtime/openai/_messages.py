@@ -78,14 +78,15 @@ def session_of(settings: Mapping[str, Any]) -> dict[str, Any]:
             direction["format"] = AudioFormat.of(direction["format"]).to_settings()
         else:
             direction.pop("format", None)
-    return _with_extra(session, settings.get("extra_settings") or {})
+    return merge_nested(session, settings.get("extra_settings") or {})
 
 
-def _with_extra(session: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
+def merge_nested(session: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
+    """Return *session* with *extra*, whose nested mappings are merged."""
     merged = {**session, **extra}
     for name in session.keys() & extra.keys():
         if isinstance(session[name], Mapping) and isinstance(extra[name], Mapping):
-            merged[name] = _with_extra(session[name], extra[name])
+            merged[name] = merge_nested(session[name], extra[name])
     return merged
 
 

@@ -10,7 +10,6 @@ for every vendor.
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import importlib.util
 from collections.abc import Mapping
@@ -29,7 +28,7 @@ from ..transport._reconnecting import ReconnectPolicy
 from ..transport._renewal import RenewalPolicy
 from ..transport._roles import Host, Timeouts
 from ..transport._sender import Sender
-from ._connect import MAX_FRAME_BYTES, new_dialer
+from ._connect import MAX_FRAME_BYTES, check_asyncio, new_dialer
 from ._dialogue import OpenAIDialogue
 
 if TYPE_CHECKING:
@@ -125,7 +124,7 @@ class OpenAIRealtimeModel(RealtimeModel):
         del options  # a traceback may be shown with the variables of its frames
         if problem is not None:
             raise ValueError(problem)
-        _check_asyncio()
+        check_asyncio(type(self).__name__)
         if self._connection is not None and not self._connection.is_over:
             msg = "The model is connected already; close() it first, or use another one."
             raise RealtimeConnectionError(msg)
@@ -205,14 +204,3 @@ class OpenAIRealtimeModel(RealtimeModel):
         if self._connection is None:
             return f"<{type(self).__qualname__}, not connected>"
         return f"<{type(self).__qualname__} {self._connection.shown}>"
-
-
-def _check_asyncio() -> None:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        pass
-    else:
-        return
-    msg = "OpenAIRealtimeModel needs asyncio, as websockets does; run it with asyncio.run()."
-    raise RealtimeConnectionError(msg)

@@ -130,6 +130,11 @@ class SessionConnection:
         """True if a message can be sent."""
         return self._sender.is_open
 
+    @property
+    def is_in_own_task(self) -> bool:
+        """True inside of a listener, for which the session waits."""
+        return self._task is asyncio.current_task()
+
     async def send(self, event: RealtimeModelSendEvent) -> None:
         """Send *event*; raises as `RealtimeModel.send_event` does."""
         await self._dialogue.send(event)

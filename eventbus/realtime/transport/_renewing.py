@@ -256,9 +256,12 @@ class Renewing:
 
     async def _configure(self, successor: Successor) -> None:
         connection = successor.connection
+        messages = self._dialogue.settings()
+        if not messages:  # they come with the conversation, and nothing comes before
+            return
         try:
             async with asyncio.timeout(_ANSWER_TIMEOUT):
-                for message in self._dialogue.settings():
+                for message in messages:
                     await connection.send(message.frame)
                     self._on_sent(message.message)
                 events = successor.decode(await connection.receive())

@@ -133,7 +133,11 @@ class Dialogue(Protocol):
         ...
 
     def settings(self) -> list[OutgoingMessage]:
-        """Return the messages that configure a new session."""
+        """
+        Return the messages that configure a new session.
+
+        None, where the settings and the conversation are one message: it comes from `recall`.
+        """
         ...
 
     async def recall(self, reason: RestoreReason) -> Any:

@@ -128,9 +128,11 @@ class _Segment:
         self.end_ms = 0
 
     def add(self, fragment: str) -> str:
-        """Add a fragment of the transcript, and return it with the space that it lacks."""
-        before = self.words[-1] if self.words else ""
-        if before.endswith((".", "!", "?")) and fragment[:1].isupper():
+        """Add a fragment of the transcript, and return it with the right space before it."""
+        before = "".join(self.words[-1:])
+        if not self.words:
+            fragment = fragment.lstrip()
+        elif before.endswith((".", "!", "?")) and fragment[:1].isupper():
             fragment = f" {fragment}"
         self.words.append(fragment)
         return fragment
