@@ -13,12 +13,22 @@ Any other class can be published too. One that is to travel through
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, overload
+from typing import Any, Literal, TypeAlias, TypeVar, overload
 
 import attrs
 
+from ._event_base import Late, Markable
+from ._event_values import (
+    RealtimeError,
+    RealtimeModelCachedTokensDetails,
+    RealtimeModelInputTokensDetails,
+    RealtimeModelOutputTokensDetails,
+    Usage,
+    UsageInputTokensDetails,
+    UsageOutputTokensDetails,
+)
 from .exceptions import DuplicateEventTypeError, EventTypeError
 from .items import RealtimeItem
 
@@ -73,163 +83,11 @@ __all__ = [
 RealtimeConnectionStatus: TypeAlias = Literal["connecting", "connected", "disconnected"]
 
 
-class _Weakrefable:
-    """
-    Room for weak references and for a decoder's mark, below the fields.
-
-    CPython 3.11 lets two classes swap instances only where these slots come from a common base.
-    The mark is set by `eventbus.wire`, for `eventbus.wire.origin_of`; it is no field, so it is
-    neither compared nor copied.
-    """
-
-    __slots__ = ("__weakref__", "_origin")
-
-    _origin: int
-
-
-LATE_VALUES: Final[dict[type[Any], Callable[[Any], Any]]] = {}
-"""Class of a source -> the function that makes a field of one; `eventbus.wire` has them."""
-
-
-class _Late(_Weakrefable):
-    """
-    An event whose first field may be made when it is first read.
-
-    Most of these have no handler that reads it, and to make it takes longer than the rest of the
-    event. A decoder sets ``_source`` instead, to a frame's bytes or to data that nobody else has.
-    """
-
-    __slots__ = ("_source",)
-
-    _source: Any
-
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Any:  # for a field that isn't set yet
-            if name != type(self).__match_args__[0]:
-                msg = f"{type(self).__name__!r} object has no attribute {name!r}"
-                raise AttributeError(msg, name=name, obj=self)
-            source = self._source
-            value = LATE_VALUES[type(source)](source)
-            object.__setattr__(self, name, value)
-            return value
-
-
-# --- values in events -----------------------------------------------------------------------
-
-
-@attrs.frozen(weakref_slot=False)
-class RealtimeError:
-    """
-    An error of a service; reads as attributes and as a mapping.
-
-    Attributes:
-        message: For people; may quote the client.
-        type: The kind of error, like ``invalid_request_error``.
-        code: A stable name of the error, if it has one.
-        event_id: The client's event that caused it, if one did.
-        param: The parameter that was wrong, if one was.
-        extra: Other fields that the vendor sent, by name.
-    """
-
-    message: str | None = None
-    type: str | None = None
-    code: str | None = None
-    event_id: str | None = None
-    param: str | None = None
-    extra: Mapping[str, Any] = attrs.field(factory=dict, kw_only=True, hash=False)
-
-    def keys(self) -> Iterator[str]:
-        """Yield the names of the fields that the service sent."""
-        for name in ("message", "type", "code", "event_id", "param"):
-            if getattr(self, name) is not None:
-                yield name
-        yield from self.extra
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """Return the field *name* as the service sent it, or *default*."""
-        try:
-            return self[name]
-        except KeyError:
-            return default
-
-    def __getitem__(self, name: str) -> Any:
-        if name in self.extra:
-            return self.extra[name]
-        if name not in ("message", "type", "code", "event_id", "param"):
-            raise KeyError(name)
-        return getattr(self, name)
-
-
-@attrs.frozen(weakref_slot=False)
-class RealtimeModelCachedTokensDetails:
-    """Cached input tokens, by modality."""
-
-    text_tokens: int | None = None
-    audio_tokens: int | None = None
-    image_tokens: int | None = None
-
-
-@attrs.frozen(weakref_slot=False)
-class RealtimeModelInputTokensDetails:
-    """Input tokens, by modality; ``cached_tokens`` are among the others."""
-
-    text_tokens: int | None = None
-    audio_tokens: int | None = None
-    image_tokens: int | None = None
-    cached_tokens: int | None = None
-    cached_tokens_details: RealtimeModelCachedTokensDetails | None = None
-
-
-@attrs.frozen(weakref_slot=False)
-class RealtimeModelOutputTokensDetails:
-    """Output tokens, by modality."""
-
-    text_tokens: int | None = None
-    audio_tokens: int | None = None
-
-
-@attrs.frozen(weakref_slot=False)
-class UsageInputTokensDetails:
-    """Details of the input tokens of a `Usage`."""
-
-    cached_tokens: int = 0
-
-
-@attrs.frozen(weakref_slot=False)
-class UsageOutputTokensDetails:
-    """Details of the output tokens of a `Usage`."""
-
-    reasoning_tokens: int = 0
-
-
-@attrs.frozen(weakref_slot=False)
-class Usage:
-    """
-    Tokens that were used, in the totals that bills are made of.
-
-    Attributes:
-        requests: How many responses this sums up.
-        total_tokens: As the service counts; the sum of both if it didn't say.
-        seconds: Seconds of audio, where the service bills those.
-        is_cumulative: True if it is the sum for the session so far: don't add it up.
-    """
-
-    requests: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
-    total_tokens: int = 0
-    input_tokens_details: UsageInputTokensDetails = attrs.field(factory=UsageInputTokensDetails)
-    output_tokens_details: UsageOutputTokensDetails = attrs.field(factory=UsageOutputTokensDetails)
-    seconds: float | None = attrs.field(default=None, kw_only=True)
-    is_cumulative: bool = attrs.field(default=False, kw_only=True)
-
-
 # --- the events of the openai-agents SDK -----------------------------------------------------
 
 
 @attrs.frozen
-class RealtimeModelErrorEvent(_Weakrefable):
+class RealtimeModelErrorEvent(Markable):
     """
     The service reports an error; the session goes on unless the connection ends.
 
@@ -245,7 +103,7 @@ class RealtimeModelErrorEvent(_Weakrefable):
 
 
 @attrs.frozen
-class RealtimeModelToolCallEvent(_Weakrefable):
+class RealtimeModelToolCallEvent(Markable):
     """
     The model has called a tool, and its arguments are complete.
 
@@ -269,7 +127,7 @@ class RealtimeModelToolCallEvent(_Weakrefable):
 
 
 @attrs.frozen
-class RealtimeModelAudioEvent(_Weakrefable):
+class RealtimeModelAudioEvent(Markable):
     """
     A piece of the model's speech; pieces of one item arrive in playing order.
 
@@ -294,7 +152,7 @@ class RealtimeModelAudioEvent(_Weakrefable):
 
 
 @attrs.frozen
-class RealtimeModelAudioInterruptedEvent(_Weakrefable):
+class RealtimeModelAudioInterruptedEvent(Markable):
     """
     The user has begun to speak over this audio: stop playing it.
 
@@ -314,7 +172,7 @@ class RealtimeModelAudioInterruptedEvent(_Weakrefable):
 
 
 @attrs.frozen
-class RealtimeModelAudioDoneEvent(_Weakrefable):
+class RealtimeModelAudioDoneEvent(Markable):
     """
     No more audio comes for this part.
 
@@ -331,7 +189,7 @@ class RealtimeModelAudioDoneEvent(_Weakrefable):
 
 
 @attrs.frozen
-class RealtimeModelInputAudioTranscriptionCompletedEvent(_Weakrefable):
+class RealtimeModelInputAudioTranscriptionCompletedEvent(Markable):
     """
     The transcript of the user's speech is complete.
 
@@ -348,7 +206,7 @@ class RealtimeModelInputAudioTranscriptionCompletedEvent(_Weakrefable):
 
 
 @attrs.frozen
-class RealtimeModelInputAudioTimeoutTriggeredEvent(_Weakrefable):
+class RealtimeModelInputAudioTimeoutTriggeredEvent(Markable):
     """
     The user said nothing for the idle timeout of the turn detection.
 
@@ -367,7 +225,7 @@ class RealtimeModelInputAudioTimeoutTriggeredEvent(_Weakrefable):
 
 
 @attrs.frozen
-class RealtimeModelTranscriptDeltaEvent(_Weakrefable):
+class RealtimeModelTranscriptDeltaEvent(Markable):
     """
     A piece of the transcript of the model's speech.
 
@@ -385,7 +243,7 @@ class RealtimeModelTranscriptDeltaEvent(_Weakrefable):
 
 
 @attrs.frozen
-class RealtimeModelOutputTextDeltaEvent(_Weakrefable):
+class RealtimeModelOutputTextDeltaEvent(Markable):
     """
     A piece of text that the model writes.
 
@@ -403,7 +261,7 @@ class RealtimeModelOutputTextDeltaEvent(_Weakrefable):
 
 
 @attrs.frozen
-class RealtimeModelItemUpdatedEvent(_Weakrefable):
+class RealtimeModelItemUpdatedEvent(Markable):
     """
     An item has been added to the conversation, or has changed.
 
@@ -420,7 +278,7 @@ class RealtimeModelItemUpdatedEvent(_Weakrefable):
 
 
 @attrs.frozen
-class RealtimeModelItemDeletedEvent(_Weakrefable):
+class RealtimeModelItemDeletedEvent(Markable):
     """
     An item has been deleted from the conversation.
 
@@ -433,7 +291,7 @@ class RealtimeModelItemDeletedEvent(_Weakrefable):
 
 
 @attrs.frozen
-class RealtimeModelConnectionStatusEvent(_Weakrefable):
+class RealtimeModelConnectionStatusEvent(Markable):
     """
     The connection to the service has changed.
 
@@ -446,7 +304,7 @@ class RealtimeModelConnectionStatusEvent(_Weakrefable):
 
 
 @attrs.frozen
-class RealtimeModelEndOfStreamEvent(_Weakrefable):
+class RealtimeModelEndOfStreamEvent(Markable):
     """
     The session is over; no event of it follows.
 
@@ -458,7 +316,7 @@ class RealtimeModelEndOfStreamEvent(_Weakrefable):
 
 
 @attrs.frozen
-class RealtimeModelTurnStartedEvent(_Weakrefable):
+class RealtimeModelTurnStartedEvent(Markable):
     """
     The model has begun a response.
 
@@ -471,7 +329,7 @@ class RealtimeModelTurnStartedEvent(_Weakrefable):
 
 
 @attrs.frozen
-class RealtimeModelUsageEvent(_Weakrefable):
+class RealtimeModelUsageEvent(Markable):
     """
     The tokens that a response has used.
 
@@ -491,7 +349,7 @@ class RealtimeModelUsageEvent(_Weakrefable):
 
 
 @attrs.frozen
-class RealtimeModelTurnEndedEvent(_Weakrefable):
+class RealtimeModelTurnEndedEvent(Markable):
     """
     The model has ended a response, well or not.
 
@@ -521,7 +379,7 @@ class RealtimeModelTurnEndedEvent(_Weakrefable):
 
 
 @attrs.frozen
-class RealtimeModelOtherEvent(_Late):
+class RealtimeModelOtherEvent(Late):
     """
     Something that has no class of its own, or an event that no handler took.
 
@@ -529,22 +387,17 @@ class RealtimeModelOtherEvent(_Late):
         data:
             From a decoder, the frame as a read-only mapping. From the bus, the
             event that no handler is registered for.
-        from_decoder:
-            True if a decoder made it: its frame has been published as a
-            `RealtimeModelRawServerEvent` already, so the bus does not pass it on
-            as one. Not compared.
 
     Source:
         Any frame of a ``type`` that the decoder has no class for.
     """
 
     data: Any
-    from_decoder: bool = attrs.field(default=False, kw_only=True, eq=False, repr=False)
     type: Literal["other"] = "other"
 
 
 @attrs.frozen
-class RealtimeModelExceptionEvent(_Weakrefable):
+class RealtimeModelExceptionEvent(Markable):
     """
     Something of the application's has failed, and the session goes on.
 
@@ -573,7 +426,7 @@ class RealtimeModelExceptionEvent(_Weakrefable):
 
 
 @attrs.frozen
-class RealtimeModelRawServerEvent(_Late):
+class RealtimeModelRawServerEvent(Late):
     """
     A frame as the service sent it, before anything is made of it.
 
@@ -595,7 +448,7 @@ class RealtimeModelRawServerEvent(_Late):
 
 
 @attrs.frozen
-class RealtimeModelSessionUpdatedEvent(_Late):
+class RealtimeModelSessionUpdatedEvent(Late):
     """
     The session's configuration, as it is now.
 
@@ -613,7 +466,7 @@ class RealtimeModelSessionUpdatedEvent(_Late):
 
 
 @attrs.frozen
-class RealtimeModelInputSpeechStartedEvent(_Weakrefable):
+class RealtimeModelInputSpeechStartedEvent(Markable):
     """
     The user has begun to speak.
 
@@ -633,7 +486,7 @@ class RealtimeModelInputSpeechStartedEvent(_Weakrefable):
 
 
 @attrs.frozen
-class RealtimeModelInputSpeechStoppedEvent(_Weakrefable):
+class RealtimeModelInputSpeechStoppedEvent(Markable):
     """
     The user has stopped speaking.
 
@@ -653,7 +506,7 @@ class RealtimeModelInputSpeechStoppedEvent(_Weakrefable):
 
 
 @attrs.frozen
-class RealtimeModelInputAudioCommittedEvent(_Weakrefable):
+class RealtimeModelInputAudioCommittedEvent(Markable):
     """
     The user's audio has become an item of the conversation.
 
@@ -670,7 +523,7 @@ class RealtimeModelInputAudioCommittedEvent(_Weakrefable):
 
 
 @attrs.frozen
-class RealtimeModelInputTranscriptDeltaEvent(_Weakrefable):
+class RealtimeModelInputTranscriptDeltaEvent(Markable):
     """
     A piece of the transcript of the user's speech.
 
@@ -689,7 +542,7 @@ class RealtimeModelInputTranscriptDeltaEvent(_Weakrefable):
 
 
 @attrs.frozen
-class RealtimeModelInputAudioTranscriptionFailedEvent(_Weakrefable):
+class RealtimeModelInputAudioTranscriptionFailedEvent(Markable):
     """
     The user's speech could not be transcribed.
 
@@ -706,7 +559,7 @@ class RealtimeModelInputAudioTranscriptionFailedEvent(_Weakrefable):
 
 
 @attrs.frozen
-class RealtimeModelTranscriptDoneEvent(_Weakrefable):
+class RealtimeModelTranscriptDoneEvent(Markable):
     """
     The transcript of the model's speech is complete.
 
@@ -725,7 +578,7 @@ class RealtimeModelTranscriptDoneEvent(_Weakrefable):
 
 
 @attrs.frozen
-class RealtimeModelOutputTextDoneEvent(_Weakrefable):
+class RealtimeModelOutputTextDoneEvent(Markable):
     """
     The text that the model writes is complete.
 
@@ -743,7 +596,7 @@ class RealtimeModelOutputTextDoneEvent(_Weakrefable):
 
 
 @attrs.frozen
-class RealtimeModelToolCallDeltaEvent(_Weakrefable):
+class RealtimeModelToolCallDeltaEvent(Markable):
     """
     A piece of the arguments of a tool call that is being written.
 
@@ -762,7 +615,7 @@ class RealtimeModelToolCallDeltaEvent(_Weakrefable):
 
 
 @attrs.frozen
-class RealtimeModelItemTruncatedEvent(_Weakrefable):
+class RealtimeModelItemTruncatedEvent(Markable):
     """
     The model's speech has been cut to the part that the user heard.
 
@@ -781,7 +634,7 @@ class RealtimeModelItemTruncatedEvent(_Weakrefable):
 
 
 @attrs.frozen
-class RealtimeModelRateLimitsEvent(_Late):
+class RealtimeModelRateLimitsEvent(Late):
     """
     The limits of the account, and the rest of each.
 
@@ -802,7 +655,7 @@ class RealtimeModelRateLimitsEvent(_Late):
 
 
 @attrs.frozen
-class RealtimeModelInputTranscriptUpdatedEvent(_Weakrefable):
+class RealtimeModelInputTranscriptUpdatedEvent(Markable):
     """
     The transcript of the user's speech so far, while the user is still speaking.
 
@@ -820,7 +673,7 @@ class RealtimeModelInputTranscriptUpdatedEvent(_Weakrefable):
 
 
 @attrs.frozen
-class RealtimeModelToolCallCancelledEvent(_Weakrefable):
+class RealtimeModelToolCallCancelledEvent(Markable):
     """
     Tool calls that the model no longer wants an output of.
 
@@ -837,7 +690,7 @@ class RealtimeModelToolCallCancelledEvent(_Weakrefable):
 
 
 @attrs.frozen
-class RealtimeModelSessionExpiringEvent(_Weakrefable):
+class RealtimeModelSessionExpiringEvent(Markable):
     """
     The service will end the session soon.
 
@@ -853,7 +706,7 @@ class RealtimeModelSessionExpiringEvent(_Weakrefable):
 
 
 @attrs.frozen
-class RealtimeModelDelegationEvent(_Weakrefable):
+class RealtimeModelDelegationEvent(Markable):
     """
     The model has handed a task to another model or to the client.
 

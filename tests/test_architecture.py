@@ -24,7 +24,8 @@ PACKAGE = ROOT / "eventbus"
 
 # The core, from the bottom up: each imports only what comes before it.
 CORE = [
-    *("_local_requests", "_local_tls", "_fast_init", "exceptions", "items", "context", "events"),
+    *("_local_requests", "_local_tls", "_fast_init", "exceptions", "items", "context"),
+    *("_event_base", "_event_values", "events"),
     *("mailbox", "middleware", "_core", "handlers", "plugins", "bus", "testing"),
 ]
 
@@ -32,8 +33,8 @@ CORE = [
 # for themselves; "bus" stands for all of it.
 FOLDERS = {
     "audio": "exceptions events",
-    "codec": "exceptions items events",
-    "wire": "_fast_init exceptions items events",
+    "codec": "_event_base exceptions items events",
+    "wire": "_event_base _fast_init exceptions items events",
     "simulator": "_local_requests _local_tls exceptions audio wire",
     "realtime": "bus codec wire audio",
     "journal": "bus codec wire",

@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventbus import DuplicateEventTypeError, EventTypeError, events
+from eventbus.codec import dumps
 from eventbus.events import (
     EVENT_TYPES,
     RealtimeError,
@@ -60,6 +61,7 @@ from eventbus.events import (
     register_event,
 )
 from eventbus.items import InputAudio, UserMessageItem
+from eventbus.wire.openai import OpenAIRealtimeDecoder
 
 CLASSES = typing.get_args(RealtimeModelEvent)
 
@@ -116,7 +118,7 @@ DEFAULTS_TO_NONE = {
     "Delegation": {"response_id"},
 }
 
-DEFAULTS_TO_FALSE = {"TurnEnded": {"inferred", "more_expected"}, "Other": {"from_decoder"}}
+DEFAULTS_TO_FALSE = {"TurnEnded": {"inferred", "more_expected"}}
 
 EXAMPLES = [
     RealtimeModelErrorEvent(RealtimeError("no such voice", "invalid_request_error")),
@@ -224,7 +226,6 @@ def test_fields_default_as_listed(cls):
     [
         (RealtimeModelExceptionEvent, {"event", "handler", "sender"}),
         (RealtimeModelTurnEndedEvent, {"inferred", "more_expected"}),
-        (RealtimeModelOtherEvent, {"from_decoder"}),
     ],
 )
 def test_circumstances_are_keyword_only(cls, names):
@@ -324,14 +325,18 @@ def test_event_can_be_copied_and_evolved(event):
     assert attrs.evolve(event) == event
 
 
-def test_other_events_are_equal_whoever_made_them():
+def test_mark_of_a_decoder_is_no_part_of_an_event():
     """
-    ``from_decoder`` is not part of the value: a test can compare with a plain Other event.
+    A decoder's Other event equals a plain one, and neither repr, asdict nor JSON tell them apart.
     """
-    made = RealtimeModelOtherEvent({"type": "weather.changed"}, from_decoder=True)
+    plain = RealtimeModelOtherEvent({"type": "weather.changed"})
 
-    assert made == RealtimeModelOtherEvent({"type": "weather.changed"})
-    assert "from_decoder" not in repr(made)
+    made = OpenAIRealtimeDecoder().decode(b'{"type":"weather.changed"}')[1]
+
+    assert made == plain
+    assert set(attrs.asdict(made)) == {"data", "type"}
+    assert dumps(made) == dumps(plain)
+    assert "mark" not in repr(made)
 
 
 def test_events_are_equal_by_value_within_their_class():

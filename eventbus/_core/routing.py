@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 
 import attrs
 
+from .._event_base import mark_of
 from ..events import (
     RealtimeModelEvent,
     RealtimeModelExceptionEvent,
@@ -50,7 +51,7 @@ class _DecodedOther(RealtimeModelOtherEvent):
 
 def route_class(event: object) -> type[Any]:
     """Return the class to route *event* by: its own, but for an Other of a decoder."""
-    if type(event) is RealtimeModelOtherEvent and event.from_decoder:
+    if type(event) is RealtimeModelOtherEvent and mark_of(event) is not None:
         return _DecodedOther
     return type(event)
 

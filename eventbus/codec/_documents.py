@@ -27,6 +27,7 @@ from typing import Any
 import attrs
 
 from .. import events, items
+from .._event_base import set_mark
 from ..events import EVENT_TYPES, RealtimeModelExceptionEvent, RealtimeModelOtherEvent
 from ._declared import Declared
 from ._faults import Fault, each_value, part, shown, unexpected
@@ -124,7 +125,11 @@ class Documents:
         if not isinstance(document, Mapping):
             raise unexpected(document, "an object with the keys $v and type")
         event = self._load_event(document if type(document) is dict else dict(document))
-        return RealtimeModelOtherEvent(event) if type(event) is UnknownObject else event
+        if type(event) is UnknownObject:
+            return RealtimeModelOtherEvent(event)
+        if type(event) is RealtimeModelOtherEvent:
+            set_mark(event, 0)  # its frame is a raw event of its own
+        return event
 
     # --- writing ---
 

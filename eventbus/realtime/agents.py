@@ -43,6 +43,7 @@ from .. import events as ours
 from .. import items as our_items
 from ..bus import EventBus
 from ..wire._frames import freeze
+from ..wire._origin import decoded_other
 from ..wire.openai._reports import error_from
 from . import events as our_events
 from .session import SessionPublisher
@@ -281,9 +282,7 @@ _MODEL_EVENTS: Final[Mapping[type[Any], Callable[[Any], object]]] = {
     ),
     theirs.RealtimeModelUsageEvent: _usage,
     theirs.RealtimeModelTurnEndedEvent: lambda e: ours.RealtimeModelTurnEndedEvent(e.response_id),
-    theirs.RealtimeModelOtherEvent: lambda e: ours.RealtimeModelOtherEvent(
-        freeze(e.data), from_decoder=True
-    ),
+    theirs.RealtimeModelOtherEvent: lambda e: decoded_other(freeze(e.data)),
     theirs.RealtimeModelExceptionEvent: lambda e: ours.RealtimeModelExceptionEvent(
         e.exception, e.context
     ),

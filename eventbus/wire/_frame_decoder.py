@@ -27,6 +27,7 @@ from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
 import attrs
 import msgspec
 
+from .._event_base import Late, set_mark
 from .._fast_init import constructor
 from ..events import (
     RealtimeModelAudioEvent,
@@ -34,7 +35,6 @@ from ..events import (
     RealtimeModelExceptionEvent,
     RealtimeModelOtherEvent,
     RealtimeModelRawServerEvent,
-    _Late,
 )
 from ..exceptions import FrameError
 from ._decoder import Bus, has_raw_handlers, publish_events
@@ -103,10 +103,16 @@ class Protocol(Generic[_S]):
 _decode_json = msgspec.json.Decoder().decode
 _new_raw = constructor(RealtimeModelRawServerEvent)
 _raw_of = constructor(RealtimeModelRawServerEvent, late=frame_of)
-_other_of = constructor(RealtimeModelOtherEvent, late=frame_of)
-_source: Any = vars(_Late)["_source"]
+_new_other = constructor(RealtimeModelOtherEvent, late=frame_of)
+_source: Any = vars(Late)["_source"]
 _set_source: Callable[[object, object], None] = _source.__set__  # events are frozen
 _COLON, _BRACKET = b":["  # numbers: bytes are searched for one in half the time
+
+
+def _other_of(frame: bytes) -> RealtimeModelOtherEvent:
+    event = _new_other(frame)
+    set_mark(event, 0)  # also where the events of the frame get no mark
+    return event
 
 
 class FrameDecoder(Generic[_S]):
@@ -207,7 +213,7 @@ class FrameDecoder(Generic[_S]):
                         if make is not None:
                             meaning = make(self._session, data)
                         if meaning is None:
-                            meaning = _other_of(frame, True)
+                            meaning = _other_of(frame)
                     except FrameError as exc:
                         meaning = exception_event(exc)
         if meaning is None:
@@ -324,7 +330,7 @@ def _reader(  # noqa: C901  # in one frame
                     return meaning
         except FrameError as exc:
             return exception_event(exc)
-        return _other_of(raw, True)
+        return _other_of(raw)
 
     return meaning_of
 

@@ -15,7 +15,8 @@ from typing import Any, NoReturn, TypeVar
 
 import msgspec
 
-from ..events import LATE_VALUES, RealtimeModelRawServerEvent
+from .._event_base import LATE_VALUES
+from ..events import RealtimeModelRawServerEvent
 
 _KT = TypeVar("_KT")
 _VT = TypeVar("_VT")

@@ -4,17 +4,18 @@ Marks on the events that a decoder made: the frame they come from, and their pla
 A journal stores a frame once and derives its events again, so it must know them from events that
 only look the same, and it must have all frames that the decoder had: so a mark names the decoder,
 and counts its frames. The mark is no field of an event: a copy, also one that `attrs.evolve` or
-pickle makes, has none.
+pickle makes, has none. The mark 0 says that a decoder made the event, and names no frame.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
-from ..events import RealtimeModelEvent, RealtimeModelRawServerEvent
+from .._event_base import mark_of, set_mark
+from ..events import RealtimeModelEvent, RealtimeModelOtherEvent
 
 # A mark is the number of the decoder, that of the frame, and the position, from the left.
 FRAME_STEP = 1 << 16
@@ -24,9 +25,6 @@ _FRAMES = 1 << 32
 
 _next_decoder = itertools.count(1).__next__
 _decoders: WeakValueDictionary[int, Any] = WeakValueDictionary()
-
-_slot: Any = RealtimeModelRawServerEvent._origin  # noqa: SLF001  # events have it for us
-_set: Callable[[object, int], None] = _slot.__set__  # events are frozen
 
 
 class Origin(NamedTuple):
@@ -50,8 +48,8 @@ def origin_of(event: object) -> Origin | None:
 
     None for an event that no decoder made, and for a changed copy of one.
     """
-    mark = getattr(event, "_origin", None)
-    if mark is None:
+    mark = mark_of(event)
+    if not mark:
         return None
     whole, position = divmod(mark, FRAME_STEP)
     decoder, frame = divmod(whole, _FRAMES)
@@ -78,8 +76,15 @@ def mark_events(events: Sequence[RealtimeModelEvent], mark: int) -> None:
     """Mark the events of one frame; those beyond 65,535 stay without a mark."""
     if len(events) == 2:
         raw, event = events
-        _set(raw, mark)
-        _set(event, mark + 1)
+        set_mark(raw, mark)
+        set_mark(event, mark + 1)
     else:
         for number, event in enumerate(events[:FRAME_STEP], mark):
-            _set(event, number)
+            set_mark(event, number)
+
+
+def decoded_other(data: object) -> RealtimeModelOtherEvent:
+    """Return an Other event that counts as a decoder's, also where its frame gets no mark."""
+    event = RealtimeModelOtherEvent(data)
+    set_mark(event, 0)
+    return event

@@ -5,6 +5,7 @@ Who gets an event: by class and base class, by sender, in which order, and wrapp
 from __future__ import annotations
 
 import abc
+import json
 import logging
 from typing import get_args
 
@@ -23,6 +24,7 @@ from hypothesis.stateful import (
 from eventbus import EventBus, EventTypeError
 from eventbus._core.registry import Registry
 from eventbus._core.routing import find_route
+from eventbus.codec import dumps, loads
 from eventbus.events import (
     RealtimeError,
     RealtimeModelAudioDoneEvent,
@@ -32,10 +34,18 @@ from eventbus.events import (
     RealtimeModelOtherEvent,
     RealtimeModelRawServerEvent,
 )
+from eventbus.wire.openai import OpenAIRealtimeDecoder
 from tests.support import LoudPing, Ping, Pong, crashes, raiser
 
 Other = RealtimeModelOtherEvent
 Raw = RealtimeModelRawServerEvent
+
+
+def decoded(frame):
+    """
+    The event besides Raw that a decoder makes of a frame of an unknown type.
+    """
+    return OpenAIRealtimeDecoder().decode(json.dumps(frame))[1]
 
 
 # --- classes ---------------------------------------------------------------------------------
@@ -269,11 +279,23 @@ def test_raw_gets_each_frame_of_a_decoder_once(bus):
     bus.subscribe(raws.append, Raw)
     frame = {"type": "weather.changed"}
 
-    for event in (Raw(frame), Other(frame, from_decoder=True)):
+    for event in (Raw(frame), decoded(frame)):
         bus.publish(event)
 
     assert raws == [Raw(frame)]
     assert bus.stats.unhandled == 1
+
+
+def test_other_event_that_was_read_counts_as_a_decoders(bus):
+    """
+    An Other event from `eventbus.codec` does not go on to Raw: its frame is an event of its own.
+    """
+    raws = []
+    bus.subscribe(raws.append, Raw)
+
+    bus.publish(loads(dumps(decoded({"type": "weather.changed"}))))
+
+    assert raws == []
 
 
 def test_other_of_a_decoder_goes_to_handlers_of_other(bus):
@@ -285,9 +307,9 @@ def test_other_of_a_decoder_goes_to_handlers_of_other(bus):
     bus.subscribe(raws.append, Raw)
 
     bus.publish(Other(1))
-    bus.publish(Other(2, from_decoder=True))
+    bus.publish(decoded({"type": "new"}))
 
-    assert others == [Other(1), Other(2)]
+    assert others == [Other(1), Other({"type": "new"})]
     assert raws == []
 
 
@@ -302,7 +324,7 @@ def test_other_by_hand_goes_to_raw_whatever_came_before(bus):
             with bus_under_test.subscribe(raws.append, Raw):
                 for _ in range(2):
                     bus_under_test.publish(Other(1), sender=sender)
-                    bus_under_test.publish(Other(2, from_decoder=True), sender=sender)
+                    bus_under_test.publish(decoded({"type": "new"}), sender=sender)
 
             assert raws == [Raw(1), Raw(1)]
 
@@ -723,7 +745,7 @@ class RoutingModel(RuleBasedStateMachine):
 
     @rule(sender=st.sampled_from(SENDERS))
     def publish_other_of_a_decoder(self, sender):
-        self.publish_and_compare(Other({"type": "x"}, from_decoder=True), sender)
+        self.publish_and_compare(decoded({"type": "x"}), sender)
 
     @rule(payload=st.sampled_from([{}, "", b""]), sender=st.sampled_from(SENDERS))
     def publish_payload(self, payload, sender):
@@ -766,7 +788,7 @@ def fallbacks(event):
     if isinstance(event, (Raw, RealtimeModelExceptionEvent)):
         return []
     if isinstance(event, Other):
-        return [] if event.from_decoder else [Raw(event.data)]
+        return [] if event.data == {"type": "x"} else [Raw(event.data)]
     if type(event) in get_args(RealtimeModelEvent):
         return [Other(event)]
     return [Other(event), Raw(event)]

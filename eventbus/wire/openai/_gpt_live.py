@@ -45,7 +45,6 @@ from ...events import (
     RealtimeModelInputSpeechStoppedEvent,
     RealtimeModelInputTranscriptDeltaEvent,
     RealtimeModelItemUpdatedEvent,
-    RealtimeModelOtherEvent,
     RealtimeModelSessionUpdatedEvent,
     RealtimeModelToolCallEvent,
     RealtimeModelTranscriptDeltaEvent,
@@ -59,6 +58,7 @@ from ...items import AssistantAudio, AssistantMessageItem, InputAudio, UserMessa
 from .._fields import Fields, child, child_if_any, integer, integer_if_any, text, text_if_any, wrong
 from .._frame_decoder import DEFAULT_MAX_BYTES, FrameDecoder, Meaning, Protocol
 from .._frames import ReadOnlyDict, freeze
+from .._origin import decoded_other
 from ._items import tool_call_item
 from ._reports import error_from, responses_usage_event
 from ._silence import RealtimeModelSilenceEvent, is_silent
@@ -317,7 +317,7 @@ def _session_updated(session: _LiveSession, data: _Data) -> Meaning:
 def _session_closed(session: _LiveSession, data: _Data) -> Meaning:
     usage = data.get("usage")
     final = [_seconds(usage, data)] if type(usage) is dict else []
-    other = RealtimeModelOtherEvent(freeze(data), from_decoder=True)
+    other = decoded_other(freeze(data))
     return (*session.end_all(), *final, other)
 
 

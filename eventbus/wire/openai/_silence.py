@@ -13,7 +13,8 @@ from typing import ClassVar, Final, Literal
 
 import attrs
 
-from ...events import _Weakrefable, register_event
+from ..._event_base import Markable
+from ...events import register_event
 
 PEAK: Final = 64
 """The largest sample of silence, of 32,768."""
@@ -29,7 +30,7 @@ _SILENT_CODES: Final = {
 
 @register_event
 @attrs.frozen
-class RealtimeModelSilenceEvent(_Weakrefable):
+class RealtimeModelSilenceEvent(Markable):
     """
     A piece of the model's audio in which nothing is heard.
 
