@@ -7,8 +7,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from collections.abc import Iterator
 
 import click
 
@@ -16,18 +15,6 @@ from ..bus import EventBus, Inspection
 from ..exceptions import InspectorError
 from .lazy import load
 from .terminal.escaping import printable
-
-_F = TypeVar("_F", bound=Callable[..., Any])
-
-
-def inspect_option(function: _F) -> _F:
-    """Add ``--inspect``, as *is_inspected*."""
-    return click.option(
-        "--inspect",
-        "is_inspected",
-        is_flag=True,
-        help="Show the call in a browser, live; the address is printed.",
-    )(function)
 
 
 @contextlib.contextmanager

@@ -1,45 +1,53 @@
 """
-Commands that are imported when they are called: each may need packages of its own.
+Commands that are imported when they run: each may need packages of its own, and help needs none.
 """
 
 from __future__ import annotations
 
 import difflib
+import functools
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
 
-import attrs
 import click
 
-_PACKAGE = f"{__package__}.commands"
+_USAGE = f"{__package__}.usage"
+_COMMANDS = f"{__package__}.commands"
 
 
-@attrs.frozen
-class LazyCommand:
+def runs(name: str, *extras: str) -> Callable[[Callable[[], None]], Callable[..., None]]:
     """
-    A command that isn't imported yet.
+    Return a decorator for the function of a command, of which only the docstring counts.
 
-    Attributes:
-        short_help: The line that stands for it in the help of its group.
+    Called, it imports the module in ``eventbus.cli.commands``, and calls its ``command``.
+
+    Args:
+        name: The command's name, and the module's.
         extras: The extras of this package that it needs beside ``cli``.
     """
 
-    short_help: str
-    extras: tuple[str, ...] = ()
+    def decorate(function: Callable[[], None]) -> Callable[..., None]:
+        @functools.wraps(function)
+        def run(*values: Any, **options: Any) -> None:
+            load(f"{_COMMANDS}.{name}", f"eventbus {name}", extras).command(*values, **options)
+
+        return run
+
+    return decorate
 
 
 class LazyGroup(click.Group):
     """
-    A group whose commands are modules of `eventbus.cli.commands`, each with a ``command``.
+    A group whose commands are modules of ``eventbus.cli.usage``, each with a ``command``.
 
     Args:
-        lazy_commands: By name.
+        lazy_commands: By name, the line that stands for it in the group's help.
         attributes: Those of a `click.Group`.
     """
 
-    def __init__(self, *, lazy_commands: Mapping[str, LazyCommand], **attributes: Any) -> None:
+    def __init__(self, *, lazy_commands: Mapping[str, str], **attributes: Any) -> None:
         super().__init__(**attributes)
         self._lazy_commands = lazy_commands
 
@@ -48,13 +56,10 @@ class LazyGroup(click.Group):
         return [*self._lazy_commands, *super().list_commands(ctx)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import the command of that name, if there is one."""
-        lazy = self._lazy_commands.get(cmd_name)
-        if lazy is None:
+        """Import the options of the command of that name, if there is one."""
+        if cmd_name not in self._lazy_commands:
             return super().get_command(ctx, cmd_name)
-        command: click.Command = load(
-            f"{_PACKAGE}.{cmd_name}", f"eventbus {cmd_name}", lazy.extras
-        ).command
+        command: click.Command = importlib.import_module(f"{_USAGE}.{cmd_name}").command
         return command
 
     def resolve_command(
@@ -71,9 +76,8 @@ class LazyGroup(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # click's signature
         """Write the list of commands, and import none of them."""
-        rows = [(name, lazy.short_help) for name, lazy in self._lazy_commands.items()]
         with formatter.section("Commands"):
-            formatter.write_dl(rows)
+            formatter.write_dl(list(self._lazy_commands.items()))
 
 
 def load(module: str, what: str, extras: tuple[str, ...]) -> ModuleType:

@@ -12,30 +12,30 @@ from typing import Final
 
 import click
 
-from .lazy import LazyCommand, LazyGroup
+from .lazy import LazyGroup
 from .terminal.escaping import printable, printable_lines
 from .terminal.exits import ExitCode
 from .terminal.shutdown import Shutdown
 
 _COMMANDS: Final = {
-    "demo": LazyCommand("Watch a synthetic call through an example app.", ("openai", "sim")),
-    "run": LazyCommand("Talk to a model through your handlers.", ("openai",)),
-    "sim": LazyCommand("Be a realtime service, for clients to try.", ("sim",)),
-    "proxy": LazyCommand("Stand between a client and the service, and watch.", ("sim",)),
-    "record": LazyCommand("Write frames, and what becomes of them."),
-    "replay": LazyCommand("Replay a session through handlers."),
-    "tail": LazyCommand("Follow a journal that is being written."),
-    "grep": LazyCommand("Find records of a journal."),
-    "show": LazyCommand("Show an event, its frame and its handler calls."),
-    "inspect": LazyCommand("See calls in a browser.", ("inspect",)),
-    "stats": LazyCommand("Measure a journal: latency, and its parts."),
-    "diff": LazyCommand("Compare the events of two journals."),
-    "export": LazyCommand("Write a journal as audio, text, table."),
-    "trim": LazyCommand("Write a part of a journal."),
-    "redact": LazyCommand("Write a journal without what is private."),
-    "forward": LazyCommand("Forward a journal to other processes.", ("nats",)),
-    "validate": LazyCommand("Check a journal, and repair its end."),
-    "events": LazyCommand("List the classes of events."),
+    "demo": "Watch a synthetic call through an example app.",
+    "run": "Talk to a model through your handlers.",
+    "sim": "Be a realtime service, for clients to try.",
+    "proxy": "Stand between a client and the service, and watch.",
+    "record": "Write frames, and what becomes of them.",
+    "replay": "Replay a session through handlers.",
+    "tail": "Follow a journal that is being written.",
+    "grep": "Find records of a journal.",
+    "show": "Show an event, its frame and its handler calls.",
+    "inspect": "See calls in a browser.",
+    "stats": "Measure a journal: latency, and its parts.",
+    "diff": "Compare the events of two journals.",
+    "export": "Write a journal as audio, text, table.",
+    "trim": "Write a part of a journal.",
+    "redact": "Write a journal without what is private.",
+    "forward": "Forward a journal to other processes.",
+    "validate": "Check a journal, and repair its end.",
+    "events": "List the classes of events.",
 }
 
 

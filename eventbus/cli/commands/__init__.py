@@ -1,3 +1,3 @@
 """
-The commands, one module each.
+The commands at work, one module each; their options are in ``eventbus.cli.usage``.
 """

@@ -29,12 +29,11 @@ from ...simulator.speech import silence, speak
 from ...telemetry._summary import SummaryObserver
 from ...testing import FakeClock
 from .. import demo_app
-from ..inspecting import inspect_option, inspected
+from ..inspecting import inspected
 from ..lazy import load
 from ..live import PIECE_MS, CallClock, paced
 from ..terminal.console import LiveScreen, Output, PlainScreen
 from ..terminal.exits import ExitCode, NoConnection
-from ..terminal.options import read_speed
 from ..terminal.summary import write_summary
 
 _BEFORE: Final = """\
@@ -123,36 +122,11 @@ def _silence_until(is_over: Callable[[], bool]) -> Iterator[bytes]:
     return itertools.takewhile(lambda _: not is_over(), itertools.repeat(silence(PIECE_MS)))
 
 
-@click.command("demo", short_help="Watch a synthetic call through an example app.")
-@click.option(
-    "--speed",
-    default="1x",
-    metavar="1x|max|…",
-    show_default=True,
-    callback=read_speed,
-    help="How fast the call goes by.",
-)
-@click.option(
-    "--forward",
-    "forward_to",
-    metavar="URL",
-    help="Forward the call's events to this NATS server.",
-)
-@inspect_option
 @click.pass_context
 def command(
     ctx: click.Context, *, speed: float, forward_to: str | None, is_inspected: bool
 ) -> None:
-    """
-    Watch a short call: two turns, a tool call, an interruption, a crash.
-
-    It takes about ten seconds, and neither a key nor a network: the service is the simulator, in
-    this process, behind a real socket. No audio is played.
-
-    At the speed max nothing waits: the time is virtual, as in tests.
-
-    With --forward, other processes can receive the call's events; the stream is named calls.
-    """
+    """Run the command; see ``eventbus.cli.usage.demo``."""
     if forward_to is not None and speed == math.inf:
         msg = "--forward needs real time; leave out --speed max."
         raise click.UsageError(msg)

@@ -19,10 +19,6 @@ from ..terminal.console import Output
 from ..terminal.exits import ExitCode
 from ..terminal.journals import (
     JournalInput,
-    epilog,
-    filter_argument,
-    journal_argument,
-    json_option,
     read_filter,
 )
 from ..terminal.record_lines import RecordLines
@@ -32,26 +28,7 @@ SCHEMA: Final = "eventbus.diff/1"
 _REMOVED: Final = "- "
 _ADDED: Final = "+ "
 
-_EPILOG: Final = epilog(ok="the same", no="different")
 
-
-@click.command("diff", epilog=_EPILOG, short_help="Compare the events of two journals.")
-@journal_argument("a")
-@journal_argument("b")
-@filter_argument
-@click.option("--calls", is_flag=True, help="Compare handler calls as well.")
-@click.option("--ids", is_flag=True, help="Compare ids, which differ between any two runs.")
-@click.option(
-    "-n",
-    "--max",
-    "max_count",
-    type=click.IntRange(min=1),
-    metavar="N",
-    default=20,
-    show_default=True,
-    help="The number of differences to write.",
-)
-@json_option("Write JSON, one difference a line.")
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -64,9 +41,7 @@ def command(
     max_count: int,
     is_json: bool,
 ) -> None:
-    """
-    Compare the events of the journals A and B, in order; times are not compared.
-    """
+    """Run the command; see ``eventbus.cli.usage.diff``."""
     where = read_filter(terms)
     left, right = JournalInput(a), JournalInput(b)
     found = differences(left.facts(where), right.facts(where), ids=ids, calls=calls)

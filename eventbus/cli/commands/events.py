@@ -55,16 +55,8 @@ def _paragraph(entry: _Entry) -> Iterator[Text]:
     yield Text.assemble("    source  ", (entry.source, "dim"))
 
 
-@click.command("events", short_help="List the classes of events.")
-@click.argument("names", nargs=-1, metavar="[NAME]…")
-@click.option("--json", "is_json", is_flag=True, help="Write JSON, one object a line.")
 def command(*, names: tuple[str, ...], is_json: bool) -> None:
-    """
-    List the events: type name, class, fields, and their source; those of sessions come last.
-
-    NAME picks events by type or class. On a terminal each takes a few lines, anywhere else one,
-    with tabs between the columns.
-    """
+    """Run the command; see ``eventbus.cli.usage.events``."""
     output = Output()
     for entry in _picked([_entry(name, cls) for name, cls in EVENT_TYPES.items()], names):
         if is_json:

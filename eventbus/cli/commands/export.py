@@ -20,53 +20,15 @@ from ..lazy import load
 from ..terminal.escaping import printable, printable_json
 from ..terminal.exits import BadInput, unwritable
 from ..terminal.journals import (
-    FILTER_HELP,
     JournalInput,
-    epilog,
-    filter_argument,
-    journal_argument,
-    json_option,
     read_filter,
 )
-from ..terminal.outputs import force_option, prepare_file, tell_written, written_beside
+from ..terminal.outputs import prepare_file, tell_written, written_beside
 
 _PAGE: Final = "html"
 _KEPT: Final = re.compile(r"(\r?\n|\t)")
 
-_HELP = """\b
-Formats:
-    wav           the audible call; the caller left, the model right
-    srt           captions for it
-    jsonl         a record a line
-    csv           a record a row, without content
-    chrome-trace  handler calls, for Perfetto and chrome://tracing
-    html          a page to look at the call with, offline
-"""
 
-
-@click.command(
-    "export",
-    epilog=epilog(about=f"{_HELP}\n{FILTER_HELP}"),
-    short_help="Write a journal as audio, text, table.",
-)
-@journal_argument()
-@filter_argument
-@click.option(
-    "--to",
-    "format_name",
-    type=click.Choice([*FORMATS, _PAGE]),
-    required=True,
-    help="The format.",
-)
-@click.option(
-    "-o",
-    "--output",
-    "path",
-    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
-    help="The file to write; - is stdout. By default it has the journal's name.",
-)
-@force_option
-@json_option("Write the name of the new file as a JSON object.")
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -78,12 +40,7 @@ def command(
     is_forced: bool,
     is_json: bool,
 ) -> None:
-    """
-    Write JOURNAL in another format. Times count from its beginning.
-
-    Sound is placed where it was heard: speech from its arrival on, until it was interrupted. A WAV
-    file and captions are of one call; FILTER picks it, like sender:call-42.
-    """
+    """Run the command; see ``eventbus.cli.usage.export``."""
     where = read_filter(terms)
     source = JournalInput(journal)
     to = _page_format(journal) if format_name == _PAGE else FORMATS[format_name]

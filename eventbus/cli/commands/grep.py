@@ -14,10 +14,6 @@ from ..terminal.console import Output
 from ..terminal.exits import ExitCode
 from ..terminal.journals import (
     JournalInput,
-    epilog,
-    filter_argument,
-    journal_argument,
-    json_option,
     read_filter,
 )
 from ..terminal.record_lines import RecordLines
@@ -25,22 +21,11 @@ from ..terminal.record_lines import RecordLines
 COUNT_SCHEMA: Final = "eventbus.count/1"
 
 
-@click.command(
-    "grep", epilog=epilog(no="no record matches"), short_help="Find records of a journal."
-)
-@journal_argument()
-@filter_argument
-@click.option("-c", "--count", "is_count", is_flag=True, help="Write only their number.")
-@json_option("Write JSON, one record a line.")
 @click.pass_context
 def command(
     ctx: click.Context, journal: Path, terms: tuple[str, ...], *, is_count: bool, is_json: bool
 ) -> None:
-    """
-    Write the records of JOURNAL that match FILTER; without one, all of them.
-
-    The exit code is 1 if there is none.
-    """
+    """Run the command; see ``eventbus.cli.usage.grep``."""
     where = read_filter(terms)
     output = Output()
     source = JournalInput(journal, label=None if output.is_terminal and not is_count else "reading")

@@ -17,25 +17,8 @@ from ..terminal.exits import BadInput, unreadable
 __all__ = ["command"]
 
 
-@click.command("inspect", short_help="See calls in a browser.")
-@click.argument(
-    "journals",
-    nargs=-1,
-    required=True,
-    metavar="JOURNAL…",
-    type=click.Path(path_type=Path),
-)
-@click.option("--port", default=7420, show_default=True, help="The port; 0 for any that is free.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
-@click.option("--token", help="The word that a browser must know; by default a random one.")
 def command(journals: tuple[Path, ...], port: int, host: str, token: str | None) -> None:
-    """
-    Show the calls in JOURNALs in a browser: speech, turns, tools, errors.
-
-    It prints the address to open, and serves until Ctrl-C. A journal that is still being written
-    is followed. Journals hold voices: only this machine can open the page, unless --host and
-    --token are given.
-    """
+    """Run the command; see ``eventbus.cli.usage.inspect``."""
     try:
         with Inspector(paths=journals, host=host, port=port, token=token) as inspector:
             click.echo(printable(inspector.url))

@@ -26,56 +26,21 @@ from ...realtime.events import RealtimeModelRawClientEvent
 from ...realtime.proxy import RealtimeProxy
 from ...telemetry._summary import Summary, SummaryObserver
 from ..apps import load_app
-from ..inspecting import inspect_option, inspected
+from ..inspecting import inspected
 from ..terminal.addresses import address_json, trust_line
 from ..terminal.console import Output
 from ..terminal.escaping import printable
 from ..terminal.event_lines import event_line
 from ..terminal.exits import NoConnection, exit_code
-from ..terminal.listening import listening_options, tls_of
-from ..terminal.record_options import read_recording, record_options, recorded
+from ..terminal.listening import tls_of
+from ..terminal.record_options import read_recording, recorded
 from ..terminal.summary import report_crash, write_summary
 
 EVENT_SCHEMA: Final = "eventbus.event/1"
 
 _APPEND: Final = "input_audio_buffer.append"
 
-_EPILOG = """\b
-Exit codes:
-    1  the output can't be written
-    2  wrong arguments
-    4  the port is in use
-  130  interrupted, 143 by SIGTERM; there is no other good end
-"""
 
-
-@click.command(
-    "proxy", epilog=_EPILOG, short_help="Proxy a client's connection and show its events."
-)
-@click.option(
-    "--upstream",
-    required=True,
-    metavar="URL",
-    help="The service: wss://…, or https://…. Without a path, the client's counts.",
-)
-@listening_options(8766)
-@click.option(
-    "--app",
-    "app_spec",
-    metavar="MODULE:NAME",
-    help="Publish on this EventBus, or to this listener, as eventbus replay does. Without this "
-    "option the events are shown.",
-)
-@record_options
-@inspect_option
-@click.option(
-    "--json",
-    "is_json",
-    is_flag=True,
-    help='Write JSON, one object a line: first {"url": …, "base_url": …}; without --app each '
-    'event, {"sender": …, "event": …}, as eventbus.codec writes it; at the end {"summary": …}. '
-    "What the app prints goes to stderr.",
-)
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -96,15 +61,7 @@ def command(
     is_inspected: bool,
     is_json: bool,
 ) -> None:
-    """
-    Hand every connection on to the service, unchanged, and publish both directions; until Ctrl-C.
-
-    The key is the client's: it goes to the service and nowhere else. The events of a connection
-    have its id as their sender: connection-1, and so on. Handlers delay nobody, and one that
-    crashes doesn't touch the call.
-
-    Of audio that comes in a row only the first piece is shown; JSON has it all.
-    """
+    """Run the command; see ``eventbus.cli.usage.proxy``."""
     recording = read_recording(
         journal, no_audio=no_audio, no_content=no_content, fields=fields, is_forced=is_forced
     )

@@ -23,13 +23,9 @@ from ..apps import load_app_option
 from ..replay_run import ReplayRun
 from ..terminal.console import Bar
 from ..terminal.exits import BadInput, exit_code
-from ..terminal.inputs import frames_argument, is_stdin, opened_frames, seems_journal
-from ..terminal.journals import json_option
-from ..terminal.options import read_speed, withholding_options
+from ..terminal.inputs import is_stdin, opened_frames, seems_journal
 from ..terminal.outputs import (
-    force_option,
     journal_beside,
-    journal_output,
     prepare_output,
     tell_written,
 )
@@ -37,39 +33,6 @@ from ..terminal.outputs import (
 __all__ = ["command"]
 
 
-_EPILOG = """\b
-Exit codes:
-    0  fine
-    1  a journal that can't be written, or not all of it
-    2  wrong arguments
-    3  a file or a line that can't be read; stderr says what is wrong
-    5  a handler has crashed
-  130  interrupted; the journal has what came before
-"""
-
-
-@click.command("record", epilog=_EPILOG, short_help="Write frames, and what becomes of them.")
-@frames_argument
-@journal_output
-@click.option(
-    "--app",
-    "app_spec",
-    metavar="MODULE:NAME",
-    help="Let the handlers of this EventBus or listener run, and record their calls; as for "
-    "replay.",
-)
-@click.option(
-    "--speed",
-    default="max",
-    metavar="1x|max|…",
-    show_default=True,
-    callback=read_speed,
-    help="How fast, as for replay.",
-)
-@click.option("--sender", metavar="NAME", help="What the session is called in the journal.")
-@withholding_options
-@force_option
-@json_option("Write what was written as a JSON object.")
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -85,16 +48,7 @@ def command(
     is_forced: bool,
     is_json: bool,
 ) -> None:
-    """
-    Write the frames in FILE to a journal, and what becomes of them.
-
-    FILE has a frame a line, as for replay; - is stdin. Envelopes of what was sent are recorded as
-    such. At the speed max, a file's own times are recorded, as if it happened then; what comes
-    through a pipe is recorded when it comes.
-
-    A live call is recorded by eventbus run --record, and that of any other client by eventbus
-    proxy --record.
-    """
+    """Run the command; see ``eventbus.cli.usage.record``."""
     if seems_journal(file):
         msg = f"{file} is a journal already; eventbus record takes frames, eventbus trim a journal."
         raise BadInput(msg)

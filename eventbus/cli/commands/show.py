@@ -18,7 +18,7 @@ from ...journal._records import CallRecord, EventRecord, FrameRecord, Record, Se
 from ..terminal.console import Output
 from ..terminal.escaping import printable
 from ..terminal.exits import BadInput
-from ..terminal.journals import JournalInput, epilog, journal_argument, json_option
+from ..terminal.journals import JournalInput
 from ..terminal.record_lines import RecordLines
 
 SCHEMA: Final = "eventbus.show/1"
@@ -29,26 +29,9 @@ _MAX_CAUSES: Final = 100
 _MAX_TEXT: Final = 200
 
 
-@click.command(
-    "show", epilog=epilog(about=""), short_help="Show an event, its frame and its handler calls."
-)
-@journal_argument()
-@click.argument("seq", type=click.IntRange(min=1))
-@click.option(
-    "--all",
-    "is_all",
-    is_flag=True,
-    help="Look for effects up to the journal's end, not only up to 30 s after the last one.",
-)
-@json_option('Write one JSON object: "record", "causes" and "effects".')
 @click.pass_context
 def command(ctx: click.Context, journal: Path, seq: int, *, is_all: bool, is_json: bool) -> None:
-    """
-    Show the record number SEQ of JOURNAL.
-
-    Its causes come before it, like the frame that an event was decoded from; its effects come after
-    it, like the calls of its handlers and the events that these published.
-    """
+    """Run the command; see ``eventbus.cli.usage.show``."""
     source = JournalInput(journal)
     facts = source.find(seq)
     if facts is None:

@@ -14,12 +14,10 @@ import click
 from ...exceptions import RealtimeConnectionError, ScenarioError
 from ...simulator import Fault, Simulator
 from ...simulator.faults import parse_faults
-from ...simulator.scenario import scenario_names
 from ..terminal.addresses import address_json, trust_line
 from ..terminal.escaping import printable
 from ..terminal.exits import BadInput, ExitCode, NoConnection
-from ..terminal.listening import listening_options, tls_of
-from ..terminal.options import read_speed
+from ..terminal.listening import tls_of
 
 _SERVER_LOG: Final = "eventbus.simulator._server.server"
 
@@ -37,47 +35,13 @@ class _ConnectionLines(logging.Handler):
         click.echo(printable(f"{line} {' '.join(told)}".rstrip()), err=True)
 
 
-def _read_faults(
-    _ctx: click.Context, _param: click.Parameter, texts: tuple[str, ...]
-) -> tuple[Fault, ...]:
+def _read_faults(texts: tuple[str, ...]) -> tuple[Fault, ...]:
     try:
         return parse_faults(texts)
     except ScenarioError as exc:
-        raise click.BadParameter(str(exc)) from exc
+        raise click.BadParameter(str(exc), param_hint="'--faults'") from exc
 
 
-@click.command(
-    "sim",
-    short_help="Simulate a realtime service, for clients to try.",
-    epilog=f"Scenarios that ship: {', '.join(scenario_names())}.",
-)
-@click.argument("scenario", default="default")
-@listening_options(8765)
-@click.option(
-    "--speed",
-    default="1x",
-    metavar="1x|max|…",
-    show_default=True,
-    callback=read_speed,
-    help="The speed of its time, as a factor of real time; max waits for nothing.",
-)
-@click.option("--seed", type=int, help="For other ids, sounds and waits than the scenario's.")
-@click.option(
-    "--faults",
-    multiple=True,
-    metavar="FAULT@WHEN,…",
-    callback=_read_faults,
-    help="Faults to simulate, like drop@2 or stall=3s@every.",
-)
-@click.option("--api-key", metavar="KEY", help="The only key to accept; without it, any.")
-@click.option(
-    "--log",
-    metavar="FILE",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the frames of both directions to this file, as lines of JSON: a file of frames, "
-    "for eventbus record.",
-)
-@click.option("--json", "is_json", is_flag=True, help="Print its address as a JSON object.")
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -90,19 +54,12 @@ def command(
     is_tls: bool,
     speed: float,
     seed: int | None,
-    faults: tuple[Fault, ...],
+    faults: tuple[str, ...],
     api_key: str | None,
     log: Path | None,
     is_json: bool,
 ) -> None:
-    """
-    Speak OpenAI's protocols to any client, on this machine, until Ctrl-C.
-
-    Realtime is at /v1/realtime and GPT-Live at /v1/live/sessions, with the same scenario.
-
-    The model's words come from SCENARIO: the name of one that ships, a YAML or Python file,
-    or module:attribute. Its speech is synthetic. Set OPENAI_BASE_URL to the printed address.
-    """
+    """Run the command; see ``eventbus.cli.usage.sim``."""
     try:
         simulator = Simulator(
             scenario,
@@ -114,7 +71,7 @@ def command(
             log=log,
             speed=speed,
             seed=seed,
-            faults=faults,
+            faults=_read_faults(faults),
             api_key=api_key,
             record=False,
         )

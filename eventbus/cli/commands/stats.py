@@ -13,7 +13,6 @@ import click
 from rich.text import Text
 
 from ...analysis._figures import (
-    COUNTS,
     FIGURES,
     CallFigures,
     Distribution,
@@ -30,10 +29,6 @@ from ..terminal.escaping import printable
 from ..terminal.exits import ExitCode, unwritable
 from ..terminal.journals import (
     JournalInput,
-    epilog,
-    filter_argument,
-    journal_argument,
-    json_option,
     read_filter,
 )
 from ..terminal.junit import Verdict, judge, junit_xml
@@ -49,77 +44,34 @@ _MAX_NAME: Final = 32
 _NUMBERS: Final = 52  # the columns behind a name
 _MAX_CALLS: Final = 10
 
-_EPILOG: Final = (
-    epilog(no="a figure over its limit")
-    + "\n\b\nFigures to limit:\n"
-    + "".join(f"    {name}.p50 .p95 .max .count\n" for name in FIGURES)
-    + f"    {', '.join(COUNTS)}\n"
-)
 
-
-def _read_limits(
-    _ctx: click.Context, _param: click.Parameter, texts: tuple[str, ...]
-) -> list[Limit]:
+def _read_limits(texts: tuple[str, ...]) -> list[Limit]:
     try:
         return [parse_limit(text) for text in texts]
     except ValueError as exc:
-        raise click.BadParameter(printable(str(exc))) from exc
+        raise click.BadParameter(printable(str(exc)), param_hint="'--fail-over'") from exc
 
 
-@click.command("stats", epilog=_EPILOG, short_help="Measure a journal: latency, and its parts.")
-@journal_argument()
-@filter_argument
-@click.option(
-    "--fail-over",
-    "limits",
-    metavar="FIGURE=LIMIT",
-    multiple=True,
-    callback=_read_limits,
-    help="End with exit code 1 if the figure is over the limit, has no values, or has estimates "
-    "among them: turn_latency.p95=800ms, crashes=0. Can be given several times.",
-)
-@click.option(
-    "--allow-estimated",
-    is_flag=True,
-    help="Let --fail-over accept figures that are estimates, as those of a journal without the "
-    "caller's audio are.",
-)
-@click.option(
-    "--junit",
-    "junit_path",
-    type=click.Path(dir_okay=False, writable=True, path_type=Path),
-    help="Write the outcome of --fail-over as a JUnit report, too.",
-)
-@click.option(
-    "--played-by",
-    metavar="HANDLER",
-    help="The name of the handler that plays the audio; * stands for anything. By default "
-    "the first handler that gets it.",
-)
-@json_option("Write one JSON object; times are in milliseconds.")
 @click.pass_context
 def command(
     ctx: click.Context,
     journal: Path,
     terms: tuple[str, ...],
     *,
-    limits: list[Limit],
+    limits: tuple[str, ...],
     allow_estimated: bool,
     junit_path: Path | None,
     played_by: str | None,
     is_json: bool,
 ) -> None:
-    """
-    Measure JOURNAL: how long callers wait for an answer, and which parts that time has.
-
-    docs/reference/figures.md defines each figure. FILTER picks calls (sender:…) or a time (t:…).
-    """
+    """Run the command; see ``eventbus.cli.usage.stats``."""
+    wanted = _read_limits(limits)
     where = read_filter(terms)
     source = JournalInput(journal)
     figures = measure(
         source.records(where), played_by=played_by, origin_ns=source.journal.header.mono_ns
     )
-    verdicts = judge(figures.totals, limits, allow_estimated=allow_estimated)
+    verdicts = judge(figures.totals, wanted, allow_estimated=allow_estimated)
     if junit_path is not None:
         refuse_source(junit_path, source.journal.paths, "'--junit'")
         wall_ns = source.journal.header.wall_ns

@@ -18,30 +18,11 @@ from ..terminal.console import Output
 from ..terminal.exits import BadInput
 from ..terminal.journals import (
     JournalInput,
-    epilog,
-    filter_argument,
-    journal_argument,
-    json_option,
     read_filter,
 )
 from ..terminal.record_lines import RecordLines
 
 
-@click.command("tail", epilog=epilog(), short_help="Follow a journal that is being written.")
-@journal_argument()
-@filter_argument
-@click.option(
-    "-n",
-    "--lines",
-    "count",
-    type=click.IntRange(min=0),
-    metavar="N",
-    default=10,
-    show_default=True,
-    help="The number of earlier records to write.",
-)
-@click.option("--no-follow", "is_over", is_flag=True, help="Don't wait for new records.")
-@json_option("Write JSON, one record a line.")
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -52,11 +33,7 @@ def command(
     is_over: bool,
     is_json: bool,
 ) -> None:
-    """
-    Write the last records of JOURNAL that match FILTER, and then each new one when it comes.
-
-    It ends when the journal is closed, or with Ctrl-C.
-    """
+    """Run the command; see ``eventbus.cli.usage.tail``."""
     where = read_filter(terms)
     output = Output()
     source = JournalInput(journal, is_live=not is_over)

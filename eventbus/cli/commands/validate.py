@@ -22,40 +22,17 @@ from ...journal._repair import repair_journal
 from ..terminal.console import Bar, Output
 from ..terminal.escaping import printable
 from ..terminal.exits import BadInput, ExitCode, unreadable
-from ..terminal.journals import damage_text, journal_argument, json_option
+from ..terminal.journals import damage_text
 from ..terminal.summary import short_time
 
 __all__ = ["command"]
 
 SCHEMA: Final = "eventbus.validate/1"
 
-_EPILOG = """\b
-Exit codes:
-    0  whole, or repaired
-    1  output that can't be written
-    2  wrong arguments
-    3  damaged, cut short, or no journal
-  130  interrupted
-"""
 
-
-@click.command("validate", epilog=_EPILOG, short_help="Check a journal, and repair its end.")
-@journal_argument()
-@click.option(
-    "--repair",
-    "is_repair",
-    is_flag=True,
-    help="Cut off a last record that a crash has cut short. Nobody may be writing to it.",
-)
-@json_option("Write one JSON object.")
 @click.pass_context
 def command(ctx: click.Context, journal: Path, *, is_repair: bool, is_json: bool) -> None:
-    """
-    Read all of JOURNAL, and say whether it is what was written.
-
-    A record that a crash has cut short can be cut off. Damage elsewhere can't be repaired; all that
-    is whole can be read.
-    """
+    """Run the command; see ``eventbus.cli.usage.validate``."""
     try:
         data = _validate(journal, is_repair=is_repair)
     except JournalError as exc:

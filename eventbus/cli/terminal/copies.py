@@ -5,9 +5,7 @@ Shared parts of the commands that write a journal from another one.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
 
 import attrs
 import click
@@ -17,31 +15,14 @@ from ...journal._copying import write_copy
 from ...journal._redaction import Withholding
 from .escaping import printable
 from .exits import ExitCode, unwritable
-from .journals import JournalInput, filter_argument, journal_argument, json_option, read_filter
+from .journals import JournalInput, read_filter
 from .outputs import (
-    force_option,
     journal_beside,
-    journal_output,
     prepare_output,
     tell_written,
 )
 
-__all__ = ["copy_journal", "copying_options"]
-
-_F = TypeVar("_F", bound=Callable[..., Any])
-
-
-def copying_options(function: _F) -> _F:
-    """Add the arguments and options of a copy; `copy_journal` takes them by their names."""
-    for option in (
-        json_option("Write what was written as a JSON object."),
-        force_option,
-        journal_output,
-        filter_argument,
-        journal_argument(),
-    ):
-        function = option(function)
-    return function
+__all__ = ["copy_journal"]
 
 
 def copy_journal(

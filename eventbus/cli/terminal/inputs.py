@@ -6,24 +6,15 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
-
-import click
+from typing import Any
 
 from ...replay._frame_file import FrameFile
 from ...replay._player import is_journal
 from .exits import unreadable
 
-__all__ = ["frames_argument", "is_stdin", "opened_frames", "seems_journal"]
-
-_F = TypeVar("_F", bound=Callable[..., Any])
-
-
-def frames_argument(function: _F) -> _F:
-    """Add the argument that names a file of frames, as *file*; it isn't opened yet."""
-    return click.argument("file", type=click.Path(allow_dash=True, path_type=Path))(function)
+__all__ = ["is_stdin", "opened_frames", "seems_journal"]
 
 
 def is_stdin(file: Path) -> bool:

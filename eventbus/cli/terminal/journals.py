@@ -8,9 +8,9 @@ short is named, too, and is no error.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final
 
 import click
 
@@ -24,68 +24,14 @@ from .escaping import printable
 from .exits import BadInput, ExitCode, unreadable
 
 __all__ = [
-    "FILTER_HELP",
     "JournalInput",
     "damage_text",
-    "epilog",
-    "filter_argument",
     "is_same_file",
-    "journal_argument",
-    "json_option",
     "read_filter",
 ]
 
-_F = TypeVar("_F", bound=Callable[..., Any])
-
 _MAX_DAMAGES: Final = 10
 """Number of places of damage that are named; the rest are counted."""
-
-FILTER_HELP: Final = """\b
-A filter is terms; a record must match all of them:
-    type:audio          event type or class, or a frame's type; * and , work
-    sender:call-42      session;  item:…  response:…  handler:…  likewise
-    is:error            or crash, event, frame, sent, call, drop, status, gap
-    dur:>50ms           how long a handler ran;  queued:…  how long it waited
-    t:3s..5s            since the beginning;  seq:…  sequence number
-    weather  /f.*e/     text, or a regular expression;  '"see you"'  with blanks
-    !type:audio         not
-"""
-
-
-def epilog(*, ok: str = "fine", no: str = "", about: str = FILTER_HELP) -> str:
-    """
-    Return what the help of a command ends with: its exit codes, and then more.
-
-    Args:
-        ok: What exit code 0 means.
-        no: What 1 means, besides output that can't be written.
-        about: What else is told.
-    """
-    no = f"{no}, or output that can't be written" if no else "output that can't be written"
-    codes = f"""\b
-Exit codes:
-    0  {ok}
-    1  {no}
-    2  wrong arguments
-    3  a journal or a filter that can't be read
-  130  interrupted
-"""
-    return f"{codes}\n{about}"
-
-
-def journal_argument(name: str = "journal") -> Callable[[_F], _F]:
-    """Return the argument that names a journal."""
-    return click.argument(name, type=click.Path(path_type=Path), metavar=name.upper())
-
-
-def filter_argument(function: _F) -> _F:
-    """Add the argument that has the terms of a filter, as *terms*."""
-    return click.argument("terms", nargs=-1, metavar="[FILTER]…")(function)
-
-
-def json_option(help_text: str) -> Callable[[_F], _F]:
-    """Return the option ``--json``, as *is_json*."""
-    return click.option("--json", "is_json", is_flag=True, help=help_text)
 
 
 def read_filter(terms: tuple[str, ...]) -> Filter:

@@ -1,16 +1,18 @@
 """
-Options that several commands have.
+Arguments and options that several commands have: declared here, used by the modules beside it.
 """
 
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, Final, TypeVar
 
 import click
 
-__all__ = ["read_speed", "withholding_options"]
+from ..._local_requests import read_origins
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -55,3 +57,195 @@ def withholding_options(function: _F) -> _F:
     ):
         function = option(function)
     return function
+
+
+FILTER_HELP: Final = """\b
+A filter is terms; a record must match all of them:
+    type:audio          event type or class, or a frame's type; * and , work
+    sender:call-42      session;  item:…  response:…  handler:…  likewise
+    is:error            or crash, event, frame, sent, call, drop, status, gap
+    dur:>50ms           how long a handler ran;  queued:…  how long it waited
+    t:3s..5s            since the beginning;  seq:…  sequence number
+    weather  /f.*e/     text, or a regular expression;  '"see you"'  with blanks
+    !type:audio         not
+"""
+
+
+def epilog(*, ok: str = "fine", no: str = "", about: str = FILTER_HELP) -> str:
+    """
+    Return what the help of a command ends with: its exit codes, and then more.
+
+    Args:
+        ok: What exit code 0 means.
+        no: What 1 means, besides output that can't be written.
+        about: What else is told.
+    """
+    no = f"{no}, or output that can't be written" if no else "output that can't be written"
+    codes = f"""\b
+Exit codes:
+    0  {ok}
+    1  {no}
+    2  wrong arguments
+    3  a journal or a filter that can't be read
+  130  interrupted
+"""
+    return f"{codes}\n{about}"
+
+
+def journal_argument(name: str = "journal") -> Callable[[_F], _F]:
+    """Return the argument that names a journal."""
+    return click.argument(name, type=click.Path(path_type=Path), metavar=name.upper())
+
+
+def filter_argument(function: _F) -> _F:
+    """Add the argument that has the terms of a filter, as *terms*."""
+    return click.argument("terms", nargs=-1, metavar="[FILTER]…")(function)
+
+
+def json_option(help_text: str) -> Callable[[_F], _F]:
+    """Return the option ``--json``, as *is_json*."""
+    return click.option("--json", "is_json", is_flag=True, help=help_text)
+
+
+def force_option(function: _F) -> _F:
+    """Add the option ``--force``, as *is_forced*."""
+    return click.option("--force", "is_forced", is_flag=True, help="Overwrite a file.")(function)
+
+
+def journal_output(function: _F) -> _F:
+    """Add the option that names the journal to write, as *to*."""
+    return click.option(
+        "-o",
+        "--output",
+        "to",
+        type=click.Path(dir_okay=False, path_type=Path),
+        required=True,
+        metavar="JOURNAL",
+        help="The journal to write.",
+    )(function)
+
+
+def copying_options(function: _F) -> _F:
+    """Add the arguments and options of a copy; `copy_journal` takes them by their names."""
+    for option in (
+        json_option("Write what was written as a JSON object."),
+        force_option,
+        journal_output,
+        filter_argument,
+        journal_argument(),
+    ):
+        function = option(function)
+    return function
+
+
+def record_options(function: _F) -> _F:
+    """
+    Add ``--record``, as *journal*, ``--force``, as *is_forced*, and `withholding_options`.
+
+    `read_recording` takes what they give.
+    """
+    for option in (
+        withholding_options,
+        click.option(
+            "--force", "is_forced", is_flag=True, help="Replace a journal that is there already."
+        ),
+        click.option(
+            "--record",
+            "journal",
+            type=click.Path(dir_okay=False, path_type=Path),
+            metavar="JOURNAL",
+            callback=_with_time,
+            help="Write everything to a journal, for eventbus stats, show and replay: what was "
+            "said, sent and received, and each call of a handler. {time} in the name becomes the "
+            "present time, like 20261129-140503.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def _with_time(_ctx: click.Context, _param: click.Parameter, journal: Path | None) -> Path | None:
+    """Return the path with the time of day in the place of ``{time}``."""
+    if journal is None:
+        return None
+    return journal.with_name(journal.name.replace("{time}", time.strftime("%Y%m%d-%H%M%S")))
+
+
+def frames_argument(function: _F) -> _F:
+    """Add the argument that names a file of frames, as *file*; it isn't opened yet."""
+    return click.argument("file", type=click.Path(allow_dash=True, path_type=Path))(function)
+
+
+def inspect_option(function: _F) -> _F:
+    """Add ``--inspect``, as *is_inspected*."""
+    return click.option(
+        "--inspect",
+        "is_inspected",
+        is_flag=True,
+        help="Show the call in a browser, live; the address is printed.",
+    )(function)
+
+
+def _read_origins(
+    _ctx: click.Context, _param: click.Parameter, texts: tuple[str, ...]
+) -> tuple[str, ...]:
+    try:
+        read_origins(texts)
+    except ValueError as exc:
+        raise click.BadParameter(str(exc)) from exc
+    return texts
+
+
+def listening_options(default_port: int) -> Callable[[_F], _F]:
+    """Return a decorator that adds *host*, *port*, *allow_origin*, *allow_host* and *tls*."""
+
+    def add(function: _F) -> _F:
+        for option in (
+            click.option(
+                "--tls-certificate",
+                "certificate",
+                nargs=2,
+                metavar="CERTIFICATE KEY",
+                type=click.Path(dir_okay=False, path_type=Path),
+                help="Speak TLS with this certificate and its key, two files in PEM.",
+            ),
+            click.option(
+                "--tls",
+                "is_tls",
+                is_flag=True,
+                help="Speak TLS, with a certificate that is made at start; the file of its "
+                "authority is printed, for clients to trust.",
+            ),
+            click.option(
+                "--allow-host",
+                multiple=True,
+                metavar="NAME",
+                help="Another name by which clients may call this server, beside localhost and "
+                "its address. Can be given several times.",
+            ),
+            click.option(
+                "--allow-origin",
+                multiple=True,
+                metavar="ORIGIN",
+                callback=_read_origins,
+                help="Let web pages of this origin connect, like http://localhost:3000; others are "
+                "refused. Can be given several times.",
+            ),
+            click.option(
+                "--port",
+                default=default_port,
+                show_default=True,
+                type=click.IntRange(0, 65535),
+                help="The port to listen at; 0 takes one that is free.",
+            ),
+            click.option(
+                "--host",
+                default="127.0.0.1",
+                show_default=True,
+                help="The address to listen at; another one than loopback's may let others in.",
+            ),
+        ):
+            function = option(function)
+        return function
+
+    return add

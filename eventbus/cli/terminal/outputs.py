@@ -8,9 +8,9 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO, Any, Final, TypeVar
+from typing import IO, Final
 
 import click
 
@@ -20,8 +20,6 @@ from .console import Output
 from .escaping import printable
 from .journals import is_same_file
 
-_F = TypeVar("_F", bound=Callable[..., Any])
-
 WRITTEN_SCHEMA: Final = "eventbus.written/1"
 """The schema of the object that ``--json`` writes about a file."""
 
@@ -30,24 +28,6 @@ _PREFIX: Final = ".eventbus-"
 _SUFFIX: Final = ".part"
 
 _HINT: Final = "'-o' / '--output'"  # as click names it
-
-
-def force_option(function: _F) -> _F:
-    """Add the option ``--force``, as *is_forced*."""
-    return click.option("--force", "is_forced", is_flag=True, help="Overwrite a file.")(function)
-
-
-def journal_output(function: _F) -> _F:
-    """Add the option that names the journal to write, as *to*."""
-    return click.option(
-        "-o",
-        "--output",
-        "to",
-        type=click.Path(dir_okay=False, path_type=Path),
-        required=True,
-        metavar="JOURNAL",
-        help="The journal to write.",
-    )(function)
 
 
 def prepare_output(path: Path, sources: Iterable[Path], *, is_forced: bool) -> None:

@@ -5,10 +5,8 @@ The option ``--record`` of commands with live sessions.
 from __future__ import annotations
 
 import contextlib
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
 
 import attrs
 import click
@@ -17,9 +15,6 @@ from ...bus import EventBus
 from ...journal._recorder import Recorder
 from ...journal._segments import segment_paths
 from .escaping import printable
-from .options import withholding_options
-
-_F = TypeVar("_F", bound=Callable[..., Any])
 
 
 @attrs.frozen
@@ -37,39 +32,6 @@ class Recording:
     content: bool = True
     redact: tuple[str, ...] = ()
     overwrite: bool = False
-
-
-def record_options(function: _F) -> _F:
-    """
-    Add ``--record``, as *journal*, ``--force``, as *is_forced*, and `withholding_options`.
-
-    `read_recording` takes what they give.
-    """
-    for option in (
-        withholding_options,
-        click.option(
-            "--force", "is_forced", is_flag=True, help="Replace a journal that is there already."
-        ),
-        click.option(
-            "--record",
-            "journal",
-            type=click.Path(dir_okay=False, path_type=Path),
-            metavar="JOURNAL",
-            callback=_with_time,
-            help="Write everything to a journal, for eventbus stats, show and replay: what was "
-            "said, sent and received, and each call of a handler. {time} in the name becomes the "
-            "present time, like 20261129-140503.",
-        ),
-    ):
-        function = option(function)
-    return function
-
-
-def _with_time(_ctx: click.Context, _param: click.Parameter, journal: Path | None) -> Path | None:
-    """Return the path with the time of day in the place of ``{time}``."""
-    if journal is None:
-        return None
-    return journal.with_name(journal.name.replace("{time}", time.strftime("%Y%m%d-%H%M%S")))
 
 
 def read_recording(

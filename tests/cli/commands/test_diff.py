@@ -8,7 +8,7 @@ import json
 
 import pytest
 
-from eventbus.cli.commands.diff import command
+from eventbus.cli.usage.diff import command
 from eventbus.events import RealtimeModelOtherEvent
 from tests.cli.journals import damaged, new_runner, write_journal
 from tests.journal.stories import Story, spoken_turn

@@ -13,7 +13,7 @@ import wave
 import click
 import pytest
 
-from eventbus.cli.commands.export import command
+from eventbus.cli.usage.export import command
 from eventbus.export import FORMATS
 from tests.cli.journals import new_runner, write_journal
 from tests.journal.stories import Story

@@ -8,7 +8,7 @@ import json
 
 import pytest
 
-from eventbus.cli.commands.grep import command
+from eventbus.cli.usage.grep import command
 from tests.cli.journals import new_runner, write_journal
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from eventbus import JournalWriteError
-from eventbus.cli.commands import record, replay, stats
+from eventbus.cli.usage import record, replay, stats
 from eventbus.export import FORMATS
 from eventbus.journal import CallRecord, FrameRecord, SentRecord, open_journal
 from eventbus.journal import _writer as writer_module

@@ -11,7 +11,7 @@ import attrs
 import msgspec
 import pytest
 
-from eventbus.cli.commands.replay import command
+from eventbus.cli.usage.replay import command
 from eventbus.codec import loads
 from eventbus.events import RealtimeModelAudioEvent
 from eventbus.journal._copying import write_copy

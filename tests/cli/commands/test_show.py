@@ -8,7 +8,7 @@ import json
 
 import pytest
 
-from eventbus.cli.commands.show import command
+from eventbus.cli.usage.show import command
 from eventbus.events import RealtimeModelOtherEvent
 from eventbus.journal import CallRecord
 from tests.cli.journals import new_runner, write_journal

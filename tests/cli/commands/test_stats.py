@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from eventbus.cli.commands.stats import command
+from eventbus.cli.usage.stats import command
 from tests.cli.journals import new_runner, write_journal
 from tests.journal.stories import Story
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import attrs
 import pytest
 
-from eventbus.cli.commands import tail
+from eventbus.cli.usage import tail
 from eventbus.journal import Journal, JournalWriter
 from tests.cli.journals import new_runner, write_journal
 from tests.journal.stories import spoken_turn

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from eventbus.cli.commands.trim import command
+from eventbus.cli.usage.trim import command
 from eventbus.journal import open_journal
 from tests.cli.journals import new_runner, write_journal
 

@@ -9,7 +9,7 @@ import json
 import pytest
 
 from eventbus import EventBus
-from eventbus.cli.commands.validate import command
+from eventbus.cli.usage.validate import command
 from eventbus.exceptions import CodecError
 from eventbus.journal import FrameRecord, GapRecord, JournalWriter, Recorder, open_journal
 from eventbus.wire.openai import OpenAIRealtimeDecoder

@@ -9,8 +9,8 @@ import os
 
 import pytest
 
-from eventbus.cli.commands import redact, trim
 from eventbus.cli.terminal import copies
+from eventbus.cli.usage import redact, trim
 from eventbus.journal import _writer as writer
 from eventbus.journal import open_journal
 from tests.cli.journals import new_runner, write_journal

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eventbus.cli import main as main_module
-from eventbus.cli.commands import (
+from eventbus.cli.usage import (
     diff,
     export,
     grep,
@@ -26,7 +26,7 @@ from eventbus.cli.commands import (
     trim,
     validate,
 )
-from eventbus.cli.commands import show as show_event
+from eventbus.cli.usage import show as show_event
 from tests.cli.journals import damaged, new_runner, torn, write_journal
 from tests.journal.stories import Story
 

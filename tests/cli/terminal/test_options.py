@@ -9,8 +9,8 @@ import math
 import click
 import pytest
 
-from eventbus.cli.commands import proxy, record, redact, run
 from eventbus.cli.terminal.options import read_speed
+from eventbus.cli.usage import proxy, record, redact, run
 
 
 @pytest.mark.parametrize(

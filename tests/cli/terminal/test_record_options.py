@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventbus import EventBus
-from eventbus.cli.terminal.record_options import Recording, read_recording, record_options, recorded
+from eventbus.cli.terminal.options import record_options
+from eventbus.cli.terminal.record_options import Recording, read_recording, recorded
 from eventbus.events import RealtimeModelTurnStartedEvent
 from eventbus.journal import EventRecord, open_journal
 from eventbus.journal import _writer as writer_module

@@ -1,0 +1,33 @@
+"""
+The options of ``eventbus inspect``, and its help.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ..lazy import runs
+
+
+@click.command("inspect", short_help="See calls in a browser.")
+@click.argument(
+    "journals",
+    nargs=-1,
+    required=True,
+    metavar="JOURNAL…",
+    type=click.Path(path_type=Path),
+)
+@click.option("--port", default=7420, show_default=True, help="The port; 0 for any that is free.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
+@click.option("--token", help="The word that a browser must know; by default a random one.")
+@runs("inspect", "inspect")
+def command() -> None:
+    """
+    Show the calls in JOURNALs in a browser: speech, turns, tools, errors.
+
+    It prints the address to open, and serves until Ctrl-C. A journal that is still being written
+    is followed. Journals hold voices: only this machine can open the page, unless --host and
+    --token are given.
+    """

@@ -1,0 +1,23 @@
+"""
+The options of ``eventbus redact``, and its help.
+"""
+
+from __future__ import annotations
+
+import click
+
+from ..lazy import runs
+from ..terminal.options import copying_options, epilog, withholding_options
+
+
+@click.command("redact", epilog=epilog(), short_help="Write a journal without what is private.")
+@withholding_options
+@copying_options
+@runs("redact")
+def command() -> None:
+    """
+    Write JOURNAL again, to be given to somebody else; the original stays as it is.
+
+    What is withheld leaves an empty value behind. Its length is kept where that is audio, so that
+    the figures are the same.
+    """

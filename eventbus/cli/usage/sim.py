@@ -1,0 +1,58 @@
+"""
+The options of ``eventbus sim``, and its help.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import click
+
+from ..lazy import runs
+from ..terminal.options import listening_options, read_speed
+
+_SCENARIOS: Final = ("barge_in", "default", "text_only", "weather")
+
+
+@click.command(
+    "sim",
+    short_help="Simulate a realtime service, for clients to try.",
+    epilog=f"Scenarios that ship: {', '.join(_SCENARIOS)}.",
+)
+@click.argument("scenario", default="default")
+@listening_options(8765)
+@click.option(
+    "--speed",
+    default="1x",
+    metavar="1x|max|…",
+    show_default=True,
+    callback=read_speed,
+    help="The speed of its time, as a factor of real time; max waits for nothing.",
+)
+@click.option("--seed", type=int, help="For other ids, sounds and waits than the scenario's.")
+@click.option(
+    "--faults",
+    multiple=True,
+    metavar="FAULT@WHEN,…",
+    help="Faults to simulate, like drop@2 or stall=3s@every.",
+)
+@click.option("--api-key", metavar="KEY", help="The only key to accept; without it, any.")
+@click.option(
+    "--log",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the frames of both directions to this file, as lines of JSON: a file of frames, "
+    "for eventbus record.",
+)
+@click.option("--json", "is_json", is_flag=True, help="Print its address as a JSON object.")
+@runs("sim", "sim")
+def command() -> None:
+    """
+    Speak OpenAI's protocols to any client, on this machine, until Ctrl-C.
+
+    Realtime is at /v1/realtime and GPT-Live at /v1/live/sessions, with the same scenario.
+
+    The model's words come from SCENARIO: the name of one that ships, a YAML or Python file,
+    or module:attribute. Its speech is synthetic. Set OPENAI_BASE_URL to the printed address.
+    """
