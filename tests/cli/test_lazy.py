@@ -76,7 +76,7 @@ def test_names_in_the_help_are_those_that_there_are(run):
     assert limits.startswith(f"{figures} {', '.join(COUNTS)}")
     assert f"Scenarios that ship: {', '.join(scenario_names())}." in " ".join(sim.split())
     assert f"[{'|'.join([*FORMATS, 'html'])}]" in export
-    assert f"[default: {DEFAULT_MODEL}]" in run("run", "--help").stdout
+    assert f"[default: {DEFAULT_MODEL}]" in " ".join(run("run", "--help").stdout.split())
 
 
 def test_missing_package_is_named_with_what_to_install(tmp_path, monkeypatch):
