@@ -38,6 +38,7 @@ _COUNTS: Final = (
     "tokens.output",
     "tokens.total",
     "tokens.cached",
+    "audio_seconds",
 )
 _EPILOG: Final = (
     epilog(no="a figure over its limit")
