@@ -75,7 +75,7 @@ INSIDE = {
     "journal": "_fsync _format _records _batches _redaction _encoding _derivation _assembly"
     " _segments _selection _rows _reader _repair _writer _copying _tap _recorder",
     "realtime": "settings memory inputs playback model _secrets history events tools _tool_calls"
-    " session agents transport openai proxy",
+    " _succession session agents transport openai proxy",
     "realtime.openai": "_messages _responses _interruption _seeding _connect _dialogue _model"
     " _live_messages _live_work _live_dialogue _live_model",
     "realtime.transport": "_reconnecting _renewal _websocket _outbox _listeners _sender _roles"

@@ -194,6 +194,14 @@ class RealtimeModel(abc.ABC):
         """
         return True
 
+    async def cut_off(self) -> None:  # noqa: B027
+        """
+        Cut off the speech that was not heard so far: another model speaks from now on.
+
+        `RealtimeSession` calls it before it closes a model for another one, also when the
+        connection is lost. A model that can't do it ignores it.
+        """
+
     def attach(self, bus: EventBus, *, sender: Any = None) -> Attachment:
         """
         Publish on *bus* everything that the model emits from now on, until the bus is closed.

@@ -28,10 +28,8 @@ Nothing here waits for a handler, and the model waits for nothing here but sync 
 
 from __future__ import annotations
 
-import contextlib
 import logging
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, overload
 
 import anyio
@@ -41,7 +39,6 @@ from ..bus import EventBus, Scope
 from ..events import (
     RealtimeModelConnectionStatusEvent,
     RealtimeModelEndOfStreamEvent,
-    RealtimeModelErrorEvent,
     RealtimeModelEvent,
     RealtimeModelExceptionEvent,
     RealtimeModelRawServerEvent,
@@ -54,11 +51,10 @@ from ..exceptions import (
     BusNotRunning,
     EventBusError,
     MailboxFull,
-    RealtimeConnectionError,
 )
-from ..items import InputAudio, RealtimeItem, UserMessageItem
 from ..wire._frames import freeze
 from ._secrets import withhold_keys
+from ._succession import Succession
 from ._tool_calls import FormatError, ToolCalls, ToolCounts, tool_error_text
 from .events import (
     REJECTION,
@@ -77,7 +73,6 @@ from .inputs import (
     RealtimeModelSendInterrupt,
     RealtimeModelSendSessionUpdate,
     RealtimeModelSendToolOutput,
-    RealtimeModelSendUserInput,
     RealtimeModelUserInput,
 )
 from .memory import Memory, Recall, Recollection, Restored
@@ -93,13 +88,6 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
 __all__ = ["RealtimeSession", "SessionTools"]
-
-_MAX_UNCONFIRMED: Final = 64
-
-_QUOTA_CODES: Final = frozenset(
-    {"insufficient_quota", "quota_exceeded", "billing_hard_limit_reached", "billing_not_active"}
-)
-"""Codes of errors that another attempt with the same account doesn't mend."""
 
 _CLOSE_TIMEOUT: Final = 10.0
 """Seconds that a model gets to close, even if the session was cancelled."""
@@ -194,16 +182,15 @@ class RealtimeSession:
         del config  # a traceback may be shown with the variables of its frames
         if problem is not None:
             raise ValueError(problem)
-        self._models = _models_of(model, models)
+        given = _models_of(model, models)
         if len(self._configs) == 1:
-            self._configs *= len(self._models)
-        if len(self._configs) != len(self._models):
-            msg = f"There are {len(self._models)} models; give one config, or one for each."
+            self._configs *= len(given)
+        if len(self._configs) != len(given):
+            msg = f"There are {len(given)} models; give one config, or one for each."
             raise ValueError(msg)
         self.bus, self.sender = _bus_and_sender(bus, sender)
         self.context = context
         self.history = History()
-        self._place = 0
         self._settings = cast(
             "RealtimeSessionModelSettings",
             {**self._configs[0].get("initial_model_settings", {}), **(settings or {})},
@@ -213,7 +200,9 @@ class RealtimeSession:
         self._publisher = SessionPublisher(self.bus, self.sender)
         self._publish = self._publisher.publish
         self._listener = _Listener(self, publish_sent=publish_sent)
-        self._memory = Memory.of(memory)
+        kept = Memory.of(memory)
+        recalled = None if kept is None else _SessionMemory(self, kept)
+        self._models = Succession(given, self, self._listener, recalled)
         self._calls = ToolCalls(
             send=self._send_output,
             publish=self._publish,
@@ -229,17 +218,11 @@ class RealtimeSession:
         self._ended: anyio.Event | None = None
         self._is_announcing = False
         self._raw: RealtimeModelRawServerEvent | None = None
-        # The state of a fallback: whether a model is being connected, and why the last one ended.
-        self._is_connecting = False
-        self._is_falling_back = False
-        self._failure: Exception | None = None
-        # Messages of the user that the service hasn't confirmed: the next model gets them.
-        self._unconfirmed: deque[RealtimeModelUserInput] = deque(maxlen=_MAX_UNCONFIRMED)
 
     @property
     def model(self) -> RealtimeModel:
         """The present model."""
-        return self._models[self._place]
+        return self._models.present
 
     @property
     def tool_counts(self) -> ToolCounts:
@@ -331,7 +314,7 @@ class RealtimeSession:
         Raises:
             ModelNotConnected: There is no connection.
         """
-        await self.model.send_event(RealtimeModelSendAudio(audio, commit))
+        await (await self._models.ready()).send_event(RealtimeModelSendAudio(audio, commit))
 
     async def send_message(self, message: RealtimeModelUserInput) -> None:
         """
@@ -340,14 +323,7 @@ class RealtimeSession:
         Raises:
             ModelNotConnected: There is no connection.
         """
-        request = RealtimeModelSendUserInput(message)
-        self._unconfirmed.append(message)
-        try:
-            await self.model.send_event(request)
-        except BaseException:
-            with contextlib.suppress(ValueError):
-                self._unconfirmed.remove(message)
-            raise
+        await self._models.send_message(message)
 
     async def interrupt(self) -> None:
         """
@@ -357,7 +333,8 @@ class RealtimeSession:
             ModelNotConnected: There is no connection.
         """
         # Nobody has spoken, so the service doesn't cancel it by itself, however it is set.
-        await self.model.send_event(RealtimeModelSendInterrupt(force_response_cancel=True))
+        interrupt = RealtimeModelSendInterrupt(force_response_cancel=True)
+        await (await self._models.ready()).send_event(interrupt)
 
     async def update_settings(self, settings: RealtimeSessionModelSettings) -> None:
         """
@@ -374,7 +351,8 @@ class RealtimeSession:
         self._settings = cast("RealtimeSessionModelSettings", {**self._settings, **settings})
         if "tools" in settings:
             settings = self._with_tools(settings)
-        await self.model.send_event(RealtimeModelSendSessionUpdate(settings))
+        update = RealtimeModelSendSessionUpdate(settings)
+        await (await self._models.ready()).send_event(update)
 
     def _with_tools(self, settings: RealtimeSessionModelSettings) -> RealtimeSessionModelSettings:
         tools = [*settings.get("tools", ()), *self._calls.settings()]
@@ -389,7 +367,7 @@ class RealtimeSession:
         """The options of the connection, with the present settings; a copy."""
         return cast(
             "RealtimeModelConfig",
-            {**self._configs[self._place], "initial_model_settings": {**self._settings}},
+            {**self._configs[self._models.place], "initial_model_settings": {**self._settings}},
         )
 
     def update_config(self, config: RealtimeModelConfig) -> None:
@@ -458,38 +436,17 @@ class RealtimeSession:
         await group.__aenter__()
         self._group = group
         try:
-            await self._connect()
+            await self._models.connect()
         except BaseException:
             await self._leave(group)
             raise
         return self
 
-    async def _connect(self) -> None:
-        """Connect the present model, or else the first of the next ones that can be."""
-        while True:
-            model = self.model
-            model.add_listener(self._listener)
-            if self._memory is not None:
-                model.use_memory(_SessionMemory(self, self._memory))
-            self._is_connecting, self._failure = True, None
-            try:
-                await model.connect(self._present_config())
-            except RealtimeConnectionError as exc:
-                if not self._has_next:
-                    raise
-                self._report_fallback(exc)
-                model.remove_listener(self._listener)
-                self._place += 1
-            else:
-                self._is_falling_back = False
-                return
-            finally:
-                self._is_connecting = False
-
-    def _present_config(self) -> RealtimeModelConfig:
-        given = self._configs[self._place]
+    def config_of(self, place: int) -> RealtimeModelConfig:
+        """Return the options to connect a model with, by its place."""
+        given = self._configs[place]
         own: Any = given.get("initial_model_settings") or {}
-        if self._place:
+        if place:
             settings: Any = {**self._settings, **own, **self._own_settings}
         else:
             settings = self._settings
@@ -553,7 +510,7 @@ class RealtimeSession:
 
     def take(self, event: RealtimeModelEvent) -> None:
         """Publish *event*, and follow it; the session's listener calls it."""
-        if self._models[1:] and self._is_fallback(event):
+        if self._models.hides(event):
             return
         try:  # a strict bus raises a handler's exception, and the session goes on all the same
             self._publish(event)
@@ -582,6 +539,7 @@ class RealtimeSession:
             self._publish_change(change)
 
     def _follow(self, event: RealtimeModelEvent) -> None:
+        self._models.note(event)
         match event:
             case RealtimeModelRawServerEvent():
                 self._raw = event
@@ -610,76 +568,28 @@ class RealtimeSession:
         is_it = call_id == event.call_id and isinstance(response_id, str)
         return response_id if is_it else None
 
-    # --- fallback ---------------------------------------------------------------------------
+    # --- the succession of models ---------------------------------------------------------
 
     @property
-    def _has_next(self) -> bool:
-        return self._place + 1 < len(self._models)
-
-    def _is_fallback(self, event: RealtimeModelEvent) -> bool:
-        """Return whether *event* ends a model that another one follows, and begin with that."""
-        match event:
-            case RealtimeModelExceptionEvent(exception=RealtimeConnectionError() as exc):
-                if exc.code is not None:
-                    self._failure = exc
-            case RealtimeModelErrorEvent(error=error) | RealtimeModelTurnEndedEvent(error=error):
-                if getattr(error, "code", None) in _QUOTA_CODES and self._has_next:
-                    self._failure = RealtimeConnectionError(
-                        f"The model's quota is used up: {error.message}", reason=error.code
-                    )
-                    self._start_fallback()
-            case RealtimeModelConnectionStatusEvent(status="connected"):
-                self._failure = None
-            case RealtimeModelConnectionStatusEvent(status="disconnected"):
-                if self._is_falling_back or not self._has_next or self._is_over:
-                    return self._is_falling_back
-                if self._failure is not None and not self._is_connecting:
-                    self._start_fallback()
-                return self._is_connecting or self._is_falling_back
-            case RealtimeModelEndOfStreamEvent():
-                return self._is_falling_back or (self._is_connecting and self._has_next)
-            case _:
-                pass
-        return False
-
-    @property
-    def _is_over(self) -> bool:
+    def is_over(self) -> bool:
+        """True before the session has begun, and when it is over."""
         return self._ended is None or self._ended.is_set()
 
-    def _start_fallback(self) -> None:
-        if not self._is_falling_back and self._group is not None:
-            self._is_falling_back = True
-            self._group.start_soon(self._fall_back)
+    def start(self, task: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Start a task of the session."""
+        if self._group is not None:
+            self._group.start_soon(task)
 
-    async def _fall_back(self) -> None:
-        """Let the next model take the call over."""
-        assert self._failure is not None
-        failed, failure = self.model, self._failure
+    def lose_turn(self) -> None:
+        """Note that the turn that was going on has ended with its model."""
         self._calls.turn_ended(None)
-        try:
-            await failed.close()
-        except Exception as exc:  # noqa: BLE001  # the model's, and it is reported
-            self._publish(RealtimeModelExceptionEvent(exc, "closing a model", sender=self.sender))
-        failed.remove_listener(self._listener)
-        self._report_fallback(failure)
-        self._place += 1
-        unconfirmed = list(self._unconfirmed)
-        try:
-            await self._connect()
-            for message in unconfirmed:
-                await self.model.send_event(RealtimeModelSendUserInput(message))
-        except Exception as exc:  # noqa: BLE001  # the model's, and it is reported
-            self._publish(RealtimeModelExceptionEvent(exc, "falling back", sender=self.sender))
-            self._is_falling_back = False
-            for event in (
-                RealtimeModelConnectionStatusEvent("disconnected"),
-                RealtimeModelEndOfStreamEvent(),
-            ):
-                self.take(event)
+        # Nobody is told that the connection is lost, and what was being said is incomplete.
+        self._keep(RealtimeModelConnectionStatusEvent("disconnected"))
 
-    def _report_fallback(self, failure: Exception) -> None:
-        context = "connecting; the next model takes over"
-        self._publish(RealtimeModelExceptionEvent(failure, context, sender=self.sender))
+    def end_stream(self) -> None:
+        """Publish the end of the session's last model."""
+        self.take(RealtimeModelConnectionStatusEvent("disconnected"))
+        self.take(RealtimeModelEndOfStreamEvent())
 
     # --- publishing ------------------------------------------------------------------
 
@@ -694,7 +604,10 @@ class RealtimeSession:
         )
 
     async def _send_output(self, output: RealtimeModelSendToolOutput) -> None:
-        await self.model.send_event(output)
+        model = await self._models.ready()
+        if output.start_response:
+            self._models.await_answer()
+        await model.send_event(output)
 
     def _mirror(self, event_type: type[Any], event: Any) -> None:
         if self._publisher.is_wanted(event_type):
@@ -702,16 +615,11 @@ class RealtimeSession:
 
     def _publish_change(self, change: HistoryChange) -> None:
         if change.kind == "added":
-            self._confirm(change.item)
+            self._models.confirm(change.item)
             self._publish(RealtimeHistoryAdded(change.item, self._info))
         is_update = change.kind != "added" or change.moved
         if is_update and self._publisher.is_wanted(RealtimeHistoryUpdated):
             self._publish(RealtimeHistoryUpdated(self.history.snapshot(), self._info))
-
-    def _confirm(self, item: RealtimeItem) -> None:
-        content = item.content if isinstance(item, UserMessageItem) else ()
-        if self._unconfirmed and content and not isinstance(content[0], InputAudio):
-            self._unconfirmed.popleft()
 
     def _note_output(self, call_id: str, output: str) -> None:
         change = self.history.set_output(call_id, output)

@@ -1,5 +1,5 @@
 """
-Calls that outlive a session of the service: memory, renewal, the unfinished turn, fallback.
+Calls that outlive a session of the service: memory, renewal, the unfinished turn.
 
 In virtual time, against the simulator.
 """
@@ -15,14 +15,12 @@ from eventbus.events import (
     RealtimeModelAudioEvent,
     RealtimeModelAudioInterruptedEvent,
     RealtimeModelConnectionStatusEvent,
-    RealtimeModelEndOfStreamEvent,
     RealtimeModelErrorEvent,
     RealtimeModelExceptionEvent,
     RealtimeModelSessionExpiringEvent,
     RealtimeModelTranscriptDoneEvent,
     RealtimeModelTurnEndedEvent,
 )
-from eventbus.exceptions import RealtimeConnectionError
 from eventbus.items import (
     AssistantMessageItem,
     InputImage,
@@ -35,7 +33,11 @@ from eventbus.realtime import (
     ReconnectPolicy,
     RenewalPolicy,
 )
-from eventbus.realtime.events import RealtimeHistoryAdded, RealtimeSessionRestored
+from eventbus.realtime.events import (
+    RealtimeAudioInterrupted,
+    RealtimeHistoryAdded,
+    RealtimeSessionRestored,
+)
 from eventbus.realtime.openai import OpenAIRealtimeModel
 from eventbus.simulator import Simulator
 from eventbus.simulator.speech import silence, speak
@@ -433,6 +435,26 @@ async def test_renewal_that_fails_leaves_the_connection_alone(bus):
     assert contexts == ["renewing the session"]
 
 
+async def test_audio_goes_on_after_a_renewal(bus):
+    """
+    The new session answers speech in audio, as the old one did.
+    """
+    model = OpenAIRealtimeModel(renewal=RenewalPolicy(max_session=60))
+    async with (
+        bus,
+        Simulator(SCENARIO) as sim,
+        call(bus, sim, model=model, settings=VAD) as session,
+    ):
+        await asyncio.sleep(40)
+        async with bus.stream(RealtimeModelAudioEvent) as audio:
+            speech = speak("Hello there") + silence(1_000)
+            for start in range(0, len(speech), 4_800):
+                await session.send_audio(speech[start : start + 4_800])
+            await anext(audio)
+
+    assert sim.connections == 2
+
+
 @pytest.mark.parametrize("step", ["before it is told", "when it has taken over"])
 async def test_connection_that_breaks_at_a_step_of_a_renewal_costs_nothing(bus, step):
     """
@@ -521,10 +543,12 @@ async def test_answer_that_broke_off_is_asked_for_again(bus):
         Simulator(SCENARIO, faults="drop@1") as sim,
         call(bus, sim) as session,
         bus.stream(RealtimeModelTurnEndedEvent) as ended,
+        bus.stream(RealtimeAudioInterrupted) as interrupted,
     ):
         await session.send_message("A story")
         assert (await anext(ended)).status == "failed"
         assert (await anext(ended)).status == "completed"
+        assert (await anext(interrupted)).item_id == session.history[1].item_id
 
     first, second = [item for item in session.history if isinstance(item, AssistantMessageItem)]
     assert first.status == "incomplete"
@@ -548,83 +572,3 @@ async def test_unfinished_turn_is_left_if_memory_says_so(bus):
         await settled(bus)
 
     assert sum(m["type"] == "response.create" for m in sim.received) == 1
-
-
-# --- fallback --------------------------------------------------------------------------------
-
-
-def models(*sims, **options):
-    """
-    Return models and configurations, one for each address.
-    """
-    made = [OpenAIRealtimeModel(reconnect=None, **options) for _ in sims]
-    return made, [{"url": sim.url, "api_key": "none"} for sim in sims]
-
-
-async def test_next_model_is_connected_if_the_first_cannot_be(bus):
-    """
-    The refusal is reported, and the stream of events has one beginning and one end.
-    """
-    with capture(bus) as captured:
-        async with (
-            bus,
-            Simulator(SCENARIO, faults="refuse=503@every") as first,
-            Simulator() as other,
-        ):
-            made, configs = models(first, other)
-            async with RealtimeSession(models=made, bus=bus, config=configs) as session:
-                assert session.model is made[1]
-
-    (report,) = of(captured, RealtimeModelExceptionEvent)
-    assert report.exception.code == 503
-    assert len(of(captured, RealtimeModelEndOfStreamEvent)) == 1
-
-
-async def test_next_model_takes_the_call_over_with_its_memory(bus):
-    """
-    After the first one was lost for good.
-    """
-    with capture(bus) as captured:
-        async with bus, Simulator(SCENARIO) as first, Simulator(SCENARIO) as other:
-            made, configs = models(first, other)
-            async with RealtimeSession(models=made, bus=bus, config=configs) as session:
-                await ask(bus, session, NAME)
-                await settled(bus)
-                await cut(first)
-                restored = await bus.expect(RealtimeSessionRestored, timeout=60)
-                assert await ask(bus, session, QUESTION) == "Your name is Ada."
-
-    assert restored.reason == "fallback"
-    assert session.model is made[1]
-    assert len(of(captured, RealtimeModelEndOfStreamEvent)) == 1
-
-
-async def test_call_ends_when_the_last_model_fails(bus):
-    """
-    Entering raises the last refusal.
-    """
-    async with bus, Simulator(faults="refuse=503@every") as first:
-        made, configs = models(first, first)
-        with pytest.raises(RealtimeConnectionError, match="503"):
-            async with RealtimeSession(models=made, bus=bus, config=configs):
-                pass
-
-
-async def test_audio_goes_on_after_a_renewal(bus):
-    """
-    The new session answers speech in audio, as the old one did.
-    """
-    model = OpenAIRealtimeModel(renewal=RenewalPolicy(max_session=60))
-    async with (
-        bus,
-        Simulator(SCENARIO) as sim,
-        call(bus, sim, model=model, settings=VAD) as session,
-    ):
-        await asyncio.sleep(40)
-        async with bus.stream(RealtimeModelAudioEvent) as audio:
-            speech = speak("Hello there") + silence(1_000)
-            for start in range(0, len(speech), 4_800):
-                await session.send_audio(speech[start : start + 4_800])
-            await anext(audio)
-
-    assert sim.connections == 2

@@ -251,7 +251,9 @@ class OpenAIDialogue:
         if cut is None:
             return
         place = cut.item_id, cut.content_index
-        await self._emit(RealtimeModelAudioInterruptedEvent(*place))
+        interrupted = RealtimeModelAudioInterruptedEvent(*place)
+        self._interrupted, self._has_cut = interrupted, True
+        await self._emit(interrupted)
         await self._emit(RealtimeModelItemTruncatedEvent(*place, cut.audio_end_ms or 0))
 
     def unacknowledged(self) -> list[str]:
@@ -279,9 +281,15 @@ class OpenAIDialogue:
         """Return whether the interruption that *event* reports cut off audio."""
         return self._interrupted is event and self._has_cut
 
+    async def cut_off(self) -> None:
+        """Cut off the speech that was not heard so far; also after the end."""
+        self._broken = True
+        await self._settle_broken_turn()
+
     def end(self) -> None:
-        """Forget everything, and stop the timer."""
-        self._playback.reset()
+        """Stop the timer, and forget the audio, unless it may still be cut off."""
+        if self._memory is None:
+            self._playback.reset()
         if self._patience is not None:
             self._patience.cancel()
 

@@ -277,6 +277,12 @@ class GPTLiveDialogue:
         """Return whether the interruption that *event* reports cut off audio."""
         return self._interrupted is event
 
+    async def cut_off(self) -> None:
+        """Cut off the speech that was not heard so far; nothing is left of it after the end."""
+        cut = self._playback.interrupt(self._loop.time())
+        if cut is not None:
+            await self._tell_cut(cut)
+
     def end(self) -> None:
         """Forget everything, and stop the timer."""
         self._playback.reset()

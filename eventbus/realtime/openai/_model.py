@@ -200,6 +200,11 @@ class OpenAIRealtimeModel(RealtimeModel):
         """Return whether the interruption that *event* reports, the last one, cut off audio."""
         return self._connection is not None and self._connection.has_cut_off(event)
 
+    async def cut_off(self) -> None:
+        """Cut off the speech that was not heard so far, and tell the listeners the place."""
+        if self._connection is not None:
+            await self._connection.cut_off()
+
     def __repr__(self) -> str:
         if self._connection is None:
             return f"<{type(self).__qualname__}, not connected>"

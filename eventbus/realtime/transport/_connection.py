@@ -420,6 +420,10 @@ class SessionConnection:
         """Return whether the interruption that *event* reports cut off audio."""
         return self._dialogue.has_cut_off(event)
 
+    async def cut_off(self) -> None:
+        """Cut off the speech that was not heard so far, and tell the listeners the place."""
+        await self._dialogue.cut_off()
+
     async def hand_over(self, successor: Successor) -> bool:
         """
         Let the task that reads go on with another connection.

@@ -165,8 +165,12 @@ class Dialogue(Protocol):
         """Return whether the interruption that *event* reports cut off audio."""
         ...
 
+    async def cut_off(self) -> None:
+        """Cut off the speech that was not heard so far; also after the end."""
+        ...
+
     def end(self) -> None:
-        """Forget everything, and stop all timers."""
+        """Stop all timers, and forget all that `cut_off` doesn't need."""
         ...
 
     async def send(self, event: RealtimeModelSendEvent) -> None:
