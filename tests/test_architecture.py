@@ -26,7 +26,7 @@ PACKAGE = ROOT / "eventbus"
 CORE = [
     *("_local_requests", "_local_tls", "_fast_init", "exceptions", "items", "context"),
     *("_event_base", "_event_values", "events"),
-    *("mailbox", "middleware", "_core", "handlers", "plugins", "bus", "testing"),
+    *("mailbox", "middleware", "_core", "handlers", "plugins", "_registrar", "bus", "testing"),
 ]
 
 # Each folder around the core, and what it may import beside itself. The names of the core stand
@@ -53,8 +53,8 @@ FOLDERS = {
 # before it. A folder in a folder is one name, and has a row of its own; its ``__init__``, which
 # only collects names, comes last by itself.
 INSIDE = {
-    "_core": "signatures options queue observing chain registry routing calls routes backend"
-    " workers delivery turn waiting compiler dispatcher",
+    "_core": "failures signatures options queue observing chain registry routing calls routes"
+    " backend workers delivery turn waiting compiler dispatcher lifecycle",
     "analysis": "_record_view _timeline _voice _filters _figures _sound _latency _stats",
     "audio": "_samples _formats _resampling _wav _playout devices",
     "bridges": "_failures _commands nats",

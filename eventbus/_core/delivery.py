@@ -293,8 +293,12 @@ class Deliveries:
         if queues.get(queue.key) is queue:
             del queues[queue.key]
 
-    def _remember(self, queue: MailboxQueue) -> None:
-        """Take back a queue that was forgotten a moment too early."""
+    def _retire(self, queue: MailboxQueue) -> None:
+        """Forget a queue that has run dry."""
+        self._forget(queue)
+        if not queue.items:
+            return
+        # A signal handler has published before it was forgotten: take it back.
         other = queue.subscription.queues.setdefault(queue.key, queue)
         if other is queue:
             self._schedule(queue)
@@ -377,10 +381,10 @@ class Deliveries:
                             self.delivered = queue.serial = self.delivered + 1
                             if handler is None:
                                 coro = self._call(queue, item)
+                            elif context is None:
+                                coro = handler(event)
                             else:
-                                coro = (
-                                    handler(event) if context is None else handler(event, context)
-                                )
+                                coro = handler(event, context)
                             if timeout is None:
                                 awaited = variables.run(_first_step, coro.__await__(), queue)
                                 if awaited is not _DONE:
@@ -409,9 +413,7 @@ class Deliveries:
                 if items:
                     ready.append(queue)
                 else:
-                    self._forget(queue)
-                    if items:  # a signal handler has published before it was forgotten
-                        self._remember(queue)
+                    self._retire(queue)
                 if runner.driver is not worker:
                     if runner.driver is not None:
                         return

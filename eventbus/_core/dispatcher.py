@@ -45,6 +45,7 @@ from .calls import Calls
 from .chain import chain
 from .compiler import Compiler, Dispatch, log_exception_event
 from .delivery import Deliveries, Tracker
+from .failures import Failures
 from .observing import check_observer, tell_dropped
 from .registry import Registry, Subscription, sender_key
 from .routes import Routes
@@ -62,8 +63,6 @@ if TYPE_CHECKING:
     from .workers import Runner
 
 logger = logging.getLogger(__name__)
-
-_MAX_FAILURES: Final = 32
 
 
 @attrs.frozen
@@ -94,50 +93,6 @@ class BusStats:
     purged: int
     cancelled: int
     pending: int
-
-
-class Failures:
-    """Failures to raise later: the first ones, since each keeps its event and frames alive."""
-
-    __slots__ = ("_errors", "_more")
-
-    def __init__(self) -> None:
-        self._errors: list[BaseException] = []
-        self._more = 0
-
-    def __bool__(self) -> bool:
-        return bool(self._errors)
-
-    def append(self, error: BaseException) -> None:
-        """Add one, or only count it."""
-        if len(self._errors) < _MAX_FAILURES:
-            self._errors.append(error)
-        else:
-            self._more += 1
-
-    def move_to(self, other: Failures) -> None:
-        """Add them to *other*, and be empty."""
-        more = self._more
-        for error in self.take():
-            other.append(error)
-        other._more += more  # another one of these
-
-    def take(self) -> list[BaseException]:
-        """Return them, and be empty."""
-        errors, self._errors, self._more = self._errors, [], 0
-        return errors
-
-    def raise_all(self) -> None:
-        """Raise the one error that there is, or a group of them; nothing if there is none."""
-        more = self._more
-        errors = self.take()
-        if len(errors) == 1:
-            raise errors[0]
-        if errors:
-            group = BaseExceptionGroup("handlers failed", errors)
-            if more:
-                group.add_note(f"{more} more failures were counted, and not kept.")
-            raise group
 
 
 class Dispatcher:

@@ -138,8 +138,9 @@ class Routes:
         """Note the route of *event_type* in *table*, and if it is fast, in that table too."""
         published_type = published_class(event_type)
         unhandled = self._unhandled_classes()
-        if published_type in unhandled:
-            calls = table[event_type] = unhandled[published_type]
+        calls = unhandled.get(published_type)
+        if calls is not None:
+            table[event_type] = calls
             if self.may_be_fast:
                 fast.update(unhandled)
             return calls
