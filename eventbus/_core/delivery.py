@@ -169,8 +169,8 @@ class Deliveries:
         cancelled: Events of subscriptions that ended before they were handled.
     """
 
-    __slots__ = ("_call", "_on_discard", "_on_drop", "_on_failure", "cancelled", "delivered",
-                 "dropped", "purged", "queues", "runner", "timed_out")  # fmt: skip
+    __slots__ = ("_call", "_handled", "_on_discard", "_on_drop", "_on_failure", "cancelled",
+                 "delivered", "dropped", "purged", "queues", "runner", "timed_out")  # fmt: skip
 
     def __init__(
         self,
@@ -184,6 +184,7 @@ class Deliveries:
         self._on_failure = on_failure
         self._on_drop = on_drop
         self._on_discard = on_discard
+        self._handled = 0
         self.queues: set[MailboxQueue] = set()
         self.runner: Runner | None = None
         self.delivered = self.timed_out = self.dropped = self.purged = self.cancelled = 0
@@ -354,63 +355,24 @@ class Deliveries:
 
     # --- handling -----------------------------------------------------------------------
 
-    # One loop, which each event goes through: a coroutine more for each would be felt.
-    async def drive(self, worker: object) -> None:  # noqa: C901, PLR0912, PLR0915
+    async def drive(self, worker: object) -> None:
         """Handle the events of ready queues, until another worker drives or none is ready."""
         runner = self.runner
         assert runner is not None
         ready = runner.ready
-        handled = 0
         while True:
             while ready:
                 queue = ready.popleft()
-                items, subscription = queue.items, queue.subscription
-                handler, timeout = subscription.direct, subscription.options.timeout
                 queue.is_running = True
                 try:
-                    while items:
-                        item = items.popleft()
-                        event, variables, context, tracker, _ = item
-                        if queue.room is not None:
-                            queue.make_room()
-                        queue.tracker = tracker
-                        try:
-                            if subscription.is_cancelled:
-                                self._discard(queue, [item], "cancelled")
-                                continue
-                            self.delivered = queue.serial = self.delivered + 1
-                            if handler is None:
-                                coro = self._call(queue, item)
-                            elif context is None:
-                                coro = handler(event)
-                            else:
-                                coro = handler(event, context)
-                            if timeout is None:
-                                awaited = variables.run(_first_step, coro.__await__(), queue)
-                                if awaited is not _DONE:
-                                    if runner.driver is worker:
-                                        runner.hand_on()
-                                    await _go_on(variables, coro, awaited)
-                            else:
-                                await self._run_in_time(timeout, variables, coro, queue, worker)
-                        except BaseException as exc:
-                            if not self._isolate(runner, queue, event, exc):
-                                raise
-                        finally:
-                            if tracker is not None:
-                                tracker.end(queue)
-                        handled += 1
-                        if not handled & _BREATHER:
-                            await anyio.lowlevel.checkpoint()
-                        if ready:
-                            break  # the others have their turn
+                    await self._serve(queue, runner, worker)
                 except BaseException:
                     queue.is_running = False
                     self._forget(queue)
                     self._drop_all(queue)
                     raise
                 queue.is_running = False
-                if items:
+                if queue.items:
                     ready.append(queue)
                 else:
                     self._retire(queue)
@@ -423,6 +385,51 @@ class Deliveries:
             if not ready or runner.driver is not None:
                 return
             runner.driver = worker
+
+    # One loop, which each event goes through: a coroutine more for each would be felt.
+    async def _serve(  # noqa: C901, PLR0912
+        self, queue: MailboxQueue, runner: Runner, worker: object
+    ) -> None:
+        """Handle one event of *queue*; more of them only while no other queue is ready."""
+        items, subscription = queue.items, queue.subscription
+        handler, timeout = subscription.direct, subscription.options.timeout
+        ready = runner.ready
+        while items:
+            item = items.popleft()
+            event, variables, context, tracker, _ = item
+            if queue.room is not None:
+                queue.make_room()
+            queue.tracker = tracker
+            try:
+                if subscription.is_cancelled:
+                    self._discard(queue, [item], "cancelled")
+                    continue
+                self.delivered = queue.serial = self.delivered + 1
+                if handler is None:
+                    coro = self._call(queue, item)
+                elif context is None:
+                    coro = handler(event)
+                else:
+                    coro = handler(event, context)
+                if timeout is None:
+                    awaited = variables.run(_first_step, coro.__await__(), queue)
+                    if awaited is not _DONE:
+                        if runner.driver is worker:
+                            runner.hand_on()
+                        await _go_on(variables, coro, awaited)
+                else:
+                    await self._run_in_time(timeout, variables, coro, queue, worker)
+            except BaseException as exc:
+                if not self._isolate(runner, queue, event, exc):
+                    raise
+            finally:
+                if tracker is not None:
+                    tracker.end(queue)
+            self._handled = handled = self._handled + 1
+            if not handled & _BREATHER:
+                await anyio.lowlevel.checkpoint()
+            if ready:
+                return  # the others have their turn
 
     def _isolate(
         self, runner: Runner | None, queue: MailboxQueue, event: Any, exc: BaseException
