@@ -80,11 +80,12 @@ def lowest(session: nox.Session) -> None:
 
 @nox.session(python=False)
 def lint(session: nox.Session) -> None:
-    """Check the rules and the format of the code, and the prose of docstrings and pages."""
+    """Check rules and format of the code, the prose, and the types of the inspector's page."""
     session.chdir(ROOT)
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("python", ".ci/prose.py")
+    session.run("python", ".ci/page_types.py")
 
 
 @nox.session(python=False)

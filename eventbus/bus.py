@@ -37,7 +37,7 @@ from .exceptions import (
 from .plugins import find_plugins, load_plugin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from contextlib import AbstractContextManager
     from types import TracebackType
     from typing import Self
@@ -73,6 +73,10 @@ class Inspection(Protocol):
 
     def listen(self, model: Any, sender: Any = None) -> None:
         """Show the caller's side as well: the messages that are sent through *model*."""
+        ...
+
+    def sent(self, message: Mapping[str, Any] | str | bytes, sender: Any = None) -> None:
+        """Show a message to the service, of which no model tells."""
         ...
 
     def __enter__(self) -> Self: ...

@@ -1,5 +1,5 @@
 """
-The option ``--inspect``: a page beside a live call.
+Pages in a browser: beside a live call, for the option ``--inspect``, and for recorded ones.
 """
 
 from __future__ import annotations
@@ -7,14 +7,55 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NoReturn
 
 import click
 
 from ..bus import EventBus, Inspection
-from ..exceptions import InspectorError
+from ..exceptions import InspectorError, JournalError
 from .lazy import load
 from .terminal.escaping import printable
+from .terminal.exits import BadInput, unreadable
+
+
+def serve_journals(
+    journals: Sequence[Path],
+    command: str,
+    *,
+    port: int = 0,
+    host: str = "127.0.0.1",
+    token: str | None = None,
+    view: str = "",
+) -> NoReturn:
+    """
+    Show recorded calls, and serve them until Ctrl-C.
+
+    Args:
+        journals: The files.
+        command: As in `inspected`.
+        port, host, token: As in `eventbus.inspector.Inspector`.
+        view: The part of the address that says which view of them is shown first.
+
+    Raises:
+        click.ClickException: They can't be shown; the message says why.
+        BadInput: One isn't a journal.
+    """
+    module = load("eventbus.inspector", command, ("inspect",))
+    try:
+        with module.Inspector(paths=journals, host=host, port=port, token=token) as inspector:
+            click.echo(printable(f"{inspector.url}#{view}" if view else inspector.url))
+            click.echo("Open it in a browser; Ctrl-C ends it.", err=True)
+            while True:
+                time.sleep(3600)
+    except InspectorError as exc:
+        raise click.ClickException(printable(str(exc))) from exc
+    except JournalError as exc:
+        raise BadInput(str(exc)) from exc
+    except OSError as exc:
+        raise unreadable(Path(exc.filename or journals[0]), exc) from exc
 
 
 @contextlib.contextmanager

@@ -20,9 +20,9 @@ import msgspec
 from ..analysis import COUNTS, FIGURES, CallFigures, RecordView, Totals
 from ..analysis._sound import CallSound, from_base64
 from ..analysis._stats import Measurement
-from ..journal import CallRecord, EventRecord, SentRecord, StatusRecord
+from ..journal import CallRecord, EventRecord, FrameRecord, SentRecord, StatusRecord
 from ._lines import LineIndex, is_error, summary
-from ._tracks import MAX_MARKS, PEAK_MS, HandlerTrack, Peaks, gaps, within
+from ._tracks import MAX_MARKS, PEAK_MS, HandlerTrack, Peaks, gaps, only_within, within
 
 _NS_PER_MS: Final = 1_000_000
 _MAX_ERRORS: Final = 5_000
@@ -97,6 +97,7 @@ class CallView:
         self._delegations: list[_Delegation] = []
         self._statuses: list[list[Any]] = []
         self._expires_ms: float | None = None
+        self._is_duplex = False
         self.session: RecordView | None = None
 
     def take(self, facts: RecordView) -> None:
@@ -119,6 +120,8 @@ class CallView:
                 self._event(name, facts, at_ms)
             case CallRecord() as call:
                 self._handler_call(call, at_ms)
+            case FrameRecord() if facts.type == "session.started":
+                self._is_duplex = True  # GPT-Live, whose turns the decoder infers
             case StatusRecord(status=status):
                 self._statuses.append([at_ms, at_ms, status])
             case _:
@@ -140,7 +143,7 @@ class CallView:
     def overview(self) -> dict[str, Any]:
         """Return the whole call in a size that doesn't grow with it: see `window` for the rest."""
         figures = self.figures()
-        end_ms = max([self.end_ms, *(stretch[1] for stretch in self._stretches()[-3:])])
+        end_ms = max([self.end_ms, *(stretch[2] for stretch in self._stretches()[-3:])])
         step_ms, caller = self._peaks["caller"].overview(_OVERVIEW, end_ms)
         _, model = self._peaks["model"].overview(_OVERVIEW, end_ms)
         turns, cuts = figures["turns"], figures["interruptions"]
@@ -149,6 +152,7 @@ class CallView:
             "figures": figures["figures"],
             "counts": figures["counts"],
             "expires_ms": self._expires_ms,
+            "is_duplex": self._is_duplex,
             "error_count": self.error_count,
             "small": {"ms": step_ms, "caller": _text(caller), "model": _text(model)},
             "places": {
@@ -173,7 +177,10 @@ class CallView:
         wide_ms = max(0.0, from_ms - 10_000)
         peaks = {side: each.window(from_ms, to_ms) for side, each in self._peaks.items()}
         wide = {side: each.window(wide_ms, to_ms + 10_000) for side, each in self._peaks.items()}
-        silences = gaps(wide["caller"], wide["model"], wide_ms // PEAK_MS * PEAK_MS, _LEAST_GAP_MS)
+        wide_ms = wide_ms // PEAK_MS * PEAK_MS
+        heard = [(start, end) for start, _, end, _ in self._stretches()]
+        model = only_within(wide["model"], wide_ms, heard)
+        silences = gaps(wide["caller"], model, wide_ms, _LEAST_GAP_MS)
         turns = [[turn["at_ms"], _end_of(turn), turn] for turn in figures["turns"]]
         tools = [[tool["at_ms"], _tool_end(tool), tool["name"]] for tool in figures["tools"]]
         cuts = [[cut["at_ms"], cut["at_ms"]] for cut in figures["interruptions"]]

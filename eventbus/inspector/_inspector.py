@@ -16,7 +16,7 @@ import shutil
 import socket
 import tempfile
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -26,6 +26,7 @@ from ..exceptions import InspectorError, JournalError
 from ..journal import Recorder
 from ..journal._recorder import SendingModel
 from ._file import JournalView
+from ._heartbeat import Heartbeat
 from ._server import make_app
 
 try:
@@ -90,6 +91,7 @@ class Inspector:
         self._views: list[JournalView] = []
         self._stack = contextlib.ExitStack()
         self._recorder: Recorder | None = None
+        self._heartbeat: Heartbeat | None = None
         self.url = ""
 
     def __enter__(self) -> Self:
@@ -130,13 +132,31 @@ class Inspector:
             raise InspectorError(msg)
         self._recorder.listen(model, sender)
 
+    def sent(self, message: Mapping[str, Any] | str | bytes, sender: Any = None) -> None:
+        """
+        Show a message to the service, of which no model tells; from any thread.
+
+        Args:
+            message: The message, in the service's own words.
+            sender: The session that it belongs to, as its events have it.
+
+        Raises:
+            InspectorError: No bus is inspected, or the inspector isn't entered.
+        """
+        if self._recorder is None:
+            msg = "sent() shows one side of a live call; enter an inspector of its bus first."
+            raise InspectorError(msg)
+        self._recorder.sent(message, sender)
+
     def _record(self, bus: EventBus, stack: contextlib.ExitStack) -> None:
         folder = Path(tempfile.mkdtemp(prefix="eventbus-inspector-"))
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         path = folder / "live.journal"
         self._recorder = stack.enter_context(Recorder(path, fsync="none"))
         self._recorder.attach(bus)
-        self._views.append(JournalView(path, "this process"))
+        view = JournalView(path, "this process")
+        self._views.append(view)
+        self._heartbeat = Heartbeat(bus, view)
 
     def _listen(self) -> socket.socket:
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
@@ -166,6 +186,8 @@ class Inspector:
 
     def update(self) -> bool:
         """Take the next records, for a moment; return whether there were any."""
+        if self._heartbeat is not None:
+            self._heartbeat.beat()
         is_changed = False
         for view in self._views:
             try:

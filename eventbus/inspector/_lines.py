@@ -34,6 +34,12 @@ _DROPPED: Final = _BITS["error"] | _BITS["drop"]
 _CRASHED: Final = _BITS["error"] | _BITS["crash"]
 _FOLDED: Final = ("frame", "sent")
 
+_INNER: Final = (
+    ("response", ("status",)),
+    ("item", ("type", "role", "name")),
+    ("session", ("model", "type")),
+)
+
 LINE_COLUMNS: Final = (
     *("first", "last", "start_ms", "end_ms", "kind", "type", "item", "text", "count", "states"),
 )
@@ -251,7 +257,7 @@ def _summary_of(data: Mapping[str, Any]) -> str:
             return value[:MAX_TEXT]
         if isinstance(value, Mapping) and value:
             return json.dumps(value, ensure_ascii=False, default=repr)[:MAX_TEXT]
-    for name, fields in (("response", ("status",)), ("item", ("type", "role", "name"))):
+    for name, fields in _INNER:
         inner = data.get(name)
         if isinstance(inner, Mapping):
             found = [str(inner[field]) for field in fields if inner.get(field)]

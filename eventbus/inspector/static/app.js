@@ -20,7 +20,6 @@ async function begin() {
     banner(`The calls can't be read: ${/** @type {Error} */ (problem).message}`);
   }
   source.follow((calls) => void refresh(calls), (how) => { state.connection = how; showState(); });
-  if (state.beside !== "") await showBeside();
   document.body.dataset.ready = "true";
 }
 

@@ -50,10 +50,33 @@ export async function showCalls(calls) {
   }
   $("compare").hidden = calls.length < 2;
   if (calls.length === 0) return showState();
-  if (!calls.some((call) => call.id === state.id)) state.id = calls.reduce((best, call) => (call.records > best.records ? call : best)).id;
-  $("call").value = state.id;
-  $("beside").value = state.beside;
+  const id = idOf(calls, state.id, true);
+  if (id === "") return showState(); // of a journal that is still being read
+  state.id = id;
+  $("call").value = id;
   await loadCall();
+  const beside = idOf(calls, state.beside, false);
+  $("beside").value = beside;
+  if (beside === "" || state.other !== null) return;
+  state.beside = beside;
+  await showBeside();
+}
+
+/**
+ * Return the id of the call that is wanted; empty while it isn't known.
+ *
+ * A number alone is a journal, and means its longest call.
+ * @param {Json[]} calls
+ * @param {string} wanted
+ * @param {boolean} isNeeded
+ */
+function idOf(calls, wanted, isNeeded) {
+  if (calls.some((call) => call.id === wanted)) return wanted;
+  const isJournal = /^\d+$/.test(wanted);
+  if (!isJournal && !isNeeded) return "";
+  const found = isJournal ? calls.filter((call) => call.id.startsWith(`${wanted}-`)) : calls;
+  if (found.length === 0 || (isJournal && found.some((call) => call.progress < 1))) return "";
+  return found.reduce((best, call) => (call.records > best.records ? call : best)).id;
 }
 
 export async function loadCall() {
@@ -100,6 +123,7 @@ export async function showTab(tab) {
 export async function showBeside() {
   state.other = state.beside === "" ? null : await shownOf({ id: state.beside, ...(await source.overview(state.beside)) }, null);
   $("tab-diff").hidden = state.other === null;
+  state.handlers = state.other === null; // so that both calls are in sight
   await showTab(state.other === null ? "records" : "diff");
   moved();
 }

@@ -41,7 +41,7 @@ export function lanesOf({ overview, window }, handlersOpen) {
     { name: "Transcript", height: 38, draw: transcript, marks: overview.has_content ? "" : "content not recorded", about: "The caller above, the model below; dashed while it is not final" },
     isInferred
       ? { name: "Turns", height: 22, draw: inferredTurns, marks: "inferred", about: "The service has no turns: from the end of the caller's voice to the model's" }
-      : { name: "Turns", height: 22, draw: turns, marks: `${totals.turns}`, about: `The latency, by its parts: ${PARTS.map((part) => part[1]).join(", ")}` },
+      : { name: "Turns", height: 22, draw: turns, marks: `${totals.turns}${overview.is_duplex ? " inferred" : ""}`, about: `The latency, by its parts: ${PARTS.map((part) => part[1]).join(", ")}` },
     { name: "Audible gaps", height: 18, draw: audibleGaps, marks: "", about: "Silence at the caller's ear, measured in the audio; both: both sides spoke" },
     { name: "Responses", height: 18, draw: responses, marks: `${totals.responses}`, about: "Each response, with its status" },
     { name: "Tools", height: 18, draw: tools, marks: `${totals.tools}`, about: "From a tool's call to its output" },
@@ -143,7 +143,7 @@ function transcript(brush, { window }) {
 }
 
 /** @type {Lane["draw"]} */
-function turns(brush, { window }, height) {
+function turns(brush, { overview, window }, height) {
   for (const [at, , turn] of window.turns) {
     if (turn.latency_ms === null) {
       bar(brush, at, at + 1, { top: 3, height: height - 7, colour: brush.colours.warning });
@@ -156,7 +156,7 @@ function turns(brush, { window }, height) {
       bar(brush, begin, begin + span, { top: 3, height: height - 7, colour: brush.colours[`part${place}`] });
       begin += span;
     });
-    label(brush, begin, height, `${shownDuration(turn.latency_ms)}${turn.is_estimated ? " est." : ""}`);
+    label(brush, begin, height, `${shownDuration(turn.latency_ms)}${turn.is_estimated ? " est." : ""}${overview.is_duplex ? " inferred" : ""}`);
   }
 }
 
@@ -215,10 +215,13 @@ function delegations(brush, { window }, height) {
 
 /** @type {Lane["draw"]} */
 function session(brush, { overview, window }, height) {
+  let right = -Infinity;
   for (const [at, , status] of window.statuses) {
     const isBad = status === "disconnected" || status.startsWith("ends");
     line(brush, at, brush.colours[isBad ? "warning" : "muted"], height);
+    if (!isBad && brush.x(at) < right) continue; // the one before has the place
     label(brush, at, height - 2, status);
+    right = brush.x(at) + 80;
   }
   if (overview.expires_ms !== null && overview.expires_ms <= brush.range.to) {
     line(brush, overview.expires_ms, brush.colours.error, height);

@@ -176,6 +176,8 @@ class Simulator:
         max_session: After so many seconds a session is over; the service's last an hour.
         record: Whether ``received`` and `sent` are filled, which takes memory as long as it runs.
         log: A file for the messages of both directions, one JSON object a line: see ``FrameLog``.
+        on_frame: Called with each of them: the number of the connection, ``sent`` for a message of
+            the client or ``received`` for one that it gets, and the message.
 
     Attributes:
         received: The messages of all clients that were JSON objects, in order.
@@ -204,6 +206,7 @@ class Simulator:
         max_session: float | None = None,
         record: bool = True,
         log: str | PathLike[str] | None = None,
+        on_frame: Callable[[int, str, str | bytes], object] | None = None,
     ) -> None:
         if not speed > 0:
             msg = f"The speed of a simulator is above 0, and {speed!r} isn't; 1 is real time."
@@ -230,6 +233,7 @@ class Simulator:
             self._secrets, api_key, self._now, self.scenario.vad, self._about
         )
         self._log = None if log is None else FrameLog(Path(log))
+        self._on_frame = on_frame
         self._server: Server | None = None
         self._admissions: WeakKeyDictionary[ServerConnection, Admission] = WeakKeyDictionary()
 
@@ -478,6 +482,8 @@ class Simulator:
         """Keep a frame in *kept* and in the log; the *direction* is the client's."""
         if self._log is not None:
             self._log.write(number, direction, frame)
+        if self._on_frame is not None:
+            self._on_frame(number, direction, frame)
         if not self._is_recording:
             return
         try:
