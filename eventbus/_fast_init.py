@@ -19,12 +19,16 @@ from typing import Any, TypeVar, cast
 
 import attrs
 
+from ._event_base import set_mark
+
 _T = TypeVar("_T")
 
 _CONSTANTS = ("type", "role", "heard")
 
 
-def constructor(cls: type[_T], *, late: Callable[[Any], Any] | None = None) -> Callable[..., _T]:
+def constructor(
+    cls: type[_T], *, late: Callable[[Any], Any] | None = None, is_marked: bool = False
+) -> Callable[..., _T]:
     """
     Return a function that makes instances of *cls*, and isn't slowed by its being frozen.
 
@@ -34,8 +38,17 @@ def constructor(cls: type[_T], *, late: Callable[[Any], Any] | None = None) -> C
     Args:
         late: Makes the first field of its source, which is what the function takes; the instance
             makes it when it is first read.
+        is_marked: Whether it marks the instance as a decoder's, with no frame.
     """
     names, lines, scope = construction(cls, late=late)
+    if is_marked:
+        *lines, last = lines
+        value = last.removeprefix("return ")
+        lines += [f"made = {value}", "set_mark(made, 0)", "return made"]
+        if value == "made":  # not frozen yet
+            *lines, change_class, _, _, _ = lines
+            lines += ["made._origin = 0", change_class, "return made"]
+        scope["set_mark"] = set_mark
     make: Callable[..., _T] = compiled(
         "make", f"{', '.join([*names, '/']) if names else ''}", lines, scope
     )

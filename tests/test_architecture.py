@@ -24,8 +24,8 @@ PACKAGE = ROOT / "eventbus"
 
 # The core, from the bottom up: each imports only what comes before it.
 CORE = [
-    *("_local_requests", "_local_tls", "_fast_init", "exceptions", "items", "context"),
-    *("_event_base", "_event_values", "events"),
+    *("_local_requests", "_local_tls", "exceptions", "items", "context", "_event_base"),
+    *("_fast_init", "_event_values", "events"),
     *("mailbox", "middleware", "_core", "handlers", "plugins", "_registrar", "bus", "testing"),
 ]
 

@@ -27,7 +27,7 @@ from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
 import attrs
 import msgspec
 
-from .._event_base import Late, set_mark
+from .._event_base import Late
 from .._fast_init import constructor
 from ..events import (
     RealtimeModelAudioEvent,
@@ -103,16 +103,10 @@ class Protocol(Generic[_S]):
 _decode_json = msgspec.json.Decoder().decode
 _new_raw = constructor(RealtimeModelRawServerEvent)
 _raw_of = constructor(RealtimeModelRawServerEvent, late=frame_of)
-_new_other = constructor(RealtimeModelOtherEvent, late=frame_of)
+_other_of = constructor(RealtimeModelOtherEvent, late=frame_of, is_marked=True)
 _source: Any = vars(Late)["_source"]
 _set_source: Callable[[object, object], None] = _source.__set__  # events are frozen
 _COLON, _BRACKET = b":["  # numbers: bytes are searched for one in half the time
-
-
-def _other_of(frame: bytes) -> RealtimeModelOtherEvent:
-    event = _new_other(frame)
-    set_mark(event, 0)  # also where the events of the frame get no mark
-    return event
 
 
 class FrameDecoder(Generic[_S]):
