@@ -53,7 +53,7 @@ async def test_wrong_credentials_are_an_error_that_shows_none(make_server, caplo
     server = make_server("--user", "right", "--pass", "right")
 
     with pytest.raises(BridgeConnectionError, match="check the credentials") as caught:
-        await enter(server.url, user="wrong", password="hidden-words", connect_timeout=1)
+        await enter(server.url, user="wrong", password="hidden-words", connect_timeout=30)
 
     assert "hidden-words" not in str(caught.value)
     assert "hidden-words" not in caplog.text

@@ -80,6 +80,7 @@ def browser() -> Iterator[Any]:
     if path is None:
         pytest.skip("there is no chromium on this machine")
     api = pytest.importorskip("playwright.sync_api")
+    api.expect.set_options(timeout=60_000)
     with api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=BROWSER_OPTIONS)
         yield browser

@@ -103,6 +103,6 @@ class ScriptedModel(RealtimeModel):
         """
         Wait until it was sent *count* events.
         """
-        with anyio.fail_after(5):
+        with anyio.fail_after(30):
             while len(self.sent) < count:
                 await self._news.wait()

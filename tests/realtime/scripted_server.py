@@ -52,7 +52,7 @@ class Peer:
             if len(found) >= count:
                 return found[count - 1]
             self._news.clear()
-            await asyncio.wait_for(self._news.wait(), 5)
+            await asyncio.wait_for(self._news.wait(), 30)
 
     async def read(self) -> None:
         """Note what comes, until the connection ends."""
@@ -102,7 +102,7 @@ class ScriptedServer:
         """Wait for a connection."""
         while len(self.peers) <= number:
             self._news.clear()
-            await asyncio.wait_for(self._news.wait(), 5)
+            await asyncio.wait_for(self._news.wait(), 30)
         return self.peers[number]
 
     def process_request(self, connection: ServerConnection, request: Request) -> Response | None:

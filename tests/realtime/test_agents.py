@@ -367,7 +367,7 @@ async def test_pump_publishes_session_and_model_events(running, model):
                 call,
                 theirs.RealtimeModelTurnEndedEvent(response_id="r"),
             )
-            await running.expect(our_events.RealtimeToolEnd, timeout=5)
+            await running.expect(our_events.RealtimeToolEnd, timeout=30)
         await pumping
 
     captured.assert_published(ours.RealtimeModelAudioEvent)

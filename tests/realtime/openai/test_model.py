@@ -344,7 +344,7 @@ async def test_async_handler_may_close_the_model(captured, bus):
             closed.set()
 
         await (await server.peer()).send("response.created", response={})
-        await asyncio.wait_for(closed.wait(), 5)
+        await asyncio.wait_for(closed.wait(), 30)
 
     assert typed(captured)[-2:] == ENDED
 
@@ -1041,7 +1041,7 @@ async def test_slow_handler_delays_no_event(bus, captured):
         await end(peer)
 
     async with bus, live(bus, script) as (_server, _model):
-        await asyncio.wait_for(seen.wait(), 5)
+        await asyncio.wait_for(seen.wait(), 30)
         held.set()
 
 
@@ -1464,7 +1464,7 @@ async def test_close_ends_an_attempt_to_connect_again(bus, captured):
     policy = ReconnectPolicy(random=lambda: 1.0, initial_delay=3600, max_delay=3600)
     async with live(bus, lambda peer: peer.hang_up(), reconnect=policy) as (_server, model):
         await captured.wait_for(STATUS, lambda _: outline(captured).count("connecting") == 2)
-        await asyncio.wait_for(model.close(), 1)
+        await asyncio.wait_for(model.close(), 30)
 
     assert typed(captured)[-2:] == ENDED
 
