@@ -320,18 +320,27 @@ class EventBus(Registrar):
 
     @dispatches
     def publish_after(  # noqa: C901, PLR0912  # in one frame, as publish
-        self, unseen: type[Any], event: Any, sender: Any = None
+        self,
+        unseen: type[Any],
+        event: Any,
+        sender: Any = None,
+        frame: bytes | None = None,
+        mark: int = 0,
     ) -> bool:
         """
         Publish *event* after an event of the class *unseen*, if nothing would see that one.
 
         It is `count_unseen` and `publish` in one step. If it returns False, it has done nothing:
-        call these two, or make the other event and publish both.
+        call these two, or make the other event and publish both. A recorder doesn't need to see a
+        frame's raw event, if it gets the frame.
 
         Args:
             unseen: The class of an event that is expensive to make, and comes first.
             event: As in `publish`.
             sender: As in `publish`.
+            frame: The frame of which *event* is all that it means, and a JSON object.
+            mark: The mark that a decoder would give to the raw event; see
+                `eventbus.wire.origin_of`.
 
         Raises:
             Exception: As in `publish`.
@@ -346,16 +355,19 @@ class EventBus(Registrar):
             first, calls = fast[unseen], fast[type(event)]
         except KeyError:
             return False
-        if (
-            not first.is_unseen
-            or (turn.thread is not None and turn.thread != get_ident())
-            or turn.current is not None
-        ):
+        take_frame = None
+        if not first.is_unseen:
+            take_frame = first.take_frame
+            if take_frame is None or frame is None:
+                return False
+        if (turn.thread is not None and turn.thread != get_ident()) or turn.current is not None:
             return False
         try:
             turn.current = calls
             turn.tally += first.tally + calls.tally
             turn.unhandled += 1
+            if take_frame is not None and frame is not None:
+                take_frame(frame, mark, sender, event)
             call = calls.only
             if call is not None:
                 try:
@@ -693,9 +705,16 @@ class Scope(Registrar):
         """Count an event of the session that nothing would see; see `EventBus.count_unseen`."""
         return self.bus.count_unseen(event_type, self._own(sender))
 
-    def publish_after(self, unseen: type[Any], event: Any, sender: Any = None) -> bool:
+    def publish_after(
+        self,
+        unseen: type[Any],
+        event: Any,
+        sender: Any = None,
+        frame: bytes | None = None,
+        mark: int = 0,
+    ) -> bool:
         """Publish *event* as the session's after one of *unseen*; see `EventBus.publish_after`."""
-        return self.bus.publish_after(unseen, event, self._own(sender))
+        return self.bus.publish_after(unseen, event, self._own(sender), frame, mark)
 
     # --- entering -----------------------------------------------------------------------
 

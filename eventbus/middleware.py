@@ -105,6 +105,9 @@ class Observer(Protocol):
 
     Both methods are called in the handler's thread, right before and after it: they must be
     quick. One that raises is logged, and harms nobody. An `EventObserver` sees more.
+
+    One with an attribute ``observes_calls`` that is false is told of no calls, so that they cost
+    nothing.
     """
 
     def handler_started(self, call: HandlerCall, /) -> None:
@@ -121,6 +124,11 @@ class EventObserver(Observer, Protocol):
 
     An observer gets the calls of those methods that it has, so each of these four may be left
     out. They are called as those of an `Observer` are, and one that raises is logged.
+
+    With a method ``observes(event_type)`` it says whether it wants to see events of a class at
+    all; it is asked once, when the first event of a class comes, and again when subscriptions or
+    observers have changed. For events that nothing wants, less is done: of frames, no raw event
+    is made.
     """
 
     def event_published(self, event: Any, sender: Any, sequence: int, /) -> None:

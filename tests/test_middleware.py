@@ -902,3 +902,69 @@ def test_bus_logs_no_content_of_what_nobody_takes(caplog):
 
     assert caplog.records
     assert not [record for record in caplog.records if "漢字" in str(vars(record))]
+
+
+class Selective(Recorder):
+    """
+    Observes events of one class, and calls if that is wanted.
+    """
+
+    def __init__(self, event_type, *, calls=False):
+        super().__init__()
+        self.observes_calls = calls
+        self.asked = []
+        self.seen = []
+        self._event_type = event_type
+
+    def observes(self, event_type):
+        self.asked.append(event_type)
+        return issubclass(event_type, self._event_type)
+
+    def event_published(self, event, sender, sequence):
+        self.seen.append((event, sender, sequence))
+
+
+def test_observer_sees_only_events_that_it_wants():
+    """
+    It is asked once for each class, and told of no call if it wants none.
+    """
+    observer = Selective(Ping)
+    bus = EventBus(observers=[observer])
+    bus.subscribe(repr, Ping)
+
+    for _ in range(3):
+        bus.publish(Pong(), sender="call-1")
+        bus.publish(Ping("p1"), sender="call-1")
+
+    assert observer.seen == [(Ping("p1"), "call-1", number) for number in (2, 4, 6)]
+    assert sorted(cls.__name__ for cls in observer.asked) == ["Ping", "Pong"]
+    assert observer.started == []
+
+
+def test_no_raw_event_is_made_for_an_observer_that_wants_none():
+    """
+    A decoder that publishes on the bus finds that nothing sees its raw events.
+    """
+    bus = EventBus(observers=[Selective(Ping)])
+    bus.publish(RealtimeModelRawServerEvent({}), sender="call-1")
+
+    assert bus.count_unseen(RealtimeModelRawServerEvent, "call-1")
+
+
+async def test_observer_that_wants_no_calls_is_told_of_no_async_ones():
+    """
+    Async handlers run as without it; another observer of calls is told.
+    """
+    without, other = Selective(Ping), Selective(Pong, calls=True)
+    bus = EventBus(observers=[without, other])
+
+    @bus.on(Ping)
+    async def handle(_):
+        pass
+
+    async with bus:
+        await bus.publish_and_wait(Ping("p1"))
+
+    assert without.finished == []
+    assert [call.event for call in other.finished] == [Ping("p1")]
+    assert (len(without.seen), len(other.seen)) == (1, 0)

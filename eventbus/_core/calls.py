@@ -32,10 +32,11 @@ class Calls:
         only: The call, if there is but one, and it is counted in advance: such a call is the
             handler itself, which needs neither the sender nor anything else of the dispatch.
         is_unseen: True if no handler, observer or middleware sees the event, and no log either.
+        take_frame: Takes a frame for the only ones who see its raw event; see `observing.Tap`.
     """
 
     __slots__ = ("calls", "entries", "inner", "is_fast", "is_unseen", "needs_loop", "only",
-                 "tally")  # fmt: skip
+                 "take_frame", "tally")  # fmt: skip
 
     def __init__(self) -> None:
         self.calls: list[Callable[[Any], object]] = []
@@ -46,6 +47,7 @@ class Calls:
         self.inner: Calls | None = None
         self.only: Callable[[Any], object] | None = None
         self.is_unseen = False
+        self.take_frame: Callable[[bytes, int, Any, Any], None] | None = None
 
     def append(
         self,

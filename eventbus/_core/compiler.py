@@ -27,13 +27,23 @@ from ..mailbox import Overflow
 from ..middleware import Observer
 from .calls import Calls
 from .delivery import timeout_error
-from .observing import log_failure, observe, observe_async
+from .observing import (
+    Tap,
+    Watch,
+    combined,
+    is_tap,
+    log_failure,
+    observe,
+    observe_async,
+    observes_calls,
+    observes_events,
+)
 from .queue import DEFAULT_MAILBOX, MailboxQueue
-from .routing import DERIVED, VOCABULARY, find_route
+from .routing import DERIVED, VOCABULARY, find_route, published_class
 from .turn import DELIVERED, PUBLISHED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable
+    from collections.abc import Callable, Coroutine, Hashable, Iterable
 
     from .delivery import Deliveries, Item, Tracker
     from .registry import Registry, Subscription
@@ -88,7 +98,9 @@ class Compiler:
         run: Makes the calls that it is given, with an event.
 
     Attributes:
-        observers: The observers of handler calls.
+        observers: The observers, in the order in which they are told; `observe` sets them.
+        taps: Those of them that are compiled in.
+        call_observers: Those that are told of handler calls.
     """
 
     def __init__(
@@ -102,6 +114,8 @@ class Compiler:
         run: Callable[[Calls, Any], None],
     ) -> None:
         self.observers: tuple[Observer, ...] = ()
+        self.taps: tuple[Tap, ...] = ()
+        self.call_observers: tuple[Observer, ...] = ()
         self._unhandled: dict[type[Any], Calls] = {}
         self._unhandled_at = -1
         self._bus = bus
@@ -110,6 +124,13 @@ class Compiler:
         self._dispatch = dispatch
         self._turn = turn
         self._run = run
+
+    def observe(self, observers: tuple[Observer, ...]) -> None:
+        """Let these be the observers, in routes that are compiled from now on."""
+        every: tuple[Any, ...] = observers
+        self.observers = observers
+        self.taps = tuple(each for each in every if is_tap(each))
+        self.call_observers = tuple(each for each in every if observes_calls(each))
 
     def count_published(self) -> int:
         """Return how many events were published."""
@@ -127,7 +148,7 @@ class Compiler:
         route = find_route(event_type, lambda cls: registry.subscriptions_for(cls, sender))
         calls = Calls()
         if begins:
-            self.announce(calls)
+            self.announce(calls, event_type)
         purged = registry.purged_by(event_type, sender)
         if purged:
             calls.append(lambda _: deliveries.purge(purged, dispatch.key))
@@ -144,8 +165,29 @@ class Compiler:
             if issubclass(event_type, RealtimeModelOtherEvent):
                 calls.is_fast = False  # the Other events of a decoder take another route
         elif not route.is_handled:
+            is_announced = begins and not purged and not route.direct
             self._append_unhandled(calls, event_type)
+            if is_announced and event_type is RealtimeModelRawServerEvent:
+                calls.take_frame = self._frame_taker()
         return calls
+
+    def _frame_taker(self) -> Callable[[bytes, int, Any, Any], None] | None:
+        """Return the function that takes a frame, if taps are all that would see its raw event."""
+        raw = RealtimeModelRawServerEvent
+        for observer in self.observers:
+            methods = ("event_published", "event_unhandled")
+            is_told = any(hasattr(observer, method) for method in methods)
+            if not is_tap(observer) and is_told and observes_events(observer, raw):
+                return None
+        takers = [tap.take_frame for tap in self.taps]
+        if len(takers) < 2:
+            return takers[0] if takers else None
+
+        def take(raw: bytes, mark: int, sender: Any, event: Any) -> None:
+            for taker in takers:
+                taker(raw, mark, sender, event)
+
+        return take
 
     def unhandled_classes(self) -> Mapping[type[Any], Calls]:
         """
@@ -187,7 +229,7 @@ class Compiler:
     def _append_unhandled(self, calls: Calls, event_type: type[Any]) -> None:
         calls.is_unseen = not calls.calls
         calls.append(self._count_unhandled)
-        self._report_to_observers(calls, "event_unhandled")
+        self._report_to_observers(calls, event_type, "event_unhandled")
         if issubclass(event_type, RealtimeModelExceptionEvent):
             calls.append(log_exception_event)
         elif issubclass(event_type, RealtimeModelErrorEvent):
@@ -196,9 +238,12 @@ class Compiler:
             calls.append(_log_unhandled)
         calls.is_unseen &= len(calls.calls) == 1
 
-    def announce(self, calls: Calls) -> None:
-        """Add the call that reports each event to the event observers."""
-        self._report_to_observers(calls, "event_published")
+    def announce(self, calls: Calls, event_type: type[Any]) -> None:
+        """Add the calls that report each event to the taps and the event observers."""
+        published = published_class(event_type)
+        for tap in self.taps:
+            calls.append(tap.watch_events(published, self._dispatch))
+        self._report_to_observers(calls, event_type, "event_published")
 
     def report_replacement(self, event: Any) -> None:
         """Report to the observers that have the method that a middleware has replaced the event."""
@@ -210,15 +255,18 @@ class Compiler:
                 except Exception as exc:  # noqa: BLE001  # other people's code, and it is logged
                     log_failure(observer, exc)
 
-    def _report_to_observers(self, calls: Calls, method: str) -> None:
-        """Add the call of *method* of the observers that have it."""
+    def _report_to_observers(self, calls: Calls, event_type: type[Any], method: str) -> None:
+        """Add the call of *method* of the observers that have it, and want events of the class."""
         if not self.observers:
             return
         dispatch, count = self._dispatch, self.count_published
+        published = published_class(event_type)
         told = [
             (observer, getattr(observer, method))
             for observer in self.observers
-            if hasattr(observer, method)
+            if not is_tap(observer)
+            and hasattr(observer, method)
+            and observes_events(observer, published)
         ]
 
         def report(event: Any) -> None:
@@ -246,45 +294,72 @@ class Compiler:
             or options.when is not None
             or options.weak
             or handler.wants_context
-            or self.observers
+            or self.call_observers
         ):
             calls.append(self._sync_call(subscription), subscription)
         else:
-            target = subscription.target
-            call = target if subscription.is_checked else _FirstCall(self._turn, subscription)
+            call = target = self._watched(subscription.target)
+            if not subscription.is_checked:
+                call = _FirstCall(self._turn, subscription, target)
             calls.append(call, subscription, counted=True)
             calls.tally += DELIVERED
 
+    def _watched(self, handler: Callable[..., object]) -> Callable[..., object]:
+        """Return the function that calls a sync handler, and lets the observers see it."""
+        call, observers = handler, self.call_observers
+        if observers:
+            dispatch, count = self._dispatch, self.count_published
+
+            def call(*args: Any) -> object:
+                return observe(observers, handler, args, dispatch.sender, count())
+
+        for tap in self.taps:
+            call = tap.watch_call(handler, call)
+        return call
+
     def _sync_call(self, subscription: Subscription) -> Callable[[Any], object]:
         options, wants_context = subscription.options, subscription.description.wants_context
-        when, once, observers = options.when, options.once, self.observers
-        dispatch, deliveries = self._dispatch, self._deliveries
+        when, once, deliveries = options.when, options.once, self._deliveries
+        target = None if options.weak else self._watched(subscription.target)
 
         def call(event: Any) -> None:
             if when is not None and not when(event):
                 return
             if once and not self._spend(subscription):
                 return
-            handler = subscription.handler if options.weak else subscription.target
-            if handler is None:  # its object is gone, and the collector has not said so yet
-                return
+            present = target
+            if present is None:
+                handler = subscription.handler
+                if handler is None:  # its object is gone, and the collector has not said so yet
+                    return
+                present = self._watched(handler)
             deliveries.delivered += 1
-            args = (event, self.make_context()) if wants_context else (event,)
-            if observers:
-                result = observe(observers, handler, args, dispatch.sender, self.count_published())
-            else:
-                result = handler(*args)
+            result = present(event, self.make_context()) if wants_context else present(event)
             if result is not None:
                 _refuse_coroutine(subscription, result)
 
         return call
 
+    def _watch(self, subscription: Subscription) -> Watch | None:
+        """Return the watch of all observers over the calls of an async handler."""
+        handler = subscription.handler or subscription.target
+        watches, count = [], self.count_published
+        if self.call_observers:
+            watches.append(
+                Watch(
+                    lambda: (time.perf_counter_ns(), count()),
+                    lambda *args: observe_async(self.call_observers, *args),
+                )
+            )
+        watches += [tap.watch_async_call(handler) for tap in self.taps]
+        return combined(watches)
+
     def _async_call(self, subscription: Subscription) -> Callable[[Any], object]:
         options, wants_context = subscription.options, subscription.description.wants_context
-        when, once, is_observed = options.when, options.once, bool(self.observers)
+        when, once, watch = options.when, options.once, self._watch(subscription)
         dispatch, deliveries, queues = self._dispatch, self._deliveries, subscription.queues
         capacity = (options.mailbox or DEFAULT_MAILBOX).capacity
-        subscription.direct = None if options.weak or is_observed else subscription.target
+        subscription.direct = None if options.weak or watch is not None else subscription.target
 
         def call(event: Any) -> None:
             if when is not None and not when(event):
@@ -300,7 +375,7 @@ class Compiler:
                 copy_context(),
                 self.make_context() if wants_context else None,
                 tracker,
-                (time.perf_counter_ns(), self.count_published()) if is_observed else None,
+                None if watch is None else (watch, watch.stamp()),
             )
             if tracker is None and len(queue.items) < capacity:
                 queue.items.append(item)
@@ -309,24 +384,30 @@ class Compiler:
 
         return call
 
-    async def call_async(self, queue: MailboxQueue, item: Item) -> None:
-        """Call an async handler that may be gone, or is observed."""
+    def call_async(self, queue: MailboxQueue, item: Item) -> Coroutine[Any, Any, object]:
+        """Return the call of an async handler that may be gone, or is observed."""
         subscription = queue.subscription
         handler = subscription.handler if subscription.options.weak else subscription.target
         if handler is None:
-            return
+            return _do_nothing()
         event, _, context, _, queued = item
         args = (event,) if context is None else (event, context)
-        if self.observers:
 
-            def failure(exc: BaseException) -> BaseException:
-                # A cancellation, seen from inside; from outside, the handler's time is up.
-                is_late = queue.scope is not None and queue.scope.cancel_called
-                return timeout_error(queue) if is_late else exc
+        def failure(exc: BaseException) -> BaseException:
+            # A cancellation, seen from inside; from outside, the handler's time is up.
+            is_late = queue.scope is not None and queue.scope.cancel_called
+            return timeout_error(queue) if is_late else exc
 
-            await observe_async(self.observers, handler, args, queue.sender, queued, failure)
-        else:
-            await handler(*args)
+        if queued is not None and self.observers:
+            watch, stamp = queued
+            return watch.run(handler, args, stamp, queue.sender, failure)
+        if self.call_observers:  # they came after the event
+            queued_now = time.perf_counter_ns(), 0
+            return observe_async(
+                self.call_observers, handler, args, queued_now, queue.sender, failure
+            )
+        call: Coroutine[Any, Any, object] = handler(*args)
+        return call
 
     def _spend(self, subscription: Subscription) -> bool:
         """Use up a subscription that is good for one event; False if it was used up already."""
@@ -360,21 +441,28 @@ class _FirstCall:
     The handler itself takes its place from the second call on, so that the test costs nothing.
     """
 
-    __slots__ = ("_subscription", "_turn")
+    __slots__ = ("_subscription", "_target", "_turn")
 
-    def __init__(self, turn: Turn, subscription: Subscription) -> None:
+    def __init__(
+        self, turn: Turn, subscription: Subscription, target: Callable[[Any], object]
+    ) -> None:
         self._turn = turn
         self._subscription = subscription
+        self._target = target
 
     def __call__(self, event: Any) -> None:
         subscription = self._subscription
-        result = subscription.target(event)
+        result = self._target(event)
         if result is not None:
             _refuse_coroutine(subscription, result)
         subscription.is_checked = True
         current = self._turn.current
         if current is not None:
-            current.replace(self, subscription.target)
+            current.replace(self, self._target)
+
+
+async def _do_nothing() -> None:
+    """Stand in for the call of a handler that is gone."""
 
 
 def _refuse_coroutine(subscription: Subscription, result: object) -> None:

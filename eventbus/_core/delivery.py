@@ -37,7 +37,15 @@ from .observing import Queued
 from .queue import DEFAULT_MAILBOX, MailboxQueue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Generator, Hashable, Iterable, Iterator
+    from collections.abc import (
+        Callable,
+        Coroutine,
+        Generator,
+        Hashable,
+        Iterable,
+        Iterator,
+        Sequence,
+    )
 
     from ..context import Context
     from .registry import Subscription
@@ -178,7 +186,7 @@ class Deliveries:
         call: Callable[[MailboxQueue, Item], Coroutine[Any, Any, object]],
         on_failure: Callable[[MailboxQueue, Any, BaseException], None],
         on_drop: Callable[[MailboxQueue, int, Any], None],
-        on_discard: Callable[[MailboxQueue, Iterable[Item], DropReason], None],
+        on_discard: Callable[[MailboxQueue, Sequence[Item], DropReason], None],
     ) -> None:
         self._call = call
         self._on_failure = on_failure

@@ -46,7 +46,7 @@ from .chain import chain
 from .compiler import Compiler, Dispatch, log_exception_event
 from .delivery import Deliveries, Tracker
 from .failures import Failures
-from .observing import check_observer, tell_dropped
+from .observing import check_observer, stamp_of, tell_dropped
 from .registry import Registry, Subscription, sender_key
 from .routes import Routes
 from .signatures import PAYLOAD_TYPES, handler_name
@@ -54,7 +54,7 @@ from .turn import DELIVERED, PUBLISHED, Published, Turn, dispatches
 from .waiting import Waiters
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from ..context import Publisher
     from ..middleware import DropReason, Middleware, Observer
@@ -142,9 +142,10 @@ class Dispatcher:
         self._compiler = Compiler(
             bus, self.registry, self.deliveries, self.dispatch, self.turn, run=self._run_calls
         )
-        self._compiler.observers = tuple(observers)
-        for observer in self._compiler.observers:
+        observers = tuple(observers)
+        for observer in observers:
             check_observer(observer)
+        self._compiler.observe(observers)
         self._chain = chain(
             middleware,
             self._pass_middleware,
@@ -427,16 +428,18 @@ class Dispatcher:
                 )
             )
 
-    def _discarded(self, queue: MailboxQueue, items: Iterable[Item], reason: DropReason) -> None:
+    def _discarded(self, queue: MailboxQueue, items: Sequence[Item], reason: DropReason) -> None:
         """Report to the observers the events that a handler will not get."""
-        if self._compiler.observers:
-            events, numbers = [], []
-            for event, _, _, _, queued in items:
-                events.append(event)
-                numbers.append(0 if queued is None else queued[1])
-            handler = queue.subscription.handler
-            dropped = EventsDropped(handler, queue.sender, tuple(events), tuple(numbers), reason)
-            tell_dropped(self._compiler.observers, dropped)
+        observers, handler = self._compiler.observers, queue.subscription.handler
+        for tap in self._compiler.taps:
+            stamps = [stamp_of(item[4], tap) for item in items]
+            tap.items_dropped(handler, queue.sender, stamps, reason)
+        if len(observers) > len(self._compiler.taps):
+            noted = [stamp_of(item[4], None) for item in items]
+            numbers = tuple(0 if stamp is None else stamp[1] for stamp in noted)
+            events = tuple(item[0] for item in items)
+            dropped = EventsDropped(handler, queue.sender, events, numbers, reason)
+            tell_dropped(observers, dropped)
 
     def _raise_failures(self) -> None:
         full, self._full = self._full, []
@@ -452,7 +455,7 @@ class Dispatcher:
         calls = self._compiler.compile(event_type, sender)
         if self._chain is not None:
             inner, calls = calls, Calls()
-            self._compiler.announce(calls)
+            self._compiler.announce(calls, event_type)
             calls.include(inner, self._chain)
             calls.is_fast = False  # middleware may make another event of it, for which it isn't
         calls.tally += PUBLISHED
@@ -489,7 +492,7 @@ class Dispatcher:
     def add_observer(self, observer: Observer) -> None:
         """Let *observer* see the handler calls of the events that are published from now on."""
         check_observer(observer)
-        self._compiler.observers = (*self._compiler.observers, observer)
+        self._compiler.observe((*self._compiler.observers, observer))
         self.routes.forget_all()
 
     def remove_observer(self, observer: Observer) -> None:
@@ -497,7 +500,7 @@ class Dispatcher:
         observers = list(self._compiler.observers)
         last = max(i for i, other in enumerate(observers) if other is observer)
         del observers[last]
-        self._compiler.observers = tuple(observers)
+        self._compiler.observe(tuple(observers))
         self.routes.forget_all()
 
     def stats(self) -> BusStats:

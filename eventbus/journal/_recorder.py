@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import itertools
 import logging
 import os
@@ -39,12 +40,12 @@ import anyio.to_thread
 from ..bus import EventBus, Scope
 from ..events import RealtimeModelExceptionEvent
 from ..exceptions import JournalWriteError
-from ..middleware import EventsDropped, HandlerCall
 from ._fsync import BATCH, FsyncPolicy, Syncer
 from ._records import HeaderRecord
 from ._redaction import Redact, Withholding
 from ._segments import segment_paths
-from ._tap import JournalSink, RecordingState, SelectiveTap, Tap
+from ._sessions import JournalSink, RecordingState
+from ._tap import Tap
 from ._writer import BUFFER_BYTES, JournalWriter
 
 if TYPE_CHECKING:
@@ -221,12 +222,14 @@ class Recorder:
             JournalWriteError: The recorder is closed.
         """
         stack = self._begin()
-        tap = SelectiveTap(self._state, without) if without else Tap(self._state)
-        observer: Any = tap
+        only = None
         if isinstance(bus, Scope):
-            observer = OfSender(tap, bus.sender)
+            only = functools.partial(_is_same_sender, bus.sender)
             bus = bus.bus
+        tap = Tap(self._state, only=only, without=without)
+        observer: Any = tap  # of a kind that only this package knows
         stack.enter_context(bus.observe(observer))
+        stack.callback(tap.stop)
         self._buses.append(bus)
         stack.callback(self._buses.remove, bus)
         return Recording(stack)
@@ -426,51 +429,6 @@ class Recorder:
                 logger.exception("a journal can't be written, and no bus can be told")
 
 
-class OfSender:
-    """
-    An observer of the events and calls of one sender.
-
-    Args:
-        tap: Sees them.
-        sender: The sender.
-    """
-
-    def __init__(self, tap: Tap, sender: Any) -> None:
-        self._tap = tap
-        self._sender = sender
-
-    def event_published(self, event: Any, sender: Any, sequence: int, /) -> None:
-        """Pass on an event of the sender."""
-        if self._is_mine(sender):
-            self._tap.event_published(event, sender, sequence)
-
-    def event_replaced(self, replacement: Any, sender: Any, sequence: int, /) -> None:
-        """Pass on the replacement of an event of the sender."""
-        if self._is_mine(sender):
-            self._tap.event_replaced(replacement, sender, sequence)
-
-    def handler_started(self, call: HandlerCall, /) -> None:
-        """Pass on a call with an event of the sender."""
-        if self._is_mine(call.sender):
-            self._tap.handler_started(call)
-
-    def handler_finished(self, call: HandlerCall, /) -> None:
-        """Pass on the end of a call with an event of the sender."""
-        if self._is_mine(call.sender):
-            self._tap.handler_finished(call)
-
-    def events_dropped(self, dropped: EventsDropped, /) -> None:
-        """Pass on that events of the sender were dropped."""
-        if self._is_mine(dropped.sender):
-            self._tap.events_dropped(dropped)
-
-    def _is_mine(self, sender: Any) -> bool:
-        mine = self._sender
-        if sender is mine:
-            return True
-        return isinstance(mine, (str, int)) and type(sender) is type(mine) and sender == mine
-
-
 class _SentListener:
     """
     Records the messages that a model sends.
@@ -494,6 +452,12 @@ class _SentListener:
     def on_sent(self, message: Mapping[str, Any]) -> None:
         """Record *message*."""
         self._recorder.sent(message, self._sender)
+
+
+def _is_same_sender(mine: Any, sender: Any) -> bool:
+    if sender is mine:
+        return True
+    return isinstance(mine, (str, int)) and type(sender) is type(mine) and sender == mine
 
 
 def _trio_token() -> Any:

@@ -127,6 +127,92 @@ _INLINE_TYPE: Final = b'"audio/'
 _PIECE_OF_ARGUMENTS: Final = b"_arguments.delta"
 
 
+@attrs.frozen
+class _Style:
+    """
+    A way to write a flat frame: with a space behind each colon, or without.
+
+    Attributes:
+        delta, event_id: A name, and the beginning of its value.
+        text: The end of any name, and the beginning of a text.
+        fields: The names of texts that aren't content.
+    """
+
+    delta: bytes
+    event_id: bytes
+    text: bytes
+    fields: tuple[bytes, ...]
+
+    @classmethod
+    def of(cls, colon: str) -> _Style:
+        names = sorted({*_PLAIN_NAMES, "delta"})
+        fields = tuple(f'"{name}"{colon}"'.encode() for name in names)
+        delta, event_id, text = (
+            f'{name}{colon}"'.encode() for name in ('"delta"', '"event_id"', '"')
+        )
+        return cls(delta, event_id, text, fields)
+
+    def is_plain(self, rest: bytes) -> bool:
+        """Return whether an audio frame without its audio has no text but types and ids."""
+        texts = rest.count(self.text)
+        return (
+            # Each text is the name of a field, or the value behind one.
+            rest.count(b'"') == 2 * (rest.count(b'":') + texts)
+            and texts == sum([name in rest for name in self.fields])
+            and b"=" not in rest
+        )
+
+
+class AudioForm:
+    """
+    The form of audio frames that are the same but for an id and the audio.
+
+    Args:
+        frame: One of them.
+        event_id: The place of what differs in the id.
+        audio: The place of the audio.
+    """
+
+    __slots__ = ("_audio_at", "_head", "_id_at", "_middle", "_middle_at", "_tail", "_tail_size")
+
+    def __init__(self, frame: bytes, event_id: tuple[int, int], audio: tuple[int, int]) -> None:
+        self._id_at, self._middle_at = event_id
+        self._audio_at = audio[0]
+        self._head = frame[: self._id_at]
+        self._middle = frame[self._middle_at : self._audio_at]
+        self._tail = frame[audio[1] :]
+        self._tail_size = len(self._tail)
+
+    @classmethod
+    def of(cls, frame: bytes, style: _Style, start: int, end: int) -> AudioForm | None:
+        """Return the form of a frame whose audio is from *start* to *end*, if it has an id."""
+        place = frame.find(style.event_id, 0, start)
+        if place < 0:
+            return None
+        place += len(style.event_id)
+        id_end = frame.index(b'"', place)
+        # "event_" is the same every time.
+        return cls(frame, (frame.rfind(b"_", place, id_end) + 1 or place, id_end), (start, end))
+
+    def has(self, frame: bytes, size: int) -> bool:
+        """Return whether *frame*, with so many bytes of audio, is of this form."""
+        return (
+            frame[self._middle_at : self._audio_at] == self._middle
+            and frame[: self._id_at] == self._head
+            and frame[-self._tail_size :] == self._tail
+            and len(frame) == self._audio_at + (size + 2) // 3 * 4 + self._tail_size
+            and frame[self._id_at : self._middle_at].isalnum()
+        )
+
+    def without_audio(self, frame: bytes) -> bytes:
+        """Return a frame of this form without its audio."""
+        return frame[: self._audio_at] + self._tail
+
+
+_COMPACT: Final = _Style.of(":")
+_SPACED: Final = _Style.of(": ")
+
+
 class Withholding:
     """
     Leaves data out of records.
@@ -174,6 +260,45 @@ class Withholding:
             return b"", _NOT_JSON
         left = self._cut(data)
         return (left, None) if left is not None else self._taken_apart(data)
+
+    def of_audio_frame(
+        self, data: bytes, size: int, form: AudioForm | None
+    ) -> tuple[bytes, str | None, AudioForm | None]:
+        """
+        Do what `of_frame` does, with a frame that a decoder made an audio event of.
+
+        Args:
+            data: The frame.
+            size: The number of bytes of audio in it, which tells where the base64 ends.
+            form: The form of frames like it that the call before has returned.
+
+        Returns:
+            The frame, and why nothing is left, as in `of_frame`; and the form for the next call.
+        """
+        if form is None or not form.has(data, size):
+            form = None if self._functions else self._form_of(data, size)
+        if form is None:
+            return *self.of_frame(data, "json"), None
+        return data if self.has_audio else form.without_audio(data), None, form
+
+    def _form_of(self, data: bytes, size: int) -> AudioForm | None:
+        """Return the form of an audio frame that has nothing to leave out but its audio."""
+        style = _COMPACT if _COMPACT.delta in data else _SPACED
+        start = data.find(style.delta) + len(style.delta)
+        end = start + (size + 2) // 3 * 4
+        rest = data[:start] + data[end:]
+        if (
+            start < len(style.delta)
+            or data[end : end + 1] != b'"'
+            # Without an escape or an object, that is the field, and no part of a text.
+            or rest.count(b"{") != 1
+            or b"\\" in rest
+            or any(name in rest for name in self._bytes_of_names)
+            or _may_have_secrets(rest)
+            or not (self.has_content or style.is_plain(rest))
+        ):
+            return None
+        return AudioForm.of(data, style, start, end)
 
     def _cut(self, data: bytes) -> bytes | None:
         """Return the rest of a frame, if its bytes show the parts to cut."""
@@ -363,9 +488,12 @@ def _without_texts(data: bytes) -> bytes | None:
 
 def _may_have_secrets(data: bytes) -> bool:
     lower = data.lower()
-    return any(hint in lower for hint in _HINTS) or (
-        _MESSAGE in data and _KEY_BYTES.search(data) is not None
-    )
+    # First a part that several of them share: most frames have none of these.
+    has_hint = (
+        (b"key" in lower or b"token=" in lower or b"secret" in lower or b"authorization" in lower)
+        and any(hint in lower for hint in _HINTS)
+    )  # fmt: skip
+    return has_hint or (_MESSAGE in data and _KEY_BYTES.search(data) is not None)
 
 
 def _without_keys(text: Any, *, in_error: bool = True) -> Any:

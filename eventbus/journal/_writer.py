@@ -229,7 +229,7 @@ class JournalWriter:
         self._used = self._freed = 0  # bytes; the one by who appends, the other by who writes
         self._lost: tuple[int, int] | None = None  # numbers between which records didn't fit
         self._is_noted = self._is_closed = False
-        self._numbers: dict[Any, int] = {}
+        self.numbers: dict[Any, int] = {}  # of names
         self._next_number = itertools.count(1).__next__
         self._new_names: list[tuple[int, Any]] = []
         # How often records were lost: a stream of frames with a hole is not derived any more.
@@ -326,10 +326,10 @@ class JournalWriter:
 
     def number_of(self, name: Any) -> int:
         """Return the number of a name, which is a string or a ``StreamName``."""
-        number = self._numbers.get(name)
+        number = self.numbers.get(name)
         if number is None:
             new = self._next_number()
-            number = self._numbers.setdefault(name, new)
+            number = self.numbers.setdefault(name, new)
             if number == new:
                 value = name.value if isinstance(name, StreamName) else name
                 self._new_names.append((number, value))

@@ -220,9 +220,11 @@ class FrameDecoder(Generic[_S]):
         if (
             type(meaning) is not tuple
             and (type(bus) is self._fast_bus or self._is_fast(bus))
-            and fast_bus.publish_after(RealtimeModelRawServerEvent, meaning, sender)
+            and fast_bus.publish_after(
+                RealtimeModelRawServerEvent, meaning, sender, frame, self._mark
+            )
         ):
-            self._mark += FRAME_STEP  # the frame counts, though no event of it is marked
+            self._mark += FRAME_STEP  # the frame counts, though it has no raw event
         else:
             self._publish(bus, frame, meaning, sender)
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import gc
 
-from eventbus.journal._tap import SenderNames
+from eventbus.journal._sessions import SenderNames
 
 
 class Session:

@@ -214,7 +214,6 @@ class Forwarding:
         self._envelope = envelope
         self._call_id = call_id
         self._trace_context = trace_context
-        self._is_taken: dict[type[Any], bool] = {}
         self._refused: set[object] = set()
         self._sequence = 0
         self._loop = asyncio.get_running_loop()
@@ -263,6 +262,12 @@ class Forwarding:
 
     # --- observing ------------------------------------------------------------------------
 
+    observes_calls = False
+
+    def observes(self, event_type: type[Any], /) -> bool:
+        """Return whether events of a class are forwarded, so that no others are made for it."""
+        return self._selection.has(event_type)
+
     def handler_started(self, call: HandlerCall, /) -> None:
         """Nothing: calls of handlers are not forwarded."""
 
@@ -271,11 +276,6 @@ class Forwarding:
 
     def event_published(self, event: Any, sender: Any, sequence: int, /) -> None:  # noqa: ARG002
         """Forward an event."""
-        is_taken = self._is_taken.get(type(event))
-        if is_taken is None:
-            is_taken = self._is_taken[type(event)] = self._selection.has(type(event))
-        if not is_taken:
-            return
         current = DELIVERY.get()
         cause = ""
         if current is not None and current[0].stream == self._stream:
