@@ -18,13 +18,16 @@ import inspect
 import os
 import sys
 import urllib.parse
+import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import attrs
 
 from ...exceptions import NotSupported, RealtimeConnectionError
+from ...wire.openai import DIALECTS, Dialect
 from .._secrets import Secret
+from ._rules import choose_dialect
 
 if TYPE_CHECKING:
     import openai
@@ -42,6 +45,8 @@ MAX_FRAME_BYTES: Final = 16 * 1024 * 1024
 """The largest frame that is decoded."""
 
 _FRAMING_BYTES: Final = 64 * 1024  # a frame that the decoder refuses doesn't end the connection
+
+_BEARER: Final = "Authorization"
 
 _SCHEMES: Final = {"ws": "ws", "wss": "wss", "http": "ws", "https": "wss"}
 REALTIME_PATH: Final = "/realtime"
@@ -88,7 +93,9 @@ class Address:
                 f"wss://api.openai.com/v1/realtime, or like https://api.openai.com/v1."
             )
             raise RealtimeConnectionError(msg)
-        path = parts.path.rstrip("/").removesuffix(REALTIME_PATH).removesuffix(LIVE_PATH)
+        path = parts.path.rstrip("/")
+        for end in (*{each.path_end for each in DIALECTS.values()}, LIVE_PATH):
+            path = path.removesuffix(end)
         base = parts._replace(path=path, fragment="")
         query = urllib.parse.parse_qs(parts.query)
         return cls(base.geturl(), without_secrets(url), bool(_MODEL_NAMES & query.keys()))
@@ -96,7 +103,10 @@ class Address:
     def websocket_url(self, path: str, **query: str | None) -> str:
         """Return the address of the protocol with that *path*, with *query* added to its own."""
         parts = urllib.parse.urlsplit(self.base_url)
-        added = urllib.parse.urlencode({name: value for name, value in query.items() if value})
+        known = urllib.parse.parse_qs(parts.query)
+        added = urllib.parse.urlencode(
+            {name: value for name, value in query.items() if value and name not in known}
+        )
         return parts._replace(
             scheme=_SCHEMES[parts.scheme],
             path=parts.path.rstrip("/") + path,
@@ -124,6 +134,7 @@ class OpenAIDialer:
     Attributes:
         shown: The address, for people.
         model: The model; None leaves it to the URL, to the call, or to the first message.
+        dialect: The service's form of the protocol.
     """
 
     shown: str
@@ -134,6 +145,7 @@ class OpenAIDialer:
     _open_timeout: float = attrs.field(repr=False)
     _websocket_options: Mapping[str, Any] = attrs.field(repr=False)
     _path: str = attrs.field(default=REALTIME_PATH, repr=False)
+    dialect: Dialect = attrs.field(default=DIALECTS["openai"], repr=False)
     _secrets: list[object] = attrs.field(factory=list, init=False, repr=False)
 
     @property
@@ -195,17 +207,17 @@ class OpenAIDialer:
     ) -> Connection:
         from ..transport import _websocket  # noqa: PLC0415
 
-        address = self._address or default_address()
-        query = {"model": self.model, "call_id": self._options.call_id}
-        url = address.websocket_url(self._path, **query)
-        added = {
-            # Headers that authenticate are the caller's choice: no key is added to them.
-            "Authorization": f"Bearer {key.reveal()}"
-            if key and not _authenticate(headers)
-            else None,
-            "OpenAI-Organization": os.environ.get("OPENAI_ORG_ID"),
-            "OpenAI-Project": os.environ.get("OPENAI_PROJECT_ID"),
-        }
+        assert self._address is not None
+        address = self._address
+        url = address.websocket_url(self._path, **self._query)
+        added: dict[str, str | None] = {}
+        if self.dialect.name == "openai":
+            added["OpenAI-Organization"] = os.environ.get("OPENAI_ORG_ID")
+            added["OpenAI-Project"] = os.environ.get("OPENAI_PROJECT_ID")
+        # Headers that authenticate are the caller's choice: no key is added to them.
+        if key and not _authenticate(headers):
+            scheme = self.dialect.auth_scheme if self.dialect.auth_header == _BEARER else ""
+            added[self.dialect.auth_header] = f"{scheme} {key.reveal()}".lstrip()
         given = {name.lower() for name in headers}
         sent = {name: value for name, value in added.items() if value and name.lower() not in given}
         options = self._all_options()
@@ -213,6 +225,13 @@ class OpenAIDialer:
             options = {"ssl": await _websocket.tls_context(), **options}
         connection = await _websocket.open_websocket(url, {**sent, **headers}, options)
         return _websocket.WebSocket(connection)
+
+    @property
+    def _query(self) -> dict[str, str | None]:
+        word = uuid.uuid4().hex
+        own = {name: word if v == "{session}" else v for name, v in self.dialect.query.items()}
+        named = None if self.dialect.model_in == "session" else self.model
+        return {**own, "model": named, "call_id": self._options.call_id}
 
     async def _open_with_client(
         self, client: openai.AsyncOpenAI, key: Secret[Any] | None, headers: Mapping[str, str]
@@ -271,12 +290,13 @@ class OpenAIDialer:
             given = await _call(cast("Callable[[], str | Awaitable[str]]", given))
         if given is None and (self._given_client is not None or _authenticate(headers)):
             return None
-        key: Secret[Any] = Secret(given if given is not None else os.environ.get("OPENAI_API_KEY"))
+        name = self.dialect.key_name
+        key: Secret[Any] = Secret(given if given is not None else os.environ.get(name))
         del given
         if not key.reveal():
             msg = (
                 f"There is no API key for {self.shown}; give api_key=... to connect(), or set "
-                f"OPENAI_API_KEY."
+                f"{name}."
             )
             raise RealtimeConnectionError(msg)
         if not _is_printable(key.reveal()) or " " in key.reveal():
@@ -312,21 +332,50 @@ def new_dialer(
     client: openai.AsyncOpenAI | None,
     open_timeout: float,
     websocket_options: Mapping[str, Any],
+    dialect_name: str | None = None,
 ) -> OpenAIDialer:
     """Return the dialer for *options*; raises as `OpenAIRealtimeModel.connect` does."""
     url = options.url.reveal()
-    address = None if url is None else Address.of(url)
+    if url is None:
+        url = _url_of(client, dialect_name)
+        address = None if client is not None else Address.of(url)
+    else:
+        address = Address.of(url)
+    dialect = choose_dialect(dialect_name, url)
     model = options.settings.get("model_name")
     if options.call_id is not None and model is not None:
         msg = "A call has its model already; give call_id, or a model_name."
         raise ValueError(msg)
     if model is None and options.call_id is None and not (address and address.names_model):
-        model = DEFAULT_MODEL
-    if address is not None:
-        shown = address.shown
-    else:
-        shown = default_address().shown if client is None else _shown_url(client)
-    return OpenAIDialer(shown, model, options, address, client, open_timeout, websocket_options)
+        model = dialect.model or None
+        if model is None and dialect.model_in == "url":
+            msg = f"{dialect.title} has no model by default; give the setting model_name."
+            raise ValueError(msg)
+    shown = address.shown if address is not None else _shown_url(url)
+    return OpenAIDialer(
+        shown,
+        model,
+        options,
+        address,
+        client,
+        open_timeout,
+        websocket_options,
+        dialect.path_end,
+        dialect,
+    )
+
+
+def _url_of(client: openai.AsyncOpenAI | None, dialect_name: str | None) -> str:
+    """Return the address where none is given: the client's, the dialect's, or OpenAI's."""
+    if client is not None:
+        return str(client.websocket_base_url or client.base_url)
+    if dialect_name not in (None, "openai"):
+        dialect = choose_dialect(dialect_name, None)
+        if not dialect.url:
+            msg = f"Each customer of {dialect.title} has an address of their own; give url=."
+            raise ValueError(msg)
+        return dialect.url
+    return os.environ.get("OPENAI_BASE_URL") or DEFAULT_URL
 
 
 def new_live_dialer(
@@ -339,24 +388,16 @@ def new_live_dialer(
     if options.call_id is not None:
         msg = "GPT-Live has no call to attach to over a WebSocket; leave out call_id."
         raise NotSupported(msg, service="GPT-Live", feature="call_id")
-    url = options.url.reveal()
-    address = None if url is None else Address.of(url)
-    if address is not None:
-        shown = address.shown
-    else:
-        shown = default_address().shown if client is None else _shown_url(client)
+    url = options.url.reveal() or _url_of(client, None)
+    address = Address.of(url) if options.url.reveal() or client is None else None
+    shown = address.shown if address is not None else _shown_url(url)
     return OpenAIDialer(
         shown, None, options, address, client, open_timeout, websocket_options, LIVE_PATH
     )
 
 
-def default_address() -> Address:
-    """Return the address where none is given."""
-    return Address.of(os.environ.get("OPENAI_BASE_URL") or DEFAULT_URL)
-
-
-def _shown_url(client: openai.AsyncOpenAI) -> str:
-    return without_secrets(str(client.websocket_base_url or client.base_url)).rstrip("/")
+def _shown_url(url: str) -> str:
+    return without_secrets(url).rstrip("/")
 
 
 async def _call(provider: Callable[[], str | Awaitable[str]]) -> str:
@@ -384,7 +425,7 @@ def _is_printable(value: object) -> bool:
 
 
 def _authenticate(headers: Mapping[str, str]) -> bool:
-    return any(name.lower() in {"authorization", "api-key"} for name in headers)
+    return any(name.lower() in {"authorization", "api-key", "xi-api-key"} for name in headers)
 
 
 def check_asyncio(model: str) -> None:

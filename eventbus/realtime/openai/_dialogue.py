@@ -66,12 +66,12 @@ from ._messages import (
     outgoing,
     raw_message,
     session_of,
-    session_update,
     tool_output_message,
     truncate_message,
     user_message,
 )
 from ._responses import ResponseSequencer
+from ._rules import DialectRules
 from ._seeding import ITEM_ADDED, SESSION_EXPIRED, Seeding, no_seeding
 
 _logger = logging.getLogger(__name__)
@@ -100,6 +100,7 @@ class OpenAIDialogue:
     Args:
         settings: The session's settings at its beginning.
         model: The model, where it is known; it can't change.
+        rules: Those of the service's dialect.
         tracker: Told by the player; None if there is none.
         memory: Recalls the conversation for a new session; None recalls nothing.
         sender: Takes the messages.
@@ -109,6 +110,7 @@ class OpenAIDialogue:
 
     Raises:
         AudioFormatError: A format in the settings is not a known one.
+        NotSupported: The service lacks a setting.
     """
 
     def __init__(
@@ -116,6 +118,7 @@ class OpenAIDialogue:
         settings: Mapping[str, Any],
         *,
         model: str | None,
+        rules: DialectRules,
         tracker: RealtimePlaybackTracker | None,
         memory: ConversationMemory | None,
         sender: Sender,
@@ -123,7 +126,9 @@ class OpenAIDialogue:
         response_timeout: float,
     ) -> None:
         self.last_frame_at = 0.0
+        self._rules = rules
         self._session = session_of(settings)
+        rules.check_settings(self._session)
         self._model = model
         self._sender = sender
         self._memory = memory
@@ -150,6 +155,7 @@ class OpenAIDialogue:
         self._interrupted: RealtimeModelAudioInterruptedEvent | None = None  # the last one
         self._has_cut = False  # whether it cut off audio
         self._cut_frame: object = None
+        self._telling: set[asyncio.Task[None]] = set()
         self.watches: dict[type[Any], Watch] = {
             RealtimeModelAudioEvent: self._watch_audio,
             RealtimeModelAudioDoneEvent: self._watch_audio_done,
@@ -172,7 +178,7 @@ class OpenAIDialogue:
 
     def settings(self) -> list[OutgoingMessage]:
         """Return the messages that configure a new session."""
-        return [outgoing(session_update(self._session))]
+        return [outgoing(self._rules.session_update(self._session))]
 
     async def recall(self, reason: RestoreReason) -> Seeding:
         """Return the conversation as a new session is to be told it."""
@@ -519,7 +525,9 @@ class OpenAIDialogue:
             self._unacknowledged.append(made)
 
     async def _send_user_input(self, event: RealtimeModelSendUserInput) -> None:
-        await self._send_message(user_message(event.user_input))
+        message = user_message(event.user_input)
+        self._rules.check_message(message)
+        await self._send_message(message)
         self._responses.ask()
         self._post_response_create()
 
@@ -586,9 +594,18 @@ class OpenAIDialogue:
         cut = self._playback.interrupt(self._loop.time(), response_id)
         if cut is not None and cut.audio_end_ms is not None:
             message = truncate_message(cut.item_id, cut.content_index, cut.audio_end_ms)
-            self._sender.put(made := outgoing(message))
-            self._unacknowledged.append(made)
+            if self._rules.takes(message["type"]):
+                self._sender.put(made := outgoing(message))
+                self._unacknowledged.append(made)
+            else:  # the history is told all the same
+                place = cut.item_id, cut.content_index, cut.audio_end_ms
+                self._tell_soon(RealtimeModelItemTruncatedEvent(*place))
         return cut
+
+    def _tell_soon(self, event: RealtimeModelItemTruncatedEvent) -> None:
+        task = self._loop.create_task(self._emit(event))
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
 
     async def _send_session_update(self, event: RealtimeModelSendSessionUpdate) -> None:
         model = event.session_settings.get("model_name")
@@ -596,11 +613,13 @@ class OpenAIDialogue:
             msg = f"The model can't change to {model} while a session lasts; connect again with it."
             raise ValueError(msg)
         session = session_of(event.session_settings)
-        await self._send_message(session_update(session))
+        self._rules.check_settings(session)
+        await self._send_message(self._rules.session_update(session))
         self._session = merge_sessions(self._session, session)
 
     async def _send_raw(self, event: RealtimeModelSendRawMessage) -> None:
         message = raw_message(event)
+        self._rules.check_message(message)
         item_id = message.get("item_id")
         if self._seeding.ids and isinstance(item_id, str):
             names = {ours: service for service, ours in self._seeding.ids.items()}

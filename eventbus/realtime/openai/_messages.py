@@ -113,11 +113,6 @@ def _mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def session_update(session: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the message that changes the session's settings."""
-    return {"type": "session.update", "session": session}
-
-
 def user_message(user_input: RealtimeModelUserInput) -> dict[str, Any]:
     """Return the message that adds the user's text or pictures to the conversation."""
     if isinstance(user_input, str):

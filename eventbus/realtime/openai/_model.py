@@ -13,11 +13,13 @@ from __future__ import annotations
 import functools
 import importlib.util
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
 
 from ...events import RealtimeModelAudioInterruptedEvent
 from ...exceptions import ModelNotConnected, RealtimeConnectionError
-from ...wire.openai import OpenAIRealtimeDecoder
+from ...wire.openai import Dialect, OpenAIRealtimeDecoder
 from .._secrets import ConnectOptions
 from ..inputs import RealtimeModelSendEvent
 from ..memory import ConversationMemory
@@ -30,6 +32,7 @@ from ..transport._roles import Host, Timeouts
 from ..transport._sender import Sender
 from ._connect import MAX_FRAME_BYTES, check_asyncio, new_dialer
 from ._dialogue import OpenAIDialogue
+from ._rules import DialectRules, choose_dialect
 
 if TYPE_CHECKING:
     import openai
@@ -56,6 +59,9 @@ class OpenAIRealtimeModel(RealtimeModel):
         client:
             A client of the openai SDK to connect with: an ``AsyncOpenAI``, or an
             ``AsyncAzureOpenAI`` for Azure. Without one, the options of `connect` are all.
+        dialect: A name of `eventbus.wire.openai.DIALECTS`, for a service other than OpenAI; by
+            default that of the URL, if it is known. It decides about the address and the header
+            of the key, the form of the settings, and what is refused.
         reconnect: The policy for a lost connection; None gives up at once.
         renewal: The policy for a session that the service will end. With a memory, which a
             `RealtimeSession` gives, the session is renewed before; without one, only
@@ -73,6 +79,7 @@ class OpenAIRealtimeModel(RealtimeModel):
         self,
         *,
         client: openai.AsyncOpenAI | None = None,
+        dialect: str | None = None,
         reconnect: ReconnectPolicy | None = ReconnectPolicy(),  # noqa: B008  # it is frozen
         renewal: RenewalPolicy | None = RenewalPolicy(),  # noqa: B008  # it is frozen
         open_timeout: float = 10.0,
@@ -90,6 +97,8 @@ class OpenAIRealtimeModel(RealtimeModel):
             max_buffered_bytes=max_buffered_bytes,
         )
         self._client = client
+        self._dialect = dialect
+        choose_dialect(dialect, None)  # raises now if there is none of that name
         self._open_timeout = open_timeout
         self._response_timeout = response_timeout
         self._websocket_options: Mapping[str, Any] = {
@@ -117,6 +126,7 @@ class OpenAIRealtimeModel(RealtimeModel):
             RealtimeConnectionError: It can't be opened, the service answers with an error, or
                 the model is connected already.
             AudioFormatError: A format in the settings is not a known one.
+            NotSupported: The service lacks a setting.
             ValueError: An option or a setting is unknown, or both a model and a call are named.
         """
         problem = wrong_config(options)
@@ -128,12 +138,16 @@ class OpenAIRealtimeModel(RealtimeModel):
         if self._connection is not None and not self._connection.is_over:
             msg = "The model is connected already; close() it first, or use another one."
             raise RealtimeConnectionError(msg)
-        dialer = new_dialer(given, self._client, self._open_timeout, self._websocket_options)
+        dialer = new_dialer(
+            given, self._client, self._open_timeout, self._websocket_options, self._dialect
+        )
+        rules = DialectRules(dialer.dialect, dialer.model)
 
         def new_dialogue(sender: Sender, host: Host) -> OpenAIDialogue:
             return OpenAIDialogue(
                 given.settings,
                 model=dialer.model,
+                rules=rules,
                 tracker=given.playback_tracker,
                 memory=self._memory,
                 sender=sender,
@@ -146,7 +160,7 @@ class OpenAIRealtimeModel(RealtimeModel):
             dialer,
             new_decoder,
             new_dialogue,
-            self._timeouts,
+            _with_limit(self._timeouts, dialer.dialect),
             self._listeners,
             renews=self._memory is not None,
         )
@@ -171,6 +185,7 @@ class OpenAIRealtimeModel(RealtimeModel):
 
         Raises:
             ModelNotConnected: There is no connection.
+            NotSupported: The service can't do it; nothing was sent.
             RealtimeConnectionError: There was no room in time.
             AudioFormatError: A format in the settings is not a known one.
             TypeError: It is not a request, or something in it can't be JSON.
@@ -209,3 +224,15 @@ class OpenAIRealtimeModel(RealtimeModel):
         if self._connection is None:
             return f"<{type(self).__qualname__}, not connected>"
         return f"<{type(self).__qualname__} {self._connection.shown}>"
+
+
+def _with_limit(timeouts: Timeouts, dialect: Dialect) -> Timeouts:
+    """Return *timeouts* with the limit of a service that doesn't tell the end of its sessions."""
+    renewal = timeouts.renewal
+    if renewal is None or renewal.max_session is not None or dialect.name in _TELL_THE_END:
+        return timeouts
+    limit = None if dialect.max_seconds is None else float(dialect.max_seconds)
+    return attrs.evolve(timeouts, renewal=attrs.evolve(renewal, max_session=limit))
+
+
+_TELL_THE_END: Final = frozenset({"openai", "azure"})

@@ -29,6 +29,9 @@ BETA_TYPES: Mapping[str, str] = MappingProxyType(
 """Type in the beta protocol -> the type that the same event has now."""
 
 
+_NONE: Mapping[str, str] = MappingProxyType({})
+
+
 @attrs.frozen
 class Dialect:
     """
@@ -40,13 +43,24 @@ class Dialect:
         hosts: The ends of the host names that belong to it.
         path: The beginning of the URL's path, where a host has several protocols.
         url: A URL to begin with; empty if each customer has their own.
-        auth_header: The header with the key, ``Authorization`` with ``Bearer`` before it.
+        auth_header: The header with the key.
+        auth_scheme: The word before the key, in an ``Authorization`` header.
         is_beta: Whether it uses the names of the beta protocol.
-        session: ``nested`` if the settings of a session are as in the GA protocol; ``flat`` if
-            ``voice``, ``turn_detection`` and the like are fields of the session itself.
+        path_end: The end of the path, behind a base URL.
+        query: Parts of the URL's query that each connection has; ``{session}`` is a new word.
+        key_name: The environment variable with the key.
+        model: The model by default; empty if each customer has their own.
+        transcriber: The model that transcribes the caller, by default; empty if the service
+            transcribes without being asked, or can't.
+        input_rate: Samples per second of the caller's PCM.
+        session: ``nested`` if the settings of a session are as in the GA protocol; ``flat`` as in
+            the beta protocol; ``mixed`` if only voice and turn detection are fields of the
+            session itself.
         model_in: Where the model is named: ``url``, or ``session`` for ``session.update``.
         own_types: Types of server events that only this service has; most decode as Other.
         not_taken: Types of client events that it refuses or ignores.
+        lacks: What else it can't do -> the reason: ``text_output``, ``server_vad``,
+            ``semantic_vad``, ``images``, ``transcription_model``, ``usage``.
         max_seconds: Seconds after which it ends a session; None if that isn't known.
     """
 
@@ -55,12 +69,20 @@ class Dialect:
     hosts: tuple[str, ...] = ()
     path: str = ""
     url: str = ""
+    path_end: str = "/realtime"
+    query: Mapping[str, str] = attrs.field(default=_NONE)
     auth_header: str = "Authorization"
+    auth_scheme: str = "Bearer"
+    key_name: str = "OPENAI_API_KEY"
+    model: str = ""
+    transcriber: str = ""
+    input_rate: int = 24_000
     is_beta: bool = False
-    session: Literal["nested", "flat"] = "nested"
+    session: Literal["nested", "flat", "mixed"] = "nested"
     model_in: Literal["url", "session"] = "url"
     own_types: frozenset[str] = frozenset()
     not_taken: frozenset[str] = frozenset()
+    lacks: Mapping[str, str] = attrs.field(default=_NONE)
     max_seconds: int | None = None
 
 
@@ -89,12 +111,17 @@ _VOICE_LIVE_TYPES = frozenset(
     }
 )
 
+_TRUNCATE = "conversation.item.truncate"
+_DELETE = "conversation.item.delete"
+
 _ROWS = (
     Dialect(
         "openai",
         "OpenAI Realtime",
         hosts=("api.openai.com",),
         url="wss://api.openai.com/v1/realtime",
+        model="gpt-realtime",
+        transcriber="gpt-4o-mini-transcribe",
         max_seconds=3_600,
     ),
     Dialect(
@@ -102,7 +129,11 @@ _ROWS = (
         "Azure Voice Live",
         hosts=(".services.ai.azure.com", ".cognitiveservices.azure.com"),
         path="/voice-live/",
+        query={"api-version": "2026-07-15"},
         auth_header="api-key",
+        key_name="AZURE_VOICELIVE_API_KEY",
+        model="gpt-realtime",
+        transcriber="whisper-1",
         is_beta=True,
         session="flat",
         own_types=_VOICE_LIVE_TYPES,
@@ -113,6 +144,9 @@ _ROWS = (
         hosts=(".openai.azure.com", ".services.ai.azure.com", ".cognitiveservices.azure.com"),
         path="/openai/",
         auth_header="api-key",
+        key_name="AZURE_OPENAI_API_KEY",
+        model="gpt-realtime",
+        transcriber="gpt-4o-mini-transcribe",
         max_seconds=3_600,
     ),
     Dialect(
@@ -120,9 +154,16 @@ _ROWS = (
         "xAI Grok Voice",
         hosts=("api.x.ai",),
         url="wss://api.x.ai/v1/realtime",
-        session="flat",
+        key_name="XAI_API_KEY",
+        model="grok-voice-latest",
+        transcriber="grok-transcribe",
+        session="mixed",
         own_types=frozenset({"conversation.item.input_audio_transcription.updated", "ping"}),
-        not_taken=frozenset({"conversation.item.truncate"}),
+        not_taken=frozenset({_TRUNCATE}),
+        lacks={
+            "text_output": "it always speaks",
+            "semantic_vad": "its turn detection is server_vad",
+        },
         max_seconds=3_600,
     ),
     Dialect(
@@ -132,8 +173,17 @@ _ROWS = (
         path="/v1/convai/realtime",
         url="wss://api.elevenlabs.io/v1/convai/realtime",
         auth_header="xi-api-key",
+        key_name="ELEVENLABS_API_KEY",
+        model="eleven_realtime_v1_mini",
         model_in="session",
-        not_taken=frozenset({"conversation.item.delete"}),
+        not_taken=frozenset({_DELETE}),
+        lacks={
+            "server_vad": "its turn detection is semantic_vad",
+            "text_output": "it hears no audio then",
+            "images": "it drops them",
+            "transcription_model": "it always transcribes, with a model of its own",
+            "usage": "it tells none",
+        },
         max_seconds=600,
     ),
     Dialect(
@@ -141,22 +191,32 @@ _ROWS = (
         "Inworld Realtime",
         hosts=("api.inworld.ai",),
         url="wss://api.inworld.ai/api/v1/realtime/session",
+        path_end="/realtime/session",
+        query={"protocol": "realtime", "key": "{session}"},
+        auth_scheme="Basic",
+        key_name="INWORLD_API_KEY",
+        model="openai/gpt-4.1-mini",
         model_in="session",
-        not_taken=frozenset({"conversation.item.truncate", "conversation.item.delete"}),
+        not_taken=frozenset({_TRUNCATE, _DELETE}),
+        lacks={"text_output": "it has no events for it"},
     ),
     Dialect(
         "qwen",
         "Qwen-Omni Realtime (DashScope)",
         hosts=("dashscope.aliyuncs.com", "dashscope-intl.aliyuncs.com"),
         url="wss://dashscope-intl.aliyuncs.com/api-ws/v1/realtime",
+        key_name="DASHSCOPE_API_KEY",
+        model="qwen3-omni-flash-realtime",
+        input_rate=16_000,
         is_beta=True,
         session="flat",
-        not_taken=frozenset({"conversation.item.truncate", "conversation.item.delete"}),
+        not_taken=frozenset({_TRUNCATE, _DELETE}),
     ),
     Dialect(
         "vllm",
         "vLLM-Omni",
-        not_taken=frozenset({"conversation.item.truncate", "conversation.item.delete"}),
+        key_name="VLLM_API_KEY",
+        not_taken=frozenset({_TRUNCATE, _DELETE}),
     ),
 )
 

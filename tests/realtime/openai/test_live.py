@@ -332,7 +332,7 @@ async def test_a_failed_response_takes_no_outputs(bus, captured):
             "event": {"type": "response.failed", "response": {"id": "resp"}},
         }
         watch = model._dialogue.watches[RealtimeModelOtherEvent]  # no such fault
-        watch(RealtimeModelOtherEvent(frame, from_decoder=True), None)
+        watch(RealtimeModelOtherEvent(frame), None)
         await model.send_event(RealtimeModelSendToolOutput(call, "late", start_response=True))
         await model.say("Sorry.")
         await until_received(service, "session.commentary.append")

@@ -22,11 +22,12 @@ from eventbus.realtime.openai._messages import (
     outlives_session,
     raw_message,
     session_of,
-    session_update,
     tool_output_message,
     truncate_message,
     user_message,
 )
+from eventbus.realtime.openai._rules import DialectRules
+from eventbus.wire.openai import DIALECTS
 
 SETTINGS = {
     "model_name": "gpt-realtime",
@@ -155,7 +156,7 @@ def test_every_message_is_one_of_the_protocols(accepted):
     image = {"type": "input_image", "image_url": "data:image/png;base64,AA=="}
     user_input = {"type": "message", "role": "user", "content": [image]}
     messages = [
-        session_update(session_of(SETTINGS)),
+        DialectRules(DIALECTS["openai"]).session_update(session_of(SETTINGS)),
         user_message("hello"),
         user_message(user_input),
         tool_output_message(RealtimeModelSendToolOutput(call, "42", True)),
