@@ -60,8 +60,8 @@ INSIDE = {
     "bridges": "_failures _commands nats",
     "bridges.nats": "_subjects _client _stream _messages _outbox _forwarding _journals _reading"
     " _leases _calls _receiving _commanding _remote_tools _bridge",
-    "cli": "terminal lazy inspecting apps activity live sound replay_run demo_app commands usage"
-    " main",
+    "cli": "terminal lazy inspecting apps activity live services sound replay_run demo_app"
+    " commands usage main",
     "cli.commands": "demo diff events export forward grep inspect proxy record redact replay run"
     " show sim stats tail trim validate",
     "cli.usage": "demo diff events export forward grep inspect proxy record redact replay run"

@@ -18,7 +18,6 @@ import anyio
 import attrs
 import click
 
-from ...audio._formats import PCM16
 from ...audio._playout import PlayoutQueue
 from ...audio._wav import WavReader, WavWriter
 from ...bus import EventBus, Inspection
@@ -28,15 +27,10 @@ from ...exceptions import CodecError, RealtimeConnectionError, ScenarioError
 from ...journal._recorder import Recorder as JournalRecorder
 from ...realtime._secrets import Secret
 from ...realtime.events import REPEATS, RealtimeHistoryUpdated
-from ...realtime.model import RealtimeModel, RealtimeModelConfig
-from ...realtime.openai import DEFAULT_LIVE_MODEL, DEFAULT_MODEL, GPTLiveModel, OpenAIRealtimeModel
+from ...realtime.model import RealtimeModelConfig
+from ...realtime.openai import GPTLiveModel
 from ...realtime.playback import RealtimePlaybackTracker
 from ...realtime.session import RealtimeSession
-from ...realtime.settings import (
-    RealtimeAudioInputConfig,
-    RealtimeAudioOutputConfig,
-    RealtimeSessionModelSettings,
-)
 from ...telemetry._summary import Summary, SummaryObserver
 from ...wire.openai import RealtimeModelSilenceEvent
 from ..activity import Activity
@@ -44,6 +38,7 @@ from ..apps import LiveApp, load_live_app
 from ..inspecting import inspected
 from ..lazy import load
 from ..live import PIECE_MS, CallClock, Ear, LiveCall, Write
+from ..services import Service
 from ..sound import open_loudspeaker, open_microphone, open_reader, open_writer
 from ..terminal.captions import Captions
 from ..terminal.console import LiveScreen, Output, PlainScreen, Screen
@@ -52,18 +47,13 @@ from ..terminal.record_options import Recording, read_recording, recorded
 from ..terminal.summary import report_crash, write_summary
 from ..terminal.typed_lines import typed_lines
 
-_KEY: Final = "OPENAI_API_KEY"
 _NO_KEY: Final = "none"  # for services on this machine, which need no key
-_TRANSCRIBER: Final = "gpt-4o-mini-transcribe"
 
 # Events that repeat others; the second has the whole history, with every word that is added.
 _LEFT_OUT: Final = (
     *(RealtimeModelRawServerEvent, RealtimeModelSilenceEvent, RealtimeHistoryUpdated),
     *REPEATS,
 )
-
-_LIVE_NAME: Final = "gpt-live"
-_LIVE_PATH: Final = "/live/sessions"
 
 _TYPE_HINT: Final = "There is no microphone: type your side, and end with Ctrl-D."
 
@@ -146,13 +136,14 @@ def _key_for(options: _Options, app: LiveApp) -> str:
         own_key = own["api_key"]
         revealed = own_key() if isinstance(own_key, Secret) else own_key
         return revealed if isinstance(revealed, str) else _NO_KEY
-    key = os.environ.get(_KEY, "").strip()
+    url = options.url or own.get("url")
+    name = Service.of(url, options.model).key_name
+    key = os.environ.get(name, "").strip()
     if key:
         return key
-    url = options.url or own.get("url")
     if url is not None and _is_loopback(url):
         return _NO_KEY
-    msg = f"There is no key: set {_KEY}. Without one, try the simulator: eventbus run --sim"
+    msg = f"There is no key: set {name}. Without one, try the simulator: eventbus run --sim"
     raise NoConnection(msg)
 
 
@@ -397,14 +388,20 @@ class _Run:
     def _is_live(self) -> bool:
         """True if the session speaks GPT-Live."""
         session = self._app.session
-        return _is_live(self._options) if session is None else _speaks_live(session.model)
+        return self._service.is_live if session is None else isinstance(session.model, GPTLiveModel)
+
+    @property
+    def _service(self) -> Service:
+        return Service.of(self._options.url, self._options.model)
 
     def _new_session(self) -> RealtimeSession:
+        service, options = self._service, self._options
+        settings = service.settings(options.model, options.instructions, options.voice)
         return RealtimeSession(
-            GPTLiveModel() if self._is_live else OpenAIRealtimeModel(),
+            service.new_model(),
             self._app.bus,
             tools=self._app.tools,
-            config={"initial_model_settings": _settings(self._options)},
+            config={"initial_model_settings": settings},
         )
 
     def _note(self, event: object, _sender: object) -> None:
@@ -426,35 +423,8 @@ class _Run:
                 self._call.stop()
 
 
-def _is_live(options: _Options) -> bool:
-    """Return whether the model or the address is one of GPT-Live."""
-    path = urllib.parse.urlsplit(options.url or "").path.rstrip("/")
-    return (options.model or "").startswith(_LIVE_NAME) or path.endswith(_LIVE_PATH)
-
-
-def _speaks_live(model: RealtimeModel) -> bool:
-    return isinstance(model, GPTLiveModel)
-
-
 def _to_nobody(_data: bytes) -> None:
     """Write nothing."""
-
-
-def _settings(options: _Options) -> RealtimeSessionModelSettings:
-    speech: RealtimeAudioOutputConfig = {"format": PCM16}
-    if options.voice is not None:
-        speech["voice"] = options.voice
-    hearing: RealtimeAudioInputConfig = {"format": PCM16}
-    is_live = _is_live(options)
-    if not is_live:  # which transcribes in any case
-        hearing["transcription"] = {"model": _TRANSCRIBER}
-    settings: RealtimeSessionModelSettings = {
-        "model_name": options.model or (DEFAULT_LIVE_MODEL if is_live else DEFAULT_MODEL),
-        "audio": {"input": hearing, "output": speech},
-    }
-    if options.instructions is not None:
-        settings["instructions"] = options.instructions
-    return settings
 
 
 def _simulator(scenario: str | None) -> Any:

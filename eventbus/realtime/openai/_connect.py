@@ -103,10 +103,7 @@ class Address:
     def websocket_url(self, path: str, **query: str | None) -> str:
         """Return the address of the protocol with that *path*, with *query* added to its own."""
         parts = urllib.parse.urlsplit(self.base_url)
-        known = urllib.parse.parse_qs(parts.query)
-        added = urllib.parse.urlencode(
-            {name: value for name, value in query.items() if value and name not in known}
-        )
+        added = urllib.parse.urlencode({name: value for name, value in query.items() if value})
         return parts._replace(
             scheme=_SCHEMES[parts.scheme],
             path=parts.path.rstrip("/") + path,
@@ -228,8 +225,13 @@ class OpenAIDialer:
 
     @property
     def _query(self) -> dict[str, str | None]:
-        word = uuid.uuid4().hex
-        own = {name: word if v == "{session}" else v for name, v in self.dialect.query.items()}
+        assert self._address is not None
+        given = urllib.parse.parse_qs(urllib.parse.urlsplit(self._address.base_url).query)
+        own = {
+            name: uuid.uuid4().hex if value == "{session}" else value
+            for name, value in self.dialect.query.items()
+            if name not in given
+        }
         named = None if self.dialect.model_in == "session" else self.model
         return {**own, "model": named, "call_id": self._options.call_id}
 

@@ -20,6 +20,7 @@ import pytest
 from eventbus.audio._wav import RATE
 from eventbus.cli.commands import run as run_module
 from eventbus.journal import open_journal
+from eventbus.realtime.openai import OpenAIRealtimeModel
 from eventbus.simulator import Simulator
 from eventbus.simulator.speech import silence, speak, spoken_text
 from eventbus.testing import FakeClock
@@ -477,6 +478,33 @@ def test_settings_reach_the_service(call, write_wav):
     assert session["audio"]["output"]["voice"] == "cedar"
 
 
+def test_gpt_live_with_the_simulator(call):
+    """
+    A model of GPT-Live speaks that protocol: typed text is answered, and silence is not shown.
+    """
+    result = call("--sim", "--json", "--model", "gpt-live-1", "--say", "Hello")
+
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    kinds = [line.get("type") for line in lines]
+    [done] = [line for line in lines if line.get("type") == "transcript_done"]
+    assert result.exit_code == 0
+    assert done["transcript"] == "You said: Hello"
+    assert "silence" not in kinds
+
+
+def test_the_key_is_that_of_the_service(call, monkeypatch):
+    """
+    OpenAI's key is for OpenAI alone: a known address of another service asks for its own.
+    """
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.delenv("XAI_API_KEY", raising=False)
+
+    result = call("--url", "wss://api.x.ai/v1/realtime", "--say", "Hello")
+
+    assert result.exit_code == 4
+    assert "set XAI_API_KEY" in only_line(result)
+
+
 # --- what can go wrong -----------------------------------------------------------------------
 
 
@@ -528,13 +556,13 @@ def test_wrong_key_is_4_and_not_told(call, write_wav, monkeypatch):
     A key that the service refuses is one line, without the key, and with what to check.
     """
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    start = run_module.OpenAIRealtimeModel.connect
+    start = OpenAIRealtimeModel.connect
 
     async def connect(model, options):
         async with Simulator(api_key="sk-another-key") as service:
             await start(model, {**options, "url": service.url})
 
-    monkeypatch.setattr(run_module.OpenAIRealtimeModel, "connect", connect)
+    monkeypatch.setattr(OpenAIRealtimeModel, "connect", connect)
 
     result = call("--url", "ws://x", "--wav", write_wav("Hello"), "--out", "o.wav", "--json")
 
