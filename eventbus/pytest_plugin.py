@@ -28,6 +28,7 @@ import pytest
 
 if TYPE_CHECKING:
     from .bus import EventBus
+    from .callers import Caller
     from .middleware import HandlerCall
     from .replay._player import ReplayReport
     from .simulator import Simulator
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "eventbus_bus",
+    "eventbus_caller",
     "eventbus_clock",
     "eventbus_events",
     "eventbus_replay",
@@ -256,6 +258,31 @@ def eventbus_simulator(request: pytest.FixtureRequest) -> Callable[..., Simulato
         return Simulator(scenario, **options)
 
     return simulator
+
+
+@pytest.fixture
+def eventbus_caller(eventbus_bus: EventBus) -> Callable[..., Caller]:
+    """
+    A function that makes a caller, to be entered: of a session on `eventbus_bus`, or of a phone.
+
+    ::
+
+        async with eventbus_caller(session) as caller:
+            reply = await caller.ask("Where is my order?", within_ms=1_500)
+
+    Instead of a session it takes the URL of a server for Twilio's Media Streams, or any
+    `eventbus.callers.Line`. Further arguments are those of `eventbus.callers.Caller`.
+    """
+
+    def caller(agent: Any, **options: Any) -> Caller:
+        from .callers import Caller, SessionLine, TwilioLine
+
+        if isinstance(agent, str):
+            return Caller(TwilioLine(agent), **options)
+        is_session = hasattr(agent, "send_audio")
+        return Caller(SessionLine(agent, eventbus_bus) if is_session else agent, **options)
+
+    return caller
 
 
 # --- the plugin that runs the test -----------------------------------------------------------

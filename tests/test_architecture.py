@@ -36,6 +36,7 @@ FOLDERS = {
     "codec": "_event_base exceptions items events",
     "wire": "_event_base _fast_init exceptions items events",
     "simulator": "_local_requests _local_tls exceptions audio wire",
+    "callers": "bus simulator audio",
     "realtime": "bus codec wire audio",
     "journal": "bus codec wire",
     "analysis": "exceptions events journal codec wire audio",
@@ -44,7 +45,7 @@ FOLDERS = {
     "telemetry": "bus analysis",
     "bridges": "bus codec",
     "inspector": "bus _local_requests journal analysis replay export audio",
-    "pytest_plugin": "bus testing simulator replay",
+    "pytest_plugin": "bus testing simulator callers replay",
     "cli": "bus testing inspector codec wire audio simulator realtime journal analysis replay"
     " export telemetry bridges",
 }
@@ -60,6 +61,7 @@ INSIDE = {
     "bridges": "_failures _commands nats",
     "bridges.nats": "_subjects _client _stream _messages _outbox _forwarding _journals _reading"
     " _leases _calls _receiving _commanding _remote_tools _bridge",
+    "callers": "_sounds _hearing _line _twilio _caller",
     "cli": "terminal lazy inspecting apps activity live services sound replay_run demo_app"
     " commands usage main",
     "cli.commands": "demo diff events export forward grep inspect proxy record redact replay run"
@@ -83,7 +85,8 @@ INSIDE = {
     "replay": "_frame_file _pacing _strict _diff _player",
     "simulator": "faults speech _script _vad scenario _service _live _server",
     "simulator._live": "faults validation settings state listener voice backend service",
-    "simulator._script": "config_reader placeholders example_values script turn_picker",
+    "simulator._script": "config_reader caller_script placeholders example_values script"
+    " turn_picker",
     "simulator._server": "http client_secrets handshake endpoints frame_log driver server",
     "simulator._service": "ids timers checks dialects settings conversation input_audio usage"
     " fault_plan state validation playout outputs responses responder listener service",
@@ -105,7 +108,8 @@ OTHER_PACKAGES = {
     "agents": "realtime.agents",
     "click": "cli",
     "h11": "simulator._server",
-    "msgspec": "codec wire cli realtime journal analysis replay export simulator bridges inspector",
+    "msgspec": "codec wire cli realtime journal analysis replay export simulator bridges callers"
+    " inspector",
     "nats": "bridges.nats",
     "openai": "realtime.openai",
     "pybase64": "wire realtime simulator analysis",
@@ -116,7 +120,7 @@ OTHER_PACKAGES = {
     "starlette": "inspector",
     "trio": "testing",  # for annotations only
     "uvicorn": "inspector",
-    "websockets": "realtime.transport realtime.proxy simulator._server",
+    "websockets": "realtime.transport realtime.proxy simulator._server callers._twilio",
     "yaml": "simulator.scenario",
 }
 

@@ -100,6 +100,18 @@ async def test_simulator_is_as_fast_as_the_time(eventbus_bus, eventbus_simulator
             await model.connect(dict(url=simulator.url, api_key="none"))
             assert simulator.port
             await model.close()
+
+{mark}
+async def test_caller_speaks_to_a_session(eventbus_bus, eventbus_clock, eventbus_caller):
+    from eventbus.simulator.speech import spoken_text
+    class Session:
+        heard = b""
+        async def send_audio(self, audio):
+            self.heard += audio
+    session = Session()
+    async with eventbus_caller(session) as caller:
+        await caller.say("Good morning")
+    assert spoken_text(session.heard) == "Good morning"
 """
 
 
@@ -113,7 +125,7 @@ def test_async_tests_have_a_running_bus(run, pytester, runner):
     args, mark = runner
     pytester.makefile(".jsonl", call=FRAMES)
 
-    run(ASYNC_TESTS.replace("{mark}", mark), *args).assert_outcomes(passed=4)
+    run(ASYNC_TESTS.replace("{mark}", mark), *args).assert_outcomes(passed=5)
 
 
 def test_trio_runs_them_too(run):

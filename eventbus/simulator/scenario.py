@@ -38,6 +38,7 @@ from typing import Any, Final
 import attrs
 
 from ..exceptions import ScenarioError
+from ._script.caller_script import CallerStep
 from ._script.config_reader import FLAG, TEXT, Choice, Many, Number, Struct, read, within
 from ._script.script import FAULTS, MAX_VALUES, Call, KeyPress, Pace, Turn, Usage, When
 from ._script.turn_picker import Answer, AnswerCall, Prompt, ToolOutput, TurnPicker
@@ -56,6 +57,7 @@ __all__ = [
     "Answer",
     "AnswerCall",
     "Call",
+    "CallerStep",
     "KeyPress",
     "Pace",
     "Prompt",
@@ -75,6 +77,10 @@ _SHIPPED: Final = resources.files(__name__.rpartition(".")[0]) / "scenarios"
 
 def _turns(turns: Iterable[Turn]) -> tuple[Turn, ...]:
     return tuple(turns)
+
+
+def _steps(steps: Iterable[CallerStep]) -> tuple[CallerStep, ...]:
+    return tuple(steps)
 
 
 def _keys(keys: Iterable[KeyPress]) -> tuple[KeyPress, ...]:
@@ -99,6 +105,7 @@ class Scenario:
         faults: The faults, beside those that the simulator was given.
         output_audio_buffer: Whether the service plays its speech, as it does over WebRTC and SIP:
             with the events ``output_audio_buffer.*``, and an item that it truncates itself.
+        caller: The steps of a caller, for `eventbus.callers.Caller`; the model doesn't know them.
         keys: The keys of the telephone that the caller presses, as over SIP.
     """
 
@@ -118,6 +125,9 @@ class Scenario:
     faults: tuple[Fault, ...] = attrs.field(default=(), converter=parse_faults, validator=FAULTS)
 
     output_audio_buffer: bool = attrs.field(default=False, validator=FLAG)
+    caller: tuple[CallerStep, ...] = attrs.field(
+        default=(), converter=_steps, validator=Many(Struct(lambda: CallerStep, short="say"))
+    )
     keys: tuple[KeyPress, ...] = attrs.field(
         default=(), converter=_keys, validator=Many(Struct(lambda: KeyPress))
     )

@@ -1,22 +1,21 @@
 """
-`examples/twilio`: a phone call, with a stand-in that sends and plays as Twilio does.
+`examples/twilio`: phone calls to it, from a scripted caller at Twilio's place.
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import json
 import urllib.request
 
+import attrs
 import pytest
 from websockets.asyncio.client import connect
 
-from eventbus.audio import G711_ULAW
-from eventbus.events import RealtimeModelItemTruncatedEvent, RealtimeModelTranscriptDoneEvent
+from eventbus.callers import Caller, TwilioLine
+from eventbus.events import RealtimeModelItemTruncatedEvent
 from eventbus.simulator import Simulator
-from eventbus.simulator.speech import silence, speak
 from eventbus.testing import FakeClock
 from tests.examples.loading import load_example
 
@@ -34,103 +33,6 @@ SCENARIO = {
     "otherwise": "You said: {user}",
 }
 
-PIECE = 160  # 20 ms
-
-
-class Phone:
-    """
-    A Twilio stream: sends media in real time, plays what comes, and returns marks when they are
-    reached, or at once when the audio is cleared.
-    """
-
-    def __init__(self, socket):
-        self.socket = socket
-        self.said = bytearray()
-        self.waiting = []  # audio and marks, in order
-        self.heard = bytearray()
-        self.clears = 0
-        self.sequence = 1
-
-    async def send(self, event, **more):
-        self.sequence += 1
-        message = {"event": event, "sequenceNumber": str(self.sequence), "streamSid": "MZ1", **more}
-        await self.socket.send(json.dumps(message))
-
-    async def start(self):
-        await self.socket.send(
-            json.dumps({"event": "connected", "protocol": "Call", "version": "1.0.0"})
-        )
-        media_format = {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1}
-        await self.send(
-            "start",
-            start={
-                "accountSid": "AC1",
-                "streamSid": "MZ1",
-                "callSid": "CA1",
-                "tracks": ["inbound"],
-                "mediaFormat": media_format,
-                "customParameters": {},
-            },
-        )
-
-    async def run(self):
-        """
-        Be on the line until the other side hangs up.
-        """
-        async with asyncio.TaskGroup() as tasks:
-            talking = tasks.create_task(self.talk())
-            async for text in self.socket:
-                message = json.loads(text)
-                assert message["streamSid"] == "MZ1"
-                match message["event"]:
-                    case "media":
-                        self.waiting.append(base64.b64decode(message["media"]["payload"]))
-                    case "mark":
-                        self.waiting.append(message["mark"]["name"])
-                    case "clear":
-                        self.clears += 1
-                        marks = [each for each in self.waiting if isinstance(each, str)]
-                        self.waiting.clear()
-                        for name in marks:
-                            await self.send("mark", mark={"name": name})
-            talking.cancel()
-
-    async def talk(self):
-        quiet = silence(20, audio_format=G711_ULAW)
-        for chunk in range(100_000):
-            await asyncio.sleep(0.02)
-            piece = bytes(self.said[:PIECE]) or quiet
-            del self.said[:PIECE]
-            payload = base64.b64encode(piece.ljust(PIECE, quiet[:1])).decode()
-            with contextlib.suppress(Exception):
-                await self.send(
-                    "media",
-                    media={
-                        "track": "inbound",
-                        "chunk": str(chunk),
-                        "timestamp": str(20 * chunk),
-                        "payload": payload,
-                    },
-                )
-                await self.play()
-
-    async def play(self):
-        room = PIECE
-        while self.waiting and room:
-            first = self.waiting[0]
-            if isinstance(first, str):
-                self.waiting.pop(0)
-                await self.send("mark", mark={"name": first})
-                continue
-            self.heard += first[:room]
-            self.waiting[0] = first[room:]
-            room -= len(first[:room])
-            if not self.waiting[0]:
-                self.waiting.pop(0)
-
-    def say(self, text):
-        self.said += speak(text, audio_format=G711_ULAW)
-
 
 @pytest.fixture(scope="module")
 def server():
@@ -145,32 +47,32 @@ def anyio_backend():
     return "asyncio"
 
 
+@attrs.frozen
+class Place:
+    """
+    The example's server, and the item truncations that its bus sees.
+    """
+
+    port: int
+    truncated: list
+
+    @property
+    def url(self):
+        return f"ws://127.0.0.1:{self.port}/call"
+
+
 @contextlib.asynccontextmanager
-async def answered(server):
+async def serving(server, clock=None):
     """
-    A phone that the example has answered, with the lines that its bus sees.
+    The example at work, in virtual time if there is no other clock.
     """
-    with FakeClock(autojump=True):
+    with clock or FakeClock(autojump=True):
         async with Simulator(SCENARIO) as service:
-            bus, seen, answers = server.new_bus(), [], []
-            bus.subscribe(seen.append, RealtimeModelItemTruncatedEvent)
-            bus.subscribe(answers.append, RealtimeModelTranscriptDoneEvent)
+            bus, truncated = server.new_bus(), []
+            bus.subscribe(truncated.append, RealtimeModelItemTruncatedEvent)
             config = {"url": service.url, "api_key": "none"}
             async with server.serving(bus, config, 0) as listening:
-                port = listening.sockets[0].getsockname()[1]
-                async with connect(f"ws://127.0.0.1:{port}/call") as socket:
-                    phone = Phone(socket)
-                    phone.port, phone.seen, phone.answers = port, seen, answers
-                    await phone.start()
-                    yield phone
-
-
-async def until(condition):
-    """
-    Wait until *condition* is true.
-    """
-    while not condition():  # noqa: ASYNC110  # it is about several objects
-        await asyncio.sleep(0.02)
+                yield Place(listening.sockets[0].getsockname()[1], truncated)
 
 
 async def test_phone_is_answered_and_the_agent_hangs_up(server, capsys):
@@ -178,16 +80,14 @@ async def test_phone_is_answered_and_the_agent_hangs_up(server, capsys):
     The agent speaks first and is heard, understands the caller, and hangs up when its goodbye has
     been played to the end.
     """
-    async with answered(server) as phone:
-        line = asyncio.create_task(phone.run())
-        await until(lambda: phone.answers and not phone.waiting)
-        greeting = len(phone.heard)
-        assert greeting > 8_000, "a second of speech"
-        phone.say("goodbye")
-        await asyncio.wait_for(line, 60)
+    async with serving(server) as place, Caller(TwilioLine(place.url)) as caller:
+        greeting = await caller.listen(within_ms=1_000)
+        goodbye = await caller.ask("goodbye", within_ms=1_500)
+        await caller.wait_hung_up()
 
-        assert not phone.waiting
-        assert len(phone.heard) > greeting + 2_000
+        assert greeting.heard == "Flower shop, good morning!"
+        assert goodbye.heard == "Goodbye!"
+        assert goodbye.duration_ms > 500
     # The transcript of the caller's words may come after the answer.
     assert sorted(capsys.readouterr().out.splitlines()) == [
         "agent: Flower shop, good morning!",
@@ -201,32 +101,31 @@ async def test_interruption_clears_what_waits_and_tells_what_was_heard(server):
     When the caller speaks, Twilio's buffer is cleared, and the item is truncated at what its marks
     said was played, not at what was sent.
     """
-    async with answered(server) as phone:
-        line = asyncio.create_task(phone.run())
-        await until(lambda: phone.answers and not phone.waiting)
-        phone.say("tell me a story")
-        await until(lambda: len(phone.heard) > 8_000 * 3 and phone.waiting)
-        before = len(phone.heard)
-        phone.say("stop")
-        await until(lambda: phone.clears and phone.seen)
-        line.cancel()
+    async with serving(server) as place:
+        line = TwilioLine(place.url)
+        async with Caller(line) as caller:
+            await caller.listen()
+            await caller.say("tell me a story")
+            cut = await caller.interrupt("stop", after_ms=3_000, stops_within_ms=300)
+            answer = await caller.listen()
 
-    (truncated,) = phone.seen
-    assert 0 < truncated.audio_end_ms <= (before + 16_000) / 8
+    (truncated,) = place.truncated
+    assert [m["event"] for m in line.received].count("clear") >= 1
+    # A mark comes back when its piece was played to the end.
+    assert cut.duration_ms - 250 <= truncated.audio_end_ms <= cut.duration_ms
+    assert answer.heard == "You said: stop"
 
 
 async def test_key_is_told_to_the_model(server):
     """
     A DTMF digit becomes a message, and the agent answers it.
     """
-    async with answered(server) as phone:
-        line = asyncio.create_task(phone.run())
-        await until(lambda: phone.answers and not phone.waiting)
-        await phone.send("dtmf", dtmf={"track": "inbound_track", "digit": "5"})
-        await until(lambda: len(phone.answers) == 2)
-        line.cancel()
+    async with serving(server) as place, Caller(TwilioLine(place.url)) as caller:
+        await caller.listen()
+        await caller.press("5")
+        answer = await caller.listen()
 
-    assert phone.answers[1].transcript == "You said: The caller has pressed the key 5."
+    assert answer.heard == "You said: The caller has pressed the key 5."
 
 
 async def test_stream_that_breaks_off_ends_the_session(server, caplog):
@@ -234,12 +133,14 @@ async def test_stream_that_breaks_off_ends_the_session(server, caplog):
     A stream that ends in mid word, without stop, ends the call without a traceback.
     """
     caplog.set_level("INFO", logger="twilio")
-    async with answered(server) as phone:
-        line = asyncio.create_task(phone.run())
-        await until(lambda: phone.heard)
-        line.cancel()
-        phone.socket.transport.abort()
-        await until(lambda: "call CA1 is over" in caplog.text)
+    start = {"event": "start", "start": {"streamSid": "MZ1", "callSid": "CA1"}}
+    async with serving(server) as place:
+        async with connect(place.url) as socket:
+            await socket.send(json.dumps(start))
+            await socket.recv()  # the greeting's first piece
+            socket.transport.abort()
+        while "call CA1 is over" not in caplog.text:  # noqa: ASYNC110  # a log tells nobody
+            await asyncio.sleep(0.02)
 
     assert "Traceback" not in caplog.text
 
@@ -248,10 +149,11 @@ async def test_twilio_is_told_to_connect_the_call(server):
     """
     /answer is TwiML with the address of the stream at the same host; other paths are not found.
     """
-    async with answered(server) as phone:
+    # In a thread, a request takes real time, which virtual time doesn't wait for.
+    async with serving(server, contextlib.nullcontext()) as place:
 
         def get(path):
-            request = urllib.request.Request(f"http://127.0.0.1:{phone.port}{path}")
+            request = urllib.request.Request(f"http://127.0.0.1:{place.port}{path}")
             request.add_header("Host", "shop.example")
             with urllib.request.urlopen(request) as response:
                 return response.read().decode()

@@ -16,7 +16,8 @@ import attrs
 from ...exceptions import ScenarioError
 from ..faults import Fault, parse_faults
 from . import placeholders
-from .config_reader import FLAG, TEXT, Choice, Many, Number, Readable, Struct, within
+from .caller_script import KEYS
+from .config_reader import FLAG, TEXT, Many, Number, Readable, Struct, within
 
 MAX_VALUES: Final = 100_000
 """Of a call's arguments, or of a file, with all that is shared in it written out."""
@@ -133,7 +134,7 @@ class KeyPress:
         at_ms: When it is pressed, in milliseconds from the beginning of the session.
     """
 
-    key: str = attrs.field(validator=Choice(*"0123456789*#ABCD"))
+    key: str = attrs.field(validator=KEYS)
     at_ms: float = attrs.field(default=0, validator=_DURATION_MS)
 
 
