@@ -726,12 +726,7 @@ class Scope(Registrar):
         self._subscriptions = set()
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self._is_entered = False
         # Taken out one by one: after a KeyboardInterrupt, the rest can still be ended.
         while self._subscriptions:

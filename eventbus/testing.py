@@ -49,7 +49,6 @@ from .exceptions import EventBusError
 from .middleware import summarize
 
 if TYPE_CHECKING:
-    from types import TracebackType
     from typing import Self
 
     from trio.abc import Clock
@@ -140,12 +139,7 @@ class Capture(Generic[E]):
         )
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         assert self._subscription is not None
         self._subscription.cancel()
 
@@ -472,12 +466,7 @@ class FakeClock(Clock):
         selector.select = self._make_select(selector.select)
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         if self._loop is not None:
             del self._loop.time
             del self._loop._selector.select  # noqa: SLF001  # put there by __enter__

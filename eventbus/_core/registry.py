@@ -39,7 +39,6 @@ from .signatures import Handler
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, KeysView, Sequence
-    from types import TracebackType
     from typing import Self
 
 _REWRITE_FROM: Final = 64
@@ -151,12 +150,7 @@ class Subscription:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self.cancel()
 
     def __repr__(self) -> str:
@@ -196,12 +190,7 @@ class Registration:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self.cancel()
 
     def __repr__(self) -> str:

@@ -17,7 +17,6 @@ from ._resampling import Resampler
 from ._samples import RATE, Samples, samples_of, to_bytes
 
 if TYPE_CHECKING:
-    from types import TracebackType
     from typing import Self
 
 _RATES: Final = range(4_000, 192_001)
@@ -73,12 +72,7 @@ class WavReader:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self._wave.close()
         self._file.close()
 
@@ -158,12 +152,7 @@ class WavWriter:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         with self._named(), self._file:
             self._wave.close()
 

@@ -39,7 +39,6 @@ except OSError as exc:  # on Linux its wheel has no PortAudio
     raise OSError(msg) from exc
 
 if TYPE_CHECKING:
-    from types import TracebackType
     from typing import Self
 
 __all__ = ["DeviceError", "Loudspeaker", "Microphone"]
@@ -67,12 +66,7 @@ class _Device:
         self._stream.start()
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self._stream.abort()
         self._stream.close()
 
