@@ -7,6 +7,7 @@ from __future__ import annotations
 import abc
 import json
 import logging
+from contextlib import ExitStack
 from typing import get_args
 
 import attrs
@@ -28,6 +29,7 @@ from eventbus.codec import dumps, loads
 from eventbus.events import (
     RealtimeError,
     RealtimeModelAudioDoneEvent,
+    RealtimeModelEndOfStreamEvent,
     RealtimeModelErrorEvent,
     RealtimeModelEvent,
     RealtimeModelExceptionEvent,
@@ -39,6 +41,7 @@ from tests.support import LoudPing, Ping, Pong, crashes, raiser
 
 Other = RealtimeModelOtherEvent
 Raw = RealtimeModelRawServerEvent
+EndOfStream = RealtimeModelEndOfStreamEvent
 
 
 def decoded(frame):
@@ -682,6 +685,18 @@ class Subscribed:
         return (self.sender is None or self.sender == sender) and isinstance(event, self.classes)
 
 
+class Watcher:
+    """
+    An observer that does nothing.
+    """
+
+    def handler_started(self, call):
+        pass
+
+    def handler_finished(self, call):
+        pass
+
+
 class RoutingModel(RuleBasedStateMachine):
     """
     Subscriptions to random hierarchies come and go; each publish makes the calls, and only those,
@@ -691,6 +706,7 @@ class RoutingModel(RuleBasedStateMachine):
     def __init__(self):
         super().__init__()
         self.bus = EventBus()
+        self.watching = ExitStack()
         self.calls = []
         self.subscribed = []
         self.count = 0
@@ -699,7 +715,13 @@ class RoutingModel(RuleBasedStateMachine):
 
     @initialize(parents=st.lists(st.lists(st.integers(0, 30), min_size=1, max_size=3), max_size=8))
     def make_classes(self, parents):
-        self.classes = [Other, Raw, RealtimeModelExceptionEvent, Ping]
+        self.classes = [
+            Other,
+            Raw,
+            RealtimeModelExceptionEvent,
+            RealtimeModelEndOfStreamEvent,
+            Ping,
+        ]
         for number, indices in enumerate(parents):
             choices = [object, *self.classes]
             bases = tuple(dict.fromkeys(choices[index % len(choices)] for index in indices))
@@ -739,9 +761,39 @@ class RoutingModel(RuleBasedStateMachine):
 
     @rule(index=st.integers(0, 30), sender=st.sampled_from(SENDERS))
     def publish(self, index, sender):
+        self.publish_and_compare(self.event(index), sender)
+
+    def event(self, index):
         cls = self.classes[index % len(self.classes)]
         needs_data = issubclass(cls, (Other, Raw, RealtimeModelExceptionEvent))
-        self.publish_and_compare(cls(ValueError("x")) if needs_data else cls(), sender)
+        return cls(ValueError("x")) if needs_data else cls()
+
+    @rule(sender=st.sampled_from(SENDERS))
+    def count_unseen(self, sender):
+        """It counts only events that nothing would see, and does so whenever it says so."""
+        if self.bus.count_unseen(Raw, sender):
+            assert self.expected(Raw(None), sender) == []
+
+    @rule(index=st.integers(0, 30), sender=st.sampled_from(SENDERS))
+    def publish_after(self, index, sender):
+        """It publishes after an event that nothing sees, or does nothing."""
+        event = self.event(index)
+        self.calls.clear()
+
+        if self.bus.publish_after(Raw, event, sender):
+            assert self.expected(Raw(None), sender) == []
+            expected = self.expected(event, sender)
+            self.delivered += len(expected)
+            assert self.calls == expected
+        else:
+            assert self.calls == []
+
+    @rule(is_watched=st.booleans())
+    def watch(self, is_watched):
+        """Observers change no call."""
+        self.watching.close()
+        if is_watched:
+            self.watching.enter_context(self.bus.observe(Watcher()))
 
     @rule(sender=st.sampled_from(SENDERS))
     def publish_other_of_a_decoder(self, sender):
@@ -755,7 +807,10 @@ class RoutingModel(RuleBasedStateMachine):
         expected = self.expected(event, sender)
         self.calls.clear()
 
-        self.bus.publish(event, sender=sender)
+        if sender is not None and self.count % 2:
+            self.bus.scope(sender).publish(event)
+        else:
+            self.bus.publish(event, sender=sender)
 
         assert self.calls == expected
         self.delivered += len(expected)
