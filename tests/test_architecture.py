@@ -75,7 +75,8 @@ INSIDE = {
     "export": "_rows _chrome_trace _srt _wav _formats",
     "inspector": "_lines _tracks _sound _call _file _heartbeat _compare _page _server _inspector",
     "journal": "_fsync _format _records _batches _redaction _encoding _derivation _assembly"
-    " _segments _selection _rows _reader _repair _writer _copying _sessions _tap _recorder",
+    " _segments _selection _rows _reader _repair _buffer _files _writer _copying _sessions _tap"
+    " _recorder",
     "realtime": "settings memory inputs playback model _secrets history events tools _tool_calls"
     " _succession session agents transport openai proxy",
     "realtime.openai": "_rules _messages _responses _interruption _seeding _connect _dialogue"

@@ -24,10 +24,16 @@ Record the events and calls of a bus, and read them again.
     reader      Journal: iterate, seek, filter, follow
     repair      cutting off the torn ends that a crash leaves
     fsync       the thread that writes, and waits for the disk
-    writer      JournalWriter: a buffer, and batches in files
-    copying     copies of journals
-    tap         the events and calls of a bus, as records
     recorder    Recorder: attaching, journals, closing
+    copying     copies of journals
+
+A record's way from the bus to the disk::
+
+    tap         the events and calls of a bus, as records
+    sessions    senders, handlers and calls, and their names and numbers
+    buffer      records from any thread, in order, with gaps for those that are lost
+    writer      JournalWriter: batches, segments, failures
+    files       files made new, whole and durable
 """
 
 from __future__ import annotations

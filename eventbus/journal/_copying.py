@@ -22,13 +22,14 @@ from ..events import RealtimeModelRawServerEvent
 from ..exceptions import CodecError, JournalWriteError
 from ._assembly import entry_of
 from ._batches import DERIVED
+from ._buffer import ENTRY_BYTES
 from ._derivation import StreamName
 from ._encoding import class_label
 from ._fsync import NoSyncer
 from ._records import EndRecord, EventRecord, FrameRecord, HeaderRecord, Record, StatusRecord
 from ._redaction import Withholding
 from ._segments import segment_paths
-from ._writer import ENTRY_BYTES, JournalWriter
+from ._writer import JournalWriter
 
 _REMEMBERED: Final = 4096  # records that a repeat may refer to
 _KEEP_ALL: Final = Withholding()
@@ -148,16 +149,16 @@ class _Copier:
         if stream.decoder is not None and record.problem is None:
             events = stream.decoder.decode(record.data)
             stream.events = [e for e in events if not isinstance(e, RealtimeModelRawServerEvent)]
-        entry = entry_of(record, self._writer.number_of)
+        entry = entry_of(record, self._writer.buffer.number_of)
         kind, seq, mono_ns, _, *rest = entry
-        number = self._writer.number_of(stream.name)
+        number = self._writer.buffer.number_of(stream.name)
         size = len(record.data) + ENTRY_BYTES
         self._writer.copy((kind, seq, mono_ns, number, *rest), size, record.wall_ns)
 
     def _copy_derived(self, record: EventRecord) -> None:
         source: Any = record.source
         stream = self._streams.get(source.stream) if source.stream is not None else None
-        number_of = self._writer.number_of
+        number_of = self._writer.buffer.number_of
         document = self._document(record)
         if (
             stream is not None

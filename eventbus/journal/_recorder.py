@@ -40,13 +40,14 @@ import anyio.to_thread
 from ..bus import EventBus, Scope
 from ..events import RealtimeModelExceptionEvent
 from ..exceptions import JournalWriteError
+from ._buffer import BUFFER_BYTES
 from ._fsync import BATCH, FsyncPolicy, Syncer
 from ._records import HeaderRecord
 from ._redaction import Redact, Withholding
 from ._segments import segment_paths
 from ._sessions import JournalSink, RecordingState
 from ._tap import Tap
-from ._writer import BUFFER_BYTES, JournalWriter
+from ._writer import JournalWriter
 
 if TYPE_CHECKING:
     from types import TracebackType

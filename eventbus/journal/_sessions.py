@@ -17,10 +17,11 @@ import msgspec
 
 from ..events import RealtimeModelEvent
 from ._batches import CALL, SENT
+from ._buffer import ENTRY_BYTES, RecordBuffer
 from ._derivation import StreamName
 from ._encoding import audio_in, bytes_of, class_label, type_name_of
 from ._redaction import AudioForm, Withholding
-from ._writer import ENTRY_BYTES, JournalWriter
+from ._writer import JournalWriter
 
 _REMEMBERED: Final = 1 << 16  # senders
 _INT64: Final = 1 << 63
@@ -47,7 +48,7 @@ class JournalSink:
     def class_numbers(self, cls: type[Any]) -> tuple[int, int]:
         """Return the numbers of an event class: of its label, and of its type name or 0."""
         type_name = type_name_of(cls)
-        number_of = self.writer.number_of
+        number_of = self.writer.buffer.number_of
         numbers = number_of(class_label(cls)), 0 if type_name is None else number_of(type_name)
         if cls in OF_MODEL:
             self.classes[cls] = numbers
@@ -61,7 +62,7 @@ class RecordedSession:
     Attributes:
         name: Its name in the journal.
         sink: Its journal.
-        writer: Writes that.
+        buffer: Takes its records.
         stream: The number of its stream in the journal.
         frame_mark: The mark of its latest frame, without position; see `eventbus.wire.origin_of`.
         latest_mark: The mark of the latest event that was derived from that; else the same.
@@ -77,15 +78,15 @@ class RecordedSession:
     """
 
     __slots__ = (
-        "audio_form", "end_mark", "event", "event_seq", "frame", "frame_call", "frame_mark",
-        "frame_task", "latest_mark", "losses", "name", "sink", "stream", "writer",
+        "audio_form", "buffer", "end_mark", "event", "event_seq", "frame", "frame_call",
+        "frame_mark", "frame_task", "latest_mark", "losses", "name", "sink", "stream",
     )  # fmt: skip
 
     def __init__(self, name: str | int | None, sink: JournalSink) -> None:
         self.name = name
         self.sink = sink
-        self.writer = sink.writer
-        self.stream = 0 if name is None else sink.writer.number_of(StreamName(name))
+        self.buffer: RecordBuffer = sink.writer.buffer
+        self.stream = 0 if name is None else self.buffer.number_of(StreamName(name))
         self.frame_mark = self.latest_mark = self.end_mark = 0
         self.losses = self.frame = self.event_seq = 0
         self.audio_form: AudioForm | None = None
@@ -125,17 +126,17 @@ class OpenCall(msgspec.Struct):
         """Make sure that there is a record of it, and return its number."""
         if not self.seq and not self.is_over:
             session = self.session
-            writer = session.writer
-            self.seq = seq = writer.next_seq()
+            buffer = session.buffer
+            self.seq = seq = buffer.next_seq()
             now = clock_ns()
-            writer.put(
+            buffer.put(
                 (
                     CALL,
                     seq,
                     now,
                     session.stream,
                     seq - self.cause if self.cause else 0,
-                    writer.number_of(self.handler),
+                    buffer.number_of(self.handler),
                     self.queued_ns,
                     now - self.started_ns,
                     None,
@@ -260,8 +261,8 @@ class RecordingState:
         if problem is None:
             data, problem = self.withholding.of_frame(data, form)
         cause = self.caller()
-        writer = session.writer
-        seq = writer.next_seq()
+        buffer = session.buffer
+        seq = buffer.next_seq()
         common = SENT, seq, self.clock_ns(), session.stream, seq - cause if cause else 0
-        writer.put((*common, data, form, problem, audio_bytes), len(data) + ENTRY_BYTES)
+        buffer.put((*common, data, form, problem, audio_bytes), len(data) + ENTRY_BYTES)
         return seq

@@ -51,10 +51,10 @@ from ..exceptions import MailboxFull, RemoteException
 from ..handlers import handler_name
 from ..wire._origin import FRAME_STEP, decoder_of
 from ._batches import CALL, DERIVED, DROP, EVENT, FRAME, REPEAT, STATUS
+from ._buffer import ENTRY_BYTES
 from ._derivation import StreamName
 from ._encoding import DECODED, MAX_DATA_BYTES, TOO_LONG, bytes_of, write_document
 from ._sessions import OF_MODEL, OpenCall, RecordedSession, RecordingState
-from ._writer import ENTRY_BYTES
 
 if TYPE_CHECKING:
     from contextvars import Token
@@ -153,13 +153,13 @@ class Tap:
     def _add_frame(
         self, raw: bytes, form: Form, problem: str | None, mark: int, session: RecordedSession
     ) -> int:
-        writer = session.writer
+        buffer = session.buffer
         call = self._current.get()
         cause = 0 if call is None else call.begin(self._clock_ns)
-        session.frame = seq = writer.next_seq()
+        session.frame = seq = buffer.next_seq()
         if (
             mark != session.frame_mark + FRAME_STEP
-            or writer.losses != session.losses
+            or buffer.losses != session.losses
             or problem is not None
         ):
             self._begin_stream(session, mark, problem, seq)
@@ -171,7 +171,7 @@ class Tap:
         )  # fmt: skip
         if problem is not None or form != "json":
             entry = (*entry, form, problem)
-        writer.put(entry, len(raw) + ENTRY_BYTES)
+        buffer.put(entry, len(raw) + ENTRY_BYTES)
         session.frame_call = call
         session.frame_task = _task()
         return seq
@@ -180,10 +180,10 @@ class Tap:
         self, session: RecordedSession, mark: int, problem: str | None, seq: int
     ) -> None:
         """Begin the stream of a new decoder, or note that a frame of the present one is missing."""
-        writer = session.writer
+        buffer = session.buffer
         is_next = mark == session.frame_mark + FRAME_STEP
-        is_complete = writer.losses == session.losses and problem is None
-        session.losses = writer.losses
+        is_complete = buffer.losses == session.losses and problem is None
+        session.losses = buffer.losses
         if not (is_next and is_complete):
             session.end_mark = 0
         if is_next or not mark or self._state.is_stored or problem is not None:
@@ -191,7 +191,7 @@ class Tap:
         decoder = decoder_of(mark >> _DECODER_BITS)
         if mark >> _FRAME_BITS & _FRAME_NUMBER == 1 and decoder is not None:
             name = StreamName(session.name, seq, decoder.name, decoder.version, decoder.options)
-            session.stream = writer.number_of(name)
+            session.stream = buffer.number_of(name)
             session.end_mark = mark  # of this frame; it moves on with each
 
     # --- events ---------------------------------------------------------------------------
@@ -215,18 +215,18 @@ class Tap:
                 if session is None:
                     return
                 mark = getattr(event, "_origin", 0) if is_of_model else 0
-                writer = session.writer
+                buffer = session.buffer
                 if (
                     session.latest_mark < mark < session.end_mark
                     and may_be_derived
-                    and writer.losses == session.losses
+                    and buffer.losses == session.losses
                 ):
                     session.latest_mark = mark
                     sink = session.sink
                     names = sink.classes.get(event_type) or sink.class_numbers(event_type)
-                    self.seq = seq = writer.next_seq()
+                    self.seq = seq = buffer.next_seq()
                     index = (mark & _POSITION) - 1
-                    writer.put(
+                    buffer.put(
                         (
                             DERIVED, seq, clock_ns(), session.stream, seq - session.frame,
                             index, *names, len(event.data),
@@ -275,22 +275,22 @@ class Tap:
         latest = session if call is None or call.event_session is not session else call
         if not _is_repeat(event, cls, latest.event):
             return self._add_stored(event, cls, mark, session)
-        writer = session.writer
+        buffer = session.buffer
         names = session.sink.classes.get(cls) or session.sink.class_numbers(cls)
-        seq = writer.next_seq()
+        seq = buffer.next_seq()
         cause = latest.event_seq
         back = seq - cause if cause else 0
-        writer.put((REPEAT, seq, self._clock_ns(), session.stream, back, *names))
+        buffer.put((REPEAT, seq, self._clock_ns(), session.stream, back, *names))
         return cause
 
     def _add_status(
         self, event: RealtimeModelConnectionStatusEvent, session: RecordedSession
     ) -> int:
         caller = self._state.caller()
-        writer = session.writer
-        seq = writer.next_seq()
+        buffer = session.buffer
+        seq = buffer.next_seq()
         back = seq - caller if caller else 0
-        writer.put((STATUS, seq, self._clock_ns(), session.stream, back, event.status))
+        buffer.put((STATUS, seq, self._clock_ns(), session.stream, back, event.status))
         return seq
 
     def _add_stored(self, event: Any, cls: type[Any], mark: int, session: RecordedSession) -> int:
@@ -299,19 +299,19 @@ class Tap:
 
     def _put_stored(self, event: Any, cls: type[Any], cause: int, session: RecordedSession) -> int:
         document, problem = write_document(event, self._state.withholding)
-        sink, writer = session.sink, session.writer
+        sink, buffer = session.sink, session.buffer
         names = sink.classes.get(cls) or sink.class_numbers(cls)
         audio_bytes = None
         if cls is RealtimeModelAudioEvent and isinstance(event.data, (bytes, bytearray)):
             audio_bytes = len(event.data)
-        seq = writer.next_seq()
+        seq = buffer.next_seq()
         size = ENTRY_BYTES + (0 if document is None else len(memoryview(document)))
         back = seq - cause if cause else 0
         entry = (
             EVENT, seq, self._clock_ns(), session.stream, back, *names, document, problem,
             audio_bytes,
         )  # fmt: skip
-        writer.put(entry, size)
+        buffer.put(entry, size)
         return seq
 
     def _cause(self, event: Any, cls: type[Any], mark: int, session: RecordedSession) -> int:
@@ -422,15 +422,15 @@ class Tap:
             return
         try:
             session = opened.session
-            writer = session.writer
+            buffer = session.buffer
             now = self._clock_ns()
-            seq = writer.next_seq()
+            seq = buffer.next_seq()
             cause, first = opened.cause, opened.seq
             ago_ns = now - opened.started_ns
             handler = opened.handler
             entry: tuple[Any, ...] = (
                 CALL, seq, now, session.stream, seq - cause if cause else 0,
-                writer.numbers.get(handler) or writer.number_of(handler),
+                buffer.numbers.get(handler) or buffer.number_of(handler),
                 opened.queued_ns, ago_ns, ago_ns,
             )  # fmt: skip
             if first or error is not None:
@@ -439,7 +439,7 @@ class Tap:
                 opened.seq = seq  # what it has published may still be in the bus's queue
             if error is not None:
                 entry = (*entry, self._error(error))
-            writer.put(entry)
+            buffer.put(entry)
             if error is not None:
                 self._note_crash(opened, event, owner)
         except Exception:
@@ -475,12 +475,12 @@ class Tap:
             if session is None:
                 return
             seqs = [0 if stamp is None else stamp[1] for stamp in stamps[:_LISTED]]
-            writer = session.writer
-            number = 0 if handler is None else writer.number_of(handler_name(handler))
-            self._last_drop = seq = writer.next_seq()
+            buffer = session.buffer
+            number = 0 if handler is None else buffer.number_of(handler_name(handler))
+            self._last_drop = seq = buffer.next_seq()
             cause = seqs[0]
             common = DROP, seq, self._clock_ns(), session.stream, seq - cause if cause else 0
-            writer.put((*common, number, reason, len(stamps), seqs))
+            buffer.put((*common, number, reason, len(stamps), seqs))
         except Exception:
             logger.exception("dropped events could not be recorded")
 

@@ -26,13 +26,11 @@ durable is written again beside it, made durable, and renamed.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import functools
 import itertools
 import logging
 import os
-import secrets
 import threading
 import time
 import uuid
@@ -48,8 +46,17 @@ import attrs
 from ..exceptions import JournalError, JournalWriteError
 from ._assembly import entry_of
 from ._batches import CALL, GAP, decode_batch, encode_batch
-from ._derivation import StreamName
+from ._buffer import BUFFER_BYTES, ENTRY_BYTES, Entry, RecordBuffer, gap_entry
 from ._encoding import MAX_DATA_BYTES
+from ._files import (
+    new_file,
+    replace_with,
+    sync_file,
+    sync_folder,
+    write_all,
+    write_error,
+    written_again,
+)
 from ._format import (
     FILE_HEADER_BYTES,
     MAX_PAYLOAD_BYTES,
@@ -76,40 +83,17 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-try:
-    import fcntl
-except ImportError:  # not a POSIX system: there, nothing tells that a journal is being written
-    fcntl = None  # type: ignore[assignment]
-
 logger = logging.getLogger(__name__)
-
-BUFFER_BYTES: Final = 1 << 25
-"""The default bound of the buffer."""
 
 _BATCH_RECORDS: Final = 512
 _BATCH_BYTES: Final = 1 << 16
 _COPY_RECORDS: Final = 16  # of a copy, which nobody waits for: damage costs no more
 _COPY_BYTES: Final = 1 << 14
-_READ_BYTES: Final = 1 << 20
-ENTRY_BYTES: Final = 96
-"""About the bytes of an entry in memory, besides its data."""
-
 _COMMON: Final = 5  # elements that all records have
 _RETRY_NS: Final = 1_000_000_000
 _LOOK_NS: Final = 500_000_000
-_LATE_NS: Final = 100_000_000  # that a number may be taken before its record comes
 _NAMES_AGAIN: Final = 1 << 16
 _ROOM: Final = bytes(1 << 18)  # that much must fit before anything is written after a failure
-_NEW: Final = (
-    os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_APPEND
-    | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
-)  # fmt: skip
-# What a folder says that can't be synced, as on CIFS and FUSE, or that can't be opened for it.
-_UNSUPPORTED: Final = frozenset(
-    {errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EACCES,
-     errno.EPERM, errno.EISDIR}
-)  # fmt: skip
-
 _CLASSES: Final[dict[int, type[Record]]] = {
     cls.kind: cls
     for cls in (
@@ -184,7 +168,7 @@ class JournalWriter:
         JournalWriteError: The file can't be created, or there is one.
     """
 
-    def __init__(  # noqa: PLR0915  # the state of a buffer and of a file
+    def __init__(  # the state of a buffer and of a file
         self,
         path: str | os.PathLike[str],
         *,
@@ -210,7 +194,6 @@ class JournalWriter:
         self._overwrite = overwrite
         self._segment_bytes = segment_bytes
         self._segment_ns = None if segment_seconds is None else round(segment_seconds * 1e9)
-        self._buffer_bytes = buffer_bytes
         self.clock_ns = clock_ns
         self._wall_ns = wall_ns
         self._on_failure = on_failure
@@ -221,19 +204,10 @@ class JournalWriter:
             creator=template.creator or creator(),
         )
 
-        # The buffer. Each of these operations is one step of CPython: `append` of a list,
-        # `next` of a count, `setdefault` of a dict. The thread takes from the front.
-        self.next_seq: Callable[[], int] = itertools.count(1).__next__
-        self._buffer: list[tuple[Any, ...]] = []
-        self._last_seq = 0
-        self._used = self._freed = 0  # bytes; the one by who appends, the other by who writes
-        self._lost: tuple[int, int] | None = None  # numbers between which records didn't fit
-        self._is_noted = self._is_closed = False
-        self.numbers: dict[Any, int] = {}  # of names
-        self._next_number = itertools.count(1).__next__
-        self._new_names: list[tuple[int, Any]] = []
-        # How often records were lost: a stream of frames with a hole is not derived any more.
-        self.losses = 0
+        self.buffer = RecordBuffer(
+            buffer_bytes, clock_ns, note=self._note, on_full=self._note_full, now_ns=_now_ns
+        )
+        self._is_closed = False
 
         # The file, for the one who holds it.
         self._holding = threading.Lock()
@@ -251,9 +225,7 @@ class JournalWriter:
         self._is_behind = False
         self._retired: list[tuple[int, Path]] = []
         self._is_folder_durable = False
-        self._held: list[tuple[Any, ...]] = []  # whose predecessors haven't come yet
-        self._held_ns = 0
-        self._copied: list[tuple[Any, ...]] = []
+        self._copied: list[Entry] = []
         self._copied_bytes = 0
         self._copied_wall = 0  # the time of day less the monotonic time
         self._is_copy = self._has_end = False
@@ -277,7 +249,7 @@ class JournalWriter:
     @property
     def last_seq(self) -> int:
         """The number of the last record that was appended."""
-        return self._last_seq
+        return self.buffer.last_seq
 
     @property
     def durable_seq(self) -> int:
@@ -288,7 +260,9 @@ class JournalWriter:
     def needs_sync(self) -> bool:
         """True if written records are to be made durable, or a failure is to be retried."""
         is_behind = self._is_behind and self._fsync != "none"
-        return (is_behind or self._gap is not None or bool(self._held)) and not self._is_closed
+        return (
+            is_behind or self._gap is not None or self.buffer.is_holding
+        ) and not self._is_closed
 
     def append(self, kind: int, sender: str | int | None, cause: int, *fields: Any) -> int:
         """
@@ -301,39 +275,10 @@ class JournalWriter:
             fields: Its further fields in order; those at the end that have their defaults may be
                 left out.
         """
-        seq = self.next_seq()
+        seq = self.buffer.next_seq()
         record = _CLASSES[kind](seq, self.clock_ns(), 0, sender, cause, *fields)
-        self.put(entry_of(record, self.number_of), _size_of(record))
+        self.buffer.put(entry_of(record, self.buffer.number_of), _size_of(record))
         return seq
-
-    def put(self, entry: tuple[Any, ...], size: int = ENTRY_BYTES) -> None:
-        """
-        Put a record into the buffer.
-
-        Args:
-            entry: Its elements, as in ``_batches``; its number is from ``next_seq``.
-            size: The bytes that it takes in memory.
-        """
-        used = self._used = self._used + size
-        self._last_seq = entry[1]
-        if used - self._freed > self._buffer_bytes or self._is_closed:
-            self._lose(entry[1], size)
-            return
-        self._buffer.append(entry)
-        if not self._is_noted:
-            self._is_noted = True
-            self._syncer.note(self)
-
-    def number_of(self, name: Any) -> int:
-        """Return the number of a name, which is a string or a ``StreamName``."""
-        number = self.numbers.get(name)
-        if number is None:
-            new = self._next_number()
-            number = self.numbers.setdefault(name, new)
-            if number == new:
-                value = name.value if isinstance(name, StreamName) else name
-                self._new_names.append((number, value))
-        return number
 
     def write(self, record: Record) -> None:
         """
@@ -345,7 +290,7 @@ class JournalWriter:
             ValueError: It is longer than a record may be.
         """
         size = _size_of(record)
-        entry = entry_of(record, self.number_of)
+        entry = entry_of(record, self.buffer.number_of)
         self.copy(entry, size, record.wall_ns, is_end=isinstance(record, EndRecord))
 
     def copy(
@@ -359,7 +304,7 @@ class JournalWriter:
         if offset != self._copied_wall and self._copied:  # a batch has one
             self.flush()
         self._copied_wall = offset
-        self._last_seq = max(self._last_seq, entry[1])
+        self.buffer.last_seq = max(self.buffer.last_seq, entry[1])
         self._has_end, self._is_copy = is_end, True
         self._copied.append(entry)
         self._copied_bytes += size
@@ -395,9 +340,11 @@ class JournalWriter:
         """
         if self._is_closed:
             return
-        seq = self._last_seq + 1 if self._is_copy else self.next_seq()
-        self._is_closed = True
-        self._last_seq = seq if end and not self._has_end else self._last_seq
+        buffer = self.buffer
+        seq = buffer.last_seq + 1 if self._is_copy else buffer.next_seq()
+        self._is_closed = buffer.is_closed = True
+        if end and not self._has_end:
+            buffer.last_seq = seq
         if self._owns_syncer:
             self._syncer.stop()
         with self._holding:
@@ -408,7 +355,7 @@ class JournalWriter:
             if self._fsync != "none":
                 self._sync_files()
             self._abandon()
-        self._buffer.clear()
+        buffer.clear()
         self._tell_failure()
 
     def __enter__(self) -> Self:
@@ -423,105 +370,52 @@ class JournalWriter:
         self.close()
 
     def __repr__(self) -> str:
-        return f"<JournalWriter {str(self.path)!r}, {self._last_seq} records>"
+        return f"<JournalWriter {str(self.path)!r}, {self.buffer.last_seq} records>"
 
-    # --- the buffer -----------------------------------------------------------------------
+    def _note(self) -> None:
+        """Have the thread write what waits."""
+        self._syncer.note(self)
 
-    def _lose(self, seq: int, size: int) -> None:
-        """Lose a record that doesn't fit into the buffer."""
-        self._used -= size
-        if self._is_closed:
-            return
-        self.losses += 1
-        lost = self._lost
-        self._lost = (seq, seq) if lost is None else (min(lost[0], seq), max(lost[1], seq))
+    def _note_full(self) -> None:
+        """Tell, once, that records don't fit into the buffer."""
         if not self._is_failing:
             self._is_failing = True
             self._failure = self._failure_of("the file can't keep up")
             self._tell_failure()
 
-    def _take(self) -> list[tuple[Any, ...]]:
-        """Take the records that can be written now out of the buffer, in order."""
-        buffer = self._buffer
-        count = len(buffer)
-        taken = buffer[:count]
-        del buffer[:count]
-        expected = self._written_seq + 1
-        if self._lost is None and not self._held:
-            numbers = [entry[1] for entry in taken]
-            if numbers == list(range(expected, expected + count)):
-                return taken
-        return self._take_in_order(taken, expected)
-
-    def _take_in_order(self, taken: list[tuple[Any, ...]], expected: int) -> list[tuple[Any, ...]]:
-        """Sort the records, and hold those back that may still get a predecessor."""
-        waiting = sorted((*self._held, *taken), key=_number)
-        self._held = []
-        ready: list[tuple[Any, ...]] = []
-        for index, entry in enumerate(waiting):
-            seq = entry[1]
-            if seq < expected:  # it came too late: it has been counted as lost
-                continue
-            if seq > expected and not self._is_lost(expected, seq - 1):
-                self._held = waiting[index:]
-                break
-            if seq > expected:
-                ready.append(self._gap_entry(expected, seq - 1, self._reason(), entry[2]))
-            ready.append(entry)
-            expected = seq + 1
-        lost = self._lost
-        if not self._held:
-            self._held_ns = 0
-            if lost is not None and lost[1] >= expected:
-                now = self.clock_ns()
-                ready.append(self._gap_entry(expected, lost[1], self._reason(), now))
-        return ready
-
-    def _is_lost(self, first: int, last: int) -> bool:
-        """Return whether records with these numbers won't come any more."""
-        lost = self._lost
-        if self._is_closed or (lost is not None and lost[0] <= first and last <= lost[1]):
-            return True
-        now = _now_ns()
-        self._held_ns = self._held_ns or now
-        return now - self._held_ns > _LATE_NS
-
-    def _reason(self) -> str:
-        return "recording was interrupted" if self._lost is None else "the file can't keep up"
-
-    def _gap_entry(self, first: int, last: int, reason: str, mono_ns: int) -> tuple[Any, ...]:
-        return (GAP, last, mono_ns, 0, 0, first, last, reason)
-
     # --- writing, for the one who holds the file --------------------------------------------
 
     def _write_out(self) -> None:
         """Write the records that wait."""
-        self._is_noted = False
-        used = self._used
+        buffer = self.buffer
+        mark = buffer.begin_taking()
         if self._gap is not None:
             self._lose_all()
-            self._freed = used
+            buffer.free(mark)
             self._resume(self._gap)
             return
-        entries = self._copied if self._is_copy else self._take()
+        size = self._copied_bytes if self._is_copy else buffer.data_bytes
+        entries = self._copied if self._is_copy else buffer.take(self._written_seq + 1)
         self._copied, self._copied_bytes = [], 0
         try:
-            self._write_entries(entries)
+            self._write_entries(entries, size)
         except (OSError, JournalError) as exc:
             self._fail(exc)
             return
         finally:
-            self._freed = used
-        if self._lost is not None and not self._held and self._lost[1] <= self._written_seq:
-            self._lost, self._is_failing = None, False
+            buffer.free(mark)
+        if buffer.settle(self._written_seq):
+            self._is_failing = False
         if self._is_full():
             self._rotate()
 
-    def _write_entries(self, entries: list[tuple[Any, ...]]) -> None:
-        """Write records as batches."""
+    def _write_entries(self, entries: list[Entry], size: int) -> None:
+        """Write records of so many bytes as batches."""
         if entries and self._fd < 0:
             self._create()
         limit = 1 if self._fsync == "every" else _BATCH_RECORDS
+        if size > _BATCH_BYTES and limit > 1:  # as many as fit, if they are much the same
+            limit = max(1, min(limit, len(entries) * _BATCH_BYTES * 7 // (8 * size)))
         for start in range(0, len(entries), limit):
             part = entries[start : start + limit]
             try:
@@ -532,17 +426,18 @@ class JournalWriter:
             if limit == 1:
                 self._sync_files()
 
-    def _write_batch(self, entries: list[tuple[Any, ...]]) -> None:
+    def _write_batch(self, entries: list[Entry]) -> None:
         """Write one batch; two halves of it if it is large."""
         if not entries:
             return
         base_ns = max(self._written_ns, entries[0][2])
-        new = self._take_names()
-        again = [name for at, name in self._again if at + _NAMES_AGAIN <= self._written]
+        new = self.buffer.take_names()
+        due = self._written - _NAMES_AGAIN
+        again = [name for _, name in itertools.takewhile(lambda each: each[0] <= due, self._again)]
         names = [*again, *self._fresh, *new]
         payload = self._encode(entries, base_ns, names)
         if len(payload) > _BATCH_BYTES and len(entries) > 1:
-            self._new_names[:0] = new
+            self.buffer.return_names(new)
             middle = len(entries) // 2
             self._write_batch(entries[:middle])
             self._write_batch(entries[middle:])
@@ -552,7 +447,7 @@ class JournalWriter:
             self._look()
             self._append(payload)
         except OSError:
-            self._new_names[:0] = new
+            self.buffer.return_names(new)
             raise
         self._fresh = new
         if names:
@@ -569,12 +464,10 @@ class JournalWriter:
     def _append(self, payload: bytes) -> None:
         """Write a batch to the end of the file."""
         data = make_batch(payload, self._marker, self._written)
-        _write_all(self._fd, data)
+        write_all(self._fd, data)
         self._written += len(data)
 
-    def _encode(
-        self, entries: list[tuple[Any, ...]], base_ns: int, names: list[tuple[int, Any]]
-    ) -> bytes:
+    def _encode(self, entries: list[Entry], base_ns: int, names: list[tuple[int, Any]]) -> bytes:
         """Return the payload of a batch; a record that can't be written has its defaults."""
         head = entries[0][1], base_ns, self._wall_at(base_ns), self._names_at, names
         try:
@@ -590,13 +483,6 @@ class JournalWriter:
         if self._is_copy:
             return mono_ns + self._copied_wall
         return self._wall_ns() - self.clock_ns() + mono_ns
-
-    def _take_names(self) -> list[tuple[int, Any]]:
-        """Return the names that were given since the last batch."""
-        count = len(self._new_names)
-        names = self._new_names[:count]
-        del self._new_names[:count]
-        return names
 
     def _write_end(self, seq: int) -> None:
         """Write the last record, and all names that were written only once."""
@@ -664,7 +550,7 @@ class JournalWriter:
             try:
                 self.path = self._choose(self.path)
             except OSError as exc:  # no more files may be open
-                raise _write_error(self.path, exc) from exc
+                raise write_error(self.path, exc) from exc
         number = self._number + 1
         if number == 1 and not self._overwrite and self._exists():
             msg = f"{self.path} exists, and a journal is never overwritten; choose another name."
@@ -675,15 +561,15 @@ class JournalWriter:
         marker = make_marker()
         head = file_header(marker, self._header.creator)
         header = self._next_header(number)
-        entry = entry_of(header, self.number_of)
+        entry = entry_of(header, self.buffer.number_of)
         names = self._names
         payload = encode_batch(header.first_seq, header.mono_ns, header.wall_ns, 0, names, (entry,))
         head += make_batch(payload, marker, len(head))
         is_replacing = number == 1 and self._overwrite
         try:
-            fd = _replace_with(path, head) if is_replacing else _new_file(path, head)
+            fd = replace_with(path, head) if is_replacing else new_file(path, head)
         except OSError as exc:
-            raise _write_error(path, exc) from exc
+            raise write_error(path, exc) from exc
         self._fd, self._file_path, self._number, self._marker = fd, path, number, marker
         self._written = len(head)
         self._names_at = FILE_HEADER_BYTES if names else 0
@@ -699,7 +585,7 @@ class JournalWriter:
         try:
             return os.path.lexists(self.path) or bool(segment_paths(self.path))
         except OSError as exc:  # no more files may be open, or its name is too long
-            raise _write_error(self.path, exc) from exc
+            raise write_error(self.path, exc) from exc
 
     def _next_header(self, number: int) -> HeaderRecord:
         now = max(self._written_ns, self.clock_ns())
@@ -769,13 +655,13 @@ class JournalWriter:
             self._look_closely()
             while self._retired:
                 fd, path = self._retired[0]
-                _sync_file(fd, path)
+                sync_file(fd, path)
                 os.close(fd)
                 del self._retired[0]
             if self._fd >= 0:
                 self._sync_present()
             if not self._is_folder_durable:
-                _sync_folder(self.path.parent)
+                sync_folder(self.path.parent)
                 self._is_folder_durable = True
         except OSError as exc:
             # The records are there, and may be gone after a power failure: not durable yet.
@@ -784,7 +670,7 @@ class JournalWriter:
         if self._gap is None:
             self._durable_seq = self._written_seq
             self._is_behind = False
-            if self._lost is None:
+            if not self.buffer.has_lost:
                 self._is_failing = False
 
     def _look_closely(self) -> None:
@@ -806,7 +692,7 @@ class JournalWriter:
             os.fsync(self._fd)
         except OSError as exc:
             # The system may have forgotten what it couldn't write, and a second call succeed.
-            fd = _written_again(self._fd, self._file_path, exc)
+            fd = written_again(self._fd, self._file_path, exc)
             os.close(self._fd)
             self._fd = fd
 
@@ -831,8 +717,8 @@ class JournalWriter:
         first = self._gone_seq or self._written_seq + 1
         self._gone_seq = 0
         self._gap = _Gap(first, reason, _now_ns() + _RETRY_NS)
-        self._gap_seq = max(self._written_seq, self._last_seq)
-        self.losses += 1
+        self._gap_seq = max(self._written_seq, self.buffer.last_seq)
+        self.buffer.losses += 1
         self._note_failure(reason, exc)
 
     def _go_on_elsewhere(self, gone: _Gone) -> None:
@@ -850,7 +736,7 @@ class JournalWriter:
         if first > last:
             self._create()
             return
-        self.losses += 1
+        self.buffer.losses += 1
         self._gone_seq = first  # until the gap is written
         self._note_failure(gone.reason, gone)
         self._written_seq = first - 1
@@ -863,11 +749,9 @@ class JournalWriter:
 
     def _lose_all(self) -> None:
         """Lose the records that wait, while nothing can be written."""
-        count = len(self._buffer)
-        numbers = [entry[1] for entry in (*self._buffer[:count], *self._copied, *self._held)]
-        self._gap_seq = max(self._gap_seq, self._last_seq, *numbers)
-        del self._buffer[:count]
-        self._copied, self._copied_bytes, self._held = [], 0, []
+        copied = [entry[1] for entry in self._copied]
+        self._gap_seq = max(self._gap_seq, self.buffer.drop_all(), *copied)
+        self._copied, self._copied_bytes = [], 0
 
     def _cut_back(self, exc: Exception) -> None:
         """Leave no part of a batch in the file; if that can't be done, begin another one."""
@@ -893,7 +777,7 @@ class JournalWriter:
                 self._written_seq = gap.first_seq - 1
                 self._create()
             if not self._is_closed:  # else nothing comes after the gap
-                _write_all(self._fd, _ROOM)
+                write_all(self._fd, _ROOM)
                 os.ftruncate(self._fd, self._written)
             self._write_gap(gap, max(self._gap_seq, gap.first_seq))
         except (OSError, JournalError) as exc:
@@ -903,7 +787,7 @@ class JournalWriter:
     def _close_gap(self, last_seq: int) -> None:
         """Record the records that are missing at the end."""
         if self._gap is None and last_seq > self._written_seq and not self._is_copy:
-            self._gap = _Gap(self._written_seq + 1, self._reason(), 0)
+            self._gap = _Gap(self._written_seq + 1, self.buffer.gap_reason(), 0)
         if self._gap is not None:
             self._gap_seq = max(last_seq, self._gap.first_seq)
             self._gap.retry_ns = 0
@@ -912,13 +796,12 @@ class JournalWriter:
     def _write_gap(self, gap: _Gap, last: int) -> None:
         if last >= gap.first_seq:
             now = max(self._written_ns, self.clock_ns())
-            entry = self._gap_entry(gap.first_seq, last, gap.reason, now)
+            entry = gap_entry(gap.first_seq, last, gap.reason, now)
             self._look()
             self._append(encode_batch(last, now, self._wall_at(now), self._names_at, (), (entry,)))
             self._written_seq = last
             self._written_ns = now
-        if self._lost is not None and self._lost[1] <= last:
-            self._lost = None
+        self.buffer.settle(last)
         self._gap = None
         self._is_failing = False
         self._is_behind = True
@@ -928,11 +811,6 @@ class JournalWriter:
         failure, self._failure = self._failure, None
         if failure is not None and self._on_failure is not None:
             self._on_failure(failure)
-
-
-def _number(entry: tuple[Any, ...]) -> int:
-    number: int = entry[1]
-    return number
 
 
 def _encodable(entry: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -975,119 +853,12 @@ def _reason_of(exc: BaseException) -> str:
     return getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
 
 
-def _write_all(fd: int, data: bytes) -> None:
-    """Write *data*; all of it, or raise `OSError`."""
-    written = os.write(fd, data)
-    while written < len(data):
-        written += os.write(fd, memoryview(data)[written:])
-
-
-def _new_file(path: Path, head: bytes) -> int:
-    """Make a file that begins with *head*, if there is none."""
-    fd = os.open(path, _NEW, 0o600)
-    try:
-        _lock(fd)
-        _write_all(fd, head)
-    except OSError:
-        os.close(fd)
-        path.unlink(missing_ok=True)
-        raise
-    return fd
-
-
-def _replace_with(path: Path, head: bytes) -> int:
-    """Put a new file that begins with *head* in the place of a journal."""
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    fd = _new_file(beside, head)
-    try:
-        old = [each for each in segment_paths(path) if each != path]
-        beside.replace(path)
-        for each in old:
-            each.unlink(missing_ok=True)
-    except OSError:
-        os.close(fd)
-        beside.unlink(missing_ok=True)
-        raise
-    return fd
-
-
-def _lock(fd: int) -> None:
-    """Let others see that the file is being written; see `eventbus.journal._repair`."""
-    if fcntl is not None:
-        with contextlib.suppress(OSError):  # not on every filesystem
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-def _sync_file(fd: int, path: Path) -> None:
-    """Make a file durable that is complete; write it again, if the system can't."""
-    try:
-        os.fsync(fd)
-    except OSError as exc:
-        os.close(_written_again(fd, path, exc))
-
-
-def _written_again(fd: int, path: Path, failure: OSError) -> int:
-    """
-    Write a file again, beside it, make that durable, and put it in its place; return its handle.
-
-    Raises:
-        OSError: *failure*, if that can't be done either; then the file is as it was.
-    """
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    try:
-        copy = os.open(beside, _NEW, 0o600)
-    except OSError:
-        raise failure from None
-    try:
-        _lock(copy)
-        offset = 0
-        while data := os.pread(fd, _READ_BYTES, offset):
-            _write_all(copy, data)
-            offset += len(data)
-        os.fsync(copy)
-        beside.replace(path)
-    except OSError:
-        os.close(copy)
-        beside.unlink(missing_ok=True)
-        raise failure from None
-    return copy
-
-
-_unsynced_folders: Final[set[Path]] = set()
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the names in *folder* durable, where the system has a way to."""
-    if not hasattr(os, "O_DIRECTORY"):
-        return
-    try:
-        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
-    except OSError as exc:
-        if exc.errno not in _UNSUPPORTED:
-            raise
-        if folder not in _unsynced_folders:
-            _unsynced_folders.add(folder)
-            logger.warning(
-                "a folder can't be made durable, and neither can the names of its journals",
-                extra={"folder": str(folder), "reason": exc.strerror},
-            )
-
-
-def _write_error(path: Path, exc: OSError) -> JournalWriteError:
-    reason = exc.strerror or type(exc).__name__
-    msg = f"{path} can't be written: {reason}. Give a path in a folder that is there and has room."
-    return JournalWriteError(msg, path=str(path))
-
-
 def _forget_all() -> None:
     """Write nothing in a process that was forked off: the files are the other one's."""
     for writer in tuple(_open_writers):
         writer._is_closed = True  # noqa: SLF001  # this module's
-        writer._buffer.clear()  # noqa: SLF001  # as above
+        writer.buffer.is_closed = True
+        writer.buffer.clear()
         writer._fd = -1  # noqa: SLF001  # as above; its copy of the handle is left open
 
 

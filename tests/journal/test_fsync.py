@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from eventbus.journal import _fsync
 from eventbus.journal._fsync import NoSyncer, Syncer
 
 
@@ -127,3 +128,19 @@ def test_without_a_thread_nothing_is_done():
     syncer.stop()
 
     assert threading.active_count() == before
+
+
+def test_many_files_are_written_less_often(monkeypatch):
+    """
+    After a round with many files the next one collects longer, and to stop doesn't wait for it.
+    """
+    monkeypatch.setattr(_fsync, "PER_BATCH", 3600.0)
+    syncer, one, two = Syncer(0.05), File(), File()
+    syncer.note(one)
+    assert one.flushed.acquire(timeout=10)  # the round before was empty
+    assert one.synced.acquire(timeout=10)
+
+    syncer.note(two)  # it would be written in an hour
+    syncer.stop()
+
+    assert not one.thread.is_alive()

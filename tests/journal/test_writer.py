@@ -690,7 +690,9 @@ def test_memory_is_bounded_in_bytes(path):
     writer = make(path, fsync="none", on_failure=failures.append, buffer_bytes=10_000)
     for _ in range(30):
         frame(writer, bytes(1000))
-    assert sum(len(entry[5]) for entry in writer._buffer) <= 10_000  # there is no other sign
+    assert (
+        sum(len(entry[5]) for entry in writer.buffer._entries) <= 10_000
+    )  # there is no other sign
     assert len(failures) == 1
     writer.flush()
     frame(writer)
@@ -707,11 +709,11 @@ def test_record_that_comes_late_is_waited_for(path):
     A number may be taken by one thread when another one has written the next; it isn't a gap yet.
     """
     writer = make(path, fsync="none")
-    first = writer.next_seq()
+    first = writer.buffer.next_seq()
     frame(writer)
     writer.flush()
     assert shape(path) == []
-    writer.put((FrameRecord.kind, first, writer.clock_ns(), 0, 0, b"late"))
+    writer.buffer.put((FrameRecord.kind, first, writer.clock_ns(), 0, 0, b"late"))
     writer.flush()
 
     assert shape(path) == [1, 2]
@@ -723,7 +725,7 @@ def test_record_that_never_comes_is_a_gap(path, clock):
     A number that was taken by code that was interrupted costs that record only.
     """
     writer = make(path, fsync="none")
-    writer.next_seq()
+    writer.buffer.next_seq()
     frame(writer)
     writer.flush()
     clock.now += SECOND
