@@ -84,8 +84,9 @@ INSIDE = {
     "realtime.transport": "_reconnecting _renewal _websocket _outbox _listeners _sender _roles"
     " _renewing _connection",
     "replay": "_frame_file _pacing _strict _diff _player",
-    "simulator": "faults speech _script _vad scenario _service _live _server",
+    "simulator": "faults speech _script _vad scenario _service _live _server _drift",
     "simulator._live": "faults validation settings state listener voice backend service",
+    "simulator._drift": "probes comparison client",
     "simulator._script": "config_reader caller_script placeholders example_values script"
     " turn_picker",
     "simulator._server": "http client_secrets handshake endpoints frame_log driver server",
@@ -121,7 +122,8 @@ OTHER_PACKAGES = {
     "starlette": "inspector",
     "trio": "testing",  # for annotations only
     "uvicorn": "inspector",
-    "websockets": "realtime.transport realtime.proxy simulator._server callers._twilio",
+    "websockets": "realtime.transport realtime.proxy simulator._server simulator._drift"
+    " callers._twilio",
     "yaml": "simulator.scenario",
 }
 

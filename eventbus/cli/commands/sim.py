@@ -6,14 +6,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from pathlib import Path
 from typing import Final
 
 import click
+import msgspec
 
 from ...bus import EventBus, Inspection
 from ...exceptions import RealtimeConnectionError, ScenarioError
 from ...simulator import Fault, Simulator
+from ...simulator._drift.client import check
 from ...simulator.faults import parse_faults
 from ...wire.openai import GPTLiveDecoder, OpenAIRealtimeDecoder
 from ..inspecting import inspected
@@ -90,10 +93,15 @@ def command(
     faults: tuple[str, ...],
     api_key: str | None,
     log: Path | None,
+    check_url: str | None,
+    model: str,
     is_inspected: bool,
     is_json: bool,
 ) -> None:
     """Run the command; see ``eventbus.cli.usage.sim``."""
+    if check_url is not None:
+        key = api_key or os.environ.get("OPENAI_API_KEY") or None
+        ctx.exit(_check(check_url, key, model, is_json=is_json))
     bus = EventBus()
     show = _Shown(bus)
     try:
@@ -130,6 +138,36 @@ def command(
     finally:
         logger.removeHandler(lines)
         logger.setLevel(before)
+
+
+def _check(url: str, api_key: str | None, model: str, *, is_json: bool) -> ExitCode:
+    """Print the differences between a service and the simulator; return the exit code."""
+
+    async def run() -> int:
+        count = 0
+        async for checked in check(url, api_key, model=model):
+            texts = [difference.text for difference in checked.differences]
+            count += len(texts)
+            if is_json:
+                line = msgspec.json.encode({"probe": checked.probe, "differences": texts})
+                click.echo(line.decode())
+                continue
+            click.echo(f"{checked.probe}: {'as the simulator' if not texts else len(texts)}")
+            for text in texts:
+                click.echo(printable(f"    {text}"))
+        return count
+
+    try:
+        count = asyncio.run(run())
+    except ValueError as exc:
+        raise BadInput(str(exc)) from exc
+    except RealtimeConnectionError as exc:
+        raise NoConnection(str(exc)) from exc
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED
+    if not is_json:
+        click.echo(f"{count} differences" if count else "No difference.")
+    return ExitCode.NO if count else ExitCode.OK
 
 
 async def _serve(simulator: Simulator, bus: EventBus, *, is_json: bool) -> None:

@@ -45,6 +45,21 @@ _SCENARIOS: Final = ("barge_in", "default", "text_only", "weather")
     help="Write the frames of both directions to this file, as lines of JSON: a file of frames, "
     "for eventbus record.",
 )
+@click.option(
+    "--check",
+    "check_url",
+    metavar="URL",
+    help="Serve nobody: be a client of the service at this URL, and list where it answers "
+    "otherwise than the simulator. The key is that of OPENAI_API_KEY, or of --api-key; the answers "
+    "cost a few cents.",
+)
+@click.option(
+    "--model",
+    default="gpt-realtime",
+    metavar="NAME",
+    show_default=True,
+    help="The model for --check, if the URL names none.",
+)
 @inspect_option
 @click.option("--json", "is_json", is_flag=True, help="Print its address as a JSON object.")
 @runs("sim", "sim")

@@ -109,6 +109,38 @@ def test_certificate_that_can_not_be_used(run, tmp_path):
         assert "can't be used as a certificate" in line
 
 
+@posix
+@pytest.mark.slow
+def test_check_lists_where_a_service_differs(start, run, tmp_path):
+    """
+    Each probe is a line of JSON with its differences; the exit code is 1 if there are any.
+    """
+    (tmp_path / "azure.yaml").write_text("dialect: azure\n", encoding="utf-8")
+    with start("sim", str(tmp_path / "azure.yaml"), "--port", "0", "--json") as process:
+        place = json.loads(process.stdout.readline())
+        result = run("sim", "--check", place["base_url"], "--json")
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+
+    lines = map(json.loads, result.stdout.splitlines())
+    probes = {line["probe"]: line["differences"] for line in lines}
+    assert result.exit_code == 1
+    assert len(probes["text"]) == 2
+    assert probes["refusal: unknown type"] == []
+
+
+def test_check_of_nothing(run):
+    """
+    A service that can't be reached is exit code 4, and one that speaks no GA is 3, in one line.
+    """
+    absent = run("sim", "--check", "http://127.0.0.1:1/v1")
+    wrong = run("sim", "--check", "wss://api.x.ai/v1/realtime")
+
+    assert (absent.exit_code, wrong.exit_code) == (4, 3)
+    assert "There is no connection to ws://127.0.0.1:1/v1/realtime" in absent.stderr
+    assert "speaks the GA protocol only" in wrong.stderr
+
+
 def test_port_in_use(run, taken_port):
     """
     One line with the address and the remedy, and exit code 4.

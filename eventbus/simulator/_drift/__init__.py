@@ -1,0 +1,3 @@
+"""
+The drift between the simulator and a real service: the same client at both, and the differences.
+"""
