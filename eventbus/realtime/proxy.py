@@ -55,7 +55,7 @@ from ..exceptions import RealtimeConnectionError
 from ..wire._frames import Frame
 from ..wire._intake import to_bytes
 from ..wire._strict import read_object
-from ..wire.openai._decoder import OpenAIRealtimeDecoder
+from ..wire.openai import GPTLiveDecoder, OpenAIRealtimeDecoder
 from .events import RealtimeModelRawClientEvent
 from .transport._websocket import discreet_logger
 
@@ -117,6 +117,7 @@ _BAD_GATEWAY: Final = 1014
 _GOOD_ENDS: Final = frozenset({1000, 1001, 1005})
 
 _MAX_BYTES: Final = 32 * 1024 * 1024
+_LIVE_PATH: Final = "/live/sessions"
 _OPEN_TIMEOUT: Final = 10.0
 _CLOSE_TIMEOUT: Final = 2.0
 
@@ -409,7 +410,7 @@ class RealtimeProxy:
             return client.respond(http.HTTPStatus(refusal.status), f"{refusal.message}\n")
         if request.headers.get("Upgrade", "").lower() != "websocket":
             return None  # websockets refuses it, with 426
-        call = _Call(self._bus)
+        call = _Call(self._bus, urlsplit(self._target(request.path)).path)
         call.publish(RealtimeModelConnectionStatusEvent("connecting"))
         task = asyncio.ensure_future(self._connect(request))
         self._connecting.add(task)
@@ -524,18 +525,22 @@ class _Call:
 
     Attributes:
         bus: The bus that its events are published on.
+        path: The path at the service, which tells the protocol.
         service: The connection to the service, once there is one.
     """
 
     bus: EventBus
+    path: str
     service: _ServiceConnection | None = None
     _scope: Scope = attrs.field(init=False)
-    _decoder: OpenAIRealtimeDecoder = attrs.field(init=False, factory=OpenAIRealtimeDecoder)
+    _decoder: OpenAIRealtimeDecoder | GPTLiveDecoder = attrs.field(init=False)
     _ended: tuple[_Side, int | None, str] | None = attrs.field(init=False, default=None)
     _failures: set[type[Exception]] = attrs.field(init=False, factory=set)
 
     def __attrs_post_init__(self) -> None:
         self._scope = self.bus.scope(f"connection-{next(_numbers)}")
+        is_live = self.path.rstrip("/").endswith(_LIVE_PATH)
+        self._decoder = GPTLiveDecoder() if is_live else OpenAIRealtimeDecoder()
 
     async def pump(self, source: _Socket, target: _Socket, side: _Side) -> None:
         """Hand on the messages of *source* until it closes; then close *target* in the same way."""

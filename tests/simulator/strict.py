@@ -18,12 +18,15 @@ from openai.types.realtime.realtime_session_create_response import RealtimeSessi
 from openai.types.realtime.realtime_transcription_session_create_response import (
     RealtimeTranscriptionSessionCreateResponse,
 )
+from openai.types.responses import ResponseStreamEvent
 from pydantic import BaseModel, TypeAdapter
 
 from eventbus.simulator._service.fault_plan import Send, Step
 
 _EVENTS: TypeAdapter[Any] = TypeAdapter(RealtimeServerEvent)
 _LIVE_EVENTS: TypeAdapter[Any] = TypeAdapter(live_server_event.ServerEvent)
+
+_NESTED_EVENTS: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
 
 _SESSIONS: dict[str, type[BaseModel]] = {
     "realtime": RealtimeSessionCreateResponse,
@@ -64,6 +67,8 @@ def strict_live_event(data: Mapping[str, Any]) -> Any:
     Return the SDK's event for a frame of GPT-Live; raises as `strict_server_event` does.
     """
     event = _LIVE_EVENTS.validate_python(data, strict=True)
+    if data["type"] == "response.event":
+        _NESTED_EVENTS.validate_python(data["event"])
     unknown = list(_unknown(event, ""))
     assert not unknown, f"{data['type']} has fields that the SDK doesn't know: {unknown}"
     return event

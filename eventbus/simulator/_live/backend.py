@@ -245,19 +245,24 @@ class _Response:
 
     def tell(self, type_: str, status: str, error: str | None = None) -> None:
         """Tell the state of the response; it has neither input nor output in it."""
-        details: dict[str, Any] = {}
-        if status == "failed":
-            details["error"] = {"code": error, "message": "The simulator was told to fail here."}
-        elif status == "incomplete":
-            details["incomplete_details"] = {"reason": error}
+        failure = {"code": "server_error", "message": f"{error}: the simulator was told to fail."}
         response = {
             "id": self._id,
             "object": "response",
+            "created_at": self._state.settings.created_at,
             "status": status,
+            "error": failure if status == "failed" else None,
+            "incomplete_details": {"reason": error} if status == "incomplete" else None,
+            "instructions": None,
+            "metadata": {},
             "model": self._state.settings.backend_model,
             "output": [],
-            **details,
-            **({} if status == "in_progress" else {"usage": self._usage_object()}),
+            "parallel_tool_calls": True,
+            "temperature": 1.0,
+            "tool_choice": "auto",
+            "tools": [],
+            "top_p": 1.0,
+            "usage": None if status == "in_progress" else self._usage_object(),
         }
         self._emit(type_, response=response)
 
@@ -292,7 +297,10 @@ class _Response:
         given = 64 if told.input_text_tokens is None else told.input_text_tokens
         return {
             "input_tokens": given,
-            "input_tokens_details": {"cached_tokens": told.cached_tokens or 0},
+            "input_tokens_details": {
+                "cached_tokens": told.cached_tokens or 0,
+                "cache_write_tokens": 0,
+            },
             "output_tokens": made,
             "output_tokens_details": {"reasoning_tokens": told.reasoning_tokens or 0},
             "total_tokens": given + made,

@@ -77,10 +77,10 @@ class LiveService:
         ids = Ids(f"{progress.seed}/{number}")
         expires_at = int(wall_time + (max_seconds or _SECONDS_OF_A_SESSION))
         self._new_settings: Callable[[Any], LiveSettings] = lambda given: LiveSettings(
-            given, ids.new("live_sess"), expires_at
+            given, ids.new("live_sess"), int(wall_time), expires_at
         )
         self._state = LiveState(
-            LiveSettings({"model": ""}, "", expires_at),
+            LiveSettings({"model": ""}, "", int(wall_time), expires_at),
             progress,
             scenario.pace,
             LiveFaults(plan or FaultPlan(scenario.faults)),

@@ -20,10 +20,17 @@ class LiveSettings:
     Args:
         given: The ``session`` of ``session.start``; its shape was checked.
         session_id: The session's id.
-        expires_at: When the session ends, in seconds since the epoch.
+        created_at: When it has begun, in seconds since the epoch.
+        expires_at: When it ends.
+
+    Attributes:
+        created_at: The same.
     """
 
-    def __init__(self, given: Mapping[str, Any], session_id: str, expires_at: int) -> None:
+    def __init__(
+        self, given: Mapping[str, Any], session_id: str, created_at: int, expires_at: int
+    ) -> None:
+        self.created_at = created_at
         given = copy.deepcopy(dict(given))
         audio = given.get("audio") or {}
         self._appended: list[str] = []

@@ -7,10 +7,11 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import math
 
 import pytest
 
-from eventbus import NotSupported
+from eventbus import EventBus, NotSupported
 from eventbus.audio import G711_ULAW
 from eventbus.events import (
     RealtimeModelAudioEvent,
@@ -30,6 +31,7 @@ from eventbus.events import (
 )
 from eventbus.exceptions import ModelNotConnected, RealtimeConnectionError
 from eventbus.items import RealtimeToolCallItem
+from eventbus.journal import Recorder
 from eventbus.realtime import (
     RealtimeModelSendAudio,
     RealtimeModelSendInterrupt,
@@ -42,6 +44,8 @@ from eventbus.realtime import (
     RenewalPolicy,
 )
 from eventbus.realtime.openai import DEFAULT_BACKEND, GPTLiveModel
+from eventbus.realtime.proxy import RealtimeProxy
+from eventbus.replay import replay
 from eventbus.testing import FakeClock, capture
 from eventbus.wire.openai import RealtimeModelSilenceEvent
 
@@ -64,6 +68,9 @@ WEATHER = {
         }
     ]
 }
+
+
+DECODED = {"audio", "silence", "transcript_delta", "transcript_done", "delegation", "turn_started"}
 
 
 @pytest.fixture(scope="module")
@@ -625,6 +632,60 @@ async def test_a_close_in_a_listener_returns_at_once(bus, captured):
         async with bus:
             await model.say("Hello!")
             await captured.wait_for(RealtimeModelEndOfStreamEvent)
+
+
+async def test_a_proxy_decodes_the_protocol(bus, captured):
+    """
+    A proxy before GPT-Live publishes the same events as the model has.
+    """
+    async with EventBus() as own, simulator.Simulator() as service:
+        async with RealtimeProxy(service.live_url, bus) as proxy:
+            model = GPTLiveModel(greeting="Hello!")
+            with model.attach(own), capture(own) as direct:
+                await model.connect({"url": proxy.url, "api_key": "none"})
+                await until_said(direct, "Hello!")
+                await direct.wait_for(RealtimeModelTurnEndedEvent)
+                await model.close()
+        await captured.wait_for(RealtimeModelEndOfStreamEvent)
+
+    for kind in (RealtimeModelAudioEvent, RealtimeModelTranscriptDeltaEvent):
+        assert of(captured, kind) == of(direct, kind)
+
+
+async def test_a_recorded_call_replays_the_same_twice(bus, tmp_path):
+    """
+    Frames of two sessions and a tool round: each replay gives the events of the call.
+    """
+    path = tmp_path / "call.journal"
+    with Recorder(path) as recorder, recorder.attach(bus):
+        async with simulator.Simulator(WEATHER, faults="drop@3") as service:
+            config = {"url": service.live_url, "api_key": "none"}
+            session = RealtimeSession(GPTLiveModel(reconnect=AT_ONCE), bus, config=config)
+
+            @session.tool
+            def get_weather(city: str) -> str:
+                return f"rain in {city}"
+
+            with capture(bus) as captured:
+                async with bus, session:
+                    await session.send_message("How is the weather?")
+                    await until_said(captured, "One moment. It is rain in Bergen.")
+                    await session.model.say("Anything else?")
+                    await captured.wait_for(
+                        RealtimeModelSessionUpdatedEvent,
+                        lambda _: len(of(captured, RealtimeModelSessionUpdatedEvent)) == 2,
+                        timeout=120,
+                    )
+
+    replays = []
+    for _ in range(2):
+        async with EventBus() as again:
+            with capture(again) as events:
+                await replay(path, again, speed=math.inf, strict=True)
+            replays.append([event for event in events.events if event.type in DECODED])
+
+    told = [event for event in captured.events if event.type in DECODED]
+    assert replays[0] == replays[1] == told
 
 
 @pytest.mark.slow
