@@ -381,8 +381,7 @@ def test_signal_handler_that_publishes_never_waits(path):
         before = signal.signal(signal.SIGALRM, handle)
         signal.setitimer(signal.ITIMER_REAL, 0.0003, 0.0003)
         try:
-            deadline = time.monotonic() + 3
-            while time.monotonic() < deadline:
+            while count < 1_000:
                 decoder.publish_to(bus, AUDIO, sender="call-1")
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
@@ -393,7 +392,7 @@ def test_signal_handler_that_publishes_never_waits(path):
     assert seqs == sorted(set(seqs))
     gaps = sum(g.last_seq - g.first_seq + 1 for g in journal.read(GapRecord))
     sent = sum(1 for r in journal.read(sender="signals"))
-    assert sent + gaps >= count > 100
+    assert sent + gaps >= count >= 1_000
     assert isinstance(journal.last, EndRecord)
 
 

@@ -203,7 +203,9 @@ async def _units_a_turn(side: Side, effort: Effort) -> int:
 async def compare(sides: Sequence[Side], effort: Effort) -> Comparison:
     """Let *sides* take turns, in the event loop that this is awaited in."""
     gc.collect()
-    gc.freeze()  # to collect what a round has left doesn't take long then
+    # To collect what a round has left doesn't take long then; and for good, so that the collection
+    # before the next comparison doesn't either.
+    gc.freeze()
     gc.disable()
     try:
         for side in sides:
@@ -218,5 +220,4 @@ async def compare(sides: Sequence[Side], effort: Effort) -> Comparison:
                 seconds[index].append(taken / units[index])
     finally:
         gc.enable()
-        gc.unfreeze()
     return Comparison({side.name: tuple(each) for side, each in zip(sides, seconds, strict=True)})

@@ -53,7 +53,7 @@ def test_every_event_of_the_vocabulary_comes_back_equal(cls, travel):
     """
 
     @given(instances_of(cls))
-    @settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=10, suppress_health_check=[HealthCheck.too_slow])
     def check(event):
         assert travel(event) == event
 
