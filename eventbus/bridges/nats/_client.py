@@ -18,6 +18,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import ssl
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeAlias
 from urllib.parse import urlsplit
@@ -43,6 +44,8 @@ Servers: TypeAlias = str | Sequence[str] | Client
 
 API_TIMEOUT: Final = 5.0
 
+_CLOSE_TIMEOUT: Final = 0.5
+
 _MIN_VERSION: Final = (2, 10)
 
 
@@ -61,6 +64,10 @@ class JetStreamError(BridgeError):
         self.err_code = int(error.get("err_code", 0))
         self.description = str(error.get("description", ""))
         super().__init__(f"JetStream: {self.description} ({self.code}, {self.err_code})")
+
+
+class _RefusedError(Exception):
+    """Each server has refused the connection, and will do so again."""
 
 
 class Connection:
@@ -223,6 +230,8 @@ async def _open(
         nonlocal warned_of
         if not is_open:
             errors.append(exc)
+            if sum(map(_is_refusal, errors)) >= len(addresses):
+                raise _RefusedError from exc  # it ends the client's attempts
             return
         connections = int(client.stats["reconnects"])
         level = logging.DEBUG if warned_of == connections else logging.WARNING
@@ -241,12 +250,19 @@ async def _open(
     }
     try:
         await asyncio.wait_for(client.connect(addresses, **settings), timeout)
-    except (TimeoutError, nats.errors.Error, OSError, ValueError) as exc:
+    except (TimeoutError, nats.errors.Error, OSError, ValueError, _RefusedError) as exc:
         with contextlib.suppress(Exception):  # the client's, which is being thrown away
-            await client.close()
-        refusals = [error for error in errors if "auth" in reason(error).lower()]
-        text = reason((refusals or errors or [exc])[-1])
-        if refusals:
+            # It waits for ever for a connection whose TLS handshake has failed, which is closed.
+            await asyncio.wait_for(client.close(), _CLOSE_TIMEOUT)
+        refusals = list(filter(_is_refusal, errors))
+        shown_error = (refusals or errors or [exc])[-1]
+        text = reason(shown_error)
+        if isinstance(shown_error, ssl.SSLError):
+            advice = (
+                "check tls=: its context has to trust the CA of the server's certificate, which "
+                "is for that host, and to have a certificate of its own if the server wants one"
+            )
+        elif refusals:
             advice = "check the credentials: user and password, token=, user_credentials= or tls="
         else:
             advice = "start one with: nats-server -js, or check the address"
@@ -254,6 +270,11 @@ async def _open(
         raise BridgeConnectionError(msg) from None  # the client's error may show the URL
     is_open = True
     return Connection(client, is_ours=True)
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Return whether another attempt with the same options will fail as well."""
+    return isinstance(error, ssl.SSLError) or "auth" in reason(error).lower()
 
 
 async def _check(connection: Connection) -> None:
