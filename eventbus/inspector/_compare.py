@@ -90,10 +90,15 @@ def _turns_of(call: CallView) -> list[_Turn]:
         if place in said and text:
             said[place][kind].append(text)
 
-    for start, _end, side, text, *_ in captions:
-        # The caller's words belong to the turn that they end in, and the model's to the last one.
-        place = bisect_right(ends, start)
-        note(side, place if side == "caller" else place - 1, text)
+    for start, end, side, text, *_ in captions:
+        # A turn begins where the caller has finished, and the service says so a little later. One
+        # that doesn't say so has given the time of the first word.
+        is_before = side == "caller" and end <= start
+        note(
+            side,
+            bisect_right(ends, max(start, end if side == "caller" else start)) - 1 + is_before,
+            text,
+        )
     for tool in figures["tools"]:
         note("tools", bisect_right(ends, tool["at_ms"]) - 1, tool["name"])
     for at_ms, _, _, text in call.errors():

@@ -71,10 +71,11 @@ def node() -> str:
     return path
 
 
-@pytest.fixture(scope="session")
+# One for each module, since its driver runs an event loop, and other modules have async tests.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """
-    Headless Chromium, one for all tests.
+    Headless Chromium.
     """
     path = shutil.which("chromium") or shutil.which("chromium-browser")
     if path is None:

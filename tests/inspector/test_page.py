@@ -13,8 +13,12 @@ from eventbus.analysis import measure
 from eventbus.events import RealtimeModelTranscriptDeltaEvent
 from eventbus.inspector import Inspector, write_html
 from eventbus.journal import open_journal
+from tests.cli.journals import write_journal
+
+from .conftest import asked_call
 
 playwright = pytest.importorskip("playwright.sync_api")
+axe = pytest.importorskip("axe_playwright_python.sync_playwright")
 expect = playwright.expect
 
 pytestmark = pytest.mark.slow
@@ -33,7 +37,7 @@ def open_page(browser):
     messages, contexts = [], []
 
     def open_(url, **options):
-        context = browser.new_context(viewport={"width": 1300, "height": 800}, **options)
+        context = browser.new_context(**{"viewport": {"width": 1300, "height": 800}, **options})
         contexts.append(context)
         page = context.new_page()
         page.on(
@@ -211,36 +215,80 @@ def test_file_needs_no_network(file_page):
     assert [url for url in asked if not url.startswith("data:")] == []
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_both_themes_have_enough_contrast(scheme, journal, open_page):
+@pytest.fixture
+def both(tmp_path, journal):
     """
-    Text has a contrast of 4.5 to 1 against its background, in both themes.
+    The journals of two calls that differ in an answer, and in one turn more.
     """
-    with Inspector(paths=[journal], port=0) as inspector:
-        page = open_page(inspector.url, color_scheme=scheme)
-        colours = page.evaluate(
-            """() => {
-            const probe = document.createElement('span');
-            document.body.append(probe);
-            const read = (name) => {
-              probe.style.color = `var(--${name})`;
-              return getComputedStyle(probe).color.match(/[\\d.]+/g).slice(0, 3).map(Number);
-            };
-            const names = ['bg', 'panel', 'text', 'muted', 'error', 'accent'];
-            return Object.fromEntries(names.map((name) => [name, read(name)]));
-            }"""
-        )
+    after = asked_call()
+    after.at(6000).say(500, is_voiced=True)
+    item = {"item_id": "item_v"}
+    after.frame("input_audio_buffer.speech_started", audio_start_ms=1000, **item)
+    after.at(7000).frame("input_audio_buffer.speech_stopped", audio_end_ms=1500, **item)
+    name = "conversation.item.input_audio_transcription.completed"
+    after.frame(name, content_index=0, transcript="Thank you!", **item)
+    return [journal, write_journal(tmp_path / "after.journal", after)]
+
+
+def test_two_calls_stand_side_by_side(both, open_page):
+    """
+    Turns are aligned by the caller's words; one that the other call lacks is named, and a turn's
+    number shows it in both calls.
+    """
+    with Inspector(paths=both, port=0) as inspector:
+        page = open_page(f"{inspector.url}#call=0&beside=1&tab=diff")
+        table = page.locator("#diff table").first
+        expect(table.locator("tbody tr")).to_have_count(2)
+        expect(table).to_contain_text("only in B: Thank you!")
+        expect(page.locator("#other-names")).to_contain_text("User speech")
+        table.get_by_role("button", name="1", exact=True).click()
+        expect(page).to_have_url(re.compile("tab=diff"))
+        expect(page).to_have_url(re.compile(r"to=5333"))  # and no longer the whole call
         page.close()
 
-    def luminance(colour):
-        parts = [c / 255 for c in colour]
-        linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
-        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
-    def contrast(one, other):
-        low, high = sorted((luminance(colours[one]), luminance(colours[other])))
-        return (high + 0.05) / (low + 0.05)
+def violations(page):
+    """
+    Return what axe-core finds wrong with a page, by rule and place.
+    """
+    found = axe.Axe().run(page).response["violations"]
+    return {each["id"]: [node["html"] for node in each["nodes"]] for each in found}
 
-    pairs = [("text", "bg"), ("text", "panel"), ("muted", "bg"), ("muted", "panel")]
-    pairs += [("error", "bg"), ("bg", "accent")]
-    assert {pair: contrast(*pair) for pair in pairs if contrast(*pair) < 4.5} == {}
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_page_is_accessible(scheme, both, open_page):
+    """
+    axe-core finds nothing in either theme: with a record, with an error, with two calls, and in
+    the list of keys.
+    """
+    with Inspector(paths=both, port=0) as inspector:
+        page = open_page(inspector.url, color_scheme=scheme)
+        expect(page.locator(".line").nth(5)).to_be_visible()
+        page.keyboard.press("e")
+        expect(page.locator("#detail")).to_contain_text("shop.crm")
+        found = [violations(page)]
+        page.locator("#beside").select_option(index=1)
+        expect(page.locator("#diff table").first).to_be_visible()
+        found.append(violations(page))
+        page.keyboard.press("Escape")
+        page.locator("#detail").focus()
+        page.keyboard.press("?")
+        expect(page.locator("#help")).to_be_visible()
+        found.append(violations(page))
+        page.close()
+
+    assert found == [{}, {}, {}]
+
+
+def test_page_is_usable_on_a_narrow_screen(journal, open_page):
+    """
+    Nothing is wider than a phone, and axe-core finds nothing there either.
+    """
+    with Inspector(paths=[journal], port=0) as inspector:
+        page = open_page(inspector.url, viewport={"width": 390, "height": 800})
+        expect(page.locator(".line").nth(5)).to_be_attached()
+        width = page.evaluate("document.documentElement.scrollWidth")
+        found = violations(page)
+        page.close()
+
+    assert (width, found) == (390, {})

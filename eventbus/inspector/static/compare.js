@@ -103,6 +103,6 @@ function eventParts(found, actions) {
       element("td", {}, each.values === null ? "" : `${each.field}: ${each.values[0]}, then ${each.values[1]}`),
     );
   };
-  const head = ["", "in A", "time", "type", "field"].map((text) => element("th", { scope: "col" }, text));
+  const head = ["how", "in A", "time", "type", "field"].map((text) => element("th", { scope: "col" }, text));
   return [element("table", {}, element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...found.events.map(row)))];
 }

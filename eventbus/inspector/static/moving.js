@@ -8,7 +8,13 @@ import { Player } from "./sound.js";
 /** @typedef {Record<string, any>} Json */
 /** @typedef {import("./scale.js").Range} Range */
 
-export const player = new Player($("audio"), (id, ms) => source.sound(id, ms), {
+/** @param {string} id @param {number} ms */
+function soundOf(id, ms) {
+  const sound = source.sound(id, ms);
+  return state.call?.overview.has_audio ? sound : { ...sound, address: "" };
+}
+
+export const player = new Player($("audio"), soundOf, {
   onState: (isPlaying) => {
     $("play").setAttribute("aria-pressed", String(isPlaying));
     $("play").textContent = isPlaying ? "Pause" : "Play";
