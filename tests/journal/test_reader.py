@@ -722,6 +722,23 @@ def test_following_gives_what_is_written_later(path, monkeypatch):
     assert len(open_journal(path).paths) > 1
 
 
+def test_following_without_waiting_gives_none_where_there_is_no_more(path):
+    """
+    `Journal.follow_nowait` gives None as often as it is asked, then what has come meanwhile, and
+    stops at the end.
+    """
+    with JournalWriter(path) as writer:
+        writer.append(FrameRecord.kind, "call-1", 0, b"{}")
+        writer.sync()
+        records = open_journal(path).follow_nowait()
+        assert [next(records).seq for _ in range(2)] == [0, 1]
+        assert [next(records), next(records)] == [None, None]
+        writer.append(FrameRecord.kind, "call-1", 0, b"{}")
+        writer.sync()
+        assert next(records).seq == 2
+    assert [type(record) for record in records if record is not None] == [EndRecord]
+
+
 def test_following_waits_for_the_rest_of_a_record(path, monkeypatch):
     """
     A record of which only a part has been written is given when it is whole.

@@ -7,8 +7,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 import msgspec
@@ -59,7 +60,7 @@ class _Shown:
         sender = f"connection-{number}"
         if direction == "sent":
             if self.inspection is not None:
-                self.inspection.sent(frame, sender)
+                self.inspection.sent(_message(frame), sender)
             return
         data = frame.encode() if isinstance(frame, str) else frame
         decoder = self._decoders.get(number)
@@ -69,6 +70,15 @@ class _Shown:
                 GPTLiveDecoder() if is_live else OpenAIRealtimeDecoder()
             )
         decoder.publish_to(self._bus, data, sender=sender)
+
+
+def _message(frame: str | bytes) -> Mapping[str, Any] | str | bytes:
+    """Return a client's message as its model would have sent it, if it is a JSON object."""
+    try:
+        message = msgspec.json.decode(frame)
+    except (ValueError, RecursionError):
+        return frame
+    return message if isinstance(message, dict) else frame
 
 
 def _read_faults(texts: tuple[str, ...]) -> tuple[Fault, ...]:

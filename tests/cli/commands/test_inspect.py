@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import sys
 import urllib.request
 
 import pytest
+from websockets.sync.client import connect
 
 from tests.cli.journals import write_journal
 
@@ -54,3 +56,53 @@ def test_demo_can_be_looked_at():
 
     assert result.returncode == 0
     assert re.search(r"^inspector: http://127\.0\.0\.1:\d+/\?token=", result.stderr, re.MULTILINE)
+
+
+def test_diff_can_be_looked_at(tmp_path):
+    """
+    The address of two journals opens with the differences.
+    """
+    one, two = (write_journal(tmp_path / name) for name in ("a.journal", "b.journal"))
+    command = [sys.executable, "-m", "eventbus", "diff", str(one), str(two), "--inspect"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        url, _, view = process.stdout.readline().strip().partition("#")
+        with urllib.request.urlopen(url) as response:  # our own address
+            assert response.status == 200
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=30)
+
+    assert view == "call=0&beside=1&tab=diff"
+
+
+def ask(url, path):
+    """Return the answer of the inspector at *url*."""
+    page, _, token = url.partition("?")
+    with urllib.request.urlopen(f"{page}{path}?{token}") as response:  # our own address
+        return json.load(response)
+
+
+def test_connections_to_the_simulator_can_be_looked_at():
+    """
+    Both sides of each connection are in the inspector, under the connection's name.
+    """
+    command = [sys.executable, "-m", "eventbus", "sim", "--port", "0", "--json", "--inspect"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **pipes) as process:
+        try:
+            url = process.stderr.readline().removeprefix("inspector: ").strip()
+            place = json.loads(process.stdout.readline())
+            with connect(place["url"], additional_headers={"api-key": "none"}) as client:
+                message = {"type": "session.update", "session": {"type": "realtime"}}
+                client.send(json.dumps(message))
+                while json.loads(client.recv())["type"] != "session.updated":
+                    pass
+                while not (calls := ask(url, "api/calls")["calls"]):
+                    pass
+                seen: set[str] = set()
+                while not {"session.updated", "session.update"} <= seen:
+                    seen = {line[5] for line in ask(url, "api/calls/0-0/lines")["lines"]}
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=30)
+
+    assert [call["sender"] for call in calls] == ["connection-1"]
