@@ -2,8 +2,8 @@
 The inspector in somebody's program: a server in a thread of its own, beside a bus or for files.
 
 A bus is inspected through a temporary journal: a `Recorder` writes it, the server's thread reads
-it. So the bus pays for recording and nothing else, a blocked loop stops no page, and a page that
-is slow can ask again for everything.
+it, while a page is open. So the bus pays for recording and nothing else, a blocked loop stops no
+page, and a page that is slow can ask again for everything.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import shutil
 import socket
 import tempfile
 import threading
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -44,6 +45,7 @@ logger = logging.getLogger(__name__)
 
 _UPDATE_S = 0.1
 _SLICE_S = 0.05
+_ATTENTION_S = 5.0
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -92,6 +94,7 @@ class Inspector:
         self._stack = contextlib.ExitStack()
         self._recorder: Recorder | None = None
         self._heartbeat: Heartbeat | None = None
+        self._asked_at = float("-inf")
         self.url = ""
 
     def __enter__(self) -> Self:
@@ -182,13 +185,23 @@ class Inspector:
             address=(self._host, self._port),
             is_live=self._bus is not None,
             closing=closing,
+            on_request=self._note_request,
         )
 
+    def _note_request(self) -> None:
+        self._asked_at = time.monotonic()
+
     def update(self) -> bool:
-        """Take the next records, for a moment; return whether there were any."""
+        """
+        Take the next records, for a moment; return whether there were any.
+
+        A bus that nobody looks at is only recorded: the page that comes reads what was missed.
+        """
         if self._heartbeat is not None:
             self._heartbeat.beat()
         is_changed = False
+        if self._bus is not None and time.monotonic() - self._asked_at > _ATTENTION_S:
+            return False
         for view in self._views:
             try:
                 is_changed |= view.update(_SLICE_S)

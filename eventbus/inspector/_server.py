@@ -114,6 +114,7 @@ def make_app(
     address: tuple[str, int],
     is_live: bool,
     closing: asyncio.Event,
+    on_request: Callable[[], object],
 ) -> ASGIApp:
     """
     Return the application that serves the page and the data of *views*.
@@ -124,8 +125,9 @@ def make_app(
         address: The host and port that the server listens at.
         is_live: Whether the journals may still be written.
         closing: Set when the server stops, so that streams end.
+        on_request: Called with each request that may be made, and again while a stream goes on.
     """
-    api = _Api(views, is_live=is_live, closing=closing)
+    api = _Api(views, is_live=is_live, closing=closing, on_request=on_request)
     routes = [
         Route("/", _static),
         Route("/api/calls", api.overview),
@@ -149,13 +151,22 @@ def make_app(
 class _Api:
     """The data of the journals."""
 
-    def __init__(self, views: list[JournalView], *, is_live: bool, closing: asyncio.Event) -> None:
+    def __init__(
+        self,
+        views: list[JournalView],
+        *,
+        is_live: bool,
+        closing: asyncio.Event,
+        on_request: Callable[[], object],
+    ) -> None:
         self._views, self._is_live, self._closing = views, is_live, closing
+        self._on_request = on_request
 
     def answer(self, make: Callable[[Request, JournalView, CallView], Response]) -> Handler:
         """Return the handler of requests about one call; *make* runs in a thread."""
 
         async def handler(request: Request) -> Response:
+            self._on_request()
             found = self._find(request.path_params["call"])
             if found is None:
                 return JSONResponse({"error": "There is no such call."}, 404)
@@ -184,6 +195,7 @@ class _Api:
 
     async def overview(self, _: Request) -> Response:
         """Answer with the list of calls."""
+        self._on_request()
         calls = await run_in_threadpool(self._calls)
         return JSONResponse({"is_live": self._is_live, "calls": calls})
 
@@ -204,6 +216,7 @@ class _Api:
         """Yield messages whose id is the sum of the numbers of the latest records."""
         yield "retry: 1000\n\n"
         while not self._closing.is_set() and not await request.is_disconnected():
+            self._on_request()
             total = sum(view.last_seq for view in list(self._views))
             if total != after:
                 after = total

@@ -48,6 +48,7 @@ from eventbus.wire.openai import OpenAIRealtimeDecoder
 
 __all__ = [
     "EACH",
+    "INSPECTED",
     "LARGE",
     "LIMIT",
     "NOT_RECORDED",
@@ -70,6 +71,7 @@ OURS: Final = "eventbus"
 LIMIT: Final = "bare loop"
 RECORDED: Final = "recorded"
 EACH: Final = "a journal each"
+INSPECTED: Final = "inspected"
 NO_AUDIO: Final = "without audio"
 NO_CONTENT: Final = "without content"
 REDACTED: Final = "a field redacted"
@@ -353,6 +355,13 @@ def _recording(*, each: bool = False, **options: Any) -> Watch:
 
 
 @contextlib.contextmanager
+def _inspect(bus: EventBus, _: Path) -> Iterator[Callable[[], Awaitable[object]]]:
+    """Show the bus in a browser that isn't there: nobody looks at it."""
+    with bus.inspect(port=0):
+        yield checkpoint
+
+
+@contextlib.contextmanager
 def _observe(bus: EventBus, _: Path) -> Iterator[Callable[[], Awaitable[object]]]:
     with bus.observe(_Blind()):
         yield checkpoint
@@ -387,6 +396,7 @@ async def record_sessions(kind: str, effort: Effort) -> Comparison:
         sides = [
             side(RECORDED, _recording()),
             side(EACH, _recording(each=True)),
+            side(INSPECTED, _inspect),
             side(NO_AUDIO, _recording(audio=False)),
             side(NO_CONTENT, _recording(content=False)),
             side(REDACTED, _recording(redact=["phone_number"])),
