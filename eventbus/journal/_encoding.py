@@ -27,6 +27,7 @@ from ..events import (
 from ..exceptions import CodecError
 from ..wire._frames import Frame
 from ..wire._intake import to_bytes
+from ..wire.openai import RealtimeModelSilenceEvent
 from ._format import MAX_PAYLOAD_BYTES
 from ._records import Form
 from ._redaction import Withholding
@@ -37,7 +38,7 @@ MAX_DATA_BYTES: Final = MAX_PAYLOAD_BYTES - 4096
 TOO_LONG: Final = "it is longer than a record can be"
 """Why one that is longer isn't there."""
 
-DECODED: Final = frozenset(RealtimeModelEvent.__args__) - frozenset(
+DECODED: Final = frozenset((*RealtimeModelEvent.__args__, RealtimeModelSilenceEvent)) - frozenset(
     (RealtimeModelConnectionStatusEvent, RealtimeModelEndOfStreamEvent)
 )
 """The classes that a decoder may make of a frame; the others are the transport's."""

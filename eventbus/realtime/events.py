@@ -36,6 +36,7 @@ from ..events import (
     register_event,
 )
 from ..items import RealtimeItem
+from ..wire.openai import RealtimeModelSilenceEvent
 from .history import as_history
 
 if TYPE_CHECKING:
@@ -310,7 +311,7 @@ class RealtimeRawModelEvent(_Repeat):
     The model has emitted an event.
 
     Attributes:
-        data: The event, one of `eventbus.events.RealtimeModelEvent`.
+        data: The event, one of `eventbus.events.RealtimeModelEvent`, or silence.
 
     Source:
         Any event of the model.
@@ -318,7 +319,7 @@ class RealtimeRawModelEvent(_Repeat):
 
     repeats: ClassVar[Any] = RealtimeModelEvent
 
-    data: RealtimeModelEvent = attrs.field(repr=_as_type)
+    data: RealtimeModelEvent | RealtimeModelSilenceEvent = attrs.field(repr=_as_type)
     info: RealtimeEventInfo
     type: Literal["raw_model_event"] = "raw_model_event"
 

@@ -169,7 +169,7 @@ class Comparison:
             name = record.class_name
             raise self._difference(session, frame, "count", name, "no event")
         event = session.expected.pop(0)
-        kind = type(event).__qualname__
+        kind = class_label(type(event))
         if record.class_name != kind:
             raise self._difference(session, frame, "class", record.class_name, kind)
         if record.problem is None:

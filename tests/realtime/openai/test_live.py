@@ -658,9 +658,10 @@ async def test_a_recorded_call_replays_the_same_twice(bus, tmp_path):
     """
     path = tmp_path / "call.journal"
     with Recorder(path) as recorder, recorder.attach(bus):
-        async with simulator.Simulator(WEATHER, faults="drop@3") as service:
+        async with simulator.Simulator(WEATHER, max_session=30) as service:
             config = {"url": service.live_url, "api_key": "none"}
-            session = RealtimeSession(GPTLiveModel(reconnect=AT_ONCE), bus, config=config)
+            model = GPTLiveModel(reconnect=AT_ONCE, renewal=None)
+            session = RealtimeSession(model, bus, config=config)
 
             @session.tool
             def get_weather(city: str) -> str:
@@ -670,11 +671,14 @@ async def test_a_recorded_call_replays_the_same_twice(bus, tmp_path):
                 async with bus, session:
                     await session.send_message("How is the weather?")
                     await until_said(captured, "One moment. It is rain in Bergen.")
-                    await session.model.say("Anything else?")
                     await captured.wait_for(
                         RealtimeModelSessionUpdatedEvent,
                         lambda _: len(of(captured, RealtimeModelSessionUpdatedEvent)) == 2,
                         timeout=120,
+                    )
+                    await model.say("Anything else?")
+                    await captured.wait_for(
+                        RealtimeModelTurnEndedEvent, lambda event: event.response_id == "live2-r1"
                     )
 
     replays = []
