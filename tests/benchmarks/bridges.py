@@ -205,7 +205,7 @@ async def forward_sessions(url: str, effort: Effort) -> Comparison:
             forwarding = bridge.forward(bus) if bridge is not None else None
             async with bus, journal.SESSIONS["live"](service, sessions, bus) as ask:
                 start = process_time()
-                await ask(frames)
+                await ask(frames, 0)
                 await is_done.wait()
                 if forwarding is not None:
                     await forwarding.flush()

@@ -6,12 +6,12 @@ numbers nothing, takes no time, and writes no checksum. That of reading is a loo
 next batch by its length, and checks its CRC: it decodes nothing. Records have 1 kB.
 
 The sessions are websockets to another process, which sends what a service sends while the model
-speaks: a transcript delta after every ten deltas of 20 ms of audio. The audio goes to an async
-handler, the transcript to a sync one. A session is nothing but a decoder, or a live session over
-the SDK. What is compared is the processor time of the process, from when the frames are asked for
-until all are handled, and recorded: all that recording costs is in it, the thread that syncs too,
-and what else the machine does is not. An observer that does nothing shows how much of that is the
-price of being told.
+speaks: every 20 ms a frame, a transcript delta after ten deltas of audio. The audio goes to an
+async handler, the transcript to a sync one. A session is nothing but a decoder, or a live session.
+What is compared is the processor time of the process, from when the frames are asked for until all
+are handled, and recorded: all that recording costs is in it, the thread that syncs too, and what
+else the machine does is not. An observer that does nothing shows the price of being told. Beside
+it stands the loop's lag: how much later than asked for a task that sleeps 5 ms goes on.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from typing import Any, Final, TypeAlias
 from zlib import crc32
 
 from anyio.lowlevel import checkpoint
-from measuring import Comparison, Effort, Side, compare
+from measuring import QUICK, Comparison, Effort, Side, compare
 from websockets.asyncio.client import ClientConnection, connect
 
 from eventbus import EventBus
@@ -81,15 +81,17 @@ SMALL: Final = "1 MB"
 LARGE: Final = "1 GB"
 POLICIES: Final = ("none", "interval", "group", "every")
 
-Ask: TypeAlias = Callable[[int], Awaitable[None]]
+Ask: TypeAlias = Callable[[int, float], Awaitable[None]]
 """
-Lets the service send each session so many frames.
+Lets the service send each session so many frames, one every so many seconds.
 """
 
 _DATA: Final = os.urandom(960)
 _BATCH: Final = 64  # records in one tick of a busy loop
 _SESSIONS: Final = 200
-_FRAMES: Final = 110  # that a session takes before it ends
+_FRAMES: Final = 55  # that a session takes before it ends
+_EVERY_S: Final = 0.02
+_LAG_S: Final = 0.005
 
 
 @contextlib.contextmanager
@@ -262,9 +264,9 @@ async def _decoders(url: str, sessions: int, bus: EventBus) -> AsyncIterator[Ask
             for number, socket in enumerate(sockets)
         ]
 
-        async def ask(frames: int) -> None:
+        async def ask(frames: int, every_s: float) -> None:
             for socket in sockets:
-                await socket.send(json.dumps({"frames": frames}))
+                await socket.send(json.dumps({"frames": frames, "every_s": every_s}))
 
         yield ask
         for task in tasks:
@@ -282,8 +284,9 @@ async def _live(url: str, sessions: int, bus: EventBus) -> AsyncIterator[Ask]:
             session = RealtimeSession(model, bus, sender=f"call-{number}", config=config)
             await stack.enter_async_context(session)
 
-        async def ask(frames: int) -> None:
-            message = {"type": "frames", "other_data": {"frames": frames}}
+        async def ask(frames: int, every_s: float) -> None:
+            wish = {"frames": frames, "every_s": every_s}
+            message = {"type": "frames", "other_data": wish}
             for model in models:
                 await model.send_event(RealtimeModelSendRawMessage(message))
 
@@ -372,10 +375,25 @@ def _leave(_bus: EventBus, _: Path) -> Iterator[Callable[[], Awaitable[object]]]
     yield checkpoint
 
 
-async def record_sessions(kind: str, effort: Effort) -> Comparison:
-    """Compare 200 sessions that are recorded with such as are only observed, or neither."""
+async def _note_lags(lags: list[float]) -> None:
+    """Note how much later than asked for this task goes on, again and again."""
+    while True:
+        begun = perf_counter()
+        await asyncio.sleep(_LAG_S)
+        lags.append(perf_counter() - begun - _LAG_S)
+
+
+async def record_sessions(kind: str, effort: Effort) -> tuple[Comparison, Comparison]:
+    """
+    Compare 200 sessions that are recorded with such as are only observed, or neither.
+
+    Returns:
+        The processor time of a frame, and the 99th percentile of the loop's lag.
+    """
     numbers = itertools.count()
     sessions = min(_SESSIONS, effort.scale // 20)
+    every_s = 0.0 if effort is QUICK else _EVERY_S
+    lags: dict[str, list[float]] = {}
 
     def side(name: str, watch: Watch) -> Side:
         async def measure(units: int) -> float:
@@ -384,11 +402,16 @@ async def record_sessions(kind: str, effort: Effort) -> Comparison:
             path = folder / f"{next(numbers)}.journal"
             with watch(bus, path) as finish:
                 async with bus, SESSIONS[kind](url, sessions, bus) as ask:
+                    noted: list[float] = []
+                    noting = asyncio.create_task(_note_lags(noted))
                     start = process_time()
-                    await ask(frames)
+                    await ask(frames, every_s)
                     await is_done.wait()
                     await finish()
-                    return process_time() - start
+                    took = process_time() - start
+                    noting.cancel()
+                    lags.setdefault(name, []).append(_percentile_99(noted))
+                    return took
 
         return Side(name, measure, sessions * _FRAMES)
 
@@ -403,7 +426,14 @@ async def record_sessions(kind: str, effort: Effort) -> Comparison:
             side(OBSERVED, _observe),
             side(NOT_RECORDED, _leave),
         ]
-        return await compare(sides, effort)
+        comparison = await compare(sides, effort)
+    rounds = len(comparison.seconds[RECORDED])
+    # The first ones are of the warm-up.
+    return comparison, Comparison({name: tuple(each[-rounds:]) for name, each in lags.items()})
+
+
+def _percentile_99(values: list[float]) -> float:
+    return sorted(values)[len(values) * 99 // 100] if values else _LAG_S
 
 
 # What the benchmark of bridges takes from here, too.

@@ -240,6 +240,7 @@ _READ_TARGET: Final = 2
 _RECORD_TARGET: Final = 1.3
 _EACH_TARGET: Final = 1.15
 _LEAVING_OUT_TARGET: Final = 1.0
+_LAG_TARGET: Final = 2.0
 # A file that is a thousand times as large is halved ten times more.
 _SEEK_TARGET: Final = 3
 
@@ -258,7 +259,7 @@ async def journal_lines(effort: Effort) -> AsyncIterator[Line]:
         comparison, "open and seek", Kind.VARIANT, journal.SMALL, journal.LARGE, _SEEK_TARGET
     )
     for kind in journal.SESSIONS:
-        comparison = await journal.record_sessions(kind, effort)
+        comparison, lag = await journal.record_sessions(kind, effort)
         work = f"a frame of one of 200 sessions, {kind}"
         recorded, not_recorded = journal.RECORDED, journal.NOT_RECORDED
         yield _line(comparison, work, Kind.LIMIT, recorded, not_recorded, _RECORD_TARGET)
@@ -267,6 +268,9 @@ async def journal_lines(effort: Effort) -> AsyncIterator[Line]:
         yield _line(comparison, work, Kind.VARIANT, not_recorded, journal.INSPECTED, None)
         for variant in (journal.NO_AUDIO, journal.NO_CONTENT, journal.REDACTED):
             yield _line(comparison, work, Kind.VARIANT, recorded, variant, _LEAVING_OUT_TARGET)
+        for variant in (recorded, journal.EACH):
+            work = f"the loop's lag, p99, {kind}, {variant}"
+            yield _line(lag, work, Kind.LIMIT, variant, not_recorded, _LAG_TARGET)
 
 
 # 0.7 and 0.6 times the rate of bare nats-py.
