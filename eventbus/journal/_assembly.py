@@ -104,6 +104,7 @@ class Assembler:
         self._names: dict[int, Any] = {}
         self._stream_names: dict[int, StreamName] = {}
         self._streams: dict[StreamName, Stream] = {}
+        self._latest: dict[str | int | None, StreamName] = {}
         self._recent: dict[int, Record] = {}
         self._makers = self._makers_by_entry()
 
@@ -266,6 +267,10 @@ class Assembler:
             find = functools.partial(self._find_frames, name, seq)
             earlier = find if name.first_seq < seq else None
             stream = self._streams[name] = Stream(name, self._withholding, earlier)
+            # Nothing refers to the one before any more but its own events.
+            before, self._latest[name.sender] = self._latest.get(name.sender), name
+            if name.state is not None and before is not None and before.first_seq < name.first_seq:
+                self._streams.pop(before, None)
         return stream
 
     def _stored(self, entry: StoredEntry, common: _Common) -> EventRecord | None:

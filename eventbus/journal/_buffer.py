@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections import deque
 from collections.abc import Callable
 from operator import itemgetter
 from typing import Any, Final, TypeAlias
@@ -54,8 +55,8 @@ class RecordBuffer:
 
     __slots__ = (
         "_clock_ns", "_entries", "_freed", "_held", "_held_ns", "_is_noted", "_limit", "_lost",
-        "_new_names", "_next_number", "_note", "_now_ns", "_on_full", "_used", "is_closed",
-        "last_seq", "losses", "next_seq", "numbers",
+        "_new_names", "_next_number", "_note", "_now_ns", "_on_full", "_retired", "_used",
+        "is_closed", "last_seq", "losses", "next_seq", "numbers",
     )  # fmt: skip
 
     def __init__(
@@ -84,6 +85,7 @@ class RecordBuffer:
         self.numbers: dict[Any, int] = {}
         self._next_number = itertools.count(1).__next__
         self._new_names: list[tuple[int, Any]] = []
+        self._retired: deque[tuple[int, int]] = deque()  # numbers of names, behind those of records
 
     # --- for the one who appends ------------------------------------------------------------
 
@@ -115,6 +117,12 @@ class RecordBuffer:
                 value = name.value if isinstance(name, StreamName) else name
                 self._new_names.append((number, value))
         return number
+
+    def retire(self, name: Any, seq: int) -> None:
+        """Note that a name isn't used by records from number *seq* on."""
+        number = self.numbers.pop(name, None)
+        if number is not None:
+            self._retired.append((seq, number))
 
     def _lose(self, seq: int, size: int) -> None:
         """Lose a record that doesn't fit."""
@@ -226,6 +234,13 @@ class RecordBuffer:
         names = self._new_names[:count]
         del self._new_names[:count]
         return names
+
+    def retired_names(self, written_seq: int) -> set[int]:
+        """Return the numbers of names that no record behind a number has; each time only once."""
+        found = set()
+        while self._retired and self._retired[0][0] <= written_seq + 1:
+            found.add(self._retired.popleft()[1])
+        return found
 
     def return_names(self, names: list[tuple[int, Any]]) -> None:
         """Put names back that weren't written."""

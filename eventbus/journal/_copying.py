@@ -143,8 +143,7 @@ class _Copier:
     def _copy_frame(self, record: FrameRecord, name: StreamName) -> None:
         stream = self._streams.get(name)
         if stream is None:
-            copied = attrs.evolve(name, first_seq=record.seq)
-            stream = self._streams[name] = _Stream(copied, name.make())
+            stream = self._streams[name] = self._stream_from(record, name)
         stream.frame_seq, stream.events = record.seq, []
         if stream.decoder is not None and record.problem is None:
             events = stream.decoder.decode(record.data)
@@ -154,6 +153,18 @@ class _Copier:
         number = self._writer.buffer.number_of(stream.name)
         size = len(record.data) + ENTRY_BYTES
         self._writer.copy((kind, seq, mono_ns, number, *rest), size, record.wall_ns)
+
+    def _stream_from(self, record: FrameRecord, name: StreamName) -> _Stream:
+        """Return the stream of the copy that begins with a frame, or goes on with it."""
+        kept = self._withholding
+        if name.state is not None and kept is not None and not kept.leaves(name.state):
+            before = next(
+                (s for n, s in reversed(self._streams.items()) if n.sender == name.sender), None
+            )
+            if before is not None:
+                return before
+            name = attrs.evolve(name, state=None)
+        return _Stream(attrs.evolve(name, first_seq=record.seq), name.make())
 
     def _copy_derived(self, record: EventRecord) -> None:
         source: Any = record.source

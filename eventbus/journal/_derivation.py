@@ -37,6 +37,8 @@ class StreamName:
         decoder: The decoder's name; None if there is none.
         version: The decoder's version.
         options: The decoder's options.
+        state: The decoder's state before that frame, if the frames go on those of another stream;
+            None if it was new.
     """
 
     sender: str | int | None
@@ -44,6 +46,7 @@ class StreamName:
     decoder: str | None = None
     version: int = 0
     options: Mapping[str, Any] = attrs.field(factory=dict, eq=False)
+    state: Mapping[str, Any] | None = attrs.field(default=None, eq=False)
 
     @classmethod
     def of(cls, value: Any) -> StreamName | None:
@@ -53,6 +56,15 @@ class StreamName:
                 return cls(sender)
             case [None | str() | int() as sender, int(first), str(name), int(version), dict(opts)]:
                 return cls(sender, first, name, version, opts)
+            case [
+                None | str() | int() as sender,
+                int(first),
+                str(name),
+                int(version),
+                dict(opts),
+                dict(state),
+            ]:
+                return cls(sender, first, name, version, opts, state)
             case _:
                 return None
 
@@ -65,17 +77,22 @@ class StreamName:
         """Return a new decoder like the one of the stream; None if it isn't known here."""
         factory = find_decoder(self.decoder or "")
         try:
-            decoder = None if factory is None else factory(**self.options)
-        except (TypeError, ValueError):
+            decoder: Any = None if factory is None else factory(**self.options)
+            if decoder is None or decoder.version < self.version:
+                return None
+            if self.state is not None:
+                decoder.restore(self.state)
+        except (TypeError, ValueError, KeyError, AttributeError):
             return None
-        return None if decoder is None or decoder.version < self.version else decoder
+        return decoder
 
     @property
     def value(self) -> list[Any]:
         """The value that the journal has for it."""
         if self.decoder is None:
             return [self.sender]
-        return [self.sender, self.first_seq, self.decoder, self.version, dict(self.options)]
+        value = [self.sender, self.first_seq, self.decoder, self.version, dict(self.options)]
+        return value if self.state is None else [*value, dict(self.state)]
 
 
 class FrameEvents:

@@ -355,6 +355,15 @@ class Withholding:
             plain = function(plain)
         return self._walk(plain, (), "")
 
+    def leaves(self, plain: Any) -> bool:
+        """Return whether plain data has nothing to be left out."""
+        if self._functions:
+            return False
+        try:
+            return bool(self._walk(plain, (), "") == plain)
+        except (TypeError, ValueError, RecursionError):
+            return False
+
     def of_error(self, error: RemoteException) -> RemoteException:
         """Return an exception without withheld data; its class is always kept."""
         if not self.has_content:

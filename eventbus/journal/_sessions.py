@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import weakref
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from typing import Any, Final
 
@@ -64,6 +64,9 @@ class RecordedSession:
         sink: Its journal.
         buffer: Takes its records.
         stream: The number of its stream in the journal.
+        stream_name: That stream, if a decoder makes its events.
+        stream_mark: The mark of the stream's first frame.
+        next_state: The decoder's state before the next frame, if that begins a stream.
         frame_mark: The mark of its latest frame, without position; see `eventbus.wire.origin_of`.
         latest_mark: The mark of the latest event that was derived from that; else the same.
         end_mark: Marks below it may be of events that are derived from that frame; 0 if none are,
@@ -78,8 +81,23 @@ class RecordedSession:
     """
 
     __slots__ = (
-        "audio_form", "buffer", "end_mark", "event", "event_seq", "frame", "frame_call",
-        "frame_mark", "frame_task", "latest_mark", "losses", "name", "sink", "stream",
+        "audio_form",
+        "buffer",
+        "end_mark",
+        "event",
+        "event_seq",
+        "frame",
+        "frame_call",
+        "frame_mark",
+        "frame_task",
+        "latest_mark",
+        "losses",
+        "name",
+        "next_state",
+        "sink",
+        "stream",
+        "stream_mark",
+        "stream_name",
     )  # fmt: skip
 
     def __init__(self, name: str | int | None, sink: JournalSink) -> None:
@@ -87,7 +105,9 @@ class RecordedSession:
         self.sink = sink
         self.buffer: RecordBuffer = sink.writer.buffer
         self.stream = 0 if name is None else self.buffer.number_of(StreamName(name))
-        self.frame_mark = self.latest_mark = self.end_mark = 0
+        self.stream_name: StreamName | None = None
+        self.next_state: Mapping[str, Any] | None = None
+        self.frame_mark = self.latest_mark = self.end_mark = self.stream_mark = 0
         self.losses = self.frame = self.event_seq = 0
         self.audio_form: AudioForm | None = None
         self.event: object = None

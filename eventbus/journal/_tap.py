@@ -19,6 +19,10 @@ are enough to derive it again. That takes every frame that the decoder had. So a
 missing (the recorder was attached in mid-call, or a record was lost), or a frame was withheld as a
 whole, the events of that decoder are stored, until there is a new one.
 
+A stream of frames is continued by another one now and then, whose name has the decoder's state, so
+that reading needs not begin at a session's first frame. Where the state has words or names that
+are to be left out, it isn't.
+
 Speed
 -----
 
@@ -71,6 +75,12 @@ _POSITION: Final = 0xFFFF
 _FRAME_BITS: Final = 16
 _DECODER_BITS: Final = 48
 _FRAME_NUMBER: Final = 0xFFFFFFFF
+
+# To read an event, the frames of its stream are decoded from the first one on. So after so many
+# frames, or so many records of the journal, another one is begun; that is looked at every 32.
+_STREAM_FRAMES: Final = 512
+_STREAM_RECORDS: Final = 1 << 15
+_CHECKPOINT: Final = 31 << _FRAME_BITS
 
 _Failure = Callable[[BaseException], BaseException]
 
@@ -161,8 +171,11 @@ class Tap:
             mark != session.frame_mark + FRAME_STEP
             or buffer.losses != session.losses
             or problem is not None
+            or session.next_state is not None
         ):
             self._begin_stream(session, mark, problem, seq)
+        if not mark & _CHECKPOINT and session.end_mark:
+            self._save_state(session, mark, seq)
         session.frame_mark = session.latest_mark = mark
         if session.end_mark:
             session.end_mark = mark + FRAME_STEP
@@ -184,15 +197,36 @@ class Tap:
         is_next = mark == session.frame_mark + FRAME_STEP
         is_complete = buffer.losses == session.losses and problem is None
         session.losses = buffer.losses
+        state, session.next_state = session.next_state, None
         if not (is_next and is_complete):
-            session.end_mark = 0
-        if is_next or not mark or self._state.is_stored or problem is not None:
+            session.end_mark, state = 0, None
+        if not mark or self._state.is_stored or problem is not None:
             return
         decoder = decoder_of(mark >> _DECODER_BITS)
-        if mark >> _FRAME_BITS & _FRAME_NUMBER == 1 and decoder is not None:
-            name = StreamName(session.name, seq, decoder.name, decoder.version, decoder.options)
-            session.stream = buffer.number_of(name)
-            session.end_mark = mark  # of this frame; it moves on with each
+        is_first = not is_next and mark >> _FRAME_BITS & _FRAME_NUMBER == 1
+        if decoder is None or not (is_first or (state is not None and session.end_mark)):
+            return
+        if session.stream_name is not None:
+            buffer.retire(session.stream_name, seq)
+        session.stream_name = StreamName(
+            session.name, seq, decoder.name, decoder.version, decoder.options, state
+        )
+        session.stream = buffer.number_of(session.stream_name)
+        session.stream_mark = mark
+        session.end_mark = mark  # of this frame; it moves on with each
+
+    def _save_state(self, session: RecordedSession, mark: int, seq: int) -> None:
+        """Note the decoder's state, if the stream is so long that reading should begin later."""
+        name = session.stream_name
+        if name is None:
+            return
+        frames = (mark - session.stream_mark) >> _FRAME_BITS
+        if frames < _STREAM_FRAMES and seq - name.first_seq < _STREAM_RECORDS:
+            return
+        state_at = getattr(decoder_of(mark >> _DECODER_BITS), "state_at", None)
+        state = None if state_at is None else state_at(mark)
+        if state is not None and self._state.withholding.leaves(state):
+            session.next_state = state
 
     # --- events ---------------------------------------------------------------------------
 

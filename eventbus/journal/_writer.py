@@ -562,7 +562,8 @@ class JournalWriter:
         head = file_header(marker, self._header.creator)
         header = self._next_header(number)
         entry = entry_of(header, self.buffer.number_of)
-        names = self._names
+        retired = self.buffer.retired_names(self._written_seq)
+        self._names = names = [name for name in self._names if name[0] not in retired]
         payload = encode_batch(header.first_seq, header.mono_ns, header.wall_ns, 0, names, (entry,))
         head += make_batch(payload, marker, len(head))
         is_replacing = number == 1 and self._overwrite

@@ -17,13 +17,14 @@ Rules
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import attrs
 
 from ..codec import to_plain
 from ..events import RealtimeModelEvent, RealtimeModelRawServerEvent
 from ..exceptions import CodecError, JournalError, ReplayDifference
+from ..journal._derivation import StreamName
 from ..journal._encoding import DECODED, class_label
 from ..journal._records import EndRecord, EventRecord, FrameRecord, HeaderRecord, Record
 from ..journal._redaction import Withholding
@@ -59,12 +60,19 @@ def check_decoder(
     return comparison.frames
 
 
+def _is_continued(stream: StreamName | None, by: StreamName | None) -> bool:
+    """Return whether the frames of a stream are followed by those of another one."""
+    if stream is None or by is None or by.state is None:
+        return stream == by
+    return (stream.decoder, stream.version) == (by.decoder, by.version)
+
+
 @attrs.define
 class _Session:
     """The frame of one session that is being compared."""
 
     decoder: Decoder
-    stream: object = None
+    stream: StreamName | None = None
     frame: FrameRecord | None = None
     frame_type: str | None = None
     expected: list[RealtimeModelEvent] = attrs.field(factory=list)
@@ -124,9 +132,11 @@ class Comparison:
         session = self._sessions.get(record.sender)
         if session is not None:
             self._check_complete(session)
-        if session is None or session.stream != record.stream:  # a connection has a new decoder
+        is_same = session is not None and _is_continued(session.stream, record.stream)
+        if session is None or not is_same:  # a connection has a new decoder
             session = _Session(self._decoder_for(record), record.stream)
             self._sessions[record.sender] = session
+        session.stream = record.stream
         self.frames += 1
         events = session.decoder.decode(record.data)
         session.frame = record
@@ -150,7 +160,12 @@ class Comparison:
                 f"the package that has it, or pass decoder=."
             )
             raise JournalError(msg)
-        return make(**({} if record.stream is None else record.stream.options))
+        if record.stream is None:
+            return make()
+        decoder: Any = make(**record.stream.options)
+        if record.stream.state is not None:  # reading has begun in mid-call
+            decoder.restore(record.stream.state)
+        return cast("Decoder", decoder)
 
     def _check_complete(self, session: _Session) -> None:
         """Check, at the next frame or the end, that no event of the one before is missing."""

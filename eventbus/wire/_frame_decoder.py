@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
+from typing import Protocol as TypingProtocol
 
 import attrs
 import msgspec
@@ -54,7 +55,25 @@ _SMALL = 384
 Meaning: TypeAlias = RealtimeModelEvent | tuple[RealtimeModelEvent, ...]
 """The events of a frame besides the raw one; one event stands for itself."""
 
-_S = TypeVar("_S")
+
+class SessionState(TypingProtocol):
+    """The state of a session, which can be saved and restored."""
+
+    def dump(self) -> dict[str, Any]:
+        """Return all that the events of later frames depend on, as plain data."""
+        ...
+
+    def load(self, saved: Mapping[str, Any]) -> None:
+        """
+        Take the place of the one that was saved; this one is new.
+
+        Raises:
+            TypeError, ValueError, KeyError: That isn't the data of one.
+        """
+        ...
+
+
+_S = TypeVar("_S", bound=SessionState)
 _Make: TypeAlias = Callable[[_S, dict[str, Any]], Meaning | None]
 
 
@@ -138,6 +157,28 @@ class FrameDecoder(Generic[_S]):
     def options(self) -> Mapping[str, Any]:
         """The keyword arguments that make a decoder like this one, as plain JSON data."""
         return {"max_bytes": self._max_bytes}
+
+    def state_at(self, mark: int) -> Mapping[str, Any] | None:
+        """
+        Return the state after the frame with that mark, as plain data.
+
+        A journal has it now and then, so that reading can begin there. None if later frames have
+        been decoded since.
+
+        Args:
+            mark: The mark of the frame's raw event; see ``eventbus.wire._origin``.
+        """
+        # A frame counts when its events are ready, or when they are published.
+        return self._session.dump() if 0 <= self._mark - mark <= FRAME_STEP else None
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """
+        Go on, in a new decoder, where `state_at` was called.
+
+        Raises:
+            TypeError, ValueError, KeyError: That isn't the state of such a decoder.
+        """
+        self._session.load(state)
 
     def decode(
         self, frame: bytes | bytearray | memoryview | str | Mapping[str, Any]

@@ -155,6 +155,31 @@ class _Session:
         self.fenced = _Recent()
         self.called = _Recent()
 
+    def dump(self) -> _Data:
+        """Return the state as plain data; names and ids only."""
+        item_id, content_index, response_id = self.audio.last_audio or (None, None, None)
+        return {
+            "interrupt_response": self.interrupts,
+            "in_progress": {"response_id": list(self.in_progress)},
+            "fenced": {"response_id": list(self.fenced)},
+            "called": {"call_id": list(self.called)},
+            "last_audio": {
+                "item_id": item_id,
+                "content_index": content_index,
+                "response_id": response_id,
+            },
+        }
+
+    def load(self, saved: Mapping[str, Any]) -> None:
+        """Take the place of the one that was saved."""
+        self.interrupts = bool(saved["interrupt_response"])
+        self.in_progress.update(dict.fromkeys(saved["in_progress"]["response_id"]))
+        self.fenced.update(dict.fromkeys(saved["fenced"]["response_id"]))
+        self.called.update(dict.fromkeys(saved["called"]["call_id"]))
+        last = saved["last_audio"]
+        if last["item_id"] is not None:
+            self.audio.last_audio = last["item_id"], last["content_index"], last["response_id"]
+
 
 _new_session_updated = constructor(RealtimeModelSessionUpdatedEvent, late=freeze)
 _new_error = constructor(RealtimeModelErrorEvent)

@@ -185,6 +185,28 @@ class _LiveSession:
         self.user = _Segment()
         self.called: dict[str, None] = {}
 
+    def dump(self) -> _Data:
+        """Return the state as plain data; the words of open segments are content."""
+        return {
+            "audio": {
+                "type": self.audio_format,
+                "bytes_per_s": self.bytes_per_s,
+                "received": self.received,
+                "now_ms": self.now_ms,
+            },
+            "model": attrs.asdict(self.model),
+            "user": attrs.asdict(self.user),
+            "called": {"call_id": list(self.called)},
+        }
+
+    def load(self, saved: Mapping[str, Any]) -> None:
+        """Take the place of the one that was saved."""
+        audio = saved["audio"]
+        self.audio_format, self.bytes_per_s = audio["type"], audio["bytes_per_s"]
+        self.received, self.now_ms = audio["received"], audio["now_ms"]
+        self.model, self.user = _Segment(**saved["model"]), _Segment(**saved["user"])
+        self.called.update(dict.fromkeys(saved["called"]["call_id"]))
+
     @property
     def item_id(self) -> str:
         """The latest item of the model."""
