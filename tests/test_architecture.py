@@ -78,7 +78,7 @@ INSIDE = {
     " _segments _selection _rows _reader _repair _buffer _files _writer _copying _sessions _tap"
     " _recorder",
     "realtime": "settings memory inputs playback model _secrets history events tools _tool_calls"
-    " _succession session agents transport openai proxy",
+    " _succession session agents livekit transport openai proxy",
     "realtime.openai": "_rules _messages _responses _interruption _seeding _connect _dialogue"
     " _model _live_messages _live_work _live_dialogue _live_model",
     "realtime.transport": "_reconnecting _renewal _websocket _outbox _listeners _sender _roles"

@@ -8,13 +8,18 @@ import asyncio
 
 import pytest
 
+from eventbus import EventBus
+from eventbus.events import RealtimeModelTranscriptDoneEvent, RealtimeModelTurnEndedEvent
+from eventbus.realtime.events import RealtimeModelRawClientEvent
+from eventbus.realtime.livekit import publish_events
 from eventbus.simulator.speech import silence, speak
+from eventbus.testing import capture
 from tests.clients.conftest import refusals, status_of_the_answer
 
 pytest.importorskip("livekit.plugins.openai")
 
 from livekit import rtc
-from livekit.agents import function_tool, llm, utils
+from livekit.agents import Agent, AgentSession, function_tool, llm, utils
 from livekit.plugins import openai
 from openai.types.realtime import AudioTranscription
 
@@ -129,4 +134,40 @@ async def test_interruption(session):
         break
 
     assert await status_of_the_answer(simulator) == "cancelled"
+    assert refusals(simulator) == []
+
+
+class Clerk(Agent):
+    """
+    An agent whose events are published.
+    """
+
+    def __init__(self, bus):
+        super().__init__(instructions="Be brief.")
+        self.bus = bus
+
+    async def on_enter(self) -> None:
+        publish_events(self.realtime_llm_session, self.bus, sender="call-42")
+
+
+async def test_events_of_an_agent_are_published(service):
+    """
+    The two lines of the guide: the service's events and the client's messages are on the bus.
+    """
+    simulator, place = service
+    utils.http_context._new_session_ctx()
+    model = openai.realtime.RealtimeModel(base_url=place.base_url, api_key="none")
+    async with EventBus() as bus, AgentSession(llm=model) as session:
+        with capture(bus, sender="call-42") as captured:
+            await session.start(Clerk(bus))
+            session.generate_reply(user_input="Hello")
+            await captured.wait_for(RealtimeModelTurnEndedEvent, timeout=20)
+
+    await utils.http_context._close_http_ctx()
+
+    assert captured.assert_published(RealtimeModelTranscriptDoneEvent).transcript
+    messages = [
+        e.data["type"] for e in captured.events if isinstance(e, RealtimeModelRawClientEvent)
+    ]
+    assert "response.create" in messages
     assert refusals(simulator) == []

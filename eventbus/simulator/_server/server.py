@@ -174,7 +174,7 @@ class Simulator:
         allow_host: Further names by which clients may call it: a ``Host`` header that is neither
             localhost nor the address that it listens at is refused.
         max_session: After so many seconds a session is over; the service's last an hour.
-        record: Whether ``received`` and `sent` are filled, which takes memory as long as it runs.
+        record: Whether ``received`` and ``sent`` are filled, which takes memory as long as it runs.
         log: A file for the messages of both directions, one JSON object a line: see ``FrameLog``.
         on_frame: Called with each of them: the number of the connection, ``sent`` for a message of
             the client or ``received`` for one that it gets, and the message.
