@@ -1,6 +1,6 @@
 """
-mypy and pyright accept the package and the examples, and agree with `tests/typing/api.py` about
-the public API, line by line.
+mypy and pyright accept the package and the examples, and agree with the files in `tests/typing`
+about the public API, line by line.
 """
 
 from __future__ import annotations
@@ -65,25 +65,33 @@ def pyright(checkout: Path, *paths: Path) -> set[tuple[Path, int]]:
     }
 
 
-@pytest.fixture(scope="module")
-def api(checkout):
+def without_ignores(text: str) -> str:
     """
-    The file that says what is an error and what isn't.
+    Return a file's text as if nothing in it were wrong on purpose.
     """
-    return checkout / "tests" / "typing" / "api.py"
-
-
-@pytest.fixture(scope="module")
-def bare(api, tmp_path_factory):
-    """
-    The same file without any ignore.
-    """
-    text = api.read_text(encoding="utf-8")
     for ignore in IGNORES.values():
         text = ignore.sub("", text)
-    path = tmp_path_factory.mktemp("typing") / "bare.py"
-    path.write_text(text, encoding="utf-8")
-    return path.resolve()
+    return text
+
+
+@pytest.fixture(scope="module")
+def texts(checkout):
+    """
+    The files that say which lines are errors and which aren't, by the name of their copy.
+    """
+    folder = checkout / "tests" / "typing"
+    return {f"bare_{path.name}": path.read_text("utf-8") for path in folder.glob("*.py")}
+
+
+@pytest.fixture(scope="module")
+def bare(texts, tmp_path_factory):
+    """
+    Copies of the files without any ignore.
+    """
+    folder = tmp_path_factory.mktemp("typing")
+    for name, text in texts.items():
+        (folder / name).write_text(without_ignores(text), encoding="utf-8")
+    return [folder / name for name in texts]
 
 
 @pytest.fixture(scope="module", params=[mypy, pyright], ids=lambda check: check.__name__)
@@ -103,38 +111,40 @@ def errors(check, checkout, bare):
     """
     with (checkout / "pyproject.toml").open("rb") as file:
         paths = tomllib.load(file)["tool"]["mypy"]["files"]
-    return check(checkout, *(checkout / path for path in paths), bare)
+    return check(checkout, *(checkout / path for path in paths), *bare)
 
 
 @pytest.mark.slow
-def test_checkers_find_no_error(errors, bare):
+def test_checkers_find_no_error(errors, texts):
     """
-    The types of the package and the examples are right, and so are those that the file of the API
-    says are right; those that it says are wrong are, and every ignore is needed.
+    The types of the package and the examples are right, and so are those that the files about the
+    API say are right; those that they say are wrong are, and every ignore is needed.
     """
-    # By name: mypy may remember the file, and where it was the last time.
-    assert sorted(place for place in errors if place[0].name != bare.name) == []
+    # By name: mypy may remember the files, and where they were the last time.
+    assert sorted(place for place in errors if place[0].name not in texts) == []
 
 
 @pytest.mark.slow
-def test_checkers_complain_about_each_wrong_line(errors, check, api, bare):
+def test_checkers_complain_about_each_wrong_line(errors, check, texts):
     """
     Without the ignores, a checker reports exactly the lines that had one for it.
     """
-    lines = api.read_text(encoding="utf-8").splitlines()
-    wrong = [n for n, line in enumerate(lines, 1) if IGNORES[check.__name__].search(line)]
+    ignore = IGNORES[check.__name__]
+    wrong = {
+        (name, number)
+        for name, text in texts.items()
+        for number, line in enumerate(text.splitlines(), 1)
+        if ignore.search(line)
+    }
 
-    assert sorted(line for path, line in errors if path.name == bare.name) == wrong
-    assert len(wrong) > 40
+    assert {(path.name, line) for path, line in errors if path.name in texts} == wrong
+    assert len(wrong) > 50
 
 
-def test_ignores_are_written_as_the_tests_read_them(api):
+def test_ignores_are_written_as_the_tests_read_them(texts):
     """
-    Each ignore in the file is one that `test_checkers_complain_about_each_wrong_line` takes away.
+    Each ignore in the files is one that `test_checkers_complain_about_each_wrong_line` takes away.
     """
-    text = api.read_text(encoding="utf-8")
-    for ignore in IGNORES.values():
-        text = ignore.sub("", text)
-
-    assert "ignore[" not in text
-    assert re.search(r"#\s*(type|pyright):", text) is None
+    for text in map(without_ignores, texts.values()):
+        assert "ignore[" not in text
+        assert re.search(r"#\s*(type|pyright):", text) is None

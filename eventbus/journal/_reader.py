@@ -398,6 +398,26 @@ class Journal:
     def __iter__(self) -> Iterator[Record]:
         return self.read()
 
+    @overload
+    def follow(
+        self,
+        record_type: type[_R],
+        /,
+        *,
+        sender: Any = ANY,
+        item: str | None = None,
+        response: str | None = None,
+        poll: float = 0.05,
+    ) -> Iterator[_R]: ...
+    @overload
+    def follow(
+        self,
+        *classes: type[Any],
+        sender: Any = ANY,
+        item: str | None = None,
+        response: str | None = None,
+        poll: float = 0.05,
+    ) -> Iterator[Any]: ...
     def follow(
         self,
         *classes: type[Any],
@@ -432,6 +452,26 @@ class Journal:
         """
         return self._follow(Selection())
 
+    @overload
+    def follow_async(
+        self,
+        record_type: type[_R],
+        /,
+        *,
+        sender: Any = ANY,
+        item: str | None = None,
+        response: str | None = None,
+        poll: float = 0.05,
+    ) -> AsyncIterator[_R]: ...
+    @overload
+    def follow_async(
+        self,
+        *classes: type[Any],
+        sender: Any = ANY,
+        item: str | None = None,
+        response: str | None = None,
+        poll: float = 0.05,
+    ) -> AsyncIterator[Any]: ...
     async def follow_async(
         self,
         *classes: type[Any],
