@@ -41,7 +41,7 @@ LATE_VALUES: Final[dict[type[Any], Callable[[Any], Any]]] = {}
 
 class Late(Markable):
     """
-    An event whose first field may be made when it is first read.
+    An event with a first field that may be made when it is first read.
 
     Most of these have no handler that reads it, and to make it takes longer than the rest of the
     event. A decoder sets ``_source`` instead, to a frame's bytes or to data that nobody else has.

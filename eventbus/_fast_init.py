@@ -36,8 +36,8 @@ def constructor(
     positional only, as the instance is to keep them: it applies no defaults and no converters.
 
     Args:
-        late: Makes the first field of its source, which is what the function takes; the instance
-            makes it when it is first read.
+        late: Makes the first field of its source. The function takes the source, and the instance
+            makes the field when it is first read.
         is_marked: Whether it marks the instance as a decoder's, with no frame.
     """
     names, lines, scope = construction(cls, late=late)

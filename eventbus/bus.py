@@ -3,8 +3,9 @@
 
 The way of an event: `EventBus.publish` finds the calls of its route by its class (compiled by
 `_core.compiler`, as `_core.routing` decides) and makes them, each isolated. A sync handler is such
-a call; that of an async one puts the event into a mailbox, which `_core.delivery` serves. Whatever
-isn't a known event from the bus's own thread goes by `_core.dispatcher`.
+a call; that of an async one puts the event into a mailbox, which `_core.delivery` serves. An
+event that isn't known yet, or comes from inside a handler or another thread, goes by
+`_core.dispatcher`.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ class Calls:
         only: The call, if there is but one, and it is counted in advance: such a call is the
             handler itself, which needs neither the sender nor anything else of the dispatch.
         is_unseen: True if no handler, observer or middleware sees the event, and no log either.
-        take_frame: Takes a frame for the only ones who see its raw event; see `observing.Tap`.
+        take_frame: Gives a frame to taps, if only they see its raw event; see `observing.Tap`.
     """
 
     __slots__ = ("calls", "entries", "inner", "is_fast", "is_unseen", "needs_loop", "only",

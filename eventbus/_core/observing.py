@@ -80,7 +80,7 @@ class Tap(Protocol):
 
     def take_frame(self, raw: bytes, mark: int, sender: Any, event: Any, /) -> None:
         """
-        Get a frame whose raw event nobody else sees, so that none is made, and mark its event.
+        Get a frame instead of its raw event, which nobody else would see, and mark its event.
 
         Args:
             raw: The frame, which is a JSON object.
@@ -200,7 +200,7 @@ async def observe_async(
 
 
 def combined(watches: Sequence[Watch]) -> Watch | None:
-    """Return one watch that does what all of them do; None if there are none."""
+    """Return one watch that stands for all of them; None if there are none."""
     if len(watches) < 2:
         return watches[0] if watches else None
 

@@ -31,7 +31,7 @@ class MailboxQueue:
     """
     The events that wait for one handler, of one sender.
 
-    The queue does not look into its items: the one who puts them also takes them.
+    The queue does not look into its items: the code that puts them also takes them.
 
     Attributes:
         settings: The handler's `Mailbox`.

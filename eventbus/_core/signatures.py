@@ -24,7 +24,7 @@ from ..exceptions import EventTypeError, HandlerError
 PAYLOAD_TYPES: Final = frozenset({dict, str, bytes})
 
 MARKS_ATTRIBUTE: Final = "__eventbus_marks__"
-"""The attribute of a function in which `eventbus.on` notes what it was marked with."""
+"""The attribute of a function in which `eventbus.on` notes its arguments."""
 
 _UNUSUAL: Final = inspect.CO_VARARGS | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 

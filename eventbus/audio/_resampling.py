@@ -6,7 +6,8 @@ Theory of operation
 
 The signal between the samples is their sum, each spread out as a sinc. A sinc never ends, so it
 is cut off after some zero crossings, and faded out by a Hann window. Where the new rate is the
-lower one, a wider sinc takes away what that rate can't have, which would come back as a whistle.
+lower one, a wider sinc takes away the frequencies that the new rate can't have, which would come
+back as a whistle.
 
 Rates are in a ratio of small numbers, like 80 to 147 for 44.1 kHz to 24 kHz. So the new samples
 lie at 80 different places between the old ones, and each place has its weights, computed when it

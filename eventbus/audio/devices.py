@@ -3,7 +3,7 @@ The microphone and the loudspeaker, through PortAudio; `eventbus.audio` has both
 
 PortAudio calls from a thread of its own, which must not wait. The microphone's pieces are handed
 to the event loop. The loudspeaker takes its pieces from a queue in that thread, so that the
-playback tracker learns exactly what was played, and an interruption is heard at once.
+playback tracker learns exactly how much was played, and an interruption is heard at once.
 
 A device that doesn't support the requested rate is opened at its own, and the audio is resampled.
 """
@@ -198,7 +198,7 @@ class Loudspeaker(_Device):
         return len(self.queue) / 2 / self._rate * 1000
 
     def play(self, event: RealtimeModelAudioEvent, /) -> None:
-        """Play the audio of *event* after what already waits."""
+        """Play the audio of *event* after the audio that waits already."""
         self.queue.add(Played(event.item_id, event.content_index, event.data))
 
     def clear(self, _event: object = None, /) -> None:

@@ -5,7 +5,7 @@ Each method below that is marked with ``@on(...)`` is a handler, and is called w
 that class. The ones with ``async def`` work through a mailbox of their own, so they may take
 their time: captions go on while audio is played and a tool is called.
 
-The demo does with it what your program would do::
+The demo uses it as your program would::
 
     bus, agent = EventBus(), PhoneAgent(screen)
     bus.register(agent)
@@ -71,12 +71,12 @@ class PhoneAgent:
     Shows the captions of a call, plays its audio and has a tool for it.
 
     Args:
-        screen: Where captions go.
-        speed: How fast time passes; 1 is as fast as it does.
+        screen: Shows the captions.
+        speed: The speed at which speech is played; 1 is its own.
 
     Attributes:
-        tracker: Knows what of the model's speech was heard.
-        unplayed: Bytes of speech that the loudspeaker has not got to.
+        tracker: Knows how much of the model's speech was heard.
+        unplayed: The number of bytes of speech that wait for the loudspeaker.
     """
 
     def __init__(self, screen: Screen, speed: float = 1.0) -> None:
@@ -96,25 +96,25 @@ class PhoneAgent:
 
     @on(RealtimeModelInputTranscriptDeltaEvent)
     def hear(self, event: RealtimeModelInputTranscriptDeltaEvent) -> None:
-        """Show what the caller is saying, as it is understood."""
+        """Show the caller's words while they are being understood."""
         self.heard += event.delta
         self.screen.growing("caller", self.heard)
 
     @on(RealtimeModelInputAudioTranscriptionCompletedEvent)
     def understand(self, event: RealtimeModelInputAudioTranscriptionCompletedEvent) -> None:
-        """Show what the caller has said."""
+        """Show the caller's turn in full."""
         self.screen.line("caller", event.transcript)
         self.heard = ""
 
     @on(RealtimeModelTranscriptDeltaEvent)
     def speak(self, event: RealtimeModelTranscriptDeltaEvent) -> None:
-        """Show what the model is saying; the text comes before its sound."""
+        """Show the model's words while they are generated; they come before their sound."""
         self.said += event.delta
         self.screen.growing("agent", self.said)
 
     @on(RealtimeModelTranscriptDoneEvent)
     def finish(self, event: RealtimeModelTranscriptDoneEvent) -> None:
-        """Show what the model has said."""
+        """Show the model's turn in full."""
         if self.said:  # else the caller has cut it off
             self.screen.line("agent", event.transcript)
         self.said = ""
@@ -158,7 +158,7 @@ class PhoneAgent:
 
     @on(RealtimeToolEnd)
     def end_tool(self, event: RealtimeToolEnd) -> None:
-        """Show what it was given."""
+        """Show the output of the tool."""
         self.screen.line("tool", f"{event.tool.name} = {event.output!r}")
 
     # --- failures: the bus catches them, reports them as events, and the call goes on
@@ -174,6 +174,6 @@ class PhoneAgent:
 
     @on(RealtimeModelExceptionEvent)
     def report(self, event: RealtimeModelExceptionEvent) -> None:
-        """Show what has crashed."""
+        """Show a handler that has crashed."""
         name = getattr(event.handler, "__name__", "something")
         self.screen.line("crash", f"{name}: {event.exception!r}; the call goes on")

@@ -67,8 +67,8 @@ def inspected(
 
     Args:
         bus: The bus.
-        command: The command's name, for the message of what is missing.
-        is_wanted: Whether the option was given.
+        command: The command's name, for the message that the extra is missing.
+        is_wanted: True if the option was given.
         waits: Whether the page stays after the call, until Ctrl-C; at a terminal only.
 
     Raises:

@@ -40,7 +40,7 @@ def runs(name: str, *extras: str) -> Callable[[Callable[[], None]], Callable[...
 
 class LazyGroup(click.Group):
     """
-    A group whose commands are modules of ``eventbus.cli.usage``, each with a ``command``.
+    A group of commands that are modules of ``eventbus.cli.usage``, each with a ``command``.
 
     Args:
         lazy_commands: By name, the line that stands for it in the group's help.
@@ -80,13 +80,13 @@ class LazyGroup(click.Group):
             formatter.write_dl(list(self._lazy_commands.items()))
 
 
-def load(module: str, what: str, extras: tuple[str, ...]) -> ModuleType:
+def load(module: str, user: str, extras: tuple[str, ...]) -> ModuleType:
     """
     Import *module*, which needs *extras*.
 
     Args:
         module: Its full name.
-        what: The command or the part of it that needs the module, for messages.
+        user: The command or the part of it that needs the module, for messages.
         extras: The extras of this package that it needs beside ``cli``.
 
     Raises:
@@ -100,7 +100,7 @@ def load(module: str, what: str, extras: tuple[str, ...]) -> ModuleType:
             raise  # a module of ours: a bug, and not a matter of packages
         names = ",".join(("cli", *extras))
         msg = (
-            f"{what} needs the package {missing}: pip install 'eventbus[{names}]', or in a clone "
+            f"{user} needs the package {missing}: pip install 'eventbus[{names}]', or in a clone "
             f"of eventbus: pip install '.[{names}]'."
         )
         raise click.ClickException(msg) from exc

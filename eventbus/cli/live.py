@@ -4,8 +4,8 @@ A live session: audio or text goes in, the answers are played, until it is over.
 Silence follows a file of speech, as it would from a microphone: so the service notices the end of
 the turn. `activity` decides when the session is over.
 
-Speech is played at its own pace, by the loudspeaker or by the clock, and a file gets what was
-played: an interruption cuts it off there as well, and silence stays silence.
+Speech is played at its own pace, by the loudspeaker or by the clock, and a file gets the same:
+an interruption cuts it off there as well, and silence stays silence.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ _COMMANDS: Final = {
     "run": "Talk to a model through your handlers.",
     "sim": "Be a realtime service, for clients to try.",
     "proxy": "Stand between a client and the service, and watch.",
-    "record": "Write frames, and what becomes of them.",
+    "record": "Write frames, their events and handler calls.",
     "replay": "Replay a session through handlers.",
     "tail": "Follow a journal that is being written.",
     "grep": "Find records of a journal.",

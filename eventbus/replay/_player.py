@@ -140,7 +140,7 @@ async def replay(
     Raises:
         ReplayDifference: With *strict*, the decoder makes different events than were recorded.
         JournalError: The journal can't be read or, with *strict*, a line of a file of frames.
-        Exception: Whatever publishing raises: `BusClosed`, `BusNotRunning`, `MailboxFull`, and the
+        Exception: As publishing does: `BusClosed`, `BusNotRunning`, `MailboxFull`, and the
             failures of handlers of a strict bus.
     """
     player = Player(

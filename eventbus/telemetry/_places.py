@@ -14,7 +14,7 @@ def where_raised(exc: BaseException, file: str | None = None) -> str | None:
     Return the place that *exc* was raised at, like ``agent.py:34``.
 
     Args:
-        exc: What was raised.
+        exc: The exception.
         file: Look for the innermost place in this file; by default the innermost of all.
 
     Returns:

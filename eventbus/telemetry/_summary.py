@@ -105,7 +105,7 @@ class Summary:
         crashed: Number of calls that failed, of handlers and of tools; more than in *crashes* if
             middleware kept some of the Exception events back.
         dropped: Number of events that handlers did not get because their mailbox was full.
-        dropped_by: The handlers whose mailbox was full.
+        dropped_by: The handlers with mailboxes that were full.
         purged: Number of events that a mailbox's ``purged_by`` removed.
         bad_lines: Number of lines of the input that can't be read.
         was_interrupted: Whether the run was ended by a signal.
@@ -140,7 +140,7 @@ class Summary:
 
 class SummaryObserver:
     """
-    Sums up what happens on one bus; an `eventbus.EventObserver`.
+    An `eventbus.EventObserver` that sums up the events and calls of one bus.
 
     It only observes: it is not a handler, so `eventbus.EventBus.has_handlers` gives the same
     answers with it as without it.

@@ -1,5 +1,5 @@
 """
-``eventbus record``: frames into a journal, with what handlers make of them.
+``eventbus record``: frames into a journal, with the calls of the handlers that get them.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def command(
 
 
 def _message(frame: bytes) -> Mapping[str, Any] | bytes:
-    """Return what was sent as a mapping, as whoever has sent it had it; or else as it is."""
+    """Return a message as the mapping that its sender had; other bytes as they are."""
     try:
         message = msgspec.json.decode(frame)
     except ValueError:
@@ -101,7 +101,7 @@ class _Clock:
     The time that records get.
 
     Args:
-        is_real: Whether time passes by itself; else it is what the frames say.
+        is_real: True if time passes by itself; False if the frames tell it.
     """
 
     def __init__(self, *, is_real: bool) -> None:

@@ -1,5 +1,5 @@
 """
-``eventbus redact``: a journal without what isn't to be given away.
+``eventbus redact``: a copy of a journal without its private parts.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-``eventbus validate``: whether a journal is whole, and what is wrong with it.
+``eventbus validate``: a check that a journal is whole, and a list of its damages.
 """
 
 from __future__ import annotations

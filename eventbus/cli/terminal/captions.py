@@ -106,7 +106,7 @@ class Captions:
 
 
 def _text_of(error: Any) -> str:
-    """Return what an error of the service's says."""
+    """Return the text of an error of the service."""
     for name in ("message", "code", "type"):
         value = error.get(name) if isinstance(error, Mapping) else getattr(error, name, None)
         if value:

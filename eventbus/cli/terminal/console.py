@@ -201,7 +201,7 @@ class LiveScreen:
         self._console.print(self._rows({who: text}))
 
     def growing(self, who: str, text: str) -> None:
-        """Show *text* in the line of *who*."""
+        """Show *text* in the line of that speaker."""
         self._growing[who] = f"{text} …"
         self._refresh()
 

@@ -36,16 +36,16 @@ def copy_journal(
     is_part: bool = False,
 ) -> ExitCode:
     """
-    Write what the filter lets through to a journal of its own, and say so.
+    Write the records that the filter lets through to a journal of their own, and say so.
 
     Args:
-        journal, terms, to, is_forced, is_json: What the command line has.
-        withholding: What to leave out of each record.
-        is_part: Whether the new journal begins with the first of its records, not with the
+        journal, terms, to, is_forced, is_json: The arguments and options of the command.
+        withholding: The parts to leave out of each record.
+        is_part: True if the new journal begins with the first of its records, not with the
             beginning of the call.
 
     Returns:
-        How the command ends.
+        The exit code of the command.
 
     Raises:
         BadInput, click.ClickException: The journal can't be read, or the copy can't be written.

@@ -136,7 +136,7 @@ def _text(name: str, value: object) -> str:
 
 
 def _parts(value: Any) -> str:
-    """Return what is plain in an attrs object, and not empty."""
+    """Return the strings and numbers of an attrs object that aren't empty, by name."""
     parts = [(field.name, getattr(value, field.name)) for field in attrs.fields(type(value))]
     return ", ".join(
         f"{name}={part}" for name, part in parts if isinstance(part, (str, int)) and part
@@ -144,7 +144,7 @@ def _parts(value: Any) -> str:
 
 
 def _item_parts(item: Any) -> tuple[str, str]:
-    """Return what an item says, and its id."""
+    """Return the words of an item, and its id."""
     if isinstance(item, RealtimeToolCallItem):
         return f"{item.type} {item.name} {item.status}", item.item_id
     said = [

@@ -40,14 +40,14 @@ class ExitCode(enum.IntEnum):
 
 
 class _OneLine(click.ClickException):
-    """An end that one line on stderr explains; it says what is wrong, and what to do instead."""
+    """An end that one line on stderr explains: the problem, and its remedy."""
 
     def __init__(self, message: str) -> None:
         super().__init__(printable(" ".join(message.split())))
 
 
 class BadInput(_OneLine):
-    """A file that is given can't be read, or isn't what it should be."""
+    """A file that is given can't be read, or is of another kind."""
 
     exit_code = ExitCode.BAD_INPUT
 
@@ -60,12 +60,12 @@ class NoConnection(_OneLine):
 
 def unreadable(path: Path, error: OSError, *, done: str = "read") -> BadInput:
     """
-    Return what ends a command whose input can't be opened, with what to do instead.
+    Return the error of a command that can't open its input; it names a remedy.
 
     Args:
         path: The input.
-        error: Why it can't be.
-        done: What can't be done with it.
+        error: The reason.
+        done: The verb of the message, as in "can't be read".
     """
     reason = error.strerror or str(error)
     if isinstance(error, FileNotFoundError) and str(path) == "-":
@@ -82,7 +82,7 @@ def unreadable(path: Path, error: OSError, *, done: str = "read") -> BadInput:
 
 
 def unwritable(path: Path, error: OSError) -> click.ClickException:
-    """Return what ends a command whose output can't be written; the exit code is 1."""
+    """Return the error of a command that can't write its output; the exit code is 1."""
     reason = error.strerror or str(error)
     return _OneLine(
         f"{path} can't be written: {reason}. Give a path in a folder that is there and has room."
@@ -90,7 +90,7 @@ def unwritable(path: Path, error: OSError) -> click.ClickException:
 
 
 def exit_code(summary: Summary) -> ExitCode:
-    """Return the exit code of what was recorded."""
+    """Return the exit code that fits a recording or a replay."""
     if summary.was_interrupted:
         return ExitCode.INTERRUPTED
     if summary.bad_lines:

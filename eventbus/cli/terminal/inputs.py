@@ -1,5 +1,5 @@
 """
-Files of frames that commands read, opened so that what is wrong is one line, and exit code 3.
+Files of frames that commands read; one that can't be opened is one line, and exit code 3.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """
 Shared parts of the commands that read a journal: opening it, filters, exit codes.
 
-Whatever is wrong with the input is one line on stderr, and exit code 3. Reading goes on after
+A problem of the input is one line on stderr, and exit code 3. Reading goes on after
 damage: each place is named, and the exit code is 3 all the same. A record that a crash has cut
 short is named, too, and is no error.
 """
@@ -52,13 +52,13 @@ class JournalInput:
     A journal that a command reads.
 
     Args:
-        path: Where it is.
-        label: What a progress bar says; None for no bar.
-        is_live: Whether it is being written, so that its end may well be incomplete.
+        path: The journal's path.
+        label: The text of a progress bar; None for no bar.
+        is_live: True if it is being written, so that its end may well be incomplete.
 
     Attributes:
         journal: The journal.
-        name: What messages call it.
+        name: Its name in messages.
 
     Raises:
         BadInput: It can't be read at all.
@@ -83,7 +83,7 @@ class JournalInput:
 
     def facts(self, where: Filter | None = None) -> Iterator[RecordView]:
         """
-        Yield what the filter lets through, and show how far it is.
+        Yield the records that the filter lets through, and show the progress.
 
         Args:
             where: The filter; None for all, headers included.
@@ -144,7 +144,7 @@ def _suggest_types(where: Filter) -> None:
 
 
 def damage_text(damage: JournalDamaged) -> str:
-    """Return what messages say of a damaged place."""
+    """Return the description of a damaged place, for messages."""
     if damage.problem:
         return damage.problem
     is_end = damage.resume_at is None

@@ -37,7 +37,7 @@ def read_speed(_ctx: click.Context, _param: click.Parameter, text: str) -> float
 
 
 def withholding_options(function: _F) -> _F:
-    """Add the options for what a journal is to lack: *no_audio*, *no_content*, *fields*."""
+    """Add the options for leaving parts out of a journal: *no_audio*, *no_content*, *fields*."""
     for option in (
         click.option(
             "--redact",
@@ -73,12 +73,12 @@ A filter is terms; a record must match all of them:
 
 def epilog(*, ok: str = "fine", no: str = "", about: str = FILTER_HELP) -> str:
     """
-    Return what the help of a command ends with: its exit codes, and then more.
+    Return the end of a command's help: its exit codes, and then more.
 
     Args:
-        ok: What exit code 0 means.
-        no: What 1 means, besides output that can't be written.
-        about: What else is told.
+        ok: The meaning of exit code 0.
+        no: The meaning of 1, besides output that can't be written.
+        about: The text that follows.
     """
     no = f"{no}, or output that can't be written" if no else "output that can't be written"
     codes = f"""\b
@@ -142,7 +142,7 @@ def record_options(function: _F) -> _F:
     """
     Add ``--record``, as *journal*, ``--force``, as *is_forced*, and `withholding_options`.
 
-    `read_recording` takes what they give.
+    `read_recording` takes their values.
     """
     for option in (
         withholding_options,

@@ -1,8 +1,8 @@
 """
-Plots of a call, in characters: the latency of each turn, and who was heard when.
+Plots of a call, in characters: the latency of each turn, and a timeline of both voices.
 
 On a terminal with colours, the parts of a bar have colours; anywhere else they are letters. Each
-plot has a caption that says what one character stands for.
+plot has a caption that explains its characters.
 """
 
 from __future__ import annotations

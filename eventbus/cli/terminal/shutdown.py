@@ -90,7 +90,7 @@ class Shutdown:
 
 
 class _WatchedFile(io.FileIO):
-    """A file descriptor whose first failing write is reported, and that leads nowhere then."""
+    """A file descriptor that reports its first failing write, and leads nowhere after it."""
 
     def __init__(self, descriptor: int, on_failure: Callable[[OSError], bool]) -> None:
         super().__init__(descriptor, "wb", closefd=False)

@@ -71,7 +71,7 @@ def summary_lines(summary: Summary, max_width: int | None = None) -> Iterator[Te
     Yield the lines of the summary; the first one is blank.
 
     Args:
-        summary: What is to be told.
+        summary: The counts and failures to show.
         max_width: Cut long names, at their beginning, so that tables are no wider than this.
     """
     yield Text()

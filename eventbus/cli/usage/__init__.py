@@ -1,3 +1,3 @@
 """
-The arguments, options and help of the commands, one module each: imported without what runs them.
+The arguments, options and help of the commands, one module each, without the code that runs them.
 """

@@ -27,7 +27,7 @@ Exit codes:
 """
 
 
-@click.command("record", epilog=_EPILOG, short_help="Write frames, and what becomes of them.")
+@click.command("record", epilog=_EPILOG, short_help="Write frames, their events and handler calls.")
 @frames_argument
 @journal_output
 @click.option(
@@ -52,11 +52,11 @@ Exit codes:
 @runs("record")
 def command() -> None:
     """
-    Write the frames in FILE to a journal, and what becomes of them.
+    Write the frames in FILE to a journal, with their events and handler calls.
 
-    FILE has a frame a line, as for replay; - is stdin. Envelopes of what was sent are recorded as
-    such. At the speed max, a file's own times are recorded, as if it happened then; what comes
-    through a pipe is recorded when it comes.
+    FILE has a frame a line, as for replay; - is stdin. Envelopes of sent messages are recorded as
+    such. At the speed max, a file's own times are recorded, as if it happened then; frames from a
+    pipe get the time of their arrival.
 
     A live call is recorded by eventbus run --record, and that of any other client by eventbus
     proxy --record.

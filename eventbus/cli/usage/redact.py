@@ -18,6 +18,6 @@ def command() -> None:
     """
     Write JOURNAL again, to be given to somebody else; the original stays as it is.
 
-    What is withheld leaves an empty value behind. Its length is kept where that is audio, so that
-    the figures are the same.
+    A value that is withheld becomes an empty one. The length of audio is kept, so that the figures
+    are the same.
     """

@@ -31,7 +31,7 @@ Exit codes:
 @runs("validate")
 def command() -> None:
     """
-    Read all of JOURNAL, and say whether it is what was written.
+    Read all of JOURNAL, and check that every record is as it was written.
 
     A record that a crash has cut short can be cut off. Damage elsewhere can't be repaired; all that
     is whole can be read.
