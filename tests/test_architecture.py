@@ -79,8 +79,8 @@ INSIDE = {
     " _recorder",
     "realtime": "settings memory inputs playback model _secrets history events tools _tool_calls"
     " _succession session agents livekit transport openai proxy",
-    "realtime.openai": "_rules _messages _responses _interruption _seeding _connect _dialogue"
-    " _model _live_messages _live_work _live_dialogue _live_model",
+    "realtime.openai": "_rules _messages _responses _interruption _seeding _speech _connect"
+    " _dialogue _model _live_messages _live_work _live_dialogue _live_model",
     "realtime.transport": "_reconnecting _renewal _websocket _outbox _listeners _sender _roles"
     " _renewing _connection",
     "replay": "_frame_file _pacing _strict _diff _player",

@@ -61,10 +61,15 @@ SCENARIO = {
     "otherwise": "I see.",
 }  # fmt: skip
 
+BYTES_PER_S = 48_000
+
 NAME = "My name is Ada."
 QUESTION = "What is my name?"
 AT_ONCE = ReconnectPolicy(random=lambda: 0.0)
-VAD = {"audio": {"input": {"turn_detection": {"type": "server_vad"}}}}
+SLOWLY = ReconnectPolicy(random=lambda: 1.0)
+TRANSCRIBED = {"transcription": {"model": "gpt-4o-transcribe"}}
+VAD = {"audio": {"input": {"turn_detection": {"type": "server_vad"}, **TRANSCRIBED}}}
+PUSH_TO_TALK = {"audio": {"input": {"turn_detection": None, **TRANSCRIBED}}}
 
 
 @pytest.fixture(scope="module")
@@ -572,3 +577,100 @@ async def test_unfinished_turn_is_left_if_memory_says_so(bus):
         await settled(bus)
 
     assert sum(m["type"] == "response.create" for m in sim.received) == 1
+
+
+# --- speech in the middle of a change --------------------------------------------------------
+
+
+async def talk(session, audio):
+    """
+    Send audio as a microphone does.
+    """
+    for start in range(0, len(audio), 4_800):
+        await session.send_audio(audio[start : start + 4_800])
+        await asyncio.sleep(0.1)
+
+
+def heard(session):
+    """
+    Return the words of the user's turns; None of those in writing.
+    """
+    parts = [i.content[0] for i in session.history if isinstance(i, UserMessageItem)]
+    return [getattr(part, "transcript", None) for part in parts]
+
+
+LONG = "I would like to know whether there is still a table for the whole family tonight " * 3
+
+
+async def test_speech_over_a_forced_change_is_heard_whole(bus):
+    """
+    The user speaks when no time is left: the new session gets the turn from its beginning, once.
+    """
+    model = OpenAIRealtimeModel(reconnect=AT_ONCE, renewal=RenewalPolicy(before=10, margin=3))
+    async with (
+        bus,
+        Simulator(SCENARIO, max_session=60) as sim,
+        call(bus, sim, settings=VAD, model=model) as session,
+    ):
+        # From before the first moment to renew at, 50 s, until after the last one, 57 s.
+        await ask(bus, session, NAME)
+        await talk(session, silence(45_000))
+        speech = speak(LONG)
+        assert len(speech) / BYTES_PER_S > 12
+        async with bus.stream(RealtimeSessionRestored) as restored:
+            await talk(session, speech + silence(1_000))
+            await settled(bus)
+            assert (await anext(restored)).reason == "connection_lost"
+
+        assert heard(session)[1:] == [LONG.strip()]
+        assert sum(isinstance(item, AssistantMessageItem) for item in session.history) == 2
+
+
+async def test_speech_over_a_loss_is_heard_whole(bus):
+    """
+    With the words that were said while there was no connection.
+    """
+    async with (
+        bus,
+        Simulator(SCENARIO, faults="refuse=503@2 refuse=503@3") as sim,
+        call(bus, sim, settings=VAD, model=OpenAIRealtimeModel(reconnect=SLOWLY)) as session,
+        asyncio.TaskGroup() as tasks,
+    ):
+        tasks.create_task(talk(session, speak(LONG) + silence(1_000)))
+        await asyncio.sleep(4)
+        await cut(sim)
+        await settled(bus)
+
+        assert sim.connections == 2
+        assert heard(session) == [LONG.strip()]
+
+
+async def test_speech_that_a_turn_has_is_not_sent_again(bus):
+    """
+    After a loss in a pause, the new session gets no audio of before.
+    """
+    async with bus, Simulator(SCENARIO) as sim, call(bus, sim, settings=VAD) as session:
+        await talk(session, speak("Hello there") + silence(3_000))
+        before = [m["type"] for m in sim.received].count("input_audio_buffer.append")
+        await cut(sim)
+        await bus.expect(RealtimeSessionRestored, timeout=60)
+        await settled(bus)
+
+        after = [m["type"] for m in sim.received].count("input_audio_buffer.append")
+        assert heard(session) == ["Hello there"]
+        assert after == before
+
+
+async def test_push_to_talk_over_a_loss_is_heard_whole(bus):
+    """
+    Without turn detection, all that was not committed is sent again, also a commit on its way.
+    """
+    async with bus, Simulator(SCENARIO) as sim, call(bus, sim, settings=PUSH_TO_TALK) as session:
+        speech = speak("Hello there")
+        await talk(session, speech[:48_000])
+        await cut(sim)
+        await talk(session, speech[48_000:])
+        await session.send_audio(b"", commit=True)
+        await settled(bus)
+
+        assert heard(session) == ["Hello there"]

@@ -56,6 +56,7 @@ from ..transport._sender import Sender
 from ._interruption import (
     Interruption,
     PlaybackEstimate,
+    input_format,
     interrupts_responses,
     output_format,
     turn_detection,
@@ -73,6 +74,7 @@ from ._messages import (
 from ._responses import ResponseSequencer
 from ._rules import DialectRules
 from ._seeding import ITEM_ADDED, SESSION_EXPIRED, Seeding, no_seeding
+from ._speech import PendingSpeech
 
 _logger = logging.getLogger(__name__)
 
@@ -148,6 +150,7 @@ class OpenAIDialogue:
         # Sent messages that the service acknowledges, and has not; a bounded memory of them.
         self._unacknowledged: deque[OutgoingMessage] = deque(maxlen=_MAX_UNACKNOWLEDGED)
         self._numbers = itertools.count(1)
+        self._speech = PendingSpeech(sender.max_bytes)
         self._seeding = no_seeding()
         self._was_awaited = False
         self._broken = False
@@ -205,6 +208,8 @@ class OpenAIDialogue:
             if not has_output:
                 self._calls[call_id] = None
         kept, lost = self._empty_outbox()
+        self._speech.begin(kept)
+        self._has_uncommitted_audio = any(each.is_audio for each in kept)
         if self._was_awaited:
             self._was_awaited = False
             self._responses.ask()
@@ -230,8 +235,12 @@ class OpenAIDialogue:
         sent = () if self._memory is None else tuple(self._unacknowledged)
         again = [each for each in sent if each.outlives_session]
         self._unacknowledged.clear()
+        speech = () if self._memory is None else self._speech.unfinished()
+        if speech:  # and the rest of it is held until it can be sent
+            self._sender.hold()
         kept, lost = self._empty_outbox()
         kept = [*(each for each in again if each not in kept), *kept]
+        kept = [*(each for each in kept if each not in speech), *speech]
         unsent = [each for each in kept if each.message["type"] == "response.create"]
         kept = [each for each in kept if each not in unsent]
         # A response answers something, which has to be sent with the request for it.
@@ -351,18 +360,23 @@ class OpenAIDialogue:
             self._interrupted = event
         if isinstance(event, RealtimeModelInputSpeechStartedEvent):
             self._responses.on_speech_started()
+            self._speech.on_started(event.audio_start_ms)
         self._playback.fence(self._responses.ongoing)
         if not self._interrupts:
             self._post_cancel(None)
         return event
 
-    def _watch_speech_stopped(self, event: object, _raw: object) -> Any:
+    def _watch_speech_stopped(
+        self, event: RealtimeModelInputSpeechStoppedEvent, _raw: object
+    ) -> Any:
+        self._speech.on_stopped(event.audio_end_ms)
         self._responses.on_speech_stopped(will_respond=self._responds)
         self._post_response_create()
         return event
 
     def _watch_committed(self, event: RealtimeModelInputAudioCommittedEvent, _raw: object) -> Any:
         self._has_uncommitted_audio = False
+        self._speech.on_committed()
         self._acknowledge(lambda message: message["type"] == "input_audio_buffer.commit")
         return self._with_our_ids(event)
 
@@ -410,6 +424,7 @@ class OpenAIDialogue:
         if detection is not None:
             self._detects_turns = bool(detection)
             self._responds = detection.get("create_response") is not False
+        self._speech.configure(input_format(event.session), detects_turns=self._detects_turns)
         expires_at = event.session.get("expires_at")
         if isinstance(expires_at, (int, float)):
             self._host.expect_end_at(expires_at)
@@ -458,6 +473,7 @@ class OpenAIDialogue:
                 self._acknowledge_item(item_type, role)
         elif kind == "input_audio_buffer.cleared":
             self._has_uncommitted_audio = False
+            self._speech.on_cleared()
             self._acknowledge(lambda message: message["type"] == "input_audio_buffer.clear")
         return event
 
@@ -520,9 +536,14 @@ class OpenAIDialogue:
 
     async def _send_message(self, message: Mapping[str, Any]) -> None:
         made = outgoing(message)
+        self._keep_speech(made)
         await self._sender.send(made)
         if _is_acknowledged(message):
             self._unacknowledged.append(made)
+
+    def _keep_speech(self, message: OutgoingMessage) -> None:
+        if self._memory is not None:
+            self._speech.append(message)
 
     async def _send_user_input(self, event: RealtimeModelSendUserInput) -> None:
         message = user_message(event.user_input)
@@ -566,6 +587,7 @@ class OpenAIDialogue:
 
     async def _send_appended(self, message: OutgoingMessage) -> None:
         self._has_uncommitted_audio = True
+        self._keep_speech(message)
         problem = await self._sender.send_audio(message)
         if problem is not None:
             await self._report(problem, "sending audio")

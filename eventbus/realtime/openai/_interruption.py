@@ -242,7 +242,16 @@ def interrupts_responses(session: Mapping[str, Any]) -> bool | None:
 
 def output_format(session: Mapping[str, Any]) -> AudioFormat | None:
     """Return the format of the model's audio; None if *session* names none that is known."""
-    named = _audio(session, "output").get("format", session.get("output_audio_format"))
+    return _format(session, "output")
+
+
+def input_format(session: Mapping[str, Any]) -> AudioFormat | None:
+    """Return the format of the user's audio; None if *session* names none that is known."""
+    return _format(session, "input")
+
+
+def _format(session: Mapping[str, Any], direction: str) -> AudioFormat | None:
+    named = _audio(session, direction).get("format", session.get(f"{direction}_audio_format"))
     try:
         return AudioFormat.of(named)
     except AudioFormatError:

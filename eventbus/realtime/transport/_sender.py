@@ -46,6 +46,7 @@ class Sender:
         send_timeout: Seconds that `send` waits for room.
 
     Attributes:
+        max_bytes: The bound of the queue.
         is_open: Whether a message can be sent, now or when there is a connection again.
         is_linked: Whether there is a connection.
         is_held: Whether messages are queued and not written: another connection takes over.
@@ -55,6 +56,7 @@ class Sender:
         self.is_open = False
         self.is_linked = False
         self.is_held = False
+        self.max_bytes = max_bytes
         self._send_timeout = send_timeout
         self._outbox = Outbox(max_bytes)
         self._news = asyncio.Event()

@@ -30,11 +30,12 @@ from eventbus.realtime import (
     RealtimeModelSendUserInput,
 )
 from eventbus.realtime.openai._dialogue import OpenAIDialogue
+from eventbus.realtime.openai._rules import DialectRules
 from eventbus.realtime.transport._connection import SessionConnection
 from eventbus.realtime.transport._listeners import Listeners
 from eventbus.realtime.transport._reconnecting import NO_CLOSE_FRAME, End, ReconnectPolicy
 from eventbus.realtime.transport._roles import Timeouts
-from eventbus.wire.openai import OpenAIRealtimeDecoder
+from eventbus.wire.openai import DIALECTS, OpenAIRealtimeDecoder
 
 CONNECTING_AGAIN = "connecting again"
 
@@ -161,7 +162,14 @@ def new_session(dialer, listener):
 
     def new_dialogue(sender, host):
         return OpenAIDialogue(
-            {}, model="m", tracker=None, memory=None, sender=sender, host=host, response_timeout=30
+            {},
+            model="m",
+            rules=DialectRules(DIALECTS["openai"]),
+            tracker=None,
+            memory=None,
+            sender=sender,
+            host=host,
+            response_timeout=30,
         )
 
     return SessionConnection(dialer, OpenAIRealtimeDecoder, new_dialogue, timeouts, listeners)
