@@ -48,7 +48,7 @@ class GPTLiveModel(RealtimeModel):
         model = GPTLiveModel(greeting="Welcome to the bakery!")
         session = RealtimeSession(model, bus, tools=[find_order])
 
-    The voice speaks, listens and decides who speaks; a Responses model, the *backend*, does the
+    The voice speaks, listens and takes turns; a Responses model, the *backend*, does the
     work that the voice delegates, and calls the tools. Turns, items and their ids are inferred:
     see `eventbus.wire.openai.GPTLiveDecoder`.
 

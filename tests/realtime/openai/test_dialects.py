@@ -5,6 +5,7 @@ Services that speak the Realtime protocol in their own way: addresses, keys, set
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -18,6 +19,7 @@ from eventbus.events import (
     RealtimeModelItemTruncatedEvent,
     RealtimeModelSessionExpiringEvent,
     RealtimeModelTranscriptDoneEvent,
+    RealtimeModelTurnEndedEvent,
 )
 from eventbus.exceptions import RealtimeConnectionError
 from eventbus.realtime import (
@@ -26,6 +28,7 @@ from eventbus.realtime import (
     RealtimeModelSendRawMessage,
     RealtimeModelSendSessionUpdate,
     RealtimeModelSendUserInput,
+    RealtimeSession,
 )
 from eventbus.realtime.openai import OpenAIRealtimeModel
 from eventbus.testing import FakeClock, capture
@@ -35,6 +38,7 @@ from tests.realtime.scripted_server import scripted_server
 simulator = pytest.importorskip("eventbus.simulator")
 speech = pytest.importorskip("eventbus.simulator.speech")
 
+DATA = Path(__file__).parents[2] / "data"
 KEY = "the-key-of-nobody"
 FORMAT = {"type": "audio/pcm", "rate": 24_000}
 SETTINGS = {
@@ -304,11 +308,14 @@ async def test_settings_that_a_dialect_lacks(dialect, settings, feature):
 @pytest.mark.parametrize(
     ("dialect", "request_", "feature"),
     [
-        (
-            "xai",
-            RealtimeModelSendRawMessage({"type": "conversation.item.truncate"}),
-            "conversation.item.truncate",
-        ),
+        *[
+            (
+                dialect,
+                RealtimeModelSendRawMessage({"type": "conversation.item.truncate"}),
+                "conversation.item.truncate",
+            )
+            for dialect in ("xai", "inworld", "qwen", "vllm")
+        ],
         *[
             (
                 dialect,
@@ -385,6 +392,61 @@ async def test_a_spoken_turn_in_a_dialect(bus, captured, dialect):
     if dialect == "xai":
         kinds = {type(event) for event in captured.events}
         assert RealtimeModelInputTranscriptUpdatedEvent in kinds
+
+
+@pytest.mark.parametrize("dialect", ["elevenlabs", "inworld", "qwen", "vllm"])
+async def test_frames_of_a_dialect_make_a_turn(bus, captured, dialect):
+    """
+    Services that the simulator doesn't imitate send frames of the GA or the beta protocol.
+    """
+    kind = "voice_live" if DIALECTS[dialect].is_beta else "openai"
+    frames = (DATA / f"{kind}_audio_turn.jsonl").read_text("utf-8").splitlines()
+
+    async def turn(peer):
+        for frame in frames:
+            await peer.connection.send(frame)
+
+    async with scripted_server(turn) as server:
+        model = OpenAIRealtimeModel(dialect=dialect, reconnect=None)
+        with model.attach(bus):
+            await model.connect(
+                {"url": server.url, "api_key": KEY, "initial_model_settings": SMALL}
+            )
+            await captured.wait_for(RealtimeModelTurnEndedEvent)
+            await model.close()
+
+    kinds = {event.type for event in captured.events}
+    assert {"audio", "transcript_done", "input_audio_transcription_completed"} <= kinds
+    assert "exception" not in kinds
+
+
+@pytest.mark.parametrize("dialect", ["azure", "azure-voice-live", "xai"])
+async def test_a_tool_round_in_a_dialect(bus, captured, dialect):
+    """
+    A tool is offered, called and answered in the dialect's form.
+    """
+    scenario = {
+        "dialect": dialect,
+        "turns": [{"call": {"tool": "get_weather"}, "then": "It is {output}."}],
+    }
+    with FakeClock(autojump=True):
+        async with simulator.Simulator(scenario) as service:
+            session = RealtimeSession(
+                OpenAIRealtimeModel(dialect=dialect),
+                bus,
+                config={"url": service.url, "api_key": KEY},
+            )
+
+            @session.tool
+            async def get_weather() -> str:
+                return "sunny"
+
+            async with bus, session:
+                await session.send_message("How is the weather?")
+                done = await captured.wait_for(RealtimeModelTranscriptDoneEvent)
+
+    assert done.transcript == "It is sunny."
+    assert [event for event in service.sent if event["type"] == "error"] == []
 
 
 async def test_an_interruption_where_nothing_can_be_truncated(bus, captured):

@@ -535,7 +535,7 @@ async def test_a_new_session_is_told_the_conversation(bus, captured):
         )
 
         @session.tool
-        def get_weather(city: str) -> str:
+        async def get_weather(city: str) -> str:
             return f"rain in {city}"
 
         async with bus, session:
@@ -664,7 +664,7 @@ async def test_a_recorded_call_replays_the_same_twice(bus, tmp_path):
             session = RealtimeSession(model, bus, config=config)
 
             @session.tool
-            def get_weather(city: str) -> str:
+            async def get_weather(city: str) -> str:
                 return f"rain in {city}"
 
             with capture(bus) as captured:
