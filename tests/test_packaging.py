@@ -271,7 +271,7 @@ def test_ci_runs_the_commands_of_the_readme():
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 
     for name in ("demo", "test"):
-        assert f"readme {name}\n" in script
+        assert re.search(rf'"in_venv \w+ readme {name}"', script)
         assert readme_command(name) not in script
 
 
