@@ -1,13 +1,17 @@
 """
 Make the pictures of the inspector in the documentation; needs Chromium: ``screenshots.py``.
 
-The call is that of ``eventbus demo``, which is looked at while it goes on, in both themes.
+The call is that of ``eventbus demo``, which is looked at while it goes on, in both themes; the
+pictures show its end.
 """
 
 from __future__ import annotations
 
+import os
+import pty
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -27,9 +31,11 @@ def main() -> None:
             theme: chromium.new_page(viewport={"width": 1300, "height": 860}, color_scheme=theme)
             for theme in ("light", "dark")
         }
+        # At a terminal, the page stays after the call.
+        terminal, stdin = pty.openpty()
         demo = subprocess.Popen(
             [sys.executable, "-m", "eventbus", "demo", "--inspect"],
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
@@ -39,12 +45,19 @@ def main() -> None:
         url = next(match[1] for match in found if match)
         for page in pages.values():
             page.goto(url)
-        demo.communicate()
+        next(line for line in demo.stderr if "The call is over" in line)
         for theme, page in pages.items():
-            page.locator('#state[data-state="ended"]').wait_for()
+            page.reload()
+            page.locator("body[data-ready]").wait_for()
+            page.locator(".line").nth(9).wait_for()
             page.keyboard.press("f")
             page.keyboard.press("e")
+            page.locator("#detail h2").first.wait_for()
             page.screenshot(path=PICTURES / f"inspector-{theme}.png")
+        demo.send_signal(signal.SIGINT)
+        demo.communicate()
+        os.close(terminal)
+        os.close(stdin)
         chromium.close()
 
 

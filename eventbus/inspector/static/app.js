@@ -82,4 +82,11 @@ function takePlace() {
   Object.assign(state, rest, call ? { id: call } : {}, range ? { range } : {});
 }
 
+// A request that fails is told once, wherever it was made; what is here stays.
+window.addEventListener("unhandledrejection", (event) => {
+  event.preventDefault();
+  const isGone = event.reason instanceof TypeError && state.connection !== "connected";
+  banner(isGone ? "This was not fetched before the server went away." : `It can't be read: ${event.reason?.message ?? event.reason}`);
+});
+
 void begin();

@@ -41,17 +41,17 @@ export function showFigures(box, overview) {
     const about = `${name}: ${figure.definition}. ${figure.count} values${estimated}.`;
     const values = [figure.p50, figure.p95, figure.max].map(shownDuration).join(" / ");
     const isSlow = name === "turn_latency" && figure.p95 > SLOW_MS;
-    return card(`${name}${figure.estimated ? " (est.)" : ""}`, values, about, { isBad: isSlow, isFirst: name === "turn_latency", note: "p50 / p95 / max" });
+    return card(`${name}${figure.estimated ? " (est.)" : ""}`, values, about, { isBad: isSlow, kind: name === "turn_latency" ? "first" : "", note: "p50 / p95 / max" });
   });
   for (const [name, count] of Object.entries(overview.counts))
-    if (count.value > 0) cards.push(card(name, count.value.toLocaleString("en"), `${name}: ${count.definition}.`, { isBad: BAD.includes(name) }));
+    if (count.value > 0) cards.push(card(name, count.value.toLocaleString("en"), `${name}: ${count.definition}.`, { isBad: BAD.includes(name), kind: "count" }));
   box.replaceChildren(...cards);
 }
 
-/** @param {string} name @param {string} value @param {string} about @param {{isBad?: boolean, isFirst?: boolean, note?: string}} look */
-function card(name, value, about, { isBad = false, isFirst = false, note = "" }) {
+/** @param {string} name @param {string} value @param {string} about @param {{isBad?: boolean, kind?: string, note?: string}} look */
+function card(name, value, about, { isBad = false, kind = "", note = "" }) {
   const title = element("dt", {}, name, note === "" ? "" : element("small", {}, ` ${note}`));
-  return element("div", { title: about, class: isFirst ? "first" : "" }, title, element("dd", { class: isBad ? "bad" : "" }, value));
+  return element("div", { title: about, class: kind }, title, element("dd", { class: isBad ? "bad" : "" }, value));
 }
 
 /** @param {HTMLElement} box @param {import("./lanes.js").Lane[]} lanes */
