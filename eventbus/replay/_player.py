@@ -47,7 +47,7 @@ from ..journal._records import (
 )
 from ..journal._segments import segment_paths
 from ..wire import Decoder
-from ..wire.openai._decoder import OpenAIRealtimeDecoder
+from ..wire.openai import GPTLiveDecoder, OpenAIRealtimeDecoder
 from ._frame_file import BadLine, FrameFile, FrameLine
 from ._pacing import Pacer
 from ._strict import Comparison, is_decodable, is_report
@@ -60,6 +60,7 @@ Point: TypeAlias = int | timedelta
 beginning."""
 
 _NS_PER_S: Final = 1_000_000_000
+_HEAD_BYTES: Final = 500  # in which the type of a frame is
 _MOMENT: Final = 0.001  # seconds
 
 
@@ -179,7 +180,8 @@ class Player:
         decode: Publish the events that the decoder makes of a journal's frames now, instead of
             the recorded ones.
         decoder: Makes a decoder for each session. By default it is the one that the journal names,
-            and for a file of frames OpenAI's.
+            and for a file of frames that of GPT-Live, if it begins with ``session.started``, or
+            else that of OpenAI Realtime.
         where: Which records of a journal to publish, like `Filter.matches`.
         patience: Seconds to wait for the handlers of one event, at an infinite speed. It is halved
             each time that the handlers take longer, until no handler is behind any more;
@@ -523,7 +525,8 @@ async def _file_steps(path: Path, options: _Options) -> AsyncGenerator[_Step, No
 
 async def _frame_steps(file: FrameFile, options: _Options) -> AsyncGenerator[_Step, None]:
     """Yield the events of a file of frames, each frame's when that is due."""
-    decoder, pacer = (options.decoder or OpenAIRealtimeDecoder)(), Pacer()
+    decoder = None if options.decoder is None else options.decoder()
+    pacer = Pacer()
     reading = file.lines(options.before_wait, with_sent=options.with_sent)
     async with contextlib.aclosing(reading) as lines:
         async for line in lines:
@@ -531,7 +534,9 @@ async def _frame_steps(file: FrameFile, options: _Options) -> AsyncGenerator[_St
                 _note_bad_line(file, line, options)
                 yield _Step(line.number, 0, is_readable=False)
                 continue
-            events = () if line.is_sent else decoder.decode(line.frame)
+            if decoder is None and not line.is_sent:
+                decoder = _decoder_for(line.frame)
+            events = () if line.is_sent or decoder is None else decoder.decode(line.frame)
             problem = _problem(line, events)
             at_ns = round(pacer.due(events, line.seconds) * _NS_PER_S)
             if options.is_after(line.number, at_ns):
@@ -544,6 +549,12 @@ async def _frame_steps(file: FrameFile, options: _Options) -> AsyncGenerator[_St
                 yield _Step(line.number, at_ns, line)
             for event in events:
                 yield _Step(line.number, at_ns, event, options.sender)
+
+
+def _decoder_for(frame: bytes) -> Decoder:
+    """Return a decoder for frames of which this is the first: it tells the protocol."""
+    is_live = b'"session.started"' in frame[:_HEAD_BYTES]
+    return GPTLiveDecoder() if is_live else OpenAIRealtimeDecoder()
 
 
 def _note_bad_line(file: FrameFile, line: BadLine, options: _Options) -> None:

@@ -605,3 +605,25 @@ def test_replay_works_in_both_loops(bus):
     for backend in ("asyncio", "trio"):
         run = partial(replay, story_of(0, 10).records, bus, speed=100.0)
         assert anyio.run(run, backend=backend).published == 4
+
+
+async def test_a_file_of_gpt_live_is_known_by_its_first_frame(bus, tmp_path):
+    """
+    A file that begins with session.started is decoded as GPT-Live, frames that were sent or not.
+    """
+    path = tmp_path / "call.jsonl"
+    sent = {"direction": "sent", "t": 1, "frame": {"type": "session.start"}}
+    started = {"type": "session.started", "session": {"id": "s"}}
+    words = {
+        "type": "session.output_transcript.delta",
+        "delta": "Hello!",
+        "start_ms": 0,
+        "end_ms": 500,
+    }
+    path.write_text("\n".join(map(json.dumps, [sent, started, words])), "utf-8")
+
+    with capture(bus) as captured:
+        await replay(path, bus, speed=math.inf)
+
+    kinds = [event.type for event in captured.events if event.type != "raw_server_event"]
+    assert kinds == ["session_updated", "turn_started", "transcript_delta"]

@@ -63,6 +63,8 @@ from ._interruption import (
 )
 from ._messages import (
     append_message,
+    check_interrupt,
+    is_acknowledged,
     merge_sessions,
     outgoing,
     raw_message,
@@ -81,18 +83,6 @@ _logger = logging.getLogger(__name__)
 _MAX_CALLS: Final = 1024
 _MAX_UNACKNOWLEDGED: Final = 256
 _AUDIO_INPUT: Final = frozenset({"input_audio_buffer.append", "input_audio_buffer.commit"})
-
-# Messages that the service answers with an event of their own; response.create is sequenced.
-_ACKNOWLEDGED: Final = frozenset(
-    {
-        "conversation.item.create",
-        "conversation.item.delete",
-        "conversation.item.truncate",
-        "input_audio_buffer.clear",
-        "input_audio_buffer.commit",
-        "session.update",
-    }
-)
 
 
 class OpenAIDialogue:
@@ -214,7 +204,7 @@ class OpenAIDialogue:
             self._was_awaited = False
             self._responses.ask()
         self._sender.open([*told, *kept])
-        self._unacknowledged.extend(each for each in kept if _is_acknowledged(each.message))
+        self._unacknowledged.extend(each for each in kept if is_acknowledged(each.message))
         self._post_response_create()
         self._note_restored()
         await self._report_unsent(lost)
@@ -538,7 +528,7 @@ class OpenAIDialogue:
         made = outgoing(message)
         self._keep_speech(made)
         await self._sender.send(made)
-        if _is_acknowledged(message):
+        if is_acknowledged(message):
             self._unacknowledged.append(made)
 
     def _keep_speech(self, message: OutgoingMessage) -> None:
@@ -593,7 +583,7 @@ class OpenAIDialogue:
             await self._report(problem, "sending audio")
 
     async def _send_interrupt(self, event: RealtimeModelSendInterrupt) -> None:
-        _check_interrupt(event)
+        check_interrupt(event)
         cut = None
         if not event.cancel_response_only:
             cut = self._cut_off(event.response_id)
@@ -705,16 +695,3 @@ class OpenAIDialogue:
         message = self._responses.cancel(response_id)
         if message is not None:
             self._sender.put(outgoing(message))
-
-
-def _is_acknowledged(message: Mapping[str, Any]) -> bool:
-    return message["type"] in _ACKNOWLEDGED
-
-
-def _check_interrupt(event: RealtimeModelSendInterrupt) -> None:
-    if event.cancel_response_only and event.response_id is None:
-        msg = "cancel_response_only cancels one response; give its response_id."
-        raise ValueError(msg)
-    if event.playback_only and (event.cancel_response_only or event.force_response_cancel):
-        msg = "playback_only lets the response go on; it can't be cancelled at the same time."
-        raise ValueError(msg)

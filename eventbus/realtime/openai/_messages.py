@@ -18,6 +18,7 @@ import pybase64
 
 from ...audio._formats import AudioFormat
 from ..inputs import (
+    RealtimeModelSendInterrupt,
     RealtimeModelSendRawMessage,
     RealtimeModelSendToolOutput,
     RealtimeModelUserInput,
@@ -50,6 +51,18 @@ _OF_ONE_SESSION: Final = frozenset(
         "output_audio_buffer.clear",
         "response.cancel",
         "session.update",  # the next session begins with all the settings
+    }
+)
+
+# Messages that the service answers with an event of their own; response.create is sequenced.
+_ACKNOWLEDGED: Final = frozenset(
+    {
+        "conversation.item.create",
+        "conversation.item.delete",
+        "conversation.item.truncate",
+        "input_audio_buffer.clear",
+        "input_audio_buffer.commit",
+        "session.update",
     }
 )
 
@@ -196,3 +209,23 @@ def _plain(value: object) -> object:
 
 
 _encode: Final[Callable[[object], bytes]] = msgspec.json.Encoder(enc_hook=_plain).encode
+
+
+def is_acknowledged(message: Mapping[str, Any]) -> bool:
+    """Return whether the service answers *message* with an event of its own."""
+    return message["type"] in _ACKNOWLEDGED
+
+
+def check_interrupt(event: RealtimeModelSendInterrupt) -> None:
+    """
+    Check the parts of an interruption.
+
+    Raises:
+        ValueError: They contradict each other.
+    """
+    if event.cancel_response_only and event.response_id is None:
+        msg = "cancel_response_only cancels one response; give its response_id."
+        raise ValueError(msg)
+    if event.playback_only and (event.cancel_response_only or event.force_response_cancel):
+        msg = "playback_only lets the response go on; it can't be cancelled at the same time."
+        raise ValueError(msg)
