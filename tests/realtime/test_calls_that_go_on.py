@@ -23,6 +23,7 @@ from eventbus.events import (
 )
 from eventbus.items import (
     AssistantMessageItem,
+    InputAudio,
     InputImage,
     RealtimeToolCallItem,
     UserMessageItem,
@@ -61,6 +62,7 @@ SCENARIO = {
     "otherwise": "I see.",
 }  # fmt: skip
 
+TOOLS = ("ther?", "time?")
 BYTES_PER_S = 48_000
 
 NAME = "My name is Ada."
@@ -108,6 +110,15 @@ async def ask(bus, session, text):
     async with bus.stream(RealtimeModelTranscriptDoneEvent) as said:
         await session.send_message(text)
         return (await anext(said)).transcript
+
+
+async def talk(session, audio):
+    """
+    Send audio as a microphone does.
+    """
+    for start in range(0, len(audio), 4_800):
+        await session.send_audio(audio[start : start + 4_800])
+        await asyncio.sleep(0.1)
 
 
 async def settled(bus):
@@ -159,9 +170,9 @@ async def test_new_session_is_told_the_conversation(bus):
     assert restored.item_ids == tuple(item.item_id for item in session.history)[:4]
 
 
-def weather(city: str) -> str:
+async def weather(city: str) -> str:
     """Return the weather."""
-    return "rain"
+    return "rain"  # at once: a thread would take no virtual time
 
 
 async def test_no_item_is_added_twice(bus):
@@ -493,14 +504,15 @@ async def test_connection_that_breaks_at_a_step_of_a_renewal_costs_nothing(bus, 
 @pytest.mark.slow
 async def test_call_of_three_hours(bus):
     """
-    With sessions of an hour, tools and interruptions: no word lost, none twice, nothing forgotten.
+    With sessions of an hour, tools and interruptions, in writing and spoken: no word lost, none
+    twice, nothing forgotten.
     """
 
-    def clock() -> str:
+    async def clock() -> str:
         """Return the time."""
         return "noon"
 
-    answers, asked = [], []
+    answers, asked, interruptions = [], [], 0
     with capture(bus) as captured:
         async with (
             bus,
@@ -509,6 +521,7 @@ async def test_call_of_three_hours(bus):
         ):
             asked.append(NAME)
             await ask(bus, session, NAME)
+            await settled(bus)
 
             @bus.on(RealtimeSessionRestored)
             async def remember(_event):
@@ -518,18 +531,27 @@ async def test_call_of_three_hours(bus):
             for round_ in range(18):  # of ten minutes
                 text = ("The weather?", "A time?", "A story", f"Round {round_}")[round_ % 4]
                 asked.append(text)
-                await session.send_message(text)
+                if round_ % 3 == 0:
+                    await talk(session, speak(text) + silence(1_000))
+                else:
+                    await session.send_message(text)
                 await asyncio.sleep(3 if "story" in text else 20)
                 if "story" in text:
+                    interruptions += 1
                     await session.interrupt()
                 await asyncio.sleep(580)
+            items = session.history.items
 
     assert sim.connections == 4
     assert answers == ["Your name is Ada."] * 3
-    said = [item.content[0].text for item in session.history if isinstance(item, UserMessageItem)]
-    assert said == asked
-    ids = [item.item_id for item in session.history]
+    assert [words_of(item) for item in items if isinstance(item, UserMessageItem)] == asked
+    ids = [item.item_id for item in items]
     assert len(ids) == len(set(ids))
+    given = [item for item in items if isinstance(item, AssistantMessageItem)]
+    assert len(given) == len(asked)
+    assert sum(item.content[0].heard is not None for item in given) == interruptions
+    outputs = [item.output for item in items if isinstance(item, RealtimeToolCallItem)]
+    assert outputs == [{"T": "rain", "A": "noon"}[text[0]] for text in asked if text[-5:] in TOOLS]
     reasons = [event.reason for event in of(captured, RealtimeSessionRestored)]
     assert reasons == ["renewed"] * 3
     assert of(captured, RealtimeModelExceptionEvent) == []
@@ -582,21 +604,19 @@ async def test_unfinished_turn_is_left_if_memory_says_so(bus):
 # --- speech in the middle of a change --------------------------------------------------------
 
 
-async def talk(session, audio):
-    """
-    Send audio as a microphone does.
-    """
-    for start in range(0, len(audio), 4_800):
-        await session.send_audio(audio[start : start + 4_800])
-        await asyncio.sleep(0.1)
-
-
 def heard(session):
     """
-    Return the words of the user's turns; None of those in writing.
+    Return the words of the user's turns.
     """
-    parts = [i.content[0] for i in session.history if isinstance(i, UserMessageItem)]
-    return [getattr(part, "transcript", None) for part in parts]
+    return [words_of(item) for item in session.history if isinstance(item, UserMessageItem)]
+
+
+def words_of(item):
+    """
+    Return the words of a message, spoken or written.
+    """
+    part = item.content[0]
+    return part.transcript if isinstance(part, InputAudio) else part.text
 
 
 LONG = "I would like to know whether there is still a table for the whole family tonight " * 3
