@@ -20,7 +20,7 @@ from eventbus.exceptions import RealtimeConnectionError
 from eventbus.items import AssistantMessageItem, RealtimeToolCallItem, UserMessageItem
 from eventbus.realtime import RealtimeSession
 from eventbus.realtime.events import RealtimeAudioInterrupted, RealtimeSessionRestored
-from eventbus.realtime.openai import OpenAIRealtimeModel
+from eventbus.realtime.openai import GPTLiveModel, OpenAIRealtimeModel
 from eventbus.simulator import Simulator
 from eventbus.testing import FakeClock, capture
 from tests.realtime.relay import Relay
@@ -329,3 +329,29 @@ async def test_models_that_fail_one_after_another_are_all_tried(bus):
 
 def answers_of(session):
     return [item for item in session.history if isinstance(item, AssistantMessageItem)]
+
+
+async def test_another_protocol_takes_the_call_over(bus):
+    """
+    GPT-Live gets the conversation at its start, and answers on.
+    """
+    async with bus, Simulator(SCENARIO) as first, Simulator(SCENARIO, seed=2) as other:
+        made = [OpenAIRealtimeModel(reconnect=None), GPTLiveModel()]
+        configs = [
+            {"url": first.url, "api_key": "none"},
+            {"url": other.live_url, "api_key": "none"},
+        ]
+        async with RealtimeSession(models=made, bus=bus, config=configs) as session:
+            await ask(bus, session, NAME)
+            await settled(bus)
+            await cut(first)
+            restored = await bus.expect(RealtimeSessionRestored, timeout=60)
+            assert restored.reason == "fallback"
+            assert len(restored.item_ids) == 2
+            await ask(bus, session, "Hm")
+            assert session.model is made[1]
+
+    start = next(m for m in other.received if m["type"] == "session.start")
+    told = json.dumps(start)
+    assert NAME in told
+    assert "I see." in told
