@@ -583,13 +583,17 @@ class _Call:
         """Publish *event*; an error of that is logged, the first one of each kind."""
         try:
             self._scope.publish(event)
-        except Exception as exc:  # a handler on a strict bus, a full mailbox
-            if type(exc) not in self._failures:
-                self._failures.add(type(exc))
-                _logger.exception(
-                    "publishing failed; the connection goes on",
-                    extra={"sender": self._scope.sender, "event_type": type(event).__qualname__},
-                )
+        except Exception as exc:  # noqa: BLE001  # a handler on a strict bus, a full mailbox
+            self._log_failure(exc, type(event).__qualname__)
+
+    def _log_failure(self, exc: Exception, event_type: str) -> None:
+        if type(exc) not in self._failures:
+            self._failures.add(type(exc))
+            _logger.error(
+                "publishing failed; the connection goes on",
+                extra={"sender": self._scope.sender, "event_type": event_type},
+                exc_info=exc,
+            )
 
     def end(self, side: _Side, code: int | None, reason: str) -> None:
         """Publish the end of the call, and how *side* has ended it."""
@@ -610,8 +614,10 @@ class _Call:
         if side == "client":
             self.publish(RealtimeModelRawClientEvent(_as_data(message)))
             return
-        for event in self._decoder.decode(message):
-            self.publish(event)
+        try:
+            self._decoder.publish_to(self._scope, message)
+        except Exception as exc:  # noqa: BLE001  # as above
+            self._log_failure(exc, "frame")
 
 
 def _read_url(url: str) -> SplitResult:
