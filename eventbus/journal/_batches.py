@@ -24,6 +24,8 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 import msgspec
 from msgspec import Meta, Raw, Struct
 
+from ._format import MAX_PAYLOAD_BYTES
+
 _Count: TypeAlias = Annotated[int, Meta(ge=0)]
 _Int: TypeAlias = int
 
@@ -38,6 +40,9 @@ GAP: Final = 7
 END: Final = 8
 DERIVED: Final = 9
 REPEAT: Final = 10
+
+
+_COMMON: Final = 5  # elements that all records have
 
 
 class Entry(Struct, array_like=True, gc=False):
@@ -230,6 +235,24 @@ def encode_batch(
         Exception: An element can't be written as MessagePack.
     """
     return _encode((first_seq, mono_ns, wall_ns, names_at, names, entries))
+
+
+def encodable(entry: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return an entry that can be written, in place of one that can't, or is too long."""
+    try:
+        if len(encode_batch(0, 0, 0, 0, (), (entry,))) <= MAX_PAYLOAD_BYTES:
+            return entry
+    except Exception:  # noqa: BLE001  # whatever is in there isn't of our making
+        pass
+    kind, *rest = entry
+    common = (kind, *rest[: _COMMON - 1])
+    if kind in (FRAME, SENT):
+        return (*common, b"", "bytes", "it can't be written")
+    if kind == EVENT:
+        return (*common, *rest[4:6], None, "it can't be written")
+    if kind == CALL:
+        return (*common, *rest[4:8])
+    return (GAP, entry[1], entry[2], 0, 0, entry[1], entry[1], "it can't be written")
 
 
 def head_of(payload: bytes) -> BatchHead | None:

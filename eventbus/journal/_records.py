@@ -451,6 +451,22 @@ class UnknownRecord(Record):
     fields: tuple[Any, ...] = attrs.field(default=(), repr=False)
 
 
+RECORD_CLASSES: Final[Mapping[int, type[Record]]] = {
+    cls.kind: cls
+    for cls in (
+        FrameRecord,
+        EventRecord,
+        SentRecord,
+        CallRecord,
+        DropRecord,
+        StatusRecord,
+        GapRecord,
+        EndRecord,
+    )
+}
+"""The classes of the records that are appended, by kind."""
+
+
 def _in_form(data: bytes, form: Form) -> Any:
     if form == "json":
         return frame_of(data)

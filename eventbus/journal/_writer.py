@@ -13,8 +13,6 @@ Rules
   0600).
 * Appending raises no error of the file, and nothing readable is cut off.
 * The file is that of the process that has begun it: one that is forked off writes nothing.
-* A name is written before the first record that refers to it, again in the next batch, and 64 kB
-  later, so that a damaged batch takes no names with it.
 
 Failures. After a write that failed, the file is cut back to the last whole batch; if that can't be
 done, a new segment is begun. It is tried again once a second. A full disk may have room for the
@@ -26,16 +24,13 @@ durable is written again beside it, made durable, and renamed.
 
 from __future__ import annotations
 
-import errno
 import functools
-import itertools
 import logging
 import os
 import threading
 import time
 import uuid
 import weakref
-from collections import deque
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -45,39 +40,19 @@ import attrs
 
 from ..exceptions import JournalError, JournalWriteError
 from ._assembly import entry_of
-from ._batches import CALL, GAP, decode_batch, encode_batch
+from ._batches import encodable, encode_batch
 from ._buffer import BUFFER_BYTES, ENTRY_BYTES, Entry, RecordBuffer, gap_entry
 from ._encoding import MAX_DATA_BYTES
-from ._files import (
-    new_file,
-    replace_with,
-    sync_file,
-    sync_folder,
-    write_all,
-    write_error,
-    written_again,
-)
+from ._files import Gone, OpenSegment, cause_of, reason_of, sync_folder, write_error
 from ._format import (
-    FILE_HEADER_BYTES,
     MAX_PAYLOAD_BYTES,
     file_header,
     make_batch,
     make_marker,
 )
 from ._fsync import FsyncPolicy, Syncer
-from ._records import (
-    CallRecord,
-    DropRecord,
-    EndRecord,
-    EventRecord,
-    FrameRecord,
-    GapRecord,
-    HeaderRecord,
-    Record,
-    SentRecord,
-    StatusRecord,
-)
-from ._segments import Segment, segment_path, segment_paths
+from ._records import RECORD_CLASSES, EndRecord, HeaderRecord, Record
+from ._segments import segment_path, segment_paths
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -89,26 +64,7 @@ _BATCH_RECORDS: Final = 512
 _BATCH_BYTES: Final = 1 << 16
 _COPY_RECORDS: Final = 16  # of a copy, which nobody waits for: damage costs no more
 _COPY_BYTES: Final = 1 << 14
-_COMMON: Final = 5  # elements that all records have
 _RETRY_NS: Final = 1_000_000_000
-_LOOK_NS: Final = 500_000_000
-_NAMES_AGAIN: Final = 1 << 16
-_ROOM: Final = bytes(1 << 18)  # that much must fit before anything is written after a failure
-_CLASSES: Final[dict[int, type[Record]]] = {
-    cls.kind: cls
-    for cls in (
-        FrameRecord,
-        EventRecord,
-        SentRecord,
-        CallRecord,
-        DropRecord,
-        StatusRecord,
-        GapRecord,
-        EndRecord,
-    )
-}
-
-
 # For retries and checks: it goes on where the clock of the records stands.
 _now_ns = time.monotonic_ns
 
@@ -129,15 +85,6 @@ class _Gap:
     first_seq: int
     reason: str
     retry_ns: int
-
-
-class _Gone(OSError):
-    """The file isn't the one that was written; *last_seq* is the last record that it still has."""
-
-    def __init__(self, reason: str, last_seq: int) -> None:
-        super().__init__(errno.ESTALE, reason)
-        self.reason = reason
-        self.last_seq = last_seq
 
 
 _open_writers: Final[weakref.WeakSet[JournalWriter]] = weakref.WeakSet()
@@ -211,28 +158,19 @@ class JournalWriter:
 
         # The file, for the one who holds it.
         self._holding = threading.Lock()
-        self._fd = -1
-        self._file_path = self.path
+        self._segment: OpenSegment | None = None
         self._number = 0
-        self._marker = b""
-        self._segment_first_seq = 1
-        self._segment_began_ns = 0
-        self._looked_ns = 0
-        self._written = 0  # the file's size
         self._written_seq = 0
         self._written_ns = 0
         self._durable_seq = 0
         self._is_behind = False
-        self._retired: list[tuple[int, Path]] = []
+        self._retired: list[OpenSegment] = []  # complete, and to be made durable
         self._is_folder_durable = False
         self._copied: list[Entry] = []
         self._copied_bytes = 0
         self._copied_wall = 0  # the time of day less the monotonic time
         self._is_copy = self._has_end = False
         self._names: list[tuple[int, Any]] = []
-        self._names_at = 0
-        self._fresh: list[tuple[int, Any]] = []  # of the batch before: the next one has them, too
-        self._again: deque[tuple[int, tuple[int, Any]]] = deque()  # names, behind their offsets
         self._gap: _Gap | None = None
         self._gap_seq = 0  # the last record that is missing
         self._gone_seq = 0  # the first one that another program has removed
@@ -276,7 +214,7 @@ class JournalWriter:
                 left out.
         """
         seq = self.buffer.next_seq()
-        record = _CLASSES[kind](seq, self.clock_ns(), 0, sender, cause, *fields)
+        record = RECORD_CLASSES[kind](seq, self.clock_ns(), 0, sender, cause, *fields)
         self.buffer.put(entry_of(record, self.buffer.number_of), _size_of(record))
         return seq
 
@@ -411,7 +349,7 @@ class JournalWriter:
 
     def _write_entries(self, entries: list[Entry], size: int) -> None:
         """Write records of so many bytes as batches."""
-        if entries and self._fd < 0:
+        if entries and self._segment is None:
             self._create()
         limit = 1 if self._fsync == "every" else _BATCH_RECORDS
         if size > _BATCH_BYTES and limit > 1:  # as many as fit, if they are much the same
@@ -420,7 +358,7 @@ class JournalWriter:
             part = entries[start : start + limit]
             try:
                 self._write_batch(part)
-            except _Gone as exc:
+            except Gone as exc:
                 self._go_on_elsewhere(exc)
                 self._write_batch([entry for entry in part if entry[1] > self._written_seq])
             if limit == 1:
@@ -430,53 +368,44 @@ class JournalWriter:
         """Write one batch; two halves of it if it is large."""
         if not entries:
             return
+        segment = self._present()
         base_ns = max(self._written_ns, entries[0][2])
         new = self.buffer.take_names()
-        due = self._written - _NAMES_AGAIN
-        again = [name for _, name in itertools.takewhile(lambda each: each[0] <= due, self._again)]
-        names = [*again, *self._fresh, *new]
-        payload = self._encode(entries, base_ns, names)
+        payload = self._encode(entries, base_ns, segment.names_with(new))
         if len(payload) > _BATCH_BYTES and len(entries) > 1:
             self.buffer.return_names(new)
             middle = len(entries) // 2
             self._write_batch(entries[:middle])
             self._write_batch(entries[middle:])
             return
-        offset = self._written
         try:
-            self._look()
-            self._append(payload)
+            segment.check(self._written_seq)
+            segment.append(payload, new)
         except OSError:
             self.buffer.return_names(new)
             raise
-        self._fresh = new
-        if names:
-            self._names_at = offset
-            self._names.extend(new)
-            self._again.extend((offset, name) for name in new)
-            for _ in again:
-                self._again.popleft()
+        self._names.extend(new)
         last = entries[-1]
         self._written_seq = last[1]
         self._written_ns = max(base_ns, last[2])
         self._is_behind = True
 
-    def _append(self, payload: bytes) -> None:
-        """Write a batch to the end of the file."""
-        data = make_batch(payload, self._marker, self._written)
-        write_all(self._fd, data)
-        self._written += len(data)
+    def _present(self) -> OpenSegment:
+        """Return the present file."""
+        assert self._segment is not None
+        return self._segment
 
     def _encode(self, entries: list[Entry], base_ns: int, names: list[tuple[int, Any]]) -> bytes:
         """Return the payload of a batch; a record that can't be written has its defaults."""
-        head = entries[0][1], base_ns, self._wall_at(base_ns), self._names_at, names
+        names_at = self._present().names_at
+        head = entries[0][1], base_ns, self._wall_at(base_ns), names_at, names
         try:
             payload = encode_batch(*head, entries)
             if len(payload) <= MAX_PAYLOAD_BYTES or len(entries) > 1:
                 return payload
         except Exception:  # noqa: BLE001  # whatever is in there isn't of our making
             pass
-        return encode_batch(*head, [_encodable(entry) for entry in entries])
+        return encode_batch(*head, [encodable(entry) for entry in entries])
 
     def _wall_at(self, mono_ns: int) -> int:
         """Return the time of day at a time of the monotonic clock."""
@@ -487,60 +416,19 @@ class JournalWriter:
     def _write_end(self, seq: int) -> None:
         """Write the last record, and all names that were written only once."""
         try:
-            if self._fd < 0:
+            if self._segment is None:
                 self._create()
             self._look_closely()
+            segment = self._present()
             now = max(self._written_ns, self.clock_ns())
-            again = [name for _, name in self._again]
-            entry = (EndRecord.kind, seq, now, 0, 0)
-            self._append(
-                encode_batch(seq, now, self._wall_at(now), self._names_at, again, (entry,))
+            names, entry = segment.names_again(), (EndRecord.kind, seq, now, 0, 0)
+            segment.append(
+                encode_batch(seq, now, self._wall_at(now), segment.names_at, names, (entry,))
             )
             self._written_seq = seq
             self._is_behind = True
         except (OSError, JournalError) as exc:
             self._fail(exc)
-
-    def _look(self) -> None:
-        """
-        Check that the file is as it was written, and from time to time that it is in its place.
-
-        Raises:
-            OSError: It isn't; writing to it would succeed all the same.
-        """
-        size = os.fstat(self._fd).st_size
-        if size != self._written:
-            is_longer = size > self._written
-            reason = f"another program has {'written to' if is_longer else 'cut'} the file"
-            raise _Gone(reason, self._written_seq if is_longer else self._readable_seq())
-        now = _now_ns()
-        if now - self._looked_ns < _LOOK_NS:
-            return
-        self._looked_ns = now
-        self._look_at_name()
-
-    def _look_at_name(self) -> None:
-        try:
-            is_there = os.path.samestat(self._file_path.stat(), os.fstat(self._fd))
-            reason = "another program has replaced the file"
-        except FileNotFoundError as exc:
-            is_there, reason = False, exc.strerror or "the file is gone"
-        if not is_there:
-            raise _Gone(reason, self._segment_first_seq - 1)
-
-    def _readable_seq(self) -> int:
-        """Return the number of the last record that can still be read in this segment."""
-        try:
-            segment = Segment.open(self._file_path)
-            if segment.marker != self._marker:
-                return self._segment_first_seq - 1
-            with segment.reading() as file:
-                last = self._segment_first_seq - 1
-                for _, payload in file.places(FILE_HEADER_BYTES):
-                    last = max(last, last_seq_in(payload))
-        except (OSError, JournalError):
-            return self._segment_first_seq - 1
-        return last
 
     # --- segments ---
 
@@ -566,20 +454,18 @@ class JournalWriter:
         self._names = names = [name for name in self._names if name[0] not in retired]
         payload = encode_batch(header.first_seq, header.mono_ns, header.wall_ns, 0, names, (entry,))
         head += make_batch(payload, marker, len(head))
-        is_replacing = number == 1 and self._overwrite
-        try:
-            fd = replace_with(path, head) if is_replacing else new_file(path, head)
-        except OSError as exc:
-            raise write_error(path, exc) from exc
-        self._fd, self._file_path, self._number, self._marker = fd, path, number, marker
-        self._written = len(head)
-        self._names_at = FILE_HEADER_BYTES if names else 0
-        self._again.clear()
-        self._fresh = []
+        self._segment = OpenSegment(
+            path,
+            marker,
+            head,
+            first_seq=header.first_seq,
+            began_ns=self.clock_ns(),
+            has_names=bool(names),
+            replaces=number == 1 and self._overwrite,
+            now_ns=_now_ns,
+        )
+        self._number = number
         self._is_folder_durable = False
-        self._segment_first_seq = header.first_seq
-        self._segment_began_ns = self.clock_ns()
-        self._looked_ns = _now_ns()
         self._is_behind = True
 
     def _exists(self) -> bool:
@@ -590,83 +476,72 @@ class JournalWriter:
 
     def _next_header(self, number: int) -> HeaderRecord:
         now = max(self._written_ns, self.clock_ns())
-        first_seq = self._written_seq + 1
-        if number > 1:
-            return attrs.evolve(
-                self._header,
-                segment=number,
-                first_seq=first_seq,
-                mono_ns=now,
-                wall_ns=self._wall_at(now),
-                sender=None,
-            )
-        mono_ns = self._header.mono_ns or now
+        mono_ns, wall_ns = now, self._wall_at(now)
+        if number == 1:
+            mono_ns, wall_ns = self._header.mono_ns or mono_ns, self._header.wall_ns or wall_ns
         return attrs.evolve(
             self._header,
-            segment=1,
-            first_seq=first_seq,
+            segment=number,
+            first_seq=self._written_seq + 1,
             mono_ns=mono_ns,
-            wall_ns=self._header.wall_ns or self._wall_at(now),
+            wall_ns=wall_ns,
             sender=None,
         )
 
     def _is_full(self) -> bool:
-        if self._fd < 0 or self._written_seq < self._segment_first_seq:
+        segment = self._segment
+        if segment is None or self._written_seq < segment.first_seq:
             return False
-        if self._written >= self._segment_bytes:
+        if segment.size >= self._segment_bytes:
             return True
-        return (
-            self._segment_ns is not None
-            and self.clock_ns() - self._segment_began_ns >= self._segment_ns
-        )
+        age_ns = self.clock_ns() - segment.began_ns
+        return self._segment_ns is not None and age_ns >= self._segment_ns
 
     def _rotate(self) -> None:
-        full, path = self._fd, self._file_path
+        full = self._present()
         try:
             self._create()
         except OSError as exc:  # the present one still works
-            self._segment_bytes = 2 * max(self._segment_bytes, self._written)
+            self._segment_bytes = 2 * max(self._segment_bytes, full.size)
             logger.warning("a segment could not be begun", extra={"reason": str(exc)})
         else:
-            self._retire(full, path)
+            self._retire(full)
 
-    def _retire(self, fd: int, path: Path) -> None:
+    def _retire(self, segment: OpenSegment) -> None:
         if self._fsync == "none":
-            os.close(fd)
+            segment.close()
         else:
-            self._retired.append((fd, path))
+            self._retired.append(segment)
 
     def _abandon(self) -> None:
         """Write to the present file no more."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        if self._segment is not None:
+            self._segment.close()
+            self._segment = None
         if self._is_closed:
-            for fd, _ in self._retired:
-                os.close(fd)
+            for segment in self._retired:
+                segment.close()
             self._retired.clear()
 
     # --- making durable ---
 
     def _sync_files(self) -> None:
         """Make all that was written durable, or tell that it isn't."""
-        if self._gap is not None or (self._fd < 0 and not self._retired):
+        if self._gap is not None or (self._segment is None and not self._retired):
             return
         try:
             self._look_closely()
             while self._retired:
-                fd, path = self._retired[0]
-                sync_file(fd, path)
-                os.close(fd)
-                del self._retired[0]
-            if self._fd >= 0:
-                self._sync_present()
+                self._retired[0].sync()
+                self._retired.pop(0).close()
+            if self._segment is not None:
+                self._segment.sync()
             if not self._is_folder_durable:
                 sync_folder(self.path.parent)
                 self._is_folder_durable = True
         except OSError as exc:
             # The records are there, and may be gone after a power failure: not durable yet.
-            self._note_failure(_reason_of(exc), exc, "made durable")
+            self._note_failure(reason_of(exc), exc, "made durable")
             return
         if self._gap is None:
             self._durable_seq = self._written_seq
@@ -676,31 +551,22 @@ class JournalWriter:
 
     def _look_closely(self) -> None:
         """Check that the file is as it was written, in its place; else go on in another one."""
-        if self._fd < 0:
+        segment = self._segment
+        if segment is None:
             return
         try:
-            self._look()
-            self._look_at_name()
-        except _Gone as exc:
+            segment.check(self._written_seq)
+            segment.check_name()
+        except Gone as exc:
             try:
                 self._go_on_elsewhere(exc)
             except (OSError, JournalError) as failure:
                 self._fail(failure)
 
-    def _sync_present(self) -> None:
-        """Make the present file durable; write it again, if the system can't."""
-        try:
-            os.fsync(self._fd)
-        except OSError as exc:
-            # The system may have forgotten what it couldn't write, and a second call succeed.
-            fd = written_again(self._fd, self._file_path, exc)
-            os.close(self._fd)
-            self._fd = fd
-
     # --- failures ---
 
     def _failure_of(self, reason: str, done: str = "recorded") -> JournalWriteError:
-        path = str(self._file_path)
+        path = str(self.path if self._number < 2 else segment_path(self.path, self._number))
         msg = f"Nothing is {done} to {path} for the moment: {reason}."
         return JournalWriteError(msg, path=path)
 
@@ -708,13 +574,13 @@ class JournalWriter:
         if not self._is_failing:
             self._is_failing = True
             self._failure = self._failure_of(reason, done)
-            self._failure.__cause__ = _cause_of(exc)
+            self._failure.__cause__ = cause_of(exc)
 
     def _fail(self, exc: Exception) -> None:
         """Lose the records that could not be written, and those that come until it works."""
-        if self._fd >= 0:
-            self._cut_back(exc)
-        reason = _reason_of(exc)
+        if self._segment is not None:
+            self._cut_back(exc, self._segment)
+        reason = reason_of(exc)
         first = self._gone_seq or self._written_seq + 1
         self._gone_seq = 0
         self._gap = _Gap(first, reason, _now_ns() + _RETRY_NS)
@@ -722,16 +588,16 @@ class JournalWriter:
         self.buffer.losses += 1
         self._note_failure(reason, exc)
 
-    def _go_on_elsewhere(self, gone: _Gone) -> None:
+    def _go_on_elsewhere(self, gone: Gone) -> None:
         """
         Leave a file that another program has changed as it is, and begin another segment.
 
         Raises:
             OSError: That can't be done.
         """
-        os.close(self._fd)
-        self._fd = -1
-        if not os.path.lexists(self._file_path):  # then the next one may have its name
+        left, self._segment = self._present(), None
+        left.close()
+        if not os.path.lexists(left.path):  # then the next one may have its name
             self._number -= 1
         first, last = gone.last_seq + 1, self._written_seq
         if first > last:
@@ -754,18 +620,17 @@ class JournalWriter:
         self._gap_seq = max(self._gap_seq, self.buffer.drop_all(), *copied)
         self._copied, self._copied_bytes = [], 0
 
-    def _cut_back(self, exc: Exception) -> None:
+    def _cut_back(self, exc: Exception, segment: OpenSegment) -> None:
         """Leave no part of a batch in the file; if that can't be done, begin another one."""
-        if isinstance(exc, _Gone):  # another program's bytes
-            self._retire(self._fd, self._file_path)
-            self._fd = -1
-            return
-        try:
-            if os.fstat(self._fd).st_size > self._written:
-                os.ftruncate(self._fd, self._written)
-        except OSError:
-            self._retire(self._fd, self._file_path)
-            self._fd = -1
+        if not isinstance(exc, Gone):  # else they are another program's bytes
+            try:
+                segment.cut_back()
+            except OSError:
+                pass
+            else:
+                return
+        self._retire(segment)
+        self._segment = None
 
     def _resume(self, gap: _Gap) -> None:
         """Try whether writing works again, and record the gap."""
@@ -774,16 +639,15 @@ class JournalWriter:
             return
         gap.retry_ns = now + _RETRY_NS
         try:
-            if self._fd < 0:
+            if self._segment is None:
                 self._written_seq = gap.first_seq - 1
                 self._create()
             if not self._is_closed:  # else nothing comes after the gap
-                write_all(self._fd, _ROOM)
-                os.ftruncate(self._fd, self._written)
+                self._present().try_room()
             self._write_gap(gap, max(self._gap_seq, gap.first_seq))
         except (OSError, JournalError) as exc:
-            if self._fd >= 0:
-                self._cut_back(exc)
+            if self._segment is not None:
+                self._cut_back(exc, self._segment)
 
     def _close_gap(self, last_seq: int) -> None:
         """Record the records that are missing at the end."""
@@ -798,8 +662,10 @@ class JournalWriter:
         if last >= gap.first_seq:
             now = max(self._written_ns, self.clock_ns())
             entry = gap_entry(gap.first_seq, last, gap.reason, now)
-            self._look()
-            self._append(encode_batch(last, now, self._wall_at(now), self._names_at, (), (entry,)))
+            segment = self._present()
+            segment.check(self._written_seq)
+            wall_ns = self._wall_at(now)
+            segment.append(encode_batch(last, now, wall_ns, segment.names_at, (), (entry,)))
             self._written_seq = last
             self._written_ns = now
         self.buffer.settle(last)
@@ -814,44 +680,10 @@ class JournalWriter:
             self._on_failure(failure)
 
 
-def _encodable(entry: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return an entry that can be written, in place of one that can't, or is too long."""
-    try:
-        if len(encode_batch(0, 0, 0, 0, (), (entry,))) <= MAX_PAYLOAD_BYTES:
-            return entry
-    except Exception:  # noqa: BLE001  # whatever is in there isn't of our making
-        pass
-    kind, *rest = entry
-    common = (kind, *rest[: _COMMON - 1])
-    if kind in (FrameRecord.kind, SentRecord.kind):
-        return (*common, b"", "bytes", "it can't be written")
-    if kind == EventRecord.kind:
-        return (*common, *rest[4:6], None, "it can't be written")
-    if kind == CALL:
-        return (*common, *rest[4:8])
-    return (GAP, entry[1], entry[2], 0, 0, entry[1], entry[1], "it can't be written")
-
-
 def _size_of(record: Record) -> int:
     """Return about the bytes that a record takes."""
     data = getattr(record, "data", b"")
     return ENTRY_BYTES + (len(data) if isinstance(data, bytes) else 0)
-
-
-def last_seq_in(payload: bytes) -> int:
-    """Return the number of the last record of a batch; 0 if it has none."""
-    decoded = decode_batch(payload)
-    numbers = [] if decoded is None else [getattr(entry, "seq", 0) for entry in decoded[2]]
-    return max(numbers, default=0)
-
-
-def _cause_of(exc: BaseException) -> BaseException:
-    return exc.__cause__ if isinstance(exc, JournalError) and exc.__cause__ else exc
-
-
-def _reason_of(exc: BaseException) -> str:
-    cause = _cause_of(exc)
-    return getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
 
 
 def _forget_all() -> None:
@@ -860,7 +692,7 @@ def _forget_all() -> None:
         writer._is_closed = True  # noqa: SLF001  # this module's
         writer.buffer.is_closed = True
         writer.buffer.clear()
-        writer._fd = -1  # noqa: SLF001  # as above; its copy of the handle is left open
+        writer._segment = None  # noqa: SLF001  # as above; its copy of the handle is left open
 
 
 if hasattr(os, "register_at_fork"):
