@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from openai.types.beta.realtime import RealtimeServerEvent as BetaServerEvent
 from pydantic import TypeAdapter
 
@@ -17,6 +19,7 @@ from eventbus.simulator import Simulator, load_scenario
 from eventbus.simulator._service.dialects.forms import AZURE_DATED, FORMS
 from eventbus.wire.openai import DIALECTS, OpenAIRealtimeDecoder
 from tests.simulator.talk import Talk, error, one, silence, tone
+from tests.simulator.test_conformance import JSON
 
 SCENARIO = {
     "turns": [
@@ -286,3 +289,38 @@ def test_address_is_at_the_services_path(dialect, path):
 
     assert simulator.base_url.endswith(path)
     assert f"{path}/realtime?" in simulator.url
+
+
+NAMES = st.sampled_from(
+    [
+        *("type", "model", "voice", "modalities", "turn_detection", "tools", "audio", "input"),
+        *("input_audio_format", "input_audio_transcription", "input_audio_sampling_rate"),
+        *("output_modalities", "temperature", "instructions", "tool_choice", "metadata", "x"),
+    ]
+)
+FIELDS = st.dictionaries(NAMES, JSON, max_size=4) | JSON
+MESSAGES = st.dictionaries(st.sampled_from(["session", "response", "item", "x"]), FIELDS)
+TYPES = st.sampled_from(
+    [
+        *("session.update", "response.create", "conversation.item.create"),
+        *("conversation.item.commit", "input_audio_buffer.append", "x"),
+    ]
+)
+
+
+@pytest.mark.slow
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from([*FORMS]), st.lists(st.tuples(TYPES | JSON, MESSAGES), max_size=4))
+def test_no_message_breaks_a_session(dialect, messages):
+    """
+    Whatever a client sends, the session answers, and goes on as JSON.
+    """
+    talk = Talk(dialect=dialect)
+    for type_, fields in messages:
+        talk.send_text(json.dumps({**fields, "type": type_}))
+    talk.send_text(json.dumps({**dict(messages[0][1] if messages else {})}))
+    talk.finish()
+    talk.send("session.update", session=SETTINGS.get(dialect, GA_SETTINGS))
+
+    assert "session.updated" in {frame["type"] for frame in talk.frames}
+    json.dumps(talk.frames)

@@ -80,7 +80,6 @@ class FlatForm(Form):
     own: Mapping[str, Any] = {"temperature": 0.8, "client_secret": None}
     """The settings that GA hasn't, with their defaults."""
 
-    places = _PLACES
     not_sent = _NOT_SENT
 
     def __init__(self) -> None:
@@ -279,7 +278,7 @@ class VoiceLiveForm(FlatForm):
 
     def _settings_to_ga(self, session: Mapping[str, Any]) -> dict[str, Any]:
         rate = session.get("input_audio_sampling_rate")
-        if rate not in {None, 24_000}:
+        if rate is not None and rate != 24_000:
             msg = "The simulator listens at 24000 Hz; leave out input_audio_sampling_rate."
             path = "session.input_audio_sampling_rate"
             raise RequestError(msg, code="invalid_value", param=path)

@@ -65,7 +65,7 @@ class AzureForm(Form):
 
 def without_model(message: dict[str, Any]) -> dict[str, Any]:
     """Return a client's message without the model of its session."""
-    if message["type"] != "session.update" or not isinstance(message.get("session"), dict):
+    if message.get("type") != "session.update" or not isinstance(message.get("session"), dict):
         return message
     session = {name: value for name, value in message["session"].items() if name != "model"}
     return {**message, "session": session}

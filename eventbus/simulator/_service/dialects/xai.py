@@ -22,6 +22,7 @@ _PLACES: Final[Mapping[str, tuple[str, ...]]] = {
     "turn_detection": ("audio", "input", "turn_detection"),
     "max_response_output_tokens": ("max_output_tokens",),
 }
+_PLACES_OF_RESPONSE: Final = {name: path for name, path in _PLACES.items() if len(path) == 1}
 # Settings that the session behind doesn't have, with their defaults.
 _OWN: Final[Mapping[str, Any]] = {
     "enable_noise_suppression": True,
@@ -75,7 +76,7 @@ class XaiForm(Form):
 
     def takes(self, type_: Any) -> bool:
         """Return False for the messages that xAI doesn't know; the table has them."""
-        return type_ not in _DIALECT.not_taken
+        return not isinstance(type_, str) or type_ not in _DIALECT.not_taken
 
     def to_ga(self, message: dict[str, Any]) -> dict[str, Any]:
         """Return a client's message as GA has it."""
@@ -88,7 +89,7 @@ class XaiForm(Form):
                 return {**message, "session": self._settings_to_ga(session)}
             case {"type": "response.create", "response": dict(response)}:
                 kept = {k: v for k, v in response.items() if k not in _KEPT | _WITHOUT_EFFECT}
-                return {**message, "response": nested(kept, _PLACES)}
+                return {**message, "response": nested(kept, _PLACES_OF_RESPONSE)}
         return message
 
     def _settings_to_ga(self, session: Mapping[str, Any]) -> dict[str, Any]:
