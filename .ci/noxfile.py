@@ -42,12 +42,13 @@ FEWER_EXAMPLES = {"HYPOTHESIS_PROFILE": "short"}
 DIST = os.environ.get("EVENTBUS_DIST")
 
 # What a client does to the simulator is its own affair: warnings of theirs are no errors.
-CLIENTS = [
-    "livekit-agents",
-    "livekit-plugins-openai",
-    "pipecat-ai[openai]",
-    "pydantic-ai-slim[openai,realtime,xai]",
-]
+CLIENTS = {
+    "livekit-agents": "1.8.9",
+    "livekit-plugins-openai": "1.8.9",
+    "pipecat-ai[openai]": "1.14.0",
+    "pydantic-ai-slim[openai,realtime,xai]": "2.68.0",
+}
+PYTEST_FOR_CLIENTS = ["pytest", "-n0", "-W", "default", "tests/clients"]
 NPM_CLIENTS = ["openai", "@openai/agents-realtime", "ws", "zod"]
 
 nox.options.sessions = ["lint", "types", "docs", "package"]
@@ -116,7 +117,7 @@ def package(session: nox.Session) -> None:
 @nox.session(python=PYTHONS[0])
 def clients(session: nox.Session) -> None:
     """
-    Run clients of other makers against the simulator, and through the proxy; write their table.
+    Run the newest clients of other makers with the simulator and the proxy; write their table.
 
     Those of npm are installed where there is an npm.
     """
@@ -128,5 +129,13 @@ def clients(session: nox.Session) -> None:
         session.run("npm", "install", "--prefix", str(folder), *NPM_CLIENTS, external=True)
         env["EVENTBUS_NODE_MODULES"] = str(folder.resolve() / "node_modules")
     table = ["--clients-table", "docs/how-to/clients-table.inc"]
-    run = ["pytest", "-n0", "-W", "default", "tests/clients"]
-    session.run(*run, *table, *session.posargs, env=env)
+    session.run(*PYTEST_FOR_CLIENTS, *table, *session.posargs, env=env)
+
+
+@nox.session(python=PYTHONS[0])
+def known_clients(session: nox.Session) -> None:
+    """Run the clients in Python in the versions that are known to work."""
+    session.chdir(ROOT)
+    versions = [f"{name}=={version}" for name, version in CLIENTS.items()]
+    session.install(".[sim,tls]", *versions, "hypothesis", "pytest", "pytest-xdist", "trio")
+    session.run(*PYTEST_FOR_CLIENTS, "-q", *session.posargs)
