@@ -46,7 +46,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Final, Literal, TypeAlias, cast, overload
+from typing import Any, ClassVar, Final, Literal, cast, overload
 
 import attrs
 
@@ -73,14 +73,22 @@ from ..items import (
     AssistantAudio,
     AssistantMessageItem,
     AssistantText,
-    ContentPart,
-    HeardAudio,
     InputAudio,
-    InputText,
     RealtimeItem,
-    RealtimeMessageItem,
     RealtimeToolCallItem,
     UserMessageItem,
+)
+from ._item_parts import (
+    WORDED,
+    Node,
+    Worded,
+    empty_message,
+    estimate_heard,
+    merged_call,
+    merged_message,
+    with_content,
+    with_words,
+    words_of,
 )
 
 __all__ = ["History", "HistoryChange", "HistorySnapshot", "as_history"]
@@ -88,16 +96,6 @@ __all__ = ["History", "HistoryChange", "HistorySnapshot", "as_history"]
 _MAX_DELETED: Final = 256
 _MAX_PATCHES: Final = 16
 _ROOT: Final = "root"
-
-_STATUS_RANK: Final = (None, "in_progress", "completed", "incomplete")
-
-_Worded: TypeAlias = AssistantAudio | AssistantText | InputAudio
-
-_WORDED: Final[dict[type[Any], tuple[type[_Worded], ...]]] = {
-    AssistantMessageItem: (AssistantAudio, AssistantText),
-    UserMessageItem: (InputAudio,),
-}
-"""Class of an item -> the classes of its parts with words that come in pieces."""
 
 
 @attrs.frozen
@@ -118,42 +116,6 @@ class HistoryChange:
     moved: bool = False
 
 
-class _Node:
-    """
-    A place in the order.
-
-    Attributes:
-        item: The item; None if it is not known yet, or was deleted.
-        is_deleted: Whether it was.
-        parent: The node that this one follows; None at the top.
-        children: The nodes that follow this one, the last told first.
-        final: The classes of the parts with a complete text.
-        audio_bytes: Index of a part -> the size of the audio received of it.
-        received_ms: Duration of the audio received of the part that was cut off.
-    """
-
-    __slots__ = (
-        "audio_bytes",
-        "children",
-        "final",
-        "is_deleted",
-        "item",
-        "item_id",
-        "parent",
-        "received_ms",
-    )
-
-    def __init__(self, item_id: str) -> None:
-        self.item_id = item_id
-        self.item: RealtimeItem | None = None
-        self.is_deleted = False
-        self.parent: _Node | None = None
-        self.children: list[_Node] = []
-        self.final: set[type[Any]] = set()
-        self.audio_bytes: dict[int, int] = {}
-        self.received_ms = 0.0
-
-
 class History(Sequence[RealtimeItem]):
     """
     The items of one conversation in their order, kept up to date with `apply`.
@@ -162,15 +124,15 @@ class History(Sequence[RealtimeItem]):
     """
 
     def __init__(self) -> None:
-        self._nodes: dict[str, _Node] = {}
+        self._nodes: dict[str, Node] = {}
         # First the followers of the beginning, then the items that follow no known one.
-        self._root = _Node(_ROOT)
-        self._top: list[_Node] = []
+        self._root = Node(_ROOT)
+        self._top: list[Node] = []
         self._deleted: dict[str, None] = {}
         self._calls: dict[str, str] = {}
         self._bytes_per_ms = PCM16.bytes_per_second / 1000
 
-        self._order: list[_Node] = []
+        self._order: list[Node] = []
         self._places: dict[str, int] = {}
         self._is_ordered = True
         # The tuple that the snapshots share, and the items that differ from it, by place.
@@ -252,9 +214,9 @@ class History(Sequence[RealtimeItem]):
         if isinstance(item, RealtimeToolCallItem):
             if item.call_id is not None:
                 self._calls[item.call_id] = item.item_id
-            merged: RealtimeItem = _merged_call(node.item, item)
+            merged: RealtimeItem = merged_call(node.item, item)
         else:
-            merged = _merged_message(node, item)
+            merged = merged_message(node, item)
         return self._set(node, merged, has_moved=has_moved)
 
     def _item_updated(self, event: RealtimeModelItemUpdatedEvent) -> HistoryChange | None:
@@ -330,7 +292,7 @@ class History(Sequence[RealtimeItem]):
     def _say(
         self,
         item_id: str,
-        cls: type[_Worded],
+        cls: type[Worded],
         text: str,
         *,
         is_final: bool = True,
@@ -346,20 +308,20 @@ class History(Sequence[RealtimeItem]):
         node, _ = self._node_at(item_id, None)
         if node is None or node.is_deleted or (not is_final and cls in node.final):
             return None
-        item = _empty_message(item_id, cls) if node.item is None else node.item
-        if isinstance(item, RealtimeToolCallItem) or cls not in _WORDED.get(type(item), ()):
+        item = empty_message(item_id, cls) if node.item is None else node.item
+        if isinstance(item, RealtimeToolCallItem) or cls not in WORDED.get(type(item), ()):
             return None
         content: tuple[Any, ...] = item.content
         place = next((i for i, part in enumerate(content) if type(part) is cls), len(content))
         part = content[place] if place < len(content) else cls()
         if is_final:
             node.final.add(cls)
-            part = _with_words(node, part, text)
+            part = with_words(node, part, text)
         else:
-            before = "" if replaces else _words(part) or ""
-            part = _with_words(node, part, before + text)
+            before = "" if replaces else words_of(part) or ""
+            part = with_words(node, part, before + text)
         content = (*content[:place], part, *content[place + 1 :])
-        return self._set(node, _with_content(item, content))
+        return self._set(node, with_content(item, content))
 
     def _truncate(self, event: RealtimeModelItemTruncatedEvent) -> HistoryChange | None:
         node = self._nodes.get(event.item_id)
@@ -371,7 +333,7 @@ class History(Sequence[RealtimeItem]):
         if not isinstance(part, AssistantAudio):
             return None
         received = node.audio_bytes.get(place, 0) / self._bytes_per_ms
-        part = attrs.evolve(part, heard=_estimate(part, event.audio_end_ms, received))
+        part = attrs.evolve(part, heard=estimate_heard(part, event.audio_end_ms, received))
         node.received_ms = received
         content = (*item.content[:place], part, *item.content[place + 1 :])
         return self._set(node, attrs.evolve(item, content=content, status="incomplete"))
@@ -394,7 +356,7 @@ class History(Sequence[RealtimeItem]):
 
     # --- places ---------------------------------------------------------------------------
 
-    def _node_at(self, item_id: str, previous_item_id: str | None) -> tuple[_Node | None, bool]:
+    def _node_at(self, item_id: str, previous_item_id: str | None) -> tuple[Node | None, bool]:
         """Return an item's node, and whether it had to move; no node if it has no id."""
         if not item_id:  # an item without an id could not be told from the next one
             return None, False
@@ -403,13 +365,13 @@ class History(Sequence[RealtimeItem]):
         has_moved = bool(previous_item_id) and self._follow(node, previous_item_id or "")
         return node, has_moved
 
-    def _new_node(self, item_id: str) -> _Node:
+    def _new_node(self, item_id: str) -> Node:
         """Return a new node, at the end."""
-        node = self._nodes[item_id] = _Node(item_id)
+        node = self._nodes[item_id] = Node(item_id)
         self._top.append(node)
         return node
 
-    def _follow(self, node: _Node, previous_item_id: str) -> bool:
+    def _follow(self, node: Node, previous_item_id: str) -> bool:
         """Move *node* and its followers behind the item of that id; return False if they are."""
         if previous_item_id == _ROOT:
             parent = self._root
@@ -425,7 +387,7 @@ class History(Sequence[RealtimeItem]):
         self._disorder()
         return True
 
-    def _leave(self, node: _Node) -> None:
+    def _leave(self, node: Node) -> None:
         """Take *node* from its place, and drop the place of an item that it waited for in vain."""
         parent, node.parent = node.parent, None
         if parent is None:
@@ -437,14 +399,14 @@ class History(Sequence[RealtimeItem]):
             self._top.remove(parent)
             del self._nodes[parent.item_id]
 
-    def _is_behind(self, node: _Node, parent: _Node) -> bool:
+    def _is_behind(self, node: Node, parent: Node) -> bool:
         """True if *node* directly follows *parent* in the list already."""
         if not self._is_ordered or node.item is None or parent.item is None:
             return False
         return self._places[node.item_id] == self._places[parent.item_id] + 1
 
     def _set(
-        self, node: _Node, item: RealtimeItem, *, has_moved: bool = False
+        self, node: Node, item: RealtimeItem, *, has_moved: bool = False
     ) -> HistoryChange | None:
         """Put *item* where its node is."""
         known, node.item = node.item, item
@@ -456,7 +418,7 @@ class History(Sequence[RealtimeItem]):
             self._patches[self._places[node.item_id]] = item
         return HistoryChange("updated", item)
 
-    def _arrive(self, node: _Node) -> bool:
+    def _arrive(self, node: Node) -> bool:
         """Take up a node that has an item now; whether others have changed places with that."""
         self._base = None
         if self._is_ordered and not node.children and self._is_last(node):
@@ -467,7 +429,7 @@ class History(Sequence[RealtimeItem]):
         self._disorder()
         return [other for other in self._ordered() if other is not node] != before
 
-    def _is_last(self, node: _Node) -> bool:
+    def _is_last(self, node: Node) -> bool:
         if node.parent is None:
             return self._top[-1] is node
         last = self._order[-1] if self._order else self._root
@@ -477,7 +439,7 @@ class History(Sequence[RealtimeItem]):
         self._is_ordered = False
         self._base = None
 
-    def _ordered(self) -> list[_Node]:
+    def _ordered(self) -> list[Node]:
         """Return the nodes that have items, in their order."""
         if not self._is_ordered:
             self._order = [n for n in _walk([self._root, *self._top]) if n.item is not None]
@@ -514,7 +476,7 @@ class History(Sequence[RealtimeItem]):
     }
 
 
-def _walk(nodes: Iterable[_Node]) -> Iterator[_Node]:
+def _walk(nodes: Iterable[Node]) -> Iterator[Node]:
     """Yield *nodes*, each before its followers; a conversation is too deep for recursion."""
     stack = [*nodes][::-1]
     while stack:
@@ -523,7 +485,7 @@ def _walk(nodes: Iterable[_Node]) -> Iterator[_Node]:
         stack += node.children[::-1]
 
 
-def _is_above(node: _Node, other: _Node) -> bool:
+def _is_above(node: Node, other: Node) -> bool:
     """True if *other* follows *node*, directly or not."""
     above = other.parent
     while above is not None and above is not node:
@@ -608,123 +570,3 @@ class HistorySnapshot(Sequence[RealtimeItem]):
 def as_history(items: Iterable[RealtimeItem]) -> Sequence[RealtimeItem]:
     """Return *items* as an immutable sequence: a snapshot as it is, any other as a tuple."""
     return items if isinstance(items, HistorySnapshot) else tuple(items)
-
-
-# --- items, in parts -------------------------------------------------------------------------
-
-
-def _merged_call(known: RealtimeItem | None, item: RealtimeToolCallItem) -> RealtimeToolCallItem:
-    if not isinstance(known, RealtimeToolCallItem):
-        return item
-    return attrs.evolve(
-        item,
-        call_id=item.call_id or known.call_id,
-        arguments=item.arguments or known.arguments,
-        status=known.status if known.status == "completed" else item.status,
-        output=known.output if item.output is None else item.output,
-        previous_item_id=item.previous_item_id or known.previous_item_id,
-        extra={**known.extra, **item.extra},
-    )
-
-
-def _merged_message(node: _Node, item: RealtimeMessageItem) -> RealtimeMessageItem:
-    """Return *item*, completed from the known item at its node."""
-    known = node.item
-    if type(known) is not type(item) or isinstance(known, RealtimeToolCallItem):
-        node.final.clear()
-        known = None
-    before: list[Any] = [] if known is None else list(known.content)
-    is_over = not isinstance(item, AssistantMessageItem) or item.status in (
-        "completed",
-        "incomplete",
-    )
-    content = []
-    for part in item.content:
-        place = next((i for i, other in enumerate(before) if type(other) is type(part)), None)
-        old = None if place is None else before.pop(place)
-        content.append(_merged_part(node, old, part, is_over=is_over))
-    changes: dict[str, Any] = {"content": (*content, *before)}
-    if known is not None:
-        changes["previous_item_id"] = item.previous_item_id or known.previous_item_id
-        changes["extra"] = {**known.extra, **item.extra}
-        if isinstance(known, AssistantMessageItem) and isinstance(item, AssistantMessageItem):
-            changes["status"] = max(known.status, item.status, key=_STATUS_RANK.index)
-        else:
-            changes["status"] = item.status or known.status
-    return attrs.evolve(item, **changes)
-
-
-def _merged_part(node: _Node, old: Any, part: ContentPart, *, is_over: bool) -> Any:
-    """Return *part*, completed from *old*, which was there before; None if nothing was."""
-    changes: dict[str, Any] = {}
-    if old is not None:
-        changes["extra"] = {**old.extra, **part.extra}
-        for name in ("audio", "image_url", "detail"):
-            if hasattr(part, name):
-                changes[name] = getattr(part, name) or getattr(old, name)
-    cls: Any = type(part)
-    if cls not in _FIELDS:
-        return attrs.evolve(part, **changes)
-    words, known = _words(part), None if old is None else _words(old)
-    if words and is_over:
-        node.final.add(cls)
-    elif known and (cls in node.final or len(known) > len(words or "")):
-        words = known  # the deltas are ahead of an item that isn't complete
-    if old is not None:  # it knows whether it was truncated
-        part = old
-    return _with_words(node, attrs.evolve(part, **changes), words or known)
-
-
-_FIELDS: Final[dict[type[Any], str]] = {
-    AssistantAudio: "transcript",
-    AssistantText: "text",
-    InputAudio: "transcript",
-    InputText: "text",
-}
-"""Class of a part -> the field that has its words."""
-
-
-def _words(part: Any) -> str | None:
-    """Return the words said or written; all of them, even if the speech was cut off."""
-    return cast("str | None", getattr(part, _FIELDS[type(part)]))
-
-
-def _with_words(node: _Node, part: Any, words: str | None) -> Any:
-    """Return *part* with its words; where it was cut off, fewer words are those heard."""
-    if isinstance(part, AssistantAudio) and part.heard is not None:
-        if words is not None and len(words) < len(part.transcript or ""):
-            heard = attrs.evolve(part.heard, transcript=words, is_estimate=False)
-            return attrs.evolve(part, heard=heard)
-        part = attrs.evolve(part, transcript=words)
-        if not part.heard.is_estimate:
-            return part
-        return attrs.evolve(part, heard=_estimate(part, part.heard.audio_end_ms, node.received_ms))
-    # With no attrs.evolve, which takes as long as all the rest.
-    if isinstance(part, (AssistantAudio, InputAudio)):
-        return type(part)(part.audio, words, extra=part.extra)
-    return type(part)(words, extra=part.extra)
-
-
-def _estimate(part: AssistantAudio, audio_end_ms: int, received_ms: float) -> HeardAudio:
-    """Return the heard part of speech: of its words the share that the audio was heard of."""
-    words = part.transcript
-    if not words or not received_ms:
-        return HeardAudio(audio_end_ms, "" if not audio_end_ms else None)
-    end = int(len(words) * min(audio_end_ms / received_ms, 1.0))
-    while 0 < end < len(words) and not words[end].isspace():
-        end -= 1
-    return HeardAudio(audio_end_ms, words[:end].rstrip())
-
-
-def _with_content(item: RealtimeMessageItem, content: tuple[Any, ...]) -> RealtimeMessageItem:
-    if isinstance(item, AssistantMessageItem):
-        return AssistantMessageItem(
-            item.item_id, content, item.previous_item_id, item.status, extra=item.extra
-        )
-    return type(item)(item.item_id, content, item.previous_item_id, extra=item.extra)
-
-
-def _empty_message(item_id: str, cls: type[_Worded]) -> RealtimeMessageItem:
-    if cls is InputAudio:
-        return UserMessageItem(item_id)
-    return AssistantMessageItem(item_id, status="in_progress")
