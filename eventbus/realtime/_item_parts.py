@@ -73,6 +73,7 @@ class Node:
 
 
 def merged_call(known: RealtimeItem | None, item: RealtimeToolCallItem) -> RealtimeToolCallItem:
+    """Return *item*, completed from the *known* one."""
     if not isinstance(known, RealtimeToolCallItem):
         return item
     return attrs.evolve(
@@ -178,6 +179,7 @@ def estimate_heard(part: AssistantAudio, audio_end_ms: int, received_ms: float) 
 
 
 def with_content(item: RealtimeMessageItem, content: tuple[Any, ...]) -> RealtimeMessageItem:
+    """Return *item* with other content."""
     if isinstance(item, AssistantMessageItem):
         return AssistantMessageItem(
             item.item_id, content, item.previous_item_id, item.status, extra=item.extra
@@ -186,6 +188,7 @@ def with_content(item: RealtimeMessageItem, content: tuple[Any, ...]) -> Realtim
 
 
 def empty_message(item_id: str, cls: type[Worded]) -> RealtimeMessageItem:
+    """Return the message that a part of *cls* is in, of which nothing else is known."""
     if cls is InputAudio:
         return UserMessageItem(item_id)
     return AssistantMessageItem(item_id, status="in_progress")
