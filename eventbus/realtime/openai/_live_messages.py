@@ -7,6 +7,7 @@ Realtime protocol. One that GPT-Live lacks is refused, as its service would refu
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -30,6 +31,7 @@ DEFAULT_BACKEND: Final = "gpt-6-sol"
 MAX_CONTENT_TOKENS: Final = 500
 MAX_INPUT_ITEMS: Final = 128
 _MAX_INPUT_TOKENS: Final = 8_192
+_WORDS: Final = re.compile(r"\s*\S+|\s+")
 _ITEM_TOKENS: Final = 8  # of each item, beyond those of its text
 
 # Settings of a Realtime session that GPT-Live doesn't have, and why.
@@ -183,9 +185,20 @@ def update_messages(
     session = merge_nested(session, changes.get("extra_settings") or {})
     if session:
         messages.append({"type": "session.update", "session": session})
-    if changes.get("instructions"):
-        messages.append(append_text("instructions", changes["instructions"], None))
-    return messages
+    pieces = _pieces(changes.get("instructions") or "")
+    return [*messages, *(append_text("instructions", piece, None) for piece in pieces)]
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """Yield *text* in pieces that a message can have, cut between words."""
+    piece = ""
+    for word in _WORDS.findall(text):
+        if piece and tokens_of(piece + word) > MAX_CONTENT_TOKENS:
+            yield piece
+            piece = ""
+        piece += word
+    if piece.strip():
+        yield piece
 
 
 # --- messages --------------------------------------------------------------------------------

@@ -457,6 +457,22 @@ async def test_an_update_of_settings(bus, captured):
     assert appended["content"] == "Be kind."
 
 
+async def test_long_instructions_are_appended_in_pieces(bus, captured):
+    """
+    A message has at most 500 tokens; nothing of the text is lost.
+    """
+    text = "Be kind to everybody who calls the bakery. " * 120
+    async with talking(bus, backend=None) as (service, model):
+        await model.send_event(RealtimeModelSendSessionUpdate({"instructions": text}))
+        await model.say("Done.")
+        await until_said(captured, "Done.")
+
+    pieces = [message["content"] for message in sent(service, "session.instructions.append")]
+    assert len(pieces) > 1
+    assert "".join(pieces) == text
+    assert [frame for frame in service.sent if frame["type"] == "error"] == []
+
+
 # --- interruption ------------------------------------------------------------------------------
 
 
