@@ -86,7 +86,7 @@ def open_page(server):
 @pytest.fixture
 def microphone(tmp_path):
     """
-    The flags of a browser whose microphone says something, after a second and again and again.
+    The flags of a browser with a microphone that speaks after a second, again and again.
     """
     path = tmp_path / "said.wav"
     with WavWriter(path) as file:
@@ -130,7 +130,7 @@ def test_page_that_is_loaded_again_has_another_call(open_page, microphone):
 
 def test_refused_microphone_is_one_sentence(open_page):
     """
-    Without the permission, the page says what to do.
+    Without the permission, the page names the remedy.
     """
     page = open_page()
 
@@ -140,7 +140,7 @@ def test_refused_microphone_is_one_sentence(open_page):
 
 def test_played_audio_is_reported(open_page, microphone):
     """
-    The page reports what it has played, item by item, in the audio thread's time.
+    The page reports the audio that it has played, item by item, in the audio thread's time.
     """
     reports = []
     page = open_page(*microphone)

@@ -129,7 +129,7 @@ def test_voice_agent_talks_through_the_sound_card(environment, tmp_path):
 
 def test_voice_agent_without_a_sound_card_is_one_sentence(environment, tmp_path):
     """
-    Where the package or a device is missing, the script ends with one line that says so.
+    If the package or a device is missing, the script ends with one line that names it.
     """
     missing = "raise ModuleNotFoundError('no', name='sounddevice')\n"
     refusing = FAKE_SOUNDDEVICE.replace(

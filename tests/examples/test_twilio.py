@@ -98,8 +98,8 @@ async def test_phone_is_answered_and_the_agent_hangs_up(server, capsys):
 
 async def test_interruption_clears_what_waits_and_tells_what_was_heard(server):
     """
-    When the caller speaks, Twilio's buffer is cleared, and the item is truncated at what its marks
-    said was played, not at what was sent.
+    When the caller speaks, Twilio's buffer is cleared, and the item is truncated at the place that
+    its marks report as played, not at the end of the sent audio.
     """
     async with serving(server) as place:
         line = TwilioLine(place.url)

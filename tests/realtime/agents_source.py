@@ -1,5 +1,5 @@
 """
-What openai-agents declares: its modules are read, as importing them takes seconds.
+The declarations of openai-agents: its modules are read, as importing them takes seconds.
 """
 
 from __future__ import annotations

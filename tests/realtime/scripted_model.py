@@ -1,5 +1,5 @@
 """
-A model without a service: the test says what it emits, and sees what it was sent.
+A model without a service: the test gives it events to emit, and sees the inputs sent to it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from eventbus.realtime.model import RealtimeModel, RealtimeModelConfig, Realtime
 
 class ScriptedModel(RealtimeModel):
     """
-    Emits what `emit` is given; keeps what it is sent, and how it was connected.
+    Emits the events given to `emit`; keeps the inputs sent to it, and its connect options.
     """
 
     def __init__(self, connect_error: Exception | None = None) -> None:

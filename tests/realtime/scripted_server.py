@@ -1,8 +1,8 @@
 """
-A WebSocket server that does what a test says, and remembers what it was sent.
+A WebSocket server that follows a test's script, and remembers the messages sent to it.
 
-Unlike the simulator it knows nothing of the protocol: it is for what a well-behaved service never
-does, such as refusing, hanging up, or not reading at all.
+Unlike the simulator it knows nothing of the protocol: it is for behaviour that a correct service
+never shows, such as refusing, hanging up, or not reading at all.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Peer:
             await asyncio.wait_for(self._news.wait(), 30)
 
     async def read(self) -> None:
-        """Note what comes, until the connection ends."""
+        """Note each message, until the connection ends."""
         with contextlib.suppress(ConnectionClosed):
             async for frame in self.connection:
                 self.messages.append(json.loads(frame))
@@ -68,7 +68,7 @@ class Peer:
 
     @property
     def types(self) -> list[str]:
-        """The types of what was received, in order."""
+        """The types of the received messages, in order."""
         return [each["type"] for each in self.messages]
 
 

@@ -1,5 +1,5 @@
 """
-What happens in an openai-agents app happens on the bus, and nothing there touches the call.
+The events of an openai-agents app are published on the bus, and nothing there affects the call.
 
 openai-agents runs on asyncio only; its own scripted model stands for the service.
 """
@@ -74,7 +74,7 @@ def audio(number=0):
 
 async def heard(bus, listener_event):
     """
-    Return what a listener publishes for an event.
+    Return the events that a listener publishes for an event.
     """
     with capture(bus) as captured:
         await AgentsListener(bus, "call-1").on_event(listener_event)
@@ -258,7 +258,7 @@ async def test_event_or_item_of_an_unknown_class_is_other(bus):
 
 async def test_event_that_cannot_be_read_is_reported(bus):
     """
-    An event that lacks what its class has is an exception event, and none in the app.
+    An event that lacks a field of its class is an exception event, and no error in the app.
     """
     broken = audio()
     del broken.data
@@ -388,7 +388,7 @@ async def test_pump_publishes_session_and_model_events(running, model):
 
 async def test_app_with_a_loop_of_its_own_keeps_its_events(running, model):
     """
-    Each event is published, and then the app's; what repeats another, where there is a handler.
+    Each event is published, and then the app's; one that repeats another, only if it has a handler.
     """
     seen = []
     running.subscribe(seen.append, our_events.RealtimeAudio | our_events.RealtimeRawModelEvent)
@@ -410,7 +410,7 @@ async def test_app_with_a_loop_of_its_own_keeps_its_events(running, model):
 
 async def test_end_with_an_exception_is_reported_once(running, model):
     """
-    The pump ends without it; whoever iterates gets it, as without us.
+    The pump ends without it; the error reaches the code that iterates, as without eventbus.
     """
     failed = crashes(running)
     async with await session_of(model) as session:
@@ -469,7 +469,7 @@ async def test_agents_guardrails_and_contexts_are_their_objects(bus):
 
 async def test_error_of_the_session_itself_has_no_model_event(bus):
     """
-    What the model has told comes as both events, what only the session knows as its own.
+    Events of the model come as both kinds of event, and those of the session as its own.
     """
     told = RealtimeError(message="told", type="x")
     model_event = theirs.RealtimeModelErrorEvent(told)

@@ -177,7 +177,7 @@ async def weather(city: str) -> str:
 
 async def test_no_item_is_added_twice(bus):
     """
-    The history takes the items of the new session for what they are: those that it has.
+    The history recognizes the items of the new session as those that it has.
     """
     with capture(bus) as captured:
         async with bus, Simulator(SCENARIO, faults="drop@2") as sim, call(bus, sim) as session:

@@ -87,7 +87,7 @@ def test_all_are_in_the_unions_and_in_dunder_all():
 
 def test_history_is_kept_from_change():
     """
-    A list becomes a tuple; a snapshot stays what it is.
+    A list becomes a tuple; a snapshot stays a snapshot.
     """
     items = [ITEM]
     event = RealtimeHistoryUpdated(items, INFO)

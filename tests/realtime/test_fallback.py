@@ -305,7 +305,7 @@ async def test_requests_wait_while_a_model_is_replaced(bus):
 
 async def test_models_that_fail_one_after_another_are_all_tried(bus):
     """
-    Also one whose quota is used up as soon as it is asked.
+    This includes one that refuses the first request because its quota is used up.
     """
     async with (
         bus,

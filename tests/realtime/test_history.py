@@ -112,7 +112,7 @@ def said(history, item_id="a"):
 )
 def test_item_follows_the_one_that_it_names(events, order):
     """
-    Whichever came first, an item comes directly behind its predecessor, with what follows it.
+    In any order of arrival, an item comes directly behind its predecessor, with its followers.
     """
     assert ids(after(*events)) == order
 
@@ -169,8 +169,7 @@ anything = st.one_of(
 @given(st.lists(anything, max_size=40))
 def test_any_events_leave_a_history_that_agrees_with_its_changes(events):
     """
-    No item is there twice, none that was deleted is there, and who follows the changes has the
-    same items.
+    No item is there twice, no deleted one is there, and following the changes gives the same items.
     """
     history, followed, gone = History(), {}, set()
     for event in events:
@@ -237,7 +236,7 @@ def test_long_chain_is_no_problem():
 
 def test_deletions_are_not_remembered_for_ever():
     """
-    The ids of the last few hundred are, and what was between items that stay makes no difference.
+    The ids of the last few hundred are kept, and items between those that stay make no difference.
     """
     history = after(text("a"))
     for n in range(module._MAX_DELETED * 2):
@@ -254,7 +253,7 @@ def test_deletions_are_not_remembered_for_ever():
 
 def test_deltas_add_up_until_the_final_text():
     """
-    The final transcript replaces what there was, and a delta that is late is ignored.
+    The final transcript replaces the pieces, and a delta that is late is ignored.
     """
     history = after(speech(), delta("Good "), delta("dya"))
     assert said(history) == "Good dya"
@@ -323,7 +322,7 @@ def test_status_never_goes_back():
 @pytest.mark.parametrize("status", ["connecting", "disconnected"])
 def test_what_was_being_said_when_the_connection_was_lost_is_incomplete(status):
     """
-    Nobody will say that an answer has ended whose session is gone; what came of it stays.
+    An answer whose session is gone has no end; its pieces stay.
     """
     history = after(speech("completed", "Hi", "a"), speech(item_id="b"), delta("I am", "b"))
     assert history.apply(RealtimeModelConnectionStatusEvent("connected")) is None
@@ -338,7 +337,7 @@ def test_what_was_being_said_when_the_connection_was_lost_is_incomplete(status):
 
 def test_texts_of_all_kinds_are_put_together():
     """
-    Written text and the transcript of what the user said come in pieces, too.
+    Written text and the transcript of the user's words come in pieces, too.
     """
     history = after(
         RealtimeModelOutputTextDeltaEvent("t", "Good ", "r"),
@@ -539,7 +538,7 @@ def test_call_without_an_item_is_one():
 
 def test_events_of_something_else_change_nothing():
     """
-    Audio, and whatever isn't the model's, is none of the history's business.
+    Audio, and events that aren't the model's, don't concern the history.
     """
     history = History()
 

@@ -48,7 +48,7 @@ def test_repr_shows_no_content(request_):
 
 def test_fields_are_those_of_openai_agents():
     """
-    Who comes from there finds each request under its name, with its fields in their order, and
+    Users of openai-agents find each request under its name, with its fields in their order, and
     with their defaults.
     """
     there = declared_in("model_inputs")

@@ -116,7 +116,7 @@ def test_taking_note_of_what_is_sent_is_optional():
 
 def test_names_are_those_of_openai_agents():
     """
-    A configuration of theirs is one of ours, and so is what a tracker says.
+    A configuration of theirs is one of ours, and so is the state that a tracker reports.
     """
     there = declared_in("model")
 

@@ -76,7 +76,7 @@ def test_milliseconds_and_bytes_add_up(tracker):
 @pytest.mark.parametrize("other", [("item", 1), ("other", 0)])
 def test_another_part_begins_anew(tracker, other):
     """
-    Another item, or another part of the same, is what plays now, from its beginning.
+    Another item, or another part of the same, plays now, from its beginning.
     """
     tracker.on_play_ms("item", 0, 100)
     tracker.on_play_ms(*other, 5)
@@ -90,7 +90,7 @@ def test_another_part_begins_anew(tracker, other):
 
 def test_nothing_plays_after_an_interruption(tracker):
     """
-    An interruption ends what played, and what is reported later counts from zero.
+    An interruption ends the item that played, and later reports count from zero.
     """
     tracker.on_play_ms("item", 0, 100)
     tracker.on_interrupted()

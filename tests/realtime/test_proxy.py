@@ -1,5 +1,5 @@
 """
-`eventbus.realtime.proxy`: what goes through, what is published, and how both sides end.
+`eventbus.realtime.proxy`: the messages that pass, the events published, and the ends of both sides.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def anyio_backend():
 @contextlib.asynccontextmanager
 async def upstream(handler, **options):
     """
-    A service that does with each connection what *handler* does; gives its URL.
+    A service that runs *handler* for each connection; gives its URL.
     """
     async with serve(handler, "127.0.0.1", 0, **options) as server:
         yield f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
@@ -132,7 +132,7 @@ async def test_messages_go_through_unchanged(bus):
 @given(messages=st.lists(st.text() | st.binary(), max_size=5))
 def test_any_messages_go_through_unchanged(messages):
     """
-    Whatever is sent, UTF-8 or bytes, comes back, and the bus takes no harm.
+    Any message, UTF-8 or bytes, comes back, and the bus takes no harm.
     """
     messages = [
         m for m in messages if not isinstance(m, str) or m.encode("utf-8", "ignore").decode() == m
@@ -198,7 +198,7 @@ async def test_without_a_path_upstream_the_clients_counts(bus):
 
 async def test_headers_of_the_service_reach_the_client(bus):
     """
-    What the service says in its response's headers, the client can read.
+    The client can read the headers of the service's response.
     """
 
     def tell(connection, request, response):
@@ -405,7 +405,7 @@ async def test_quiet_call_goes_on(bus):
 @pytest.mark.slow
 async def test_slow_reader_is_not_dead(bus):
     """
-    A client that has not read what came before the ping is waited for, and gets all of it.
+    A client that has not read the data before the ping is waited for, and gets all of it.
     """
     piece, count = "x" * 100_000, 400
 
@@ -666,7 +666,7 @@ async def test_leaving_while_the_service_is_asked_does_not_wait_for_it(bus):
 
 async def test_port_in_use_is_named(bus):
     """
-    A port that somebody has is an error which names it, and what to do.
+    A port that is in use is an error which names it, and the remedy.
     """
     async with proxied(bus, echo) as proxy:
         with pytest.raises(RealtimeConnectionError, match=rf"port {proxy.port}.*another port"):
@@ -689,7 +689,7 @@ async def test_host_of_another_machine_is_named(bus):
 )
 def test_url_that_is_none_is_refused(bus, url):
     """
-    What is no URL of a WebSocket or HTTP server is a ValueError that says what is.
+    A text that isn't a URL of a WebSocket or HTTP server is a ValueError that shows a valid one.
     """
     with pytest.raises(ValueError, match=r"upstream .*wss://api\.openai\.com"):
         RealtimeProxy(url, bus)

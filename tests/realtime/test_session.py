@@ -382,7 +382,7 @@ async def test_session_is_entered_once(running, model):
 
 async def test_wait_closed_returns_when_the_connection_has_ended(running, model):
     """
-    The end of the stream is the end of the session, whoever ended it; so is close.
+    The end of the stream is the end of the session, from either side; so is close.
     """
     async with RealtimeSession(model, running) as session, anyio.create_task_group() as group:
         group.start_soon(session.wait_closed)

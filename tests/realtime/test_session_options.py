@@ -214,7 +214,7 @@ async def test_result_that_utf8_cannot_have_is_sent_all_the_same(bus, result, te
 
 async def test_output_that_the_model_refuses_is_replaced(bus):
     """
-    Whatever is wrong with it, the call gets an output.
+    The call gets an output, with any error in the formatter.
     """
 
     class Picky(ScriptedModel):

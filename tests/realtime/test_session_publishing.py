@@ -1,5 +1,5 @@
 """
-`eventbus.realtime.session`: what a session can't help is told to others, once.
+`eventbus.realtime.session`: problems that a session can't solve are reported, once.
 """
 
 from __future__ import annotations

@@ -110,7 +110,7 @@ async def test_tool_call(bus):
 
 async def test_interruption(bus):
     """
-    Speech over an answer cuts it off: the history has the cut, and what was said before it.
+    Speech over an answer cuts it off: the history has the cut, and the words before it.
     """
     with FakeClock(autojump=True):
         async with bus, Simulator("barge_in") as sim, session_with(sim, bus) as session:

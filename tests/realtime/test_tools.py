@@ -1,5 +1,5 @@
 """
-A tool is described by its function's signature, and takes what that says and nothing else.
+A tool is described by its function's signature, and accepts arguments that fit it and no others.
 """
 
 from __future__ import annotations
@@ -333,7 +333,7 @@ def everything(
 )
 def test_wrong_arguments_are_told_without_their_values(text, problem):
     """
-    The error names the tool, what is wrong and where; nothing in it quotes what was given.
+    The error names the tool, the problem and its place; nothing in it quotes the arguments.
     """
     with pytest.raises(ToolArgumentsError, match=problem) as caught:
         everything.arguments_from(text)
@@ -366,7 +366,7 @@ def test_no_arguments_are_an_empty_object():
 )
 def test_any_text_gives_arguments_or_the_one_error(text):
     """
-    Whatever a model writes, it is what the signature says or a ToolArgumentsError.
+    Any text of a model gives arguments that fit the signature, or a ToolArgumentsError.
     """
     try:
         arguments = everything.arguments_from(text)

@@ -63,7 +63,7 @@ def test_event_that_a_fallback_takes_counts_as_handled():
 
 def test_what_was_before_and_comes_after_is_not_counted():
     """
-    Only what happens while recording is in the summary, and nothing stays behind on the bus.
+    Only events while recording are in the summary, and nothing stays behind on the bus.
     """
     bus = EventBus()
     bus.subscribe(lambda event: None, Ping)
@@ -160,7 +160,7 @@ def test_crash_of_middleware_is_recorded():
 
 def test_event_that_middleware_keeps_back_is_published_and_not_counted():
     """
-    What middleware doesn't pass on is among the published events, and reached no handler.
+    An event that middleware doesn't pass on is published, and reaches no handler.
     """
     bus = EventBus(middleware=[lambda event, call_next: None])
     observer = SummaryObserver(bus)
@@ -173,7 +173,7 @@ def test_event_that_middleware_keeps_back_is_published_and_not_counted():
 
 async def test_drops_name_the_handler():
     """
-    What a full mailbox drops is counted, with its handler, and is no crash.
+    Events that a full mailbox drops are counted, with its handler, and are no crash.
     """
 
     async def slow(event):
@@ -240,7 +240,7 @@ async def test_timeout_is_a_crash_without_a_line():
 @pytest.mark.parametrize("count", [1, 3])
 def test_summary_can_be_asked_for_at_any_time(count):
     """
-    A summary tells what has happened by then.
+    A summary covers the time until it is made.
     """
     bus = EventBus()
     observer = SummaryObserver(bus)

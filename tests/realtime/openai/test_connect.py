@@ -37,7 +37,7 @@ def test_query_may_name_the_model(query):
 )
 def test_what_is_no_address_is_refused_with_examples(url):
     """
-    The error says what an address looks like.
+    The error shows a valid address.
     """
     with pytest.raises(RealtimeConnectionError, match="it looks like wss://"):
         Address.of(url)
@@ -72,6 +72,6 @@ def test_secrets_of_what_is_no_address_are_not_shown(url):
 
 def test_repr_shows_no_secret():
     """
-    An address may be part of what is logged.
+    An address may be logged.
     """
     assert "secret" not in repr(Address.of("wss://user:secret@h/v1?key=secret"))

@@ -126,7 +126,7 @@ async def test_the_key_is_in_the_header_of_the_dialect(dialect, header, value):
 )
 async def test_path_and_query_are_those_of_the_dialect(dialect, path, query):
     """
-    Where the settings name the model, the URL doesn't; a session's own word differs each time.
+    If the settings name the model, the URL doesn't; the word for a session differs each time.
     """
     request, session = await first_message(dialect, SMALL)
 
@@ -174,7 +174,7 @@ async def test_the_dialect_follows_from_the_url(monkeypatch):
 )
 async def test_a_service_without_an_address_of_its_own_needs_one(dialect, problem):
     """
-    Where each customer has an address, there is none to guess.
+    A service with an address for each customer needs one; none is guessed.
     """
     with pytest.raises(ValueError, match=problem):
         await OpenAIRealtimeModel(dialect=dialect).connect({"api_key": KEY})

@@ -115,7 +115,7 @@ def test_end_of_the_response_completes_its_items(playback, response_id):
 
 def test_item_that_is_being_spoken_is_cut_off_at_what_was_received(playback):
     """
-    When the network is behind, what was heard is all that was received.
+    If the network is behind, all received audio counts as heard.
     """
     playback.on_audio("r", "a", 0, SECOND, now=0.0)
 
@@ -305,7 +305,7 @@ PIECES = st.lists(
 
 def play(arrivals, now):
     """
-    Return how many milliseconds of each item were heard: what came is played in real time.
+    Return how many milliseconds of each item were heard, if audio is played in real time.
     """
     heard: dict[str, float] = {}
     free_at = 0.0
@@ -320,7 +320,7 @@ def play(arrivals, now):
 def test_truncation_is_where_a_player_would_be(audio_format, pieces, rest, is_done):
     """
     The item is the first one that isn't heard in full, and the last one while more may come; the
-    place is what was heard of it, to the millisecond, and never more.
+    place is the end of its heard part, to the millisecond, and never later.
     """
     playback = PlaybackEstimate()
     playback.set_format(audio_format)
@@ -361,7 +361,7 @@ ARRIVALS = st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 4800)), max
 @given(ARRIVALS, st.sampled_from("abcd"), st.floats(0, 1000))
 def test_truncation_follows_the_tracker(pieces, playing, elapsed_ms):
     """
-    With a tracker, the part that it says is named, or none is, and at most at what it says.
+    With a tracker, the part that it reports is named, or none is, and never a later place.
     """
     tracker = RealtimePlaybackTracker()
     playback = PlaybackEstimate(tracker)
@@ -394,7 +394,7 @@ def test_truncation_follows_the_tracker(pieces, playing, elapsed_ms):
 )
 def test_only_an_explicit_true_interrupts_responses(session, expected):
     """
-    None is for a session that says nothing of it; then what was said before holds.
+    A session without the setting passes None; then the earlier value holds.
     """
     assert interrupts_responses(session) is expected
 

@@ -236,7 +236,7 @@ async def test_a_greeting_is_spoken_first(bus, captured):
 
 async def test_without_idle_audio_nothing_flows(bus, captured):
     """
-    Where the application wants it, no silence is sent for it.
+    The application can keep silence from being sent for it.
     """
     async with talking(bus, idle_audio=False) as (service, model):
         await captured.wait_for(RealtimeModelSessionUpdatedEvent)
@@ -478,7 +478,7 @@ async def test_long_instructions_are_appended_in_pieces(bus, captured):
 
 async def test_an_interruption_stops_what_is_queued(bus, captured):
     """
-    What is to be heard is cut off and the rest of the turn dropped; the service isn't told.
+    Audio that waits is cut off and the rest of the turn dropped; the service isn't told.
     """
     async with talking(bus, {"turns": [{"say": STORY}]}) as (service, model):
         await speak(model, "Tell me a story")
@@ -497,7 +497,7 @@ async def test_an_interruption_stops_what_is_queued(bus, captured):
 
 async def test_speech_over_the_model_cuts_nothing_here(bus, captured):
     """
-    The voice itself decides whether it stops: nothing of what it has said is thrown away.
+    The voice itself decides to stop: none of its speech is thrown away.
     """
     scenario = {"turns": [{"say": STORY}, {"say": "Yes?"}]}
     async with talking(bus, scenario) as (_, model):

@@ -101,7 +101,7 @@ def test_name_of_ga_goes_before_that_of_beta():
 
 def test_nothing_is_added_to_what_was_set():
     """
-    An update changes what it names, and leaves the rest to the service.
+    An update changes the settings that it names, and leaves the rest to the service.
     """
     assert session_of({}) == {"type": "realtime"}
     assert session_of({"audio": {"input": None}}) == {"type": "realtime", "audio": {"input": {}}}
@@ -150,7 +150,7 @@ def test_later_settings_take_the_place_of_earlier_ones_one_by_one():
 
 def test_every_message_is_one_of_the_protocols(accepted):
     """
-    The SDK's types take what is sent.
+    The SDK's types accept each message.
     """
     call = RealtimeModelToolCallEvent("f", "call_1", "{}")
     image = {"type": "input_image", "image_url": "data:image/png;base64,AA=="}
@@ -181,7 +181,7 @@ def test_audio_is_sent_as_it_is(audio):
 @pytest.mark.parametrize("audio", [None, [], {"output": None}, {"output": 3}])
 def test_raw_session_may_have_anything_for_its_audio(audio):
     """
-    It has been sent already, and what was set before holds.
+    It has been sent already, and the earlier settings hold.
     """
     before = {"audio": {"output": {"voice": "marin"}}}
 
@@ -229,6 +229,6 @@ def test_read_only_mappings_can_be_sent():
 )
 def test_what_names_things_of_a_session_ends_with_it(message, expected):
     """
-    Only what makes sense without the conversation before it outlives a session.
+    Only messages that make sense without the conversation before them outlive a session.
     """
     assert outlives_session(message) is expected

@@ -98,7 +98,7 @@ async def live(bus, *script, does_read=True, settings=None, options=None, **tuni
 
 def typed(captured):
     """
-    Return what was published, or a listener has seen, without the raw events.
+    Return the events that were published, or that a listener has seen, without the raw ones.
     """
     events = captured if isinstance(captured, list) else captured.events
     return [each for each in events if not isinstance(each, RealtimeModelRawServerEvent)]
@@ -106,7 +106,7 @@ def typed(captured):
 
 def outline(captured):
     """
-    Return what was published, as the types and, for status events, what they say.
+    Return the types of the published events, and the status of status events.
     """
     return [each.status if isinstance(each, STATUS) else each.type for each in typed(captured)]
 
@@ -176,7 +176,7 @@ async def test_connection_that_the_service_ends_in_order_is_no_exception(bus, ca
 @pytest.mark.parametrize("code", [1002, 1008, 1011, 3000, 4000, 4999])
 async def test_abnormal_end_gives_code_and_reason(bus, captured, code):
     """
-    An exception event, with what the service said, comes before the end.
+    An exception event, with the service's words, comes before the end.
     """
     async with live(bus, lambda peer: peer.connection.close(code, "no more")) as (_server, _model):
         await captured.wait_for(RealtimeModelEndOfStreamEvent)
@@ -265,7 +265,7 @@ async def test_nothing_can_be_sent_without_a_connection(bus):
 
 async def test_closing_what_was_never_open_does_nothing():
     """
-    close() is for cleaning up, whatever has happened before.
+    close() is for cleaning up, and works in any state.
     """
     await OpenAIRealtimeModel().close()
 
@@ -395,7 +395,7 @@ async def test_close_while_connecting_ends_the_attempt(bus, captured):
 
 def test_trio_is_refused_with_the_reason():
     """
-    Outside of asyncio connect() says what it needs.
+    Outside of asyncio connect() names its requirement.
     """
     with pytest.raises(RealtimeConnectionError, match="asyncio"):
         OpenAIRealtimeModel().connect({"api_key": KEY}).send(None)
@@ -406,7 +406,7 @@ def test_trio_is_refused_with_the_reason():
 
 def shown(error):
     """
-    Return everything that a traceback of *error* prints, and what its attributes hold.
+    Return all that a traceback of *error* prints, and the values of its attributes.
     """
     lines = traceback.format_exception(error)
     return "".join(lines) + repr(error) + repr(vars(error)) + repr(error.__context__)
@@ -426,7 +426,7 @@ def shown(error):
 )
 async def test_refusal_tells_the_remedy_and_not_the_key(bus, captured, caplog, status, told):
     """
-    One line with what to check; the service's answer, which may quote the key, is not in it.
+    One line with the things to check; the service's answer, which may quote the key, is not in it.
     """
     caplog.set_level(logging.DEBUG)
     async with scripted_server(refuse_with=status) as server:
@@ -498,7 +498,7 @@ async def test_port_at_which_nothing_listens_is_told():
 )
 async def test_every_cause_has_a_line_of_its_own(monkeypatch, failure, told):
     """
-    Whatever the system, TLS or the SDK raises is one line with a remedy, and shows no key.
+    Any error of the system, of TLS or of the SDK is one line with a remedy, and shows no key.
     """
 
     async def fail(*_args):
@@ -516,7 +516,7 @@ async def test_every_cause_has_a_line_of_its_own(monkeypatch, failure, told):
 
 async def answering(answer):
     """
-    Return a server that sends *answer* to whatever comes, and hangs up.
+    Return a server that answers any request with *answer*, and hangs up.
     """
 
     async def serve(reader, writer):
@@ -981,7 +981,7 @@ async def test_network_that_takes_nothing_costs_audio(bus, captured):
 
 async def flood(model):
     """
-    Send for ever what is never dropped.
+    Send messages that are never dropped, for ever.
     """
     message = {"type": "x", "other_data": {"text": "x" * 90_000}}
     while True:
@@ -990,7 +990,7 @@ async def flood(model):
 
 async def test_what_is_never_dropped_waits_for_room(bus):
     """
-    When that takes too long, it isn't sent, and who sends it knows.
+    If that takes too long, the message isn't sent, and its sender gets the error.
     """
     slow = {"does_read": False, "max_buffered_bytes": 100_000, "send_timeout": 0.05}
     async with live(bus, **slow) as (_, model):
@@ -1012,7 +1012,7 @@ async def test_end_of_the_connection_wakes_who_waits_for_room(bus):
 
 async def test_receiving_goes_on_when_nothing_can_be_sent(bus, captured):
     """
-    A network that takes nothing brings what comes all the same.
+    A connection on which nothing can be sent still receives.
     """
     async with live(bus, does_read=False) as (server, model):
         for _ in range(100):
@@ -1158,7 +1158,7 @@ async def test_speech_cancels_the_response_if_the_service_does_not(bus, captured
 
 async def test_malformed_speech_started_interrupts_as_well(bus, captured):
     """
-    The user has begun to speak, whatever else the frame says.
+    The user has begun to speak, with any other fields in the frame.
     """
 
     async def script(peer):
@@ -1218,7 +1218,7 @@ async def test_interrupt_leaves_the_cancellation_to_the_service_unless_forced(bu
 
 async def test_response_can_be_cancelled_and_heard_out(bus, captured):
     """
-    With cancel_response_only nothing is cut off, and what still comes is emitted.
+    With cancel_response_only nothing is cut off, and audio that still comes is emitted.
     """
 
     async def script(peer):
@@ -1321,7 +1321,8 @@ async def test_new_session_gets_the_settings_as_they_are_by_now(bus):
 
 async def test_nothing_is_sent_twice(bus):
     """
-    The next connection gets its settings, and what is sent after the loss: nothing of before.
+    The next connection gets its settings and the messages sent after the loss, and none from
+    before.
     """
     async with live(bus, reconnect=AT_ONCE) as (server, model):
         await model.send_event(RealtimeModelSendUserInput("first"))
@@ -1339,7 +1340,7 @@ async def test_nothing_is_sent_twice(bus):
 
 async def test_what_is_sent_meanwhile_goes_with_the_next_connection(bus, captured, clock):
     """
-    User input and settings wait; audio, and what names things of the lost session, does not.
+    User input and settings wait; audio, and messages that name things of the lost session, do not.
     """
     policy = ReconnectPolicy(random=lambda: 1.0, initial_delay=5, max_delay=5)
     async with live(bus, reconnect=policy) as (server, model):

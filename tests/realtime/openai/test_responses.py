@@ -73,7 +73,7 @@ def test_wishes_coalesce(sequencer):
 
 def test_response_of_the_services_own_counts(sequencer):
     """
-    A wish waits for what turn detection has begun.
+    A request waits for the response that turn detection has begun.
     """
     sequencer.on_created("vad")
     sequencer.ask()
@@ -305,7 +305,7 @@ def test_create_on_its_way_can_be_cancelled(sequencer):
 
 def test_response_beside_the_conversation_is_cancelled_by_name_only(sequencer):
     """
-    It isn't what is heard, and speech doesn't interrupt it.
+    It isn't audible, and speech doesn't interrupt it.
     """
     sequencer.ask(BESIDE)
     sequencer.take()

@@ -97,7 +97,7 @@ async def talking(bus, scenario=None, *, speed=math.inf, settings=None, reconnec
 
 def of(captured, event_type):
     """
-    Return what was published of a class.
+    Return the published events of a class.
     """
     return [event for event in captured.events if type(event) is event_type]
 
@@ -337,7 +337,7 @@ async def test_stall_is_sat_out(bus, captured, virtual_time):
 @pytest.mark.parametrize("fault", ["duplicate-audio", "late-audio"])
 async def test_more_audio_than_there_should_be_changes_no_turn(bus, captured, fault):
     """
-    It is emitted as it comes: who says what is to be heard is the service.
+    It is emitted as it comes: the service decides which audio is to be heard.
     """
     async with talking(bus, faults=fault) as (_, model):
         await say(model, captured)
@@ -441,7 +441,7 @@ async def test_response_without_an_end_blocks_no_spoken_turn(bus, captured, virt
 
 async def test_response_without_an_end_blocks_no_written_turn_for_ever(bus, captured, virtual_time):
     """
-    When nothing has come for long enough, it is over for who waits.
+    If nothing has come for long enough, the stream ends for its iterators.
     """
     async with talking(bus, faults="no-done", speed=1) as (_, model):
         await model.send_event(RealtimeModelSendUserInput("Hello!"))

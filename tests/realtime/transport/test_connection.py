@@ -1,7 +1,7 @@
 """
-A session over connections that are in memory, and break wherever a test wants it.
+A session over connections in memory, which break at any place that a test chooses.
 
-What needs a socket is in `test_openai`.
+Behaviour that needs a socket is tested in `test_openai`.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Ended(Exception):
 
 class Connection:
     """
-    A connection to nobody: what is sent goes to *on_message*, what comes is put into `frames`.
+    A connection to nobody: sent messages go to *on_message*, received frames are put into `frames`.
     """
 
     def __init__(self, on_message):
@@ -93,7 +93,7 @@ class Connection:
 
     def lose(self):
         """
-        End it without a close frame, behind what has come.
+        End it without a close frame, behind the frames that have come.
         """
         self.is_lost = True
         self.frames.put_nowait(None)
@@ -124,7 +124,7 @@ class Dialer:
 
 class Noting(RealtimeModelListener):
     """
-    Remembers what it hears, and hands it on; it takes a while for each event.
+    Remembers its events, and hands them on; it takes a while for each event.
     """
 
     def __init__(self, react=None):
@@ -364,7 +364,7 @@ class Service:
 
 async def converse(service):
     """
-    Talk to *service*; return its connections, and who has listened.
+    Talk to *service*; return its connections, and the listener.
     """
 
     async def answer(event):
@@ -391,8 +391,8 @@ async def converse(service):
 async def test_nothing_is_sent_twice_wherever_the_connection_is_lost(side):
     """
     At each message and at each frame of a session: every connection begins with the settings, a
-    tool's output goes to the session that has called, every turn ends, and whoever has said
-    something over the last connection is answered.
+    tool's output goes to the session that has called, every turn ends, and a request over the last
+    connection is answered.
     """
     whole = Service()
     await converse(whole)

@@ -15,14 +15,14 @@ A, B = RealtimeModelTurnStartedEvent("a"), RealtimeModelTurnStartedEvent("b")
 @pytest.fixture(scope="module")
 def anyio_backend():
     """
-    Only asyncio: that is what a transport with such listeners runs on.
+    Only asyncio: a transport with such listeners runs on it.
     """
     return "asyncio"
 
 
 class Awaited(RealtimeModelListener):
     """
-    Notes what it is told, and raises if there is something to raise.
+    Notes its events, and raises if there is something to raise.
     """
 
     def __init__(self, error=None):

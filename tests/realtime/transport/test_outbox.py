@@ -23,7 +23,7 @@ def control(number, size=10):
 
 def numbers(outbox):
     """
-    Empty the outbox; return what was in it.
+    Empty the outbox; return its messages.
     """
     return [message.message["number"] for message in iter(outbox.take, None)]
 
@@ -84,7 +84,7 @@ def test_audio_finds_no_room_among_what_is_never_dropped(outbox):
 
 def test_what_is_never_dropped_has_a_bound_as_well(outbox):
     """
-    There is room for what doesn't exceed the bound, and for one message of any size.
+    There is room for messages within the bound, and for one message of any size.
     """
     assert outbox.has_room(control(0, size=1_000))
     outbox.put(control(0, size=60))
