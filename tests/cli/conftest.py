@@ -24,7 +24,7 @@ from tests.cli.journals import new_runner
 @pytest.fixture(scope="session")
 def runner() -> CliRunner:
     """
-    What runs commands in this process, and keeps stdout and stderr apart.
+    Click's runner of commands in this process, which keeps stdout and stderr apart.
     """
     return new_runner()
 
@@ -34,7 +34,8 @@ def run(
     runner: CliRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Result]:
     """
-    Run a command in this process, in an empty directory; what it imports is forgotten after.
+    Run a command in this process, in an empty directory; the modules that it imports are forgotten
+    after.
     """
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
@@ -54,7 +55,7 @@ def run(
 
 class Terminal(io.StringIO):
     """
-    What says that it is a terminal, and keeps what it gets.
+    A stream that passes for a terminal, and keeps the text written to it.
     """
 
     def isatty(self) -> bool:
@@ -83,7 +84,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
 @pytest.fixture
 def environment(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """
-    The environment of a process that finds this checkout, and whose output nothing changes.
+    The environment of a process that finds this checkout, without variables that change its output.
     """
     unwanted = {"NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "COLUMNS", "CI"}
     # The first process compiles the modules for all others, and not into the checkout.
@@ -145,7 +146,7 @@ def write_frames(tmp_path: Path) -> Callable[..., Path]:
 @pytest.fixture
 def write_module(tmp_path: Path) -> Callable[[str, str], Path]:
     """
-    Write a module that imports what handlers need, and then goes on as given.
+    Write a module with the imports that handlers need, and then the given text.
     """
 
     def write(name: str, source: str) -> Path:

@@ -1,5 +1,5 @@
 """
-Journals for the tests of commands, and what runs those.
+Journals for the tests of commands, and the runner of those.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _APART = {"mix_stderr": False} if "mix_stderr" in signature(CliRunner).parameter
 
 def new_runner() -> CliRunner:
     """
-    Return what runs commands in this process, and keeps stdout and stderr apart.
+    Return click's runner of commands in this process, which keeps stdout and stderr apart.
     """
     return CliRunner(**_APART)
 

@@ -86,7 +86,7 @@ def failure(code):
 
 async def test_failure_of_the_connection_is_kept_until_there_is_another(activity):
     """
-    What has ended the connection is the failure, unless another connection came after it.
+    The error that has ended the connection is the failure, unless another connection came after it.
     """
     activity.note(failure(1011))
     assert activity.failure is not None

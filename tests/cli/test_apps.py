@@ -1,5 +1,5 @@
 """
-`eventbus.cli.apps`: what ``--app`` finds, and what it says when it finds nothing.
+`eventbus.cli.apps`: the objects that ``--app`` finds, and the errors if it finds none.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def test_app_is_a_bus_or_a_listener(run, write_module, write_frames, spec, handl
 )
 def test_what_is_no_app_is_a_usage_error_of_one_line(run, write_module, write_frames, spec, named):
     """
-    A wrong ``--app`` ends with code 2 and a line that says what is wrong with it.
+    A wrong ``--app`` ends with code 2 and a line that names the problem.
     """
     write_module("agent", MODULE)
     write_module("broken", "bus = = 1")

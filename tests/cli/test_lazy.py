@@ -67,7 +67,7 @@ def test_help_imports_nothing_that_a_command_needs_to_run(environment):
 
 def test_names_in_the_help_are_those_that_there_are(run):
     """
-    What a help lists without importing it is what the command knows.
+    The line of a help, listed without an import, is the command's own.
     """
     stats, sim, export = (run(name, "--help").stdout for name in ("stats", "sim", "export"))
 
@@ -98,7 +98,7 @@ def test_missing_package_is_named_with_what_to_install(tmp_path, monkeypatch):
 
 def test_missing_module_of_ours_is_a_bug():
     """
-    A module of the package itself that isn't there is no matter of what is installed.
+    A missing module of the package itself is not reported as a missing extra.
     """
     with pytest.raises(ModuleNotFoundError):
         load("eventbus.cli.nonsense", "eventbus nonsense", ("sim",))

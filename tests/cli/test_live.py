@@ -1,5 +1,5 @@
 """
-`eventbus.cli.live`: what is said in which time, and what is heard; `test_run` has whole calls.
+`eventbus.cli.live`: speech in time, and the speech that is heard; `test_run` has whole calls.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ async def test_call_clock_counts_from_the_start_at_its_speed():
 
 async def test_speech_is_heard_at_its_own_pace_and_not_after_an_interruption():
     """
-    Of speech that comes at once, what was played by the interruption is heard, and then silence.
+    Of speech that comes at once, the part before the interruption is heard, and then silence.
     """
     queue, played, written = PlayoutQueue(), [], []
     ear = Ear(queue, {})

@@ -1,5 +1,5 @@
 """
-The command as a process: how it ends, and what it writes where.
+The command as a process: its exit codes, and its use of stdout and stderr.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="signals, pipes and t
 @pytest.fixture
 def run_in_terminal(tmp_path, environment):
     """
-    Run with stdout on a terminal, stderr too if wanted, and return what it gets, and the code.
+    Run with stdout on a terminal, stderr too if wanted, and return its output, and the code.
     """
     pty = pytest.importorskip("pty")
 
@@ -227,7 +227,7 @@ def test_pipe_gets_neither_colour_nor_characters_that_it_lacks(start, write_fram
 @pytest.mark.slow
 def test_json_is_utf_8_whatever_stdout_is(start, write_frames, environment):
     """
-    A stdout in ASCII changes nothing of what JSON is.
+    A stdout in ASCII changes nothing of the JSON.
     """
     path = write_frames({"type": "response.created", "response": {"id": "é"}})
     ascii_only = {**environment, "PYTHONIOENCODING": "ascii"}
@@ -241,7 +241,7 @@ def test_json_is_utf_8_whatever_stdout_is(start, write_frames, environment):
 @pytest.mark.parametrize("package", ["click", "rich"])
 def test_missing_extra_is_named_with_its_remedy(start, tmp_path, environment, package):
     """
-    Without click or rich there is one line that says what to install, and no traceback.
+    Without click or rich there is one line that names the extra to install, and no traceback.
     """
     blocker = f"import sys; sys.modules[{package!r}] = None\n"
     (tmp_path / "sitecustomize.py").write_text(blocker, encoding="utf-8")

@@ -267,7 +267,7 @@ async def test_every_handler_sees_each_senders_order(publications, delays):
 
 async def test_cancelled_handler_finishes_its_call_and_starts_no_other(bus, gate):
     """
-    ``cancel()`` gives up what is queued, and lets the running call finish.
+    ``cancel()`` gives up the queued events, and lets the running call finish.
     """
     subscription = bus.subscribe(gate.handle, Ping)
 
@@ -313,7 +313,8 @@ async def test_once_handler_gets_its_one_event(bus):
 )
 async def test_full_mailbox_drops_by_its_policy(bus, gate, overflow, expected):
     """
-    With room for two beside the one that is being handled, six events are what the policy says.
+    With room for two beside the one that is being handled, six events leave those that the policy
+    keeps.
     """
     crashes(bus)
     bus.subscribe(gate.handle, Ping, mailbox=Mailbox(2, overflow))
@@ -409,7 +410,7 @@ async def test_raise_tells_the_publisher_and_costs_others_nothing(bus, gate):
 
 async def test_raise_for_an_event_of_a_handler_is_reported(bus, gate):
     """
-    Where the publisher has gone on, in a handler, a full mailbox is reported like a drop.
+    If the publisher has gone on, as in a handler, a full mailbox is reported like a drop.
     """
     reported = crashes(bus)
     bus.subscribe(gate.handle, Pong, mailbox=Mailbox(1, Overflow.RAISE))
@@ -428,8 +429,8 @@ async def test_raise_for_an_event_of_a_handler_is_reported(bus, gate):
 
 async def test_raise_reaches_the_publisher_through_middleware(gate):
     """
-    MailboxFull is raised by the publish that it belongs to, also if middleware has made another
-    event of what was published.
+    MailboxFull is raised by the publish that it belongs to, also if middleware has replaced the
+    event.
     """
 
     def swap(event, call_next):
@@ -571,7 +572,7 @@ async def test_waiting_for_room_ends_with_the_bus(bus):
 
 async def test_purge_empties_the_queue_of_its_sender_only(bus, gate):
     """
-    An event of ``purged_by`` drops what that sender has waiting, and what runs goes on.
+    An event of ``purged_by`` drops that sender's waiting events, and the running call goes on.
     """
     purged_by = (RealtimeModelAudioInterruptedEvent,)
     bus.subscribe(gate.handle, Ping, mailbox=Mailbox(purged_by=purged_by))
@@ -595,7 +596,7 @@ async def test_purge_empties_the_queue_of_its_sender_only(bus, gate):
 
 async def test_purge_happens_before_any_handler_of_the_purging_event(bus, gate):
     """
-    A handler of the event that purges, whatever its priority, finds the queue empty.
+    A handler of the event that purges finds the queue empty, at any priority.
     """
     pending = []
     purged_by = (RealtimeModelAudioInterruptedEvent,)
@@ -655,7 +656,7 @@ async def test_event_that_purges_its_own_mailbox_is_kept(bus, gate):
 
 async def test_async_handler_sees_variables_as_they_were_at_publish(bus):
     """
-    What the publisher sets after the publish is too late for the handler.
+    A context variable set by the publisher after the publish is too late for the handler.
     """
     seen = []
 
@@ -676,7 +677,8 @@ async def test_async_handler_sees_variables_as_they_were_at_publish(bus):
 
 async def test_variables_that_a_handler_sets_stay_its_own(bus):
     """
-    Neither the publisher nor the next event's call sees what a handler has set.
+    Context variables set by a handler are seen neither by the publisher nor in the next event's
+    call.
     """
     seen = []
 
@@ -757,8 +759,8 @@ async def test_crash_of_an_async_handler_is_an_exception_event(bus):
 @pytest.mark.parametrize("timeout", [None, 10])
 async def test_handler_goes_on_after_any_failure(bus, error, timeout):
     """
-    Whatever a handler raises, CancelledError and groups included, is one failure, kept whole;
-    the next event reaches it.
+    Any exception of a handler, CancelledError and groups included, is one failure, kept whole; the
+    next event reaches it.
     """
     seen, handled = crashes(bus), []
 
@@ -816,7 +818,7 @@ async def test_crash_of_an_async_exception_handler_is_logged_once(bus, caplog):
 
 async def test_strict_bus_raises_async_failures_on_leaving():
     """
-    With ``strict=True`` what async handlers raised leaves ``async with``.
+    With ``strict=True`` the exceptions of async handlers leave ``async with``.
     """
     bus = EventBus(strict=True)
     crashes(bus)
@@ -886,7 +888,7 @@ async def test_timeout_of_a_handler_that_swallows_cancellation(bus):
 
 async def test_failure_in_the_cleanup_after_a_timeout_is_its_cause(bus):
     """
-    What a handler raises while it is cancelled for its timeout is kept as ``__cause__``.
+    An exception of a handler while it is cancelled for its timeout is kept as ``__cause__``.
     """
     seen = crashes(bus)
     error = ValueError("cleanup")
@@ -955,7 +957,7 @@ async def test_publish_and_wait_returns_when_every_handler_has_finished(bus, gat
 
 async def test_publish_and_wait_does_not_wait_for_later_events(bus, gate):
     """
-    What is queued behind its event is none of its business.
+    Events queued behind its own don't concern it.
     """
     bus.subscribe(gate.handle, Ping)
     done = []
@@ -1241,8 +1243,8 @@ async def test_waiting_inside_a_handler_keeps_the_line_of_others(bus, gate):
 
 async def test_task_that_outlives_its_handler_stands_in_line(bus, gate):
     """
-    A task that a handler has left behind is not the handler any more: what it waits for
-    comes after what the handler is busy with by then.
+    A task that a handler has left behind is not the handler any more: the event that it waits for
+    comes after the handler's present one.
     """
     left_behind = anyio.Event()
 
@@ -1392,7 +1394,7 @@ async def test_bus_keeps_no_event_that_was_waited_for(bus):
 @pytest.mark.slow
 async def test_bus_keeps_no_event_that_timed_out(bus, anyio_backend_name):
     """
-    A timeout whose cleanup failed leaves no cycle of tracebacks, but for trio's own.
+    A timeout with a failed cleanup leaves no cycle of tracebacks, except trio's own.
     """
     watched = []
 
@@ -1446,7 +1448,7 @@ async def test_quiet_mailboxes_are_gone(bus):
 @attrs.define
 class Model:
     """
-    What is expected of one async handler: a queue for each sender, and one event in the handler.
+    The model of one async handler: a queue for each sender, and one event in the handler.
     """
 
     capacity: int
@@ -1522,8 +1524,8 @@ Steps = st.lists(
 @pytest.mark.slow
 async def test_bus_behaves_like_its_model(steps, capacity, overflow):
     """
-    Whatever is published, handled, purged and cancelled, by several senders: the same events
-    start, in the same order, as in a model of twenty lines, and the same number is dropped.
+    After any publishes, purges and cancellations by several senders, the same events start, in the
+    same order, as in a model of twenty lines, and the same number is dropped.
     """
     bus, model = EventBus(), Model(capacity, overflow)
     gates, started = {}, []
@@ -1596,8 +1598,8 @@ async def test_publish_async_in_a_handler_of_the_same_event_does_not_overlap(bus
 
 async def test_event_of_publish_async_in_a_handler_can_be_purged(bus):
     """
-    What a handler publishes for itself with `publish_async` waits in its mailbox, and is purged
-    there like any other event.
+    An event that a handler publishes for itself with `publish_async` waits in its mailbox, and is
+    purged there like any other.
     """
     order = []
 

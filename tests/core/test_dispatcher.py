@@ -1,5 +1,5 @@
 """
-What a publish does before it returns: one event at a time, in order, each call isolated.
+A publish before it returns: one event at a time, in order, each call isolated.
 
 Nothing here needs an event loop: the handlers are sync ones, and the bus doesn't run.
 """
@@ -89,7 +89,7 @@ def test_publish_in_a_handler_returns_before_its_handlers_run(bus):
 
 def test_nested_events_are_dispatched_first_in_first_out(bus):
     """
-    What is published in handlers is dispatched in the order of publication, over generations.
+    Events published in handlers are dispatched in the order of publication, over generations.
     """
     seen = []
 
@@ -107,7 +107,7 @@ def test_nested_events_are_dispatched_first_in_first_out(bus):
 
 def test_outermost_publish_returns_after_nested_events(bus):
     """
-    When the first publish returns, what its handlers have published is dispatched, too.
+    When the first publish returns, the events that its handlers have published are dispatched, too.
     """
     seen = []
     bus.subscribe(lambda event: bus.publish(Pong()), Ping)
@@ -138,7 +138,7 @@ def test_chain_of_50_000_nested_publishes_is_safe(bus):
 
 def test_nested_event_keeps_its_sender(bus):
     """
-    A nested publish belongs to the sender that it was given, whatever the present one is.
+    A nested publish belongs to the sender given to it, and not to the present one.
     """
     seen = []
 
@@ -182,8 +182,8 @@ Tree = st.recursive(
 @given(tree=Tree, priorities=st.lists(st.integers(-2, 2), min_size=1, max_size=4))
 def test_every_handler_sees_the_order_of_publication(tree, priorities):
     """
-    Whatever handlers publish, and whatever their priorities are: all see the same order,
-    which is that of publication, and each event by descending priority.
+    All handlers see the same order, which is that of publication, and each event by descending
+    priority, with any nested publishes and priorities.
     """
     bus = EventBus()
     calls = []
@@ -299,7 +299,7 @@ def test_has_handlers_leaves_out_a_weak_handler_that_is_gone(bus):
 @pytest.mark.slow
 def test_has_handlers_agrees_with_publish(changes):
     """
-    Whatever was subscribed and cancelled before, the answer is what a publish would do.
+    The answer is that of a publish, after any subscriptions and cancellations.
     """
     bus, subscriptions, seen = EventBus(), {}, []
     for event_type, sender, is_new in changes:
@@ -337,7 +337,7 @@ def test_failing_handler_does_not_stop_the_next(bus):
 
 def test_crash_becomes_an_exception_event(bus):
     """
-    The event of a crash has the exception itself, what was handled, by whom and whose it was.
+    The event of a crash has the exception itself, the handled event, its handler and its sender.
     """
     seen = crashes(bus)
     error = ValueError("boom")
@@ -356,7 +356,7 @@ def test_crash_becomes_an_exception_event(bus):
 
 def test_crash_context_names_handler_and_event(bus):
     """
-    ``context`` of a crash says which handler failed, and on what.
+    ``context`` of a crash names the failed handler, and the event.
     """
     seen = crashes(bus)
     bus.subscribe(raiser(ValueError("boom")), Ping)
@@ -380,7 +380,7 @@ def test_crash_context_names_handler_and_event(bus):
 )
 def test_unusual_exception_is_a_crash_like_any_other(bus, error):
     """
-    Everything that a handler raises is isolated and reported, except what ends the program.
+    Every exception of a handler is isolated and reported, except those that end the program.
     """
     seen = crashes(bus)
     others = []
@@ -522,7 +522,7 @@ def wait_until_queued(bus):
 @pytest.mark.parametrize("sender", [None, "call-1"])
 def test_exit_leaves_publish(bus, error, sender):
     """
-    KeyboardInterrupt and SystemExit, also within a group, go to whoever published.
+    KeyboardInterrupt and SystemExit, also within a group, leave the publish.
     """
     seen = crashes(bus)
     bus.subscribe(raiser(error), Ping)
@@ -562,7 +562,7 @@ def test_handlers_after_an_exit_do_not_run(bus):
 @pytest.mark.parametrize("sender", [None, "call-1"])
 def test_bus_works_after_an_exit(bus, sender):
     """
-    Who catches the KeyboardInterrupt can publish again.
+    After a caught KeyboardInterrupt, the bus can publish again.
     """
     seen = []
     bus.subscribe(raiser(KeyboardInterrupt()), Ping)
@@ -721,7 +721,7 @@ def test_cancelling_an_earlier_handler_skips_no_other(bus):
 
 def test_handler_subscribed_during_a_dispatch_starts_with_the_next_event(bus):
     """
-    Who gets an event is settled when its dispatch begins.
+    The handlers of an event are settled when its dispatch begins.
     """
     seen = []
     bus.subscribe(lambda event: bus.subscribe(seen.append, Ping), Ping, once=True)
@@ -782,7 +782,7 @@ def test_once_handler_that_crashes_is_used_up(bus):
 
 def test_async_handler_of_an_idle_bus_refuses_before_any_handler_runs(bus):
     """
-    BusNotRunning is raised with no sync handler called, whatever its priority.
+    BusNotRunning is raised with no sync handler called, at any priority.
     """
     seen = []
     bus.subscribe(seen.append, Ping, priority=10)
@@ -813,7 +813,7 @@ def test_events_without_async_handlers_pass_an_idle_bus(bus):
 
 def test_nested_event_with_an_async_handler_fails_in_its_publisher(bus):
     """
-    In a handler, too, BusNotRunning goes to whoever publishes: there, a crash of the handler.
+    In a handler, too, BusNotRunning leaves the publish: there, it is a crash of the handler.
     """
     seen = crashes(bus)
     bus.subscribe(lambda event: bus.publish(Pong()), Ping)
@@ -873,7 +873,7 @@ def test_strict_bus_raises_several_failures_as_one_group():
 
 def test_strict_bus_raises_failures_of_nested_events():
     """
-    What fails on an event that a handler published leaves the outermost publish.
+    A failure on an event that a handler published leaves the outermost publish.
     """
     bus = EventBus(strict=True)
     bus.subscribe(lambda event: bus.publish(Pong()), Ping)
@@ -916,7 +916,7 @@ def test_strict_bus_forgets_failures_at_an_exit():
 
 def test_sync_handler_runs_in_the_context_of_its_publisher(bus):
     """
-    A sync handler sees the publisher's context variables, and what it sets stays set.
+    A sync handler sees the publisher's context variables, and the variables that it sets stay set.
     """
     seen = []
 
@@ -994,7 +994,7 @@ def run_threads(*functions):
 @attrs.frozen
 class Numbered:
     """
-    An event that says who published it, and as which.
+    An event with the name of its publisher, and its number there.
     """
 
     thread: int
@@ -1035,7 +1035,7 @@ def test_threads_never_run_two_handlers_at_once(switching, bus, with_sender):
 
 def test_threads_lose_no_nested_event(switching, bus):
     """
-    What handlers publish is dispatched exactly once, with many threads at it.
+    Events that handlers publish are dispatched exactly once, with many threads at it.
     """
     pongs = deque()
 
@@ -1204,7 +1204,7 @@ def test_bus_keeps_no_event_that_crashed(bus):
 
 def test_stats_count_what_happened(bus):
     """
-    Published, delivered and unhandled are the sums of what publishes did.
+    Published, delivered and unhandled are the sums over all publishes.
     """
     bus.subscribe(lambda event: None, Ping)
     bus.subscribe(lambda event: bus.publish(Pong()), Ping)
@@ -1281,8 +1281,8 @@ async def never_awaited(event):
 @pytest.mark.parametrize("options", [{}, {"once": True}, {"when": bool}])
 def test_sync_callable_that_returns_a_coroutine_is_told(options):
     """
-    A lambda around an async function never runs it: that is a failure of the handler, whose message
-    says what to do.
+    A lambda around an async function never runs it: that is a failure of the handler, and the
+    message names the remedy.
     """
     bus = EventBus()
     failures = crashes(bus)

@@ -97,7 +97,7 @@ async def test_observer_sees_async_calls_of_a_running_bus():
 
 def test_observer_that_is_there_twice_leaves_once():
     """
-    Leaving takes away what entering added, also if the bus had the same observer before.
+    Leaving removes the observer that entering added, also if the bus had the same one before.
     """
     seen = Seen()
     bus = EventBus(observers=[seen])
@@ -166,8 +166,8 @@ def test_observing_changes_nothing_of_what_has_handlers_says():
 
 def test_unhandled_event_is_the_one_that_middleware_passed_on():
     """
-    Where middleware replaces an event, the observer sees the replacement; what middleware drops is
-    not unhandled.
+    If middleware replaces an event, the observer sees the replacement; an event that middleware
+    drops is not unhandled.
     """
 
     def replace(event, call_next):
@@ -185,7 +185,7 @@ def test_unhandled_event_is_the_one_that_middleware_passed_on():
 
 def test_observer_that_fails_on_an_unhandled_event_is_logged(caplog):
     """
-    What an observer raises is logged, and the publish goes on.
+    An exception of an observer is logged, and the publish goes on.
     """
 
     class Failing(Seen):
@@ -211,7 +211,7 @@ def test_what_lacks_a_method_of_an_observer_is_refused():
 
 async def test_observer_sees_a_timeout_as_the_failure_that_it_is():
     """
-    The error of a call whose time was up is TimeoutError, not the cancellation that ended it.
+    The error of a call that ran out of time is TimeoutError, not the cancellation that ended it.
     """
     errors = []
 

@@ -1,5 +1,5 @@
 """
-What a subscription promises, and that the books keep nothing of one that has ended.
+The promises of a subscription, and the memory of the registry, which keeps nothing of an ended one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tests.support import LoudPing, Ping, Pong, crashes, raiser
 
 class Player:
     """
-    A listener that writes down what it gets.
+    A listener that notes its events.
     """
 
     def __init__(self, seen=None):
@@ -123,8 +123,7 @@ async def play_async(event):
 )
 def test_registering_again_with_other_options_is_an_error(bus, first, second):
     """
-    The error names the handler and the class and says what to do; the first subscription stays
-    as it is.
+    The error names the handler, the class and the remedy; the first subscription stays as it is.
     """
     subscription = bus.subscribe(play_async, Ping, **first)
 
@@ -150,7 +149,7 @@ def test_equal_options_are_the_same_options(bus):
 
 def test_weak_and_strong_are_different_options(bus):
     """
-    Whether a handler is held can't change by registering it again.
+    A second registration can't change a weakly held handler into a held one, or the reverse.
     """
     player = Player()
     bus.subscribe(player.play, Ping, weak=True)
@@ -295,8 +294,8 @@ def test_unsubscribing_a_stranger_does_nothing(bus):
 
 def test_handler_cancelled_by_an_earlier_one_does_not_start(bus):
     """
-    The handlers of an event that come after ``cancel`` ask whether they still may; what was not
-    called isn't counted.
+    The handlers of an event that come after ``cancel`` are skipped if they were cancelled; a
+    skipped one isn't counted.
     """
     seen = []
     bus.subscribe(lambda event: second.cancel(), Ping)
@@ -368,7 +367,7 @@ def test_handler_can_end_itself(bus):
 
 def test_handler_subscribed_by_another_starts_with_the_next_event(bus):
     """
-    The event that is being dispatched is not for those who come too late.
+    A handler that is subscribed during a dispatch doesn't get the event.
     """
     seen = []
 
@@ -384,7 +383,7 @@ def test_handler_subscribed_by_another_starts_with_the_next_event(bus):
 
 def test_subscription_tells_what_it_is(bus):
     """
-    Its attributes are what it was made with, its repr names handler and classes.
+    Its attributes are the arguments that it was made with, its repr names handler and classes.
     """
     subscription = bus.subscribe(always, Ping, Pong, priority=2)
 
@@ -484,7 +483,7 @@ def test_once_can_be_registered_again_after_its_event(bus):
 
 def test_predicate_decides_what_the_handler_gets(bus):
     """
-    Any true value is a yes; what gets a no still counts as handled.
+    Any true value is a yes; an event that gets a no still counts as handled.
     """
     seen = []
     bus.subscribe(seen.append, Ping, when=lambda event: event.name)
@@ -607,7 +606,7 @@ def test_weak_handler_in_a_cycle_goes_with_the_collector(bus):
 
 def test_new_object_at_the_place_of_a_dead_one_can_subscribe(bus):
     """
-    A dead handler's identity may be used again: the new one is no duplicate, whatever its options.
+    A dead handler's identity may be used again: the new one is no duplicate, with any options.
     """
     seen = []
 
@@ -758,7 +757,7 @@ def test_strings_and_integers_are_the_same_sender_by_value(bus, one, same):
 
 def test_sender_whose_equality_fails_can_register_twice(bus):
     """
-    A sender like an array, whose ``==`` gives no bool, is told apart by identity here, too.
+    A sender like an array, with an ``==`` that gives no bool, is told apart by identity here, too.
     """
 
     class Array:
@@ -894,7 +893,7 @@ def test_weak_handlers_that_died_leave_nothing_behind(bus):
 @pytest.mark.slow
 def test_senders_are_not_kept_alive(bus):
     """
-    A session object is free when its scope has ended, whatever was published for it.
+    A session object is free when its scope has ended, after any publishes for it.
     """
     session = Player()
     alive = weakref.ref(session)

@@ -1,5 +1,5 @@
 """
-Who gets an event: by class and base class, by sender, in which order, and wrapped in what.
+The handlers of an event: by class and base class, by sender, in order, and wrapped in middleware.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def decoded(frame):
 
 def test_handler_of_a_base_gets_events_of_the_derived_class(bus):
     """
-    What is registered for a class sees its subclasses' events, not its bases'.
+    A handler of a class sees its subclasses' events, not its bases'.
     """
     pings, loud = [], []
     bus.subscribe(pings.append, Ping)
@@ -121,7 +121,7 @@ def test_classes_of_one_name_are_different(bus):
 
 def test_virtual_subclasses_are_none(bus):
     """
-    What is only registered with an abstract base class has another MRO, and no such base.
+    A class only registered with an abstract base class has another MRO, and no such base.
     """
 
     class Sound(abc.ABC):  # noqa: B024  # nothing abstract is needed here
@@ -261,7 +261,7 @@ def test_event_that_neither_a_handler_nor_other_takes_goes_to_raw(bus):
 
 def test_other_that_nobody_takes_goes_to_raw_unwrapped(bus):
     """
-    Handlers of Raw get what the Other event had as ``data``.
+    Handlers of Raw get the ``data`` of the Other event.
     """
     raws = []
     bus.subscribe(raws.append, Raw)
@@ -406,7 +406,7 @@ def test_bare_payload_that_nobody_takes_is_unhandled(bus):
 
 def test_fallback_has_no_fallback(bus):
     """
-    What a handler of Other fails on, or says no to, doesn't go on to Raw.
+    An event that a handler of Other fails on, or rejects, doesn't go on to Raw.
     """
     raws = []
     bus.subscribe(raiser(ValueError("boom")), Other)
@@ -421,7 +421,7 @@ def test_fallback_has_no_fallback(bus):
 
 def test_class_that_does_not_fall_back_is_unhandled_at_once(bus):
     """
-    A class with ``falls_back = False``, and what derives from it, goes to its handlers only.
+    A class with ``falls_back = False``, and its subclasses, go to their own handlers only.
     """
 
     class Note:
@@ -457,7 +457,7 @@ def test_handlers_of_a_fallback_are_called_in_their_order(bus):
 
 def test_handler_of_the_vocabulary_takes_strange_events_once(bus):
     """
-    Who subscribed to Other and to Raw, among others, gets a stranger once, as Other.
+    A handler of Other and of Raw, among others, gets an unknown event once, as Other.
     """
     seen = []
     bus.subscribe(seen.append, Other, Raw, RealtimeModelAudioDoneEvent)
@@ -550,7 +550,7 @@ def test_catch_all_sees_everything(bus):
 
 def test_catch_all_does_not_count_as_handling(bus, caplog):
     """
-    What only the catch-all saw goes to the fallbacks, or is unhandled.
+    An event that only the catch-all saw goes to the fallbacks, or is unhandled.
     """
     everything, others = [], []
     bus.subscribe(everything.append, object)
@@ -598,7 +598,7 @@ def test_failure_that_nobody_takes_is_logged_with_its_traceback(bus, caplog):
 
 def test_failure_that_somebody_takes_is_not_logged(bus, caplog):
     """
-    Who handles Exception events says all there is to say.
+    With a handler of Exception events, nothing is logged.
     """
     failures = crashes(bus)
     bus.subscribe(raiser(ValueError("boom")), Ping)
@@ -673,7 +673,7 @@ SENDERS = [None, "call-1", "call-2", 0, 1]
 
 @attrs.define
 class Subscribed:
-    """What the model knows of a subscription."""
+    """The model's knowledge of a subscription."""
 
     number: int
     classes: tuple[type, ...]

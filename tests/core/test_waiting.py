@@ -27,7 +27,7 @@ blocked = anyio.wait_all_tasks_blocked
 
 class Boxed:
     """
-    A place for what a task comes back with.
+    A place for a task's result.
     """
 
     def __init__(self):
@@ -51,7 +51,7 @@ class Boxed:
 @pytest.fixture
 def box():
     """
-    What a task came back with.
+    A task's result.
     """
     return Boxed()
 
@@ -61,7 +61,7 @@ def box():
 
 async def test_expect_returns_the_next_event(bus, box):
     """
-    What was published before is past; the first event from then on is returned.
+    Earlier events are past; the first event from then on is returned.
     """
     with anyio.fail_after(10):
         async with bus, anyio.create_task_group() as tasks:
@@ -76,7 +76,7 @@ async def test_expect_returns_the_next_event(bus, box):
 
 async def test_expect_takes_subclasses_and_several_classes(bus, box):
     """
-    The classes mean what they mean to ``on``.
+    The classes mean the same as for ``on``.
     """
     with anyio.fail_after(10):
         async with bus, anyio.create_task_group() as tasks:
@@ -130,7 +130,7 @@ async def test_expect_waits_for_one_sender(bus):
 
 async def test_expect_raises_timeout_error(bus):
     """
-    Without such an event in time, TimeoutError says what was waited for.
+    Without such an event in time, TimeoutError names the expected classes.
     """
     async with bus:
         with pytest.raises(TimeoutError, match="Ping"):
@@ -214,7 +214,7 @@ async def test_expect_needs_a_running_bus(bus):
 
 async def test_expect_gets_bus_closed(bus, box):
     """
-    Who waits when the bus is closed gets BusClosed, drained or not.
+    A task that waits when the bus is closed gets BusClosed, drained or not.
     """
     with anyio.fail_after(10):
         async with anyio.create_task_group() as tasks:
@@ -308,7 +308,7 @@ async def test_streams_have_buffers_of_their_own(bus):
 
 async def test_slow_reader_delays_no_publisher(bus):
     """
-    What a stream has not given out waits in its buffer, and publishing goes on.
+    Events that a stream has not given out wait in its buffer, and publishing goes on.
     """
     async with bus, bus.stream(Ping) as events:
         for number in range(1000):
@@ -371,7 +371,7 @@ async def test_cancelled_reader_costs_the_other_one_nothing(bus):
 
 async def test_stream_ends_when_the_bus_is_closed(bus, box):
     """
-    A parked iterator ends, once it has given out what it had.
+    A parked iterator ends, once it has given out its events.
     """
     with anyio.fail_after(10):
         async with anyio.create_task_group() as tasks:
@@ -443,7 +443,7 @@ async def test_stream_leaves_nothing_behind(bus):
 
 async def test_stream_and_its_events_are_gone_after_its_exit(bus):
     """
-    Neither the stream nor what it had is kept, and the collector has nothing to do.
+    Neither the stream nor its events are kept, and the collector has nothing to do.
     """
 
     class Tracked:
@@ -500,7 +500,7 @@ async def test_stream_refuses_a_mailbox_that_it_cannot_be(bus, mailbox):
 
 async def test_stream_filters_by_its_predicate(bus):
     """
-    What ``when`` says no to is left out; a predicate that fails is a crash, not the end.
+    Events that ``when`` rejects are left out; a predicate that fails is a crash, not the end.
     """
     seen = crashes(bus)
 
@@ -689,7 +689,7 @@ async def test_a_closed_bus_has_nothing_to_wait_for(bus):
 
 async def test_what_waits_through_a_scope_ends_with_it(bus):
     """
-    At the end of a scope its streams end, and who waits in expect gets BusClosed.
+    At the end of a scope its streams end, and a task that waits in expect gets BusClosed.
     """
     steps = []
 

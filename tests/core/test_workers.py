@@ -1,5 +1,5 @@
 """
-Where a running bus belongs: to one event loop, whatever code and whichever thread publishes.
+A running bus belongs to one event loop, with publishes from any code and any thread.
 
 Most of these tests start their event loops themselves: how a loop begins and ends is the subject.
 """
@@ -168,7 +168,7 @@ def test_publish_works_from_a_signal_handler(bus):
 
 async def test_other_threads_events_arrive_in_order(bus):
     """
-    What a thread publishes is handed over in the order of its publishes.
+    Events that a thread publishes are handed over in the order of its publishes.
     """
     seen = collect(bus)
     sync, threads = [], set()
@@ -207,7 +207,8 @@ async def test_publish_from_another_thread_returns_before_handlers_run(bus):
 
 async def test_what_a_worker_thread_has_published_comes_first(bus):
     """
-    What follows a thread that was awaited is dispatched after what that thread has published.
+    An event published after an awaited thread is dispatched after the events that the thread
+    published.
     """
     seen = collect(bus)
 
@@ -255,7 +256,7 @@ async def test_event_of_another_thread_keeps_its_variables_and_sender(bus):
 
 async def test_handler_works_whatever_thread_has_published(bus):
     """
-    A handler whose event came from another thread can wait, start tasks and use the library.
+    A handler of an event from another thread can wait, start tasks and use the library.
     """
     seen = []
 
@@ -275,7 +276,7 @@ async def test_handler_works_whatever_thread_has_published(bus):
 
 async def test_waiting_from_another_threads_loop_is_refused(bus, anyio_backend_name):
     """
-    What must be awaited is awaited in the bus's own loop.
+    Awaitables of a handler are awaited in the bus's own loop.
     """
     errors = []
 
@@ -294,7 +295,7 @@ async def test_waiting_from_another_threads_loop_is_refused(bus, anyio_backend_n
 
 async def test_crash_in_another_threads_event_stays_in_the_loop(bus):
     """
-    A thread hears nothing of what handlers make of its events.
+    A thread isn't affected by the results of its events' handlers.
     """
     seen = crashes(bus)
     bus.subscribe(raiser(ValueError("boom")), Ping)
@@ -374,7 +375,7 @@ def test_thread_gets_bus_closed_when_the_loop_was_closed_without_a_word(bus):
 
 def test_bus_runs_again_after_its_loop_was_closed_without_a_word(bus):
     """
-    A bus whose loop was closed under it can be entered in another one.
+    A bus can be entered in another loop after its first one was closed under it.
     """
     loop = asyncio.new_event_loop()
     loop.run_until_complete(bus.__aenter__())
@@ -507,7 +508,7 @@ def test_handover_that_a_loop_did_not_live_to_see_does_not_block_the_next(bus):
 
 def test_bus_that_has_stopped_raises_bus_not_running_to_nobody(bus, run):
     """
-    A bus that was never entered refuses what needs a loop; one that was closed is closed.
+    A bus that was never entered refuses operations that need a loop; one that was closed is closed.
     """
     collect(bus)
 
@@ -528,7 +529,7 @@ def test_bus_that_has_stopped_raises_bus_not_running_to_nobody(bus, run):
 @pytest.mark.parametrize("error", EXITS, ids=lambda error: type(error).__name__)
 def test_exit_in_an_async_handler_ends_async_with(bus, run, error):
     """
-    KeyboardInterrupt and SystemExit leave ``async with bus``, whatever its body waits for.
+    KeyboardInterrupt and SystemExit leave ``async with bus``, while its body waits for anything.
     """
     seen, ended = crashes(bus), []
 
@@ -586,7 +587,7 @@ def test_exit_in_a_drain_leaves_async_with(bus, run, error):
 @pytest.mark.parametrize("error", EXITS[:2], ids=lambda error: type(error).__name__)
 def test_exit_in_a_sync_handler_leaves_publish_in_a_task(bus, run, error):
     """
-    In a running bus, too, a sync handler's KeyboardInterrupt goes to whoever publishes.
+    In a running bus, too, a sync handler's KeyboardInterrupt leaves the publish.
     """
     caught = []
     bus.subscribe(raiser(error), Ping)
@@ -798,7 +799,7 @@ async def test_handlers_run_beside_a_cancelled_publisher_scope(bus):
 
 async def test_exceptions_of_the_body_come_out_bare(bus):
     """
-    What the body of ``async with bus`` raises is no group, and drains the bus first.
+    An exception of the body of ``async with bus`` is no group, and drains the bus first.
     """
     seen = collect(bus)
 

@@ -1,5 +1,5 @@
 """
-``eventbus demo``: the call, its application, and what somebody sees.
+``eventbus demo``: the call, its application, and its output.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def test_demo_is_over_in_about_ten_seconds(result):
 
 def test_demo_says_that_it_is_synthetic_and_that_the_crash_is_on_purpose(result):
     """
-    What is no data goes to stderr: that the voices are made, where the app is, why it crashes.
+    Text that isn't data goes to stderr: the notes about the voices, the app and its crash.
     """
     assert "synthetic" in result.stderr
     assert "demo_app.py" in result.stderr
@@ -93,7 +93,7 @@ def test_terminal_shows_lines_as_they_grow(terminal, monkeypatch):
 
 def test_missing_extra_is_one_line_with_what_to_install(run, monkeypatch):
     """
-    Without a package of its extras, the demo says what to install, and has no traceback.
+    Without a package of its extras, the demo names the extra to install, and has no traceback.
     """
     monkeypatch.setitem(sys.modules, "websockets", None)
     package = "eventbus.realtime.openai"

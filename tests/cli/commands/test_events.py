@@ -41,7 +41,8 @@ def test_every_class_has_a_source(run):
 
 def test_json_has_an_object_for_each_class(run):
     """
-    With --json each line is an object with the same facts, and what the class is about.
+    With --json each line is an object with the same facts, and the first line of the class's
+    docstring.
     """
     rows = [json.loads(line) for line in run("events", "--json").stdout.splitlines()]
 

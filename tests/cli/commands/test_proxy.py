@@ -1,5 +1,5 @@
 """
-``eventbus proxy``: what is shown of a call that goes through it, and how it ends.
+``eventbus proxy``: the output about a call that passes, and the ends of the command.
 """
 
 from __future__ import annotations
@@ -178,7 +178,7 @@ def test_app_gets_both_directions_and_may_crash(call, write_module):
 )
 def test_wrong_arguments_are_2(run, args, problem):
     """
-    Without a URL, or with one that is none, there is a usage error that says what it takes.
+    Without a URL, or with a wrong one, there is a usage error that shows a valid one.
     """
     result = run("proxy", *args)
 

@@ -46,7 +46,7 @@ def records_in(path):
 
 def test_frames_become_records_at_their_own_times(invoke, write_frames):
     """
-    Frames, events and what was sent are recorded, at the times that the lines have.
+    Frames, events and sent messages are recorded, at the times that the lines have.
     """
     path = write_frames(
         {"t": 7.0, "frame": CREATED},
@@ -100,7 +100,7 @@ def test_bad_lines_are_named_and_the_rest_is_recorded(invoke, write_frames):
 
 def test_foreign_file_is_asked_about(invoke, write_frames):
     """
-    Where no line has a type that the service sends, stderr asks what the file is.
+    If no line has a type that the service sends, stderr says so.
     """
     result = invoke(write_frames({"event": "media"}), "-o", "call.journal")
 
@@ -133,7 +133,7 @@ def test_stdin_is_recorded(invoke):
 
 def test_withheld_content_is_not_written(invoke, write_frames):
     """
-    What is left out never gets into the file.
+    Data that is left out never gets into the file.
     """
     delta = {"type": "response.output_text.delta", "item_id": "a", "response_id": "r"}
     path = write_frames({**delta, "delta": "a secret"})
@@ -180,7 +180,7 @@ def test_corpus_is_imported_replayed_and_exported(corpus, invoke, tmp_path):
 
 def test_records_that_are_lost_are_no_success(invoke, write_frames, monkeypatch):
     """
-    With a disk that gets full, the command fails and says why; what came before is there.
+    With a disk that gets full, the command fails with the reason; the records before it are there.
     """
     written = []
 

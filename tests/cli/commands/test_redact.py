@@ -53,7 +53,7 @@ def test_something_must_be_left_out(path, tmp_path):
 
 def test_names_that_were_redacted_are_in_the_header(path, tmp_path):
     """
-    The copy says what it lacks.
+    The copy lists the data that it lacks.
     """
     copy = tmp_path / "copy.journal"
     run(path, "-o", copy, "--no-audio", "--redact", "usage", "is:event")

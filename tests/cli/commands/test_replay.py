@@ -20,7 +20,7 @@ def turn(number):
 
 
 def shown(result):
-    """Return what was shown of each event: the line it came from, and its type."""
+    """Return the number of the line and the type of each event shown."""
     lines = result.stdout.partition("\n\n")[0].splitlines()
     return [tuple(line.split()[:2]) for line in lines]
 

@@ -1,5 +1,5 @@
 """
-``eventbus run``, against the simulator: what is shown, what is heard, and how it ends.
+``eventbus run``, against the simulator: its output, its sound, and its ends.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def write_wav(tmp_path):
 
 def loudness(path):
     """
-    Whether there is sound in each tenth of a second of a file.
+    True for each tenth of a second of a file with sound in it.
     """
     with wave.open(str(path)) as file:
         samples = array("h", file.readframes(file.getnframes()))
@@ -196,7 +196,7 @@ def test_two_inputs_are_a_usage_error(call, given):
 @pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals of POSIX")
 def test_terminal_has_a_prompt(environment, tmp_path):
     """
-    Where stdin is a terminal and there is no sound card, a conversation can be typed; Ctrl-D ends.
+    If stdin is a terminal and there is no sound card, a conversation can be typed; Ctrl-D ends it.
     """
     master, slave = os.openpty()
     environment = {**environment, "TERM": "xterm"}
@@ -314,8 +314,8 @@ def test_settings_of_a_factory_are_not_overridden(call, write_module):
 @pytest.mark.slow
 def test_recorded_call_can_be_measured_and_replayed(call, run, write_wav, write_module):
     """
-    With --record, the journal has what was sent, what came, and the calls; a second one with the
-    same name is refused before anything is said.
+    With --record, the journal has sent messages, received frames, and the calls; a second one with
+    the same name is refused before anything is said.
     """
     write_module("agent", APP)
     args = ("--sim", "--app", "agent:bus", "--wav", write_wav("Hello"), "--record", "call.journal")
@@ -373,7 +373,7 @@ def test_interruption_cuts_off_what_is_written(call, write_wav, tmp_path):
 
 def test_json_has_every_event_but_frames(call, write_wav, write_module):
     """
-    With --json stdout is JSON alone, and what the app prints goes to stderr.
+    With --json stdout is JSON alone, and the app's prints go to stderr.
     """
     write_module("agent", APP)
 
@@ -433,7 +433,7 @@ def test_other_rate_is_understood_as_speech(call, write_wav):
 
 def test_max_seconds_ends_a_call(call, write_wav, tmp_path):
     """
-    The session is over after so many seconds, whatever is still to be said.
+    The session is over after so many seconds, in the middle of a conversation, too.
     """
     out = tmp_path / "heard.wav"
 
@@ -510,7 +510,7 @@ def test_the_key_is_that_of_the_service(call, monkeypatch):
 
 def only_line(result):
     """
-    The one line that says what is wrong; there is no traceback, and nothing on stdout.
+    The one line that names the problem; there is no traceback, and nothing on stdout.
     """
     (line,) = result.stderr.splitlines()
     assert "Traceback" not in result.output
@@ -540,7 +540,7 @@ def test_without_a_key_is_4(call):
 )
 def test_unreachable_service_is_4(call, write_wav, monkeypatch, url, problem):
     """
-    Where nobody is, the one line names the place and the remedy, and not the key.
+    Without a server there, the one line names the address and the remedy, and not the key.
     """
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
 
@@ -553,7 +553,7 @@ def test_unreachable_service_is_4(call, write_wav, monkeypatch, url, problem):
 
 def test_wrong_key_is_4_and_not_told(call, write_wav, monkeypatch):
     """
-    A key that the service refuses is one line, without the key, and with what to check.
+    A key that the service refuses is one line, without the key, and with the things to check.
     """
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     start = OpenAIRealtimeModel.connect
@@ -574,7 +574,7 @@ def test_wrong_key_is_4_and_not_told(call, write_wav, monkeypatch):
 
 def test_connection_that_breaks_off_is_4_and_has_a_summary(call, write_wav, tmp_path):
     """
-    A session that the service ends with an error is 4, after the summary of what was.
+    A session that the service ends with an error is 4, after the summary.
     """
     scenario = "turns:\n  - {say: Hello to you., faults: close=4000}\n"
     (tmp_path / "s.yaml").write_text(scenario, encoding="utf-8")
@@ -588,7 +588,7 @@ def test_connection_that_breaks_off_is_4_and_has_a_summary(call, write_wav, tmp_
 
 def test_microphone_and_loudspeaker_take_the_places_of_files(call, monkeypatch):
     """
-    Without files, what the microphone hears is answered, and the loudspeaker plays the answer.
+    Without files, speech in the microphone is answered, and the loudspeaker plays the answer.
     """
     heard = []
 
@@ -652,7 +652,7 @@ def test_wrong_scenario_is_3(call, tmp_path):
 
 def test_wav_of_the_wrong_format_is_3(call, tmp_path):
     """
-    A file that is no WAV file is one line with what makes one.
+    A file that is no WAV file is one line with the command that makes one.
     """
     (tmp_path / "in.wav").write_text("hello", encoding="utf-8")
 
@@ -697,7 +697,7 @@ def test_output_that_cannot_be_written_is_1(call, write_wav):
 )
 def test_wrong_arguments_are_2(call, args, problem):
     """
-    Arguments that make no sense are click's error, with what is wrong.
+    Arguments that make no sense are click's error, with the problem.
     """
     result = call(*args)
 
@@ -719,7 +719,7 @@ def test_input_is_not_overwritten(call, write_wav):
 
 def test_without_a_microphone_is_told(call, monkeypatch):
     """
-    Without --wav and without what a microphone needs, one line says what to install.
+    Without --wav and without the package for a microphone, one line names the extra to install.
     """
     monkeypatch.setitem(sys.modules, "sounddevice", None)
     monkeypatch.delitem(sys.modules, "eventbus.audio.devices", raising=False)

@@ -1,5 +1,5 @@
 """
-``eventbus sim``: where it is, who connects, and how it ends.
+``eventbus sim``: its address, its log of connections, and its ends.
 """
 
 from __future__ import annotations
@@ -194,7 +194,7 @@ def test_scenario_that_there_is_not(run):
 )
 def test_wrong_arguments(run, arguments, message):
     """
-    They are click's business: exit code 2, and what can be given instead.
+    They are usage errors: exit code 2, and the allowed values.
     """
     result = run("sim", *arguments)
 

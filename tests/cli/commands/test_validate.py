@@ -28,7 +28,7 @@ def run(*args):
 
 def test_whole_journal_is_exit_code_0(path):
     """
-    What was written is there: the records are counted by their kind.
+    The written records are there, counted by their kind.
     """
     result = run(path)
 
@@ -97,7 +97,7 @@ def test_segment_of_another_journal_is_named(path, tmp_path):
 
 def test_segment_that_is_missing_is_told_with_what_is_lost(tmp_path):
     """
-    Where a file between two others was deleted, the numbers of the records around it are named.
+    If a file between two others was deleted, the numbers of the records around it are named.
     """
     path = tmp_path / "call.journal"
     with JournalWriter(path, fsync="none", segment_bytes=450) as writer:
@@ -127,7 +127,7 @@ def test_gaps_are_told(tmp_path):
 
 def test_copy_without_an_end_was_cut_short(tmp_path):
     """
-    What is left of a copy whose process was killed isn't taken for a whole journal.
+    The rest of a copy that was killed on the way isn't taken for a whole journal.
     """
     path = write_journal(tmp_path / "call.journal")
     data = path.read_bytes()

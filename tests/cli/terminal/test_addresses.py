@@ -11,7 +11,7 @@ from eventbus.cli.terminal.addresses import ADDRESS_SCHEMA, address_json
 
 def test_address_is_one_line_with_its_schema():
     """
-    It has the URLs, what else is told, and the schema first.
+    It has the URLs, the other facts, and the schema first.
     """
     line = address_json("ws://h:1/v1/realtime", "http://h:1/v1", scenario="a\nb")
 

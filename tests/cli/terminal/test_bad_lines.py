@@ -13,7 +13,7 @@ from eventbus.replay._frame_file import BadLine
 @pytest.fixture
 def said(capsys):
     """
-    What stderr has after these lines, and the rest of them.
+    The text on stderr after these lines, and the rest of them.
     """
 
     def report(*lines):

@@ -1,5 +1,5 @@
 """
-`eventbus.cli.terminal.captions`: which events are shown, as what.
+`eventbus.cli.terminal.captions`: the events that are shown, and their lines.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ TOOL = types.SimpleNamespace(name="look_up")
 
 class Screen:
     """
-    Keeps what is shown.
+    Keeps the lines shown.
     """
 
     def __init__(self):
@@ -63,7 +63,7 @@ def show(screen, *events):
 
 def test_what_is_said_grows_and_becomes_a_line(screen):
     """
-    Deltas add up to what is known so far, and the complete text is a line.
+    Deltas add up to the text so far, and the complete text is a line.
     """
     show(
         screen,
@@ -139,7 +139,7 @@ def test_what_was_interrupted_is_shown_once(screen):
 )
 def test_tools_and_errors_are_lines(screen, event, line):
     """
-    What a tool was asked and gave, and what the service complains of, is a line each.
+    A tool's arguments and its output, and an error of the service, are a line each.
     """
     show(screen, event)
 
@@ -149,7 +149,7 @@ def test_tools_and_errors_are_lines(screen, event, line):
 @pytest.mark.parametrize("event", [RealtimeModelTurnEndedEvent("r", "completed"), object()])
 def test_other_events_are_not_shown(screen, event):
     """
-    What says nothing to a reader is no line, and neither is what nobody knows.
+    Events without meaning for a reader are no line, and neither are unknown ones.
     """
     show(screen, event)
 

@@ -71,7 +71,7 @@ def test_bar_waits_until_it_takes_long(terminal, now):
 @pytest.mark.parametrize(("total", "is_wanted"), [(None, True), (100, False)])
 def test_bar_stays_away_where_it_would_tell_nothing(terminal, now, total, is_wanted):
     """
-    A pipe, whose length nobody knows, has no bar; nor has what shows its own progress.
+    A pipe of unknown length has no bar; nor has a command that shows its own progress.
     """
     with terminal.used(), Bar(total, is_wanted=is_wanted).shown() as bar:
         now[0] = 5

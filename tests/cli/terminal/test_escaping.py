@@ -44,7 +44,8 @@ def test_message_of_several_lines_keeps_them():
 )
 def test_json_says_the_same_in_printable_characters(text):
     """
-    What a terminal would obey, or a reader take for the end of a line, is escaped as JSON does it.
+    Characters that a terminal would obey, or a reader take for the end of a line, are escaped as in
+    JSON.
     """
     shown = printable_json(json.dumps(text, ensure_ascii=False))
 

@@ -43,7 +43,7 @@ def test_worst_outcome_decides(facts, code):
 )
 def test_input_and_output_end_with_one_line(name, number):
     """
-    Whatever the name and the reason are, the line can be printed, and the codes are 3 and 1.
+    With any name and reason, the line can be printed, and the codes are 3 and 1.
     """
     error = OSError(number, os.strerror(number))
 
@@ -63,7 +63,7 @@ def test_input_and_output_end_with_one_line(name, number):
 )
 def test_input_is_named_with_a_remedy(number, problem):
     """
-    What can be done about it depends on what is wrong.
+    The remedy depends on the problem.
     """
     end = unreadable(Path("call.journal"), OSError(number, os.strerror(number)))
 

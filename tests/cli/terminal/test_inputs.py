@@ -1,5 +1,5 @@
 """
-`eventbus.cli.terminal.inputs`: what is a journal, what is a file of frames, and what is neither.
+`eventbus.cli.terminal.inputs`: journals, files of frames, and files that are neither.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def test_dash_is_stdin_and_stays_open(monkeypatch):
 @pytest.mark.parametrize("use", [seems_journal, lambda path: opened_frames(path).__enter__()])
 def test_what_cannot_be_read_is_bad_input(write_frames, use, name, problem):
     """
-    The error names it, and says what is wrong.
+    The error names it, and the problem.
     """
     path = write_frames().parent / name
 

@@ -1,5 +1,5 @@
 """
-`eventbus.cli.terminal.journals`: what is true of every command that reads a journal.
+`eventbus.cli.terminal.journals`: common behaviour of the commands that read a journal.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def test_what_is_no_journal_is_one_line(invoke, tmp_path, name, content, words):
 )
 def test_what_cannot_be_opened_is_one_line(invoke, tmp_path, name, place, words):
     """
-    It gives one line with its name and what to do, exit code 3, and no output.
+    It gives one line with its name and the remedy, exit code 3, and no output.
     """
     (tmp_path / "call.jsonl").touch()
     (tmp_path / "folder").mkdir()
@@ -156,7 +156,7 @@ def test_output_that_cannot_be_written_is_told(invoke, tmp_path, name, option, p
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name not in ("show", "tail")])
 def test_damage_is_named_and_the_rest_is_read(invoke, tmp_path, name):
     """
-    Damage is named with its offset, and what is whole is used; the exit code is 3.
+    Damage is named with its offset, and the intact records are used; the exit code is 3.
     """
     result = invoke(name, damaged(write_journal(tmp_path / "call.journal")))
 
@@ -211,7 +211,7 @@ def test_any_flipped_bit_is_survived(tmp_path_factory, place, bit):
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name not in ("export", "diff")])
 def test_json_has_a_versioned_schema(invoke, tmp_path, name):
     """
-    With --json each line is an object whose schema has a name and a version.
+    With --json each line is an object with the name and version of its schema.
     """
     lines = invoke(name, write_journal(tmp_path / "call.journal"), "--json").stdout.splitlines()
 

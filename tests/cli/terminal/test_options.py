@@ -1,5 +1,5 @@
 """
-`eventbus.cli.terminal.options`: what options take, and what they refuse.
+`eventbus.cli.terminal.options`: accepted and refused values of options.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def test_speed_is_a_factor_or_max(text, speed):
 @pytest.mark.parametrize("text", ["0", "-1x", "nan", "inf", "fast", "", "x"])
 def test_what_is_no_speed_is_refused(text):
     """
-    A speed that can't be waited by is a usage error that says what to write.
+    A speed that can't be waited by is a usage error that shows a valid one.
     """
     with pytest.raises(click.BadParameter, match=r"1x or 0\.5x, or max"):
         read_speed(None, None, text)

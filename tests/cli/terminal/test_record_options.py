@@ -1,5 +1,5 @@
 """
-`eventbus.cli.terminal.record_options`: a journal beside what a command does.
+`eventbus.cli.terminal.record_options`: a journal beside a command's work.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from ...support import Ping
 
 def test_journal_is_written_while_it_is_entered(tmp_path, capsys):
     """
-    What is published before and after isn't in it; at the end it is told how much there is.
+    Events before and after aren't in it; at the end its size is told.
     """
     path, bus = tmp_path / "call.journal", EventBus()
 
@@ -53,7 +53,7 @@ def test_nothing_is_written_unless_it_is_asked_for(tmp_path, capsys):
 
 def test_lost_records_are_told(tmp_path, capsys, monkeypatch):
     """
-    What could not be written is named on stderr, once, however the session ends.
+    Records that could not be written are reported on stderr, once, at any end of the session.
     """
     path, bus = tmp_path / "call.journal", EventBus()
 
@@ -98,7 +98,7 @@ def test_what_is_left_out_is_not_written(tmp_path):
 )
 def test_options_need_a_journal(no_audio, no_content, fields, has_journal):
     """
-    Without a journal, the error names what was given and --record, and nothing that wasn't.
+    Without a journal, the error names the given options and --record, and no others.
     """
     given_options = {"--no-audio": no_audio, "--no-content": no_content, "--redact": bool(fields)}
     options = {"no_audio": no_audio, "no_content": no_content, "fields": fields}

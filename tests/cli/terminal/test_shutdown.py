@@ -136,7 +136,7 @@ def test_full_disk_ends_the_command_with_one_line(start, arguments):
 @pytest.mark.slow
 def test_print_of_a_handler_that_fails_ends_the_command(start, write_frames, write_module):
     """
-    What the app prints counts as output of the command: the call isn't played to nobody.
+    A print of the app counts as output of the command: the call isn't played to nobody.
     """
     turn = {"type": "response.created", "response": {"id": "resp_1"}}
     frames = [{"t": n / 10, "frame": turn} for n in range(600)]

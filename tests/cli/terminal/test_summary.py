@@ -1,5 +1,5 @@
 """
-`eventbus.cli.terminal.summary`: what is told at the end.
+`eventbus.cli.terminal.summary`: the lines at the end.
 """
 
 from __future__ import annotations
