@@ -384,7 +384,11 @@ class Registry:
         signal = self._signals.get(event_type)
         if signal is None:
             return ()
-        entries: Any = signal.receivers_for(_blinker_sender(sender))
+        entries: Any
+        if self.senders:
+            entries = signal.receivers_for(_blinker_sender(sender))
+        else:  # all receivers get the events of any sender
+            entries = tuple(signal.receivers.values())
         subscriptions = [entry.subscription for entry in entries]
         return [s for s in subscriptions if s is not None and s.is_active]
 

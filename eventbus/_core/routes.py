@@ -45,6 +45,7 @@ class Routes:
         "_compile_inner",
         "_inner",
         "_is_new",
+        "_new_senders",
         "_of_sender",
         "_registry",
         "_shared",
@@ -68,6 +69,7 @@ class Routes:
         self._unhandled_classes = unhandled_classes
         self._compile_inner = compile_inner
         self._is_new = True
+        self._new_senders: set[Hashable] = set()
         self.may_be_fast = True
         self.may_be_async = False
         self.fast: dict[type[Any], Calls] = {}
@@ -121,12 +123,26 @@ class Routes:
                 fast = self.fast_of.setdefault(key, {})
             else:
                 table, fast = self._shared, self.fast
-                if self._is_new:
-                    # A bus of a session's own: to come here for each class takes longer.
-                    self._is_new = False
-                    for subscribed in VOCABULARY & self._registry.subscribed_classes():
-                        self._make_in(table, fast, subscribed, sender)
-            return self._make_in(table, fast, event_type, sender)
+            unhandled = self._unhandled_classes()
+            for subscribed in self._subscribed_at_first(key):
+                self._make_in(table, fast, subscribed, sender, unhandled)
+            return self._make_in(table, fast, event_type, sender, unhandled)
+
+    def _subscribed_at_first(self, key: Hashable) -> frozenset[type[Any]]:
+        """
+        Return the classes that have handlers, at the first event of a bus or of a sender.
+
+        A session sees each of them for the first time: to come here for each would take longer.
+        Later on, when subscriptions have changed, only the routes that are used are made.
+        """
+        if key in self._new_senders:
+            self._new_senders.discard(key)
+            own = self._registry.senders.get(key, ())
+            return VOCABULARY & {cls for each in tuple(own) for cls in each.event_types}
+        if self._is_new and key not in self._registry.senders:
+            self._is_new = False
+            return VOCABULARY & self._registry.subscribed_classes()
+        return frozenset()
 
     def _make_in(
         self,
@@ -134,10 +150,10 @@ class Routes:
         fast: dict[type[Any], Calls],
         event_type: type[Any],
         sender: Any,
+        unhandled: Mapping[type[Any], Calls],
     ) -> Calls:
         """Note the route of *event_type* in *table*, and if it is fast, in that table too."""
         published_type = published_class(event_type)
-        unhandled = self._unhandled_classes()
         calls = unhandled.get(published_type)
         if calls is not None:
             table[event_type] = calls
@@ -215,8 +231,11 @@ class Routes:
             return
         key = sender_key(sender)
         if key in self._registry.senders:
+            if key not in self.fast_of:
+                self._new_senders.add(key)
             self.fast_of[key] = {}  # without one, it would take the routes of all the others
         else:
+            self._new_senders.discard(key)
             self.fast_of.pop(key, None)
         self._of_sender.pop(key, None)
         self._inner.pop(key, None)
