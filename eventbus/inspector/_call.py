@@ -264,7 +264,7 @@ class CallView:
                 task = _Delegation(at_ms, str(target or ""), str(response or ""))
                 self._delegations.append(task)
             case "function_call":
-                self._work_began("", at_ms)
+                self._work_began(None, at_ms)
             case "session_updated":
                 self._session(facts, at_ms)
             case "session_expiring":
@@ -305,9 +305,10 @@ class CallView:
             if 0 < left_s < 86_400:  # else the clocks don't agree
                 self._expires_ms = at_ms + left_s * 1000
 
-    def _work_began(self, response: str, at_ms: float) -> None:
-        for task in self._delegations:
-            if task.work_ms is None and task.response in ("", response):
+    def _work_began(self, response: str | None, at_ms: float) -> None:
+        """Note that a task is worked on; by a response, or by a tool."""
+        for task in self._delegations[-8:]:
+            if task.work_ms is None and (response is None or task.response in ("", response)):
                 task.work_ms = at_ms
 
     def _spoken(self, at_ms: float) -> None:

@@ -193,9 +193,10 @@ class Inspector:
 
     def update(self) -> bool:
         """
-        Take the next records, for a moment; return whether there were any.
+        Take the next records, for a moment; return whether to go on at once.
 
-        A bus that nobody looks at is only recorded: the page that comes reads what was missed.
+        A bus that nobody looks at is only recorded: the page that comes reads what was missed. One
+        that runs gets most of the time, since two threads share one interpreter.
         """
         if self._heartbeat is not None:
             self._heartbeat.beat()
@@ -207,7 +208,7 @@ class Inspector:
                 is_changed |= view.update(_SLICE_S)
             except (OSError, JournalError) as exc:
                 logger.debug("a journal can't be read at present", exc_info=exc)
-        return is_changed
+        return is_changed and self._bus is None
 
 
 class _Serving:
@@ -265,6 +266,6 @@ class _Serving:
 
     async def _update(self, closing: asyncio.Event) -> None:
         while not closing.is_set():
-            is_changed = await asyncio.to_thread(self._inspector.update)
+            has_more = await asyncio.to_thread(self._inspector.update)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(closing.wait(), 0.0 if is_changed else _UPDATE_S)
+                await asyncio.wait_for(closing.wait(), 0.0 if has_more else _UPDATE_S)

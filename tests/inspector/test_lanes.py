@@ -136,10 +136,9 @@ def test_delegation_is_followed_until_it_is_spoken_of(shown):
     overview = view.overview(call)
     assert overview["is_duplex"]
     assert overview["totals"]["delegations"] == 1
-    ((at, _, target, work, _),) = view.window(call, 0, 10_000)["delegations"]
-    assert target == "responses"
-    assert at == 1_300
-    assert work is None or work >= at
+    ((at, end, target, work, spoken),) = view.window(call, 0, 10_000)["delegations"]
+    assert (at, target, work) == (1_300, "responses", 1_700)  # the call of its tool
+    assert (end, spoken) == (None, None)  # nothing was said of it
 
 
 def test_sync_handler_that_blocks_the_loop_is_told(shown):
