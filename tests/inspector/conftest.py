@@ -82,6 +82,7 @@ def browser() -> Iterator[Any]:
         pytest.skip("there is no chromium on this machine")
     api = pytest.importorskip("playwright.sync_api")
     api.expect.set_options(timeout=60_000)
+    api.expect.set_options(timeout=30_000)  # a busy machine is slow, and nothing is wrong with that
     with api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=BROWSER_OPTIONS)
         yield browser
