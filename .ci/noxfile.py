@@ -134,8 +134,14 @@ def clients(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS[0])
 def known_clients(session: nox.Session) -> None:
-    """Run the clients in Python in the versions that are known to work."""
+    """
+    Run the clients in Python in the versions that are known to work.
+
+    Their own time-outs aren't ours: on a busy machine, a test that has failed gets a second try.
+    """
     session.chdir(ROOT)
     versions = [f"{name}=={version}" for name, version in CLIENTS.items()]
     session.install(".[sim,tls]", *versions, "hypothesis", "pytest", "pytest-xdist", "trio")
-    session.run(*PYTEST_FOR_CLIENTS, "-q", *session.posargs)
+    run = [*PYTEST_FOR_CLIENTS, "-q", "-o", f"cache_dir={session.create_tmp()}"]
+    session.run(*run, *session.posargs, success_codes=[0, 1])
+    session.run(*run, "--lf", "--lfnf=none", success_codes=[0, 5])

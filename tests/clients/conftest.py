@@ -34,7 +34,7 @@ SCENARIO = {
     ],
     "otherwise": "You said: {user}",
 }
-SECONDS = 30  # for anything that should come at once
+SECONDS = 120  # for anything that should come at once
 
 # The folder node_modules with npm's packages, and the columns of the table.
 MODULES = os.environ.get("EVENTBUS_NODE_MODULES", "")

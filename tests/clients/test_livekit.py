@@ -14,7 +14,7 @@ from eventbus.realtime.events import RealtimeModelRawClientEvent
 from eventbus.realtime.livekit import publish_events
 from eventbus.simulator.speech import silence, speak
 from eventbus.testing import capture
-from tests.clients.conftest import refusals, status_of_the_answer
+from tests.clients.conftest import SECONDS, refusals, status_of_the_answer
 
 pytest.importorskip("livekit.plugins.openai")
 
@@ -55,7 +55,7 @@ async def say(session, text):
     context = session.chat_ctx.copy()
     context.add_message(role="user", content=text)
     await session.update_chat_ctx(context)
-    return await asyncio.wait_for(session.generate_reply(), 15)
+    return await asyncio.wait_for(session.generate_reply(), SECONDS)
 
 
 async def push(session, audio):
@@ -85,12 +85,12 @@ async def test_audio_with_turn_detection(session):
     session.on("input_audio_transcription_completed", transcripts.put_nowait)
 
     await push(session, silence(300) + speak("Good morning") + silence(1_200))
-    generation = await asyncio.wait_for(generations.get(), 15)
+    generation = await asyncio.wait_for(generations.get(), SECONDS)
 
     assert await words(generation) == "You said: Good morning"
-    transcript = await asyncio.wait_for(transcripts.get(), 15)
+    transcript = await asyncio.wait_for(transcripts.get(), SECONDS)
     while not transcript.is_final:
-        transcript = await asyncio.wait_for(transcripts.get(), 15)
+        transcript = await asyncio.wait_for(transcripts.get(), SECONDS)
     assert transcript.transcript == "Good morning"
     assert refusals(simulator) == []
 
@@ -114,7 +114,7 @@ async def test_tool_round(session):
         llm.FunctionCallOutput(call_id=calls[0].call_id, output="rain", is_error=False)
     )
     await session.update_chat_ctx(context)
-    answer = await asyncio.wait_for(session.generate_reply(), 15)
+    answer = await asyncio.wait_for(session.generate_reply(), SECONDS)
 
     assert (calls[0].name, calls[0].arguments) == ("get_weather", '{"city":"Oslo"}')
     assert await words(answer) == "In Oslo: rain."
@@ -161,7 +161,7 @@ async def test_events_of_an_agent_are_published(service):
         with capture(bus, sender="call-42") as captured:
             await session.start(Clerk(bus))
             session.generate_reply(user_input="Hello")
-            await captured.wait_for(RealtimeModelTurnEndedEvent, timeout=20)
+            await captured.wait_for(RealtimeModelTurnEndedEvent, timeout=SECONDS)
 
     await utils.http_context._close_http_ctx()
 

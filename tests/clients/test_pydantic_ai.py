@@ -9,7 +9,7 @@ import asyncio
 import pytest
 
 from eventbus.simulator.speech import silence, speak
-from tests.clients.conftest import refusals, said, status_of_the_answer
+from tests.clients.conftest import SECONDS, refusals, said, status_of_the_answer
 
 pytest.importorskip("pydantic_ai.realtime.openai")
 
@@ -27,7 +27,7 @@ def model_of(place):
 
 
 async def turn(session):
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(SECONDS):
         async for event in session:
             if isinstance(event, RealtimeTurnCompleteEvent):
                 return
@@ -74,7 +74,7 @@ async def test_tool_round(service):
 
     async with agent.realtime(model_of(place)).session() as session:
         await session.send("How is the weather?")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(SECONDS):
             async for _ in session:
                 if said(simulator):
                     break
@@ -90,7 +90,7 @@ async def test_interruption(service):
     simulator, place = service
     async with Agent().realtime(model_of(place)).session() as session:
         await session.send("Tell me a story")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(SECONDS):
             async for _ in session:
                 if any(event["type"] == "response.output_audio.delta" for event in simulator.sent):
                     break
