@@ -43,7 +43,7 @@ class Talk:
 
     def send_text(self, text: str | bytes) -> list[dict[str, Any]]:
         """
-        Send whatever it is.
+        Send a message of any kind.
         """
         return self._keep(self.service.receive(text, self.now_ms))
 
@@ -56,7 +56,7 @@ class Talk:
 
     def step(self) -> list[dict[str, Any]]:
         """
-        Let time pass until something is due, and return what it is.
+        Let time pass until something is due, and return it.
         """
         deadline = self.service.deadline
         assert deadline is not None, "nothing is due"
@@ -64,7 +64,7 @@ class Talk:
 
     def finish(self) -> list[dict[str, Any]]:
         """
-        Let everything happen that is due, but for what a user's silence would bring.
+        Let everything happen that is due, except for the effects of a user's silence.
         """
         frames = []
         while self.service.deadline is not None:

@@ -1,5 +1,5 @@
 """
-Checks made of checks: what they accept, and the path that they name.
+Checks made of checks: the values that they accept, and the path that they name.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def test_what_fits_is_accepted(check, value):
 )
 def test_what_does_not_fit_is_named(check, value, path, code):
     """
-    The refusal has the path of what is wrong, however deep it is.
+    The refusal has the path of the wrong value, at any depth.
     """
     with pytest.raises(RequestError) as raised:
         check(value, "p")

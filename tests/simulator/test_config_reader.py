@@ -1,5 +1,5 @@
 """
-Plain data becomes what Python code would give, or an error with the path to the mistake.
+Plain data becomes the same as in Python code, or an error with the path to the mistake.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def test_plain_data_becomes_instances():
 
 def test_null_is_what_is_not_given():
     """
-    Where None is the default, null is as good as nothing.
+    Null is accepted for a field whose default is None.
     """
     assert read(Tree, {"leaf": None}) == Tree()
     assert read(Leaf, {"name": "a", "count": None}) == Leaf("a")
@@ -87,7 +87,7 @@ def test_null_is_what_is_not_given():
 )
 def test_mistake_is_found_with_its_path(data, path, problem):
     """
-    The path leads to the key or the entry, the message names what can be there.
+    The path leads to the key or the entry, and the message names the allowed values.
     """
     with pytest.raises(ScenarioError) as caught:
         read(Tree, data)

@@ -1,8 +1,8 @@
 """
-Whatever a client sends, in whatever order: the service keeps to the protocol.
+The service keeps to the protocol for any messages of a client, in any order.
 
-`tests.simulator.talk.Talk` has the SDK check each event; here a model of the session,
-made of the events alone, checks that they fit together.
+`tests.simulator.talk.Talk` has the SDK check each event; here a model of the session, made of the
+events alone, checks that they fit together.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ CONTENTS = {
 
 class Conformance(RuleBasedStateMachine):
     """
-    A client that does anything, and what it can tell from the events.
+    A client that does anything, and its knowledge from the events.
     """
 
     @initialize()

@@ -1,5 +1,5 @@
 """
-The items of a conversation: their order, and what a client may do to them.
+The items of a conversation: their order, and the changes that a client may make to them.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def test_item_that_fits_nowhere(conversation, item_id, after, code, param):
 @pytest.mark.parametrize("verb", ["delete", "retrieve", "truncate"])
 def test_unknown_item(conversation, verb):
     """
-    What isn't in the conversation can't be touched, and the error says which item that was.
+    An item outside the conversation can't be changed, and the error names its id.
     """
     arguments = (0, 0) if verb == "truncate" else ()
 
@@ -91,7 +91,7 @@ def test_deleted_id_is_free_again(conversation):
 
 def test_truncation_cuts_audio_and_transcript(conversation):
     """
-    What wasn't heard is gone, the words too, since nobody knows which of them were heard.
+    Unheard audio is removed with its words, since nobody knows which of them were heard.
     """
     item = speech()
     conversation.add(item)
@@ -141,7 +141,7 @@ def test_too_long_truncation_tells_the_length(conversation):
 
 def test_retrieved_item_has_its_audio(conversation):
     """
-    Only who asks for an item gets its audio.
+    An item's audio is sent only to a client that asks for it.
     """
     item = speech(audio=b"abc")
     conversation.add(item)

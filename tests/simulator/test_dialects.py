@@ -283,7 +283,7 @@ def test_xai_detects_no_turns_until_it_is_asked():
 )
 def test_address_is_at_the_services_path(dialect, path):
     """
-    The simulator's URLs have the path of the service whose dialect it speaks.
+    The simulator's URLs have the path of the service that has its dialect.
     """
     simulator = Simulator({"dialect": dialect})
 

@@ -65,7 +65,7 @@ async def test_further_field_is_found():
 
 async def test_other_order_is_found():
     """
-    An unknown event in between is told of with what came before it.
+    An unknown event in between is reported with the events before it.
     """
     async with Simulator({**FAST, "faults": "unknown"}) as simulator:
         [text, *_] = (await differences(simulator.base_url, "text"))["text"]

@@ -1,5 +1,5 @@
 """
-What drives a session: time, stalls and the end, with a socket that is none.
+The driver of a session: time, stalls and the end, without a real socket.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ SCENARIO = Scenario(otherwise=Turn(say="word " * 8), pace=Pace(first_output_ms=4
 
 class HungUp(Exception):
     """
-    What the socket raises when its client has gone.
+    The socket's error after its client has gone.
     """
 
 
 class Line:
     """
-    A socket and its client, who writes down what comes and when, and may hang up at the end.
+    A socket and its client, which notes each frame with its time, and may hang up at the end.
     """
 
     def __init__(self, *, until_done=False):
@@ -86,7 +86,7 @@ def anyio_backend():
 @pytest.fixture
 async def clock():
     """
-    Virtual time, which jumps to whatever is waited for.
+    Virtual time, which jumps to the next timer.
     """
     with FakeClock(autojump=True) as clock:
         yield clock
@@ -94,7 +94,7 @@ async def clock():
 
 async def drive(line, faults="", speed=1.0):
     """
-    Let a service answer, until one of the two hangs up; return what the driver does.
+    Let a service answer, until one of the two hangs up; return the driver's result.
     """
     service = Service(SCENARIO, faults=FaultPlan(parse_faults(faults)).connection())
     sent = []
@@ -131,7 +131,7 @@ async def test_pieces_come_at_their_times(clock, speed):
 
 async def test_stall_holds_up_what_is_sent_only(clock):
     """
-    What the client says in a stall is done at once; what comes of it is seen when it is over.
+    A client's message in a stall takes effect at once; its effects are sent after the stall.
     """
     line = Line()
 

@@ -75,7 +75,7 @@ def test_reference_that_leads_nowhere_ends(reference):
 
 def test_schema_that_contains_itself_ends():
     """
-    A tree whose root requires a tree is cut off somewhere.
+    A schema of a tree that requires a tree inside is cut off at some depth.
     """
     schema = {"type": "object", "properties": {"next": {"$ref": "#"}}, "required": ["next"]}
 
@@ -94,6 +94,6 @@ JSON = st.recursive(
 @given(JSON)
 def test_anything_may_stand_for_a_schema(schema):
     """
-    The client's schema can be any JSON; what comes of it is JSON.
+    The client's schema can be any JSON; the example value is JSON.
     """
     json.dumps(example_value(schema, "x"))

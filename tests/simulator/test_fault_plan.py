@@ -1,5 +1,5 @@
 """
-Faults happen at their time, once or every time, and make of frames what their names say.
+Faults happen at their time, once or every time, and change frames as their names say.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def test_without_faults_each_frame_is_sent():
 )
 def test_fault_comes_after_the_first_audio(text, step):
     """
-    What comes between frames comes once, when the client has heard something.
+    A fault between frames happens once, when the client has heard something.
     """
     connection = of(text)
 
@@ -131,7 +131,7 @@ def test_fault_after_a_frame():
 
 def test_responses_are_counted_over_all_connections():
     """
-    A client that connects again gets on: what has happened doesn't happen again.
+    A client that connects again gets further: a fault that has happened doesn't happen again.
     """
     plan = FaultPlan(parse_faults("drop@1, stall@2"))
 
@@ -252,7 +252,7 @@ def test_transcription_fails():
 
 def test_connection_is_refused():
     """
-    The first one is, with the status; whoever tries again gets in.
+    The first connection is refused with the status; the next attempt is accepted.
     """
     plan = FaultPlan(parse_faults("refuse=429"))
 

@@ -1,5 +1,5 @@
 """
-Faults are read from text, and a mistake in one is told with what there is.
+Faults are read from text, and an error lists the faults that exist.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def test_documented_faults_are_those_that_there_are():
 )
 def test_mistake_is_told_with_its_remedy(text, message):
     """
-    The message names the culprit and what can be written instead.
+    The message names the wrong part and the allowed spellings.
     """
     with pytest.raises(ScenarioError, match=re.escape(message)):
         Fault.parse(text)
@@ -88,7 +88,7 @@ def test_mistake_is_told_with_its_remedy(text, message):
 @given(st.text(max_size=30))
 def test_any_text_is_a_fault_or_a_scenario_error(text):
     """
-    Nothing else comes of a text, whatever it is.
+    Any text gives faults or this one error.
     """
     try:
         faults = parse_faults(text)
@@ -121,7 +121,7 @@ def test_several_faults_in_one_text():
 )
 def test_wrong_fault_made_in_python_is_refused(arguments):
     """
-    The constructor takes what the text could say, and nothing else.
+    The constructor takes the same values as the text, and nothing else.
     """
     with pytest.raises(ScenarioError):
         Fault(**arguments)

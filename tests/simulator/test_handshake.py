@@ -1,5 +1,5 @@
 """
-Who may connect, and with which key.
+Accepted and refused connections, and their keys.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def test_beta_header_is_no_mistake_where_the_beta_is_spoken():
 @pytest.mark.parametrize("target", ["/", "/v1/chat", "/v1/realtime/calls", "//[", "?/realtime"])
 def test_other_paths_lead_nowhere(target):
     """
-    Whatever isn't the realtime endpoint is a 404 that names it.
+    Any other path than the realtime endpoint is a 404 that names it.
     """
     refusal = ask(target, api_key=None)
 
@@ -103,7 +103,7 @@ def test_key_is_found_where_clients_put_it(client):
 )
 def test_wrong_key_is_refused_and_not_repeated(headers, code):
     """
-    A refusal says what is wrong with the key, and neither key is in it.
+    A refusal names the problem with the key, and neither key is in it.
     """
     refusal = ask(headers=headers)
 
@@ -120,7 +120,7 @@ def test_without_a_key_of_its_own_everybody_may_come_in():
 
 def test_subprotocol_is_accepted_if_it_is_offered():
     """
-    A browser that offers "realtime" gets it; nobody gets what it hasn't offered.
+    A browser that offers "realtime" gets it; nobody gets a subprotocol that it hasn't offered.
     """
     assert ask(offered=["realtime"], api_key=None).subprotocol == "realtime"
     assert ask(offered=["chat"], api_key=None).subprotocol is None

@@ -1,5 +1,5 @@
 """
-HTTP on the simulator's port: what it is, ephemeral keys, and refusals in a sentence.
+HTTP on the simulator's port: its start page, ephemeral keys, and refusals in a sentence.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ async def opened(sim, key, query=""):
 
 async def test_root_tells_what_this_is():
     """
-    A browser that looks at the port reads what it is, and where clients connect.
+    A browser that opens the port reads the program's name and the URL for clients.
     """
     async with Simulator("weather") as sim:
         status, head, body = await send(sim, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -123,7 +123,7 @@ async def test_ephemeral_key_of_the_openai_sdk():
 
 async def test_ephemeral_key_expires():
     """
-    After its time a key opens nothing, whoever may come in otherwise.
+    An expired key opens nothing, even if connections without a key are accepted.
     """
     with FakeClock(autojump=True):
         async with Simulator() as sim:
@@ -179,7 +179,7 @@ async def test_mistake_in_a_request_for_a_key_is_named(body, param):
 )
 async def test_other_requests_are_refused_in_a_sentence(method, path, status, word):
     """
-    What the simulator doesn't have is a status with the reason, as the service writes errors.
+    A part of the API that the simulator lacks is a status with the reason, in the service's form.
     """
     async with Simulator() as sim:
         found, answer = await ask(sim, method, path)
@@ -225,7 +225,7 @@ async def test_key_and_origin_are_checked_for_http_too():
 )
 async def test_any_bytes_get_an_answer(request_, status):
     """
-    What isn't a request is a 400, and pieces of one are put together.
+    Bytes that aren't a request are a 400, and pieces of a request are put together.
     """
     async with Simulator() as sim:
         found, _, _ = await send(sim, request_)

@@ -33,7 +33,7 @@ def test_equal_seeds_give_equal_ids():
 
 def test_kinds_do_not_disturb_each_other():
     """
-    How many events there were has no influence on the next item's id.
+    The number of earlier events has no influence on the next item's id.
     """
     quiet, busy = Ids(1), Ids(1)
     for _ in range(9):

@@ -1,5 +1,5 @@
 """
-The input audio buffer: what is in it, and where in the session that is.
+The input audio buffer: its content, and its place in the session.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ VAD = {"type": "server_vad", "prefix_padding_ms": 100, "silence_duration_ms": 20
 
 def test_commit_empties_the_buffer():
     """
-    Committed audio is what was appended, and is gone then.
+    Committed audio is the audio that was appended, and is gone then.
     """
     audio = InputAudio(PCM16, None)
     audio.append(tone(100))
@@ -79,7 +79,7 @@ def test_detector_that_is_turned_on_later_knows_the_time():
 
 def test_turn_is_what_lies_between_its_ends():
     """
-    What was before the speech isn't part of the turn, and what comes after it stays.
+    Audio before the speech isn't part of the turn, and audio after it stays in the buffer.
     """
     audio = InputAudio(PCM16, VAD)
     heard = audio.append(silence(500) + tone(500) + silence(600))
@@ -142,7 +142,7 @@ def test_full_buffer_takes_no_more(monkeypatch):
 @given(st.lists(st.integers(1, 4_000), max_size=10), st.data())
 def test_nothing_is_lost_or_twice(sizes, data):
     """
-    However a buffer is cut up, its pieces are what was appended, in order.
+    The pieces of a buffer that is cut up in any way are the appended audio, in order.
     """
     audio = InputAudio(G711_ULAW, None)
     sent = b"".join(bytes([number % 256]) * size for number, size in enumerate(sizes))
@@ -159,7 +159,7 @@ def test_nothing_is_lost_or_twice(sizes, data):
 @pytest.mark.parametrize("data", ["A", "AAA", "A=A=", "AA AA", "Ää==", "AAAA\n"])
 def test_what_is_no_base64(data):
     """
-    Audio that can't be decoded is refused, with the field's name and without what was sent.
+    Audio that can't be decoded is refused, with the field's name and without its content.
     """
     with pytest.raises(RequestError, match="base64") as raised:
         decode_audio(data, PCM16, "audio")

@@ -142,7 +142,7 @@ def test_application_may_answer_itself():
 
 def test_application_may_find_the_turns_itself():
     """
-    Without turn detection, a turn is what the client commits, and speech isn't noticed.
+    Without turn detection, the client's commit ends a turn, and speech isn't noticed.
     """
     talk = Talk(SCENARIO)
     talk.update(audio={"input": {"turn_detection": None}})
@@ -169,7 +169,7 @@ def test_commit_in_the_middle_of_speech_is_the_turn():
 
 def test_cleared_speech_never_was():
     """
-    What is cleared is no turn, and the end of it isn't noticed.
+    Cleared audio makes no turn, and its end isn't noticed.
     """
     talk = Talk(SCENARIO)
     talk.append(silence(400) + tone(600))

@@ -311,7 +311,7 @@ def test_a_client_does_delegated_work_itself():
 
 def test_updates_are_sparse():
     """
-    An update of the backend keeps what it doesn't name.
+    An update of the backend keeps the fields that it doesn't name.
     """
     talk = LiveTalk()
     talk.start(delegation=RESPONSES)
@@ -464,7 +464,7 @@ _FIELDS = st.sampled_from(["session", "content", "delegation_id", "item", "event
 @given(st.sampled_from(_TYPES), st.dictionaries(_FIELDS, _JSON))
 def test_no_frame_breaks_a_session(type_, fields):
     """
-    Whatever a client sends, the answer is events that the SDK accepts.
+    The SDK accepts the answers to any messages of a client.
     """
     talk = LiveTalk()
     talk.start(delegation=RESPONSES)

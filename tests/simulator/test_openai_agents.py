@@ -68,7 +68,7 @@ async def until(session: RealtimeSession, type_: str) -> list[Any]:
 
 async def transcript(session: RealtimeSession, number: int) -> str:
     """
-    Return what the model has said in the last of so many answers.
+    Return the model's words in the last of so many answers.
     """
     done = "response.output_audio_transcript.done"
     frames = (frame async for frame in server_events(session) if frame["type"] == done)
@@ -118,7 +118,8 @@ async def test_tool_call():
 
 async def test_barge_in():
     """
-    Speech during an answer interrupts it: the app is told, and truncates at what was heard.
+    Speech during an answer interrupts it: the app is told, and truncates at the place that was
+    heard.
     """
     with FakeClock(autojump=True):
         async with Simulator("barge_in") as sim, session_with(sim) as session:

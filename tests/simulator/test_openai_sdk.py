@@ -83,7 +83,7 @@ async def until(connection: AsyncRealtimeConnection, *types: str) -> list[Any]:
 
 async def test_turn_in_audio():
     """
-    A user's message is answered in synthetic speech, whose transcript says the same.
+    A user's message is answered in synthetic speech, and its transcript says the same.
     """
     async with Simulator(speed=math.inf) as sim, connection_to(sim) as connection:
         await say(connection, "Hello")
@@ -164,7 +164,7 @@ async def test_answer_in_text():
 
 async def test_speech_interrupts_the_answer():
     """
-    Who speaks while the model does ends its response, and gets another.
+    Speech while the model speaks ends its response, and is answered.
     """
     with FakeClock(autojump=True):
         async with Simulator("barge_in") as sim, connection_to(sim) as connection:

@@ -48,7 +48,7 @@ def test_text_that_is_one_placeholder_keeps_its_type():
 @given(st.text())
 def test_words_of_a_user_are_never_filled_in(words):
     """
-    Braces in a value stay as they are: what users say is no scenario.
+    Braces in a value stay as they are: the words of users aren't part of a scenario.
     """
     assert fill("{user}", {"user": words}) == words
 

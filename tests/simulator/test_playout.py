@@ -40,7 +40,7 @@ def test_buffer_is_played_after_the_answer_was_made():
 
 def test_speech_clears_the_buffer_and_truncates_the_item():
     """
-    A caller who speaks while it plays cuts the item where it was heard, though it was complete.
+    Speech during the playout cuts the item at the place that was heard, even if it was complete.
     """
     talk = talk_of()
     talk.ask()

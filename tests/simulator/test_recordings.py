@@ -62,7 +62,7 @@ NOT_RECORDED = {
 @attrs.frozen
 class Recording:
     """
-    A recorded session: frames with their direction, and what of it a scenario can perform.
+    A recorded session: frames with their direction, and the part that a scenario can perform.
     """
 
     lines: list[tuple[bool, dict]]
@@ -79,7 +79,7 @@ class Recording:
 
     def scenario(self):
         """
-        Return the scenario in which the model says and calls what it did in the recording.
+        Return the scenario in which the model says and calls the same as in the recording.
         """
         heard = [f["transcript"] for f in self.received if f["type"] == f"{TRANSCRIPTION}completed"]
         turn = None

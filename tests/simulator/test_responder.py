@@ -1,5 +1,5 @@
 """
-Which responses there are, and what each of them answers to.
+The responses of a session, and the messages that each of them answers.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ ECHO = Scenario(otherwise=Turn(say="{user}"))
 
 def answer(talk, **response):
     """
-    Ask, and return what is answered, in text.
+    Ask, and return the answer's text.
     """
     talk.ask(output_modalities=["text"], **response)
     [item] = one(talk.finish(), "response.done")["response"]["output"]
@@ -75,7 +75,7 @@ def test_nothing_to_cancel():
 
 def test_response_answers_what_is_new():
     """
-    A response is about what was said since the last one, all of it.
+    A response is about everything that was said since the last one.
     """
     talk = Talk(ECHO)
     talk.say("Good")
@@ -88,7 +88,7 @@ def test_response_answers_what_is_new():
 
 def test_deleted_words_are_not_answered():
     """
-    What a client has deleted before it asks was never said.
+    An item that a client deletes before it asks is ignored.
     """
     talk = Talk(ECHO)
     talk.say("No!", id="item_no")
@@ -100,7 +100,7 @@ def test_deleted_words_are_not_answered():
 
 def test_spoken_words_and_written_ones_are_words():
     """
-    Audio that a client puts into the conversation says what its transcript says.
+    The words of audio that a client puts into the conversation are those of its transcript.
     """
     talk = Talk(ECHO)
     part = {"type": "input_audio", "audio": "AAA=", "transcript": "Good"}
@@ -114,7 +114,7 @@ def test_spoken_words_and_written_ones_are_words():
 
 def test_output_of_a_tool_is_answered():
     """
-    What a tool has returned is known by the name of the tool that was called.
+    A tool's output is matched by the name of the tool that was called.
     """
     scenario = Scenario(
         turns=[
@@ -301,7 +301,7 @@ TOOLS = [
 
 def calls_of(talk):
     """
-    Return the names of what the last response has called, and what it said.
+    Return the names of the functions that the last response has called, and its words.
     """
     output = talk.last["response"]["output"]
     said = [item["content"][0].get("transcript") for item in output if item["type"] == "message"]

@@ -1,5 +1,5 @@
 """
-Responses: what comes in which order, when, and how they end.
+Responses: the order and the times of their events, and their ends.
 """
 
 from __future__ import annotations
@@ -170,7 +170,7 @@ def test_words_run_ahead_of_their_sound():
 @pytest.mark.parametrize("encoding", ["audio/pcm", "audio/pcmu", "audio/pcma"])
 def test_audio_is_in_the_sessions_format(encoding):
     """
-    What comes is in the format that the session says, and marked as synthetic.
+    Audio comes in the session's format, and is marked as synthetic.
     """
     talk = talk_of(Turn(say=SAY), Turn(say=SAY))
     talk.update(audio={"output": {"format": {"type": encoding}}})
@@ -189,7 +189,7 @@ def test_audio_is_in_the_sessions_format(encoding):
 
 def test_response_is_as_it_was_ordered():
     """
-    What response.create overrides counts for that response only.
+    The overrides of response.create count for that response only.
     """
     talk = talk_of(Turn(say=SAY), Turn(say=SAY))
     talk.ask(
@@ -255,7 +255,7 @@ def test_response_may_end_badly(fault, status, detail, turn):
 
 def test_cancelled_answer_is_closed_where_it_is():
     """
-    A cancelled response closes its item with what was sent of it, and nothing comes after.
+    A cancelled response closes its item with the part that was sent, and nothing comes after.
     """
     talk = talk_of(Turn(say=SAY))
     talk.ask()
@@ -301,7 +301,7 @@ def test_cancelled_before_its_first_word():
 
 def test_what_was_heard_can_be_truncated():
     """
-    After an interruption the item can be cut to what was heard, and no longer.
+    After an interruption the item can be cut to the part that was heard, and no longer.
     """
     talk = talk_of(Turn(say=SAY))
     talk.ask()
@@ -352,7 +352,7 @@ def test_deleted_while_it_is_spoken():
 
 def test_usage_grows_with_the_conversation():
     """
-    What was said is read again by the next response, and what was read before is cached.
+    The conversation is read again by the next response, and the part read before is cached.
     """
     talk = talk_of(Turn(say=SAY * 4), Turn(say=SAY))
     talk.say("Good morning! " * 30)

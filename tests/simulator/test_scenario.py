@@ -56,7 +56,8 @@ DIALOGUES = {
 
 def bomb(form):
     """
-    A scenario of twelve lines whose arguments, with their aliases written out, fill no memory.
+    A scenario of twelve lines with arguments that would fill the memory if aliases were written
+    out.
     """
     lines = ["turns:", "- call:", "    tool: t", "    arguments:", "      a0: &a0 {x: 1}"]
     for level in range(1, 12):
@@ -180,7 +181,7 @@ def test_yaml_and_python_say_the_same(write):
 
 def test_example_in_the_docstring_is_a_scenario(write):
     """
-    What users read first can be copied.
+    The first scenario that users read can be copied.
     """
     example = module.__doc__.partition("::\n")[2].partition("\n``progress``")[0]
     progress = load_scenario(write(example)).begin()
@@ -246,7 +247,7 @@ def test_module_and_attribute(write, monkeypatch):
 )
 def test_source_that_is_none(source, message, tmp_path, monkeypatch):
     """
-    The message names it, and what there is.
+    The message names the scenario, and lists those that exist.
     """
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
@@ -260,7 +261,7 @@ def test_source_that_is_none(source, message, tmp_path, monkeypatch):
 
 def test_path_is_never_a_name(tmp_path, monkeypatch):
     """
-    A name is a text; a path object is a file, whatever it is called.
+    A name is a text; a path object is a file, even if it has a scenario's name.
     """
     monkeypatch.chdir(tmp_path)
 
@@ -279,7 +280,7 @@ def test_path_is_never_a_name(tmp_path, monkeypatch):
 )
 def test_python_file_without_a_scenario(write, text, message):
     """
-    Whatever goes wrong in it is one error.
+    Any mistake in it is one error.
     """
     with pytest.raises(ScenarioError) as caught:
         load_scenario(write(text, "bad.py"))
@@ -383,7 +384,7 @@ PLAIN = st.recursive(
 @given(st.dictionaries(st.sampled_from(["turns", "otherwise", "vad", "pace", "name"]), PLAIN))
 def test_any_data_is_a_scenario_or_a_scenario_error(data):
     """
-    Nothing else comes of a mapping, whatever is in it.
+    Any mapping gives a scenario or this one error.
     """
     try:
         scenario = load_scenario(data)
@@ -394,7 +395,7 @@ def test_any_data_is_a_scenario_or_a_scenario_error(data):
 
 def test_missing_package_is_told_with_its_remedy(monkeypatch):
     """
-    Without PyYAML, the import says what to install.
+    Without PyYAML, the import names the package to install.
     """
     monkeypatch.setitem(sys.modules, "yaml", None)
     # Under another name: the module itself keeps its classes, which other tests compare.

@@ -1,5 +1,5 @@
 """
-What a scenario is made of is checked when it is made.
+The parts of a scenario are checked when it is made.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from eventbus.simulator._script.script import Call, Pace, Turn, When
 )
 def test_what_makes_no_sense_is_refused(make, message):
     """
-    Each is a ScenarioError, whose message has the remedy.
+    Each is a ScenarioError with the remedy in its message.
     """
     with pytest.raises(ScenarioError, match=message):
         make()
@@ -68,7 +68,7 @@ def test_one_call_needs_no_list():
 )
 def test_unknown_placeholder_is_found_anywhere(turn, path):
     """
-    In what is said, in names and arguments, and in what comes after the call.
+    In words, in names and arguments, and in the words after the call.
     """
     with pytest.raises(ScenarioError, match=r"There is no placeholder \{usr\}; ") as caught:
         turn.check_placeholders()
@@ -91,6 +91,6 @@ def test_groups_are_placeholders_of_the_turn_and_of_what_follows():
 
 def test_arguments_that_are_text_have_no_placeholders():
     """
-    Such a text is sent as it is, so what looks like a placeholder in it is none.
+    Such a text is sent as it is, without filling in placeholders.
     """
     Turn(call=Call("a", "{nonsense}")).check_placeholders()

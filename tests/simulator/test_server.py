@@ -63,7 +63,7 @@ async def ask(socket):
 
 async def until(socket, type_):
     """
-    Return the next frame of that type, and what came before it.
+    Return the next frame of that type, and those before it.
     """
     frames = []
     while not frames or frames[-1]["type"] != type_:
@@ -152,7 +152,7 @@ async def test_time_is_the_loops(speed):
 
 async def test_infinite_speed_takes_no_time():
     """
-    With an infinite speed nobody waits, in whatever time.
+    At infinite speed nothing takes time.
     """
     with FakeClock() as clock:
         async with Simulator(SCENARIO, speed=math.inf) as sim, client(sim) as socket:
@@ -176,7 +176,7 @@ async def test_infinite_speed_listens_in_between():
 
 async def test_infinite_speed_is_patient():
     """
-    Where silence has no length, nobody is asked whether they are there.
+    At infinite speed, silence has no length, and the idle timeout asks nobody.
     """
     detection = {"type": "server_vad", "idle_timeout_ms": 5_000}
     session = {"type": "realtime", "audio": {"input": {"turn_detection": detection}}}
@@ -193,7 +193,7 @@ async def test_infinite_speed_is_patient():
 )
 async def test_wrong_key_is_refused(headers, status, caplog):
     """
-    Who doesn't know the key gets an HTTP error with JSON in it, and the log has no key.
+    A wrong key gets an HTTP error with JSON in it, and the log has no key.
     """
     with caplog.at_level(logging.DEBUG, "eventbus"):
         async with Simulator(api_key="sk-right") as sim:
@@ -210,7 +210,7 @@ async def test_wrong_key_is_refused(headers, status, caplog):
 
 async def test_right_key_and_subprotocol():
     """
-    Who knows the key comes in, and speaks the subprotocol that it offers.
+    The right key is accepted, with the subprotocol that the client offers.
     """
     async with Simulator(api_key="sk-right") as sim:
         protocols = ["realtime", "openai-insecure-api-key.sk-right"]
@@ -544,7 +544,7 @@ async def test_stalled_service_hears_who_hangs_up():
 @pytest.mark.parametrize("fault", ["drop", "close=1012"])
 async def test_nothing_is_sent_after_the_end(fault):
     """
-    What a client says to a connection that has ended is not answered, nor said to be.
+    A message to a connection that has ended is not answered, nor reported as answered.
     """
     async with Simulator(SCENARIO, speed=math.inf, faults=fault) as sim, client(sim) as socket:
         await ask(socket)
@@ -590,7 +590,7 @@ async def test_nobody_waits_for_a_client_that_does_not_read():
 
 async def test_client_that_fails_to_shake_hands_is_no_error_of_the_server(caplog):
     """
-    Somebody who looks whether the port is open, or speaks HTTP only, leaves no traceback.
+    A client that only opens the port, or speaks HTTP only, leaves no traceback.
     """
     async with Simulator() as sim:
         for request in (b"", b"GET /v1/realtime HTTP/1.1\r\nHost: localhost\r\n\r\n"):
@@ -658,7 +658,7 @@ async def test_garbage_harms_nobody():
 
 def test_trio_is_told_where_to_go():
     """
-    Under trio the simulator says that it needs asyncio, and what to do.
+    Under trio the simulator says that it needs asyncio, and names the remedy.
     """
     trio = pytest.importorskip("trio")
 

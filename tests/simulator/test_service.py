@@ -79,7 +79,7 @@ def test_equal_seeds_give_equal_sessions():
 )
 def test_wrong_message_is_answered(text, event_id):
     """
-    What can't be done is answered with an error that has the message's own event id.
+    An impossible request is answered with an error that has the message's own event id.
     """
     talk = Talk(SCENARIO)
 
@@ -172,7 +172,7 @@ def test_bad_audio_of_an_item_has_its_place():
 
 def test_late_call_catches_up_in_order():
     """
-    What was due comes before what a message brings about, however late the message is looked at.
+    Due events come before the effects of a message, even if the message is read late.
     """
     talk = Talk(SCENARIO)
     talk.say("Hi")

@@ -1,5 +1,5 @@
 """
-The session's settings, and what updates make of them.
+The session's settings, and the effect of updates on them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def update(settings, *, voice_is_fixed=False, **changes):
 
 def test_update_changes_what_it_names_only(settings):
     """
-    What an update doesn't name stays as it was, also deep inside.
+    A key that an update doesn't name stays as it was, also deep inside.
     """
     before = settings.to_session()
 
@@ -147,7 +147,7 @@ def test_refused_update_changes_nothing(settings):
 
 def test_session_object_is_the_callers(settings):
     """
-    Neither what was given nor what was returned reaches into the settings.
+    Changes of the given and of the returned objects don't change the settings.
     """
     tools = [{"type": "function", "name": "f"}]
     update(settings, tools=tools)["tools"].clear()

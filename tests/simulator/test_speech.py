@@ -1,5 +1,5 @@
 """
-Synthetic speech lasts as long as its text, is marked, and tells what it says.
+Synthetic speech lasts as long as its text, is marked, and contains its words.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def test_words_are_the_text_and_their_times_are_those_of_the_sound(text, audio_f
 @given(TEXTS, FORMATS)
 def test_speech_tells_its_text(text, audio_format):
     """
-    Whatever the text and the format, the mark gives the text back.
+    The mark gives the text back, for any text and format.
     """
     audio = speak(text, audio_format=audio_format)
 
@@ -98,7 +98,7 @@ def test_other_sounds_are_not_synthetic(audio):
 
 def test_changed_text_is_not_told():
     """
-    A text whose bits were changed fails its checksum, and nothing is told rather than nonsense.
+    A text with changed bits fails its checksum, and gives no words rather than wrong ones.
     """
     samples = array.array("h", speak("Yes"))
     for index in range(len(samples)):

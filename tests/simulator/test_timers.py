@@ -1,5 +1,5 @@
 """
-Processes that wait: who goes on when, and in which order.
+Processes that wait: the times and the order in which they go on.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def test_stopped_process_never_goes_on():
 
 def test_process_may_stop_another_that_is_due():
     """
-    What a process stops doesn't go on in the same run.
+    A process that another one stops doesn't go on in the same run.
     """
     timers, log = Timers(), []
     other = ticking("other", [5], log)
@@ -97,7 +97,7 @@ def test_process_may_stop_another_that_is_due():
 )
 def test_looking_more_often_changes_nothing(processes, pauses):
     """
-    The order of what happens doesn't depend on when `run` is called.
+    The order of events doesn't depend on the times of the calls of `run`.
     """
 
     def perform(times):

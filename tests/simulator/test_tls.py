@@ -68,7 +68,7 @@ async def test_certificate_of_ones_own():
 
 async def test_proxy_speaks_tls_with_its_clients():
     """
-    The proxy's side of the client is TLS, whatever the service's is.
+    The proxy's side of the client is TLS, with and without TLS on the service's side.
     """
     bus = EventBus()
     async with Simulator() as sim, RealtimeProxy(sim.url, bus, tls=True) as proxy:

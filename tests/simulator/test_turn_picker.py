@@ -1,5 +1,5 @@
 """
-The turn that is next depends on what was said, on tools' outputs, and on the order of the turns.
+The next turn depends on the user's words, on tools' outputs, and on the order of the turns.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def begin(*turns, **more):
 
 def said(progress, text="", *outputs):
     """
-    Return what the model says to these words, or to outputs of the tool ``get_weather``.
+    Return the model's words after these words, or after outputs of the tool ``get_weather``.
     """
     outputs = [ToolOutput("get_weather", output) for output in outputs]
     return progress.answer(Prompt(text=text, outputs=outputs)).say
@@ -48,7 +48,7 @@ def test_turns_without_a_condition_come_in_order_once():
 
 def test_conditions_go_before_the_order():
     """
-    The first turn whose condition is true is performed, as often as it is.
+    The first turn with a true condition is performed, each time that it is true.
     """
     progress = begin(
         Turn(say="first"),
@@ -76,7 +76,7 @@ def test_all_conditions_have_to_be_true():
 
 def test_groups_of_the_expression_are_placeholders():
     """
-    What they matched is said, and stays for what comes after the call.
+    The words that matched are filled in, and stay for the words after the call.
     """
     progress = begin(
         Turn(
@@ -122,7 +122,7 @@ def test_words_while_a_tool_runs_do_not_lose_what_comes_then():
 
 def test_condition_on_a_tools_output():
     """
-    A turn may be about one tool's output, or what is in it; the rest is read out.
+    A turn may be about one tool's output, or its content; other outputs are read out.
     """
     progress = begin(
         Turn(when=When(tool="get_weather", output="rain"), say="Take an umbrella."),
@@ -137,7 +137,7 @@ def test_condition_on_a_tools_output():
 @pytest.mark.parametrize("output", ["[" * 100_000, "[" * 900 + "]" * 900, '{"a": NaN}', "\ud800"])
 def test_any_output_can_be_answered(output):
     """
-    What a client sends as a tool's output is its business, and ends no session.
+    A client may send any text as a tool's output, and none ends the session.
     """
     assert said(begin(), "", output).startswith("The tool says: ")
 
@@ -186,7 +186,7 @@ def test_tool_that_is_not_on_offer_is_called_all_the_same():
 
 def test_arguments_as_text_are_sent_as_they_are():
     """
-    A scenario may have the model send what is no JSON.
+    A scenario may have the model send arguments that aren't JSON.
     """
     answer = begin(Turn(call=Call("a", '{"city": '))).answer(Prompt(text="x"))
 
@@ -195,7 +195,7 @@ def test_arguments_as_text_are_sent_as_they_are():
 
 def test_answer_has_the_turns_own_pace_usage_and_faults():
     """
-    What a turn doesn't give is the scenario's.
+    A value that a turn doesn't give is the scenario's.
     """
     slow, usage = Pace(first_output_ms=2_000), Usage(input_text_tokens=7)
     progress = begin(Turn(pace=slow, usage=usage, faults="drop"), Turn(), pace=Pace(jitter=0.5))
@@ -258,7 +258,7 @@ def test_waits_are_repeated_with_the_seed():
 
 def test_words_are_not_in_a_repr():
     """
-    What a user or a tool has said stays out of logs.
+    The words of users and tools stay out of logs.
     """
     prompt = Prompt(text="my secret", outputs=[ToolOutput("a", "its secret")])
 

@@ -30,7 +30,7 @@ def test_assistant_audio_costs_twice_the_users():
 
 def test_input_is_all_that_is_read():
     """
-    Instructions, tools and every item count, each as what it is.
+    Instructions, tools and every item count, each in its own kind of tokens.
     """
     second = bytearray(48_000)
     spoken = {"type": "message", "role": "user", "content": [{"type": "input_audio"}]}
@@ -67,7 +67,7 @@ def test_usage_adds_up(text, audio, image, made, cached):
 
 def test_limits_fill_up_again():
     """
-    What was used is back after a minute, and never more than there was.
+    Used tokens are back after a minute, and never more than the limit.
     """
     limits = RateLimits()
 
@@ -82,7 +82,7 @@ def test_limits_fill_up_again():
 @given(st.lists(st.tuples(st.integers(0, 10**9), st.floats(0, 1e9)), max_size=20))
 def test_limits_stay_within_themselves(takes):
     """
-    Whatever is used, what remains is between nothing and the limit.
+    The remaining tokens are between nothing and the limit, after any use.
     """
     limits = RateLimits()
     for tokens, now_ms in takes:

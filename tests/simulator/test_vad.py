@@ -138,7 +138,7 @@ def test_other_rates():
 )
 def test_settings_of_a_session(turn_detection, settings):
     """
-    What the session's turn_detection gives is taken, and what it doesn't is the default.
+    Fields of the session's turn_detection are taken, and missing ones have their defaults.
     """
     assert VadSettings.from_turn_detection(turn_detection) == settings
 

@@ -1,5 +1,5 @@
 """
-What a client may send, and what it is told about what it may not.
+The messages that a client may send, and the errors of those that it may not.
 """
 
 from __future__ import annotations
@@ -286,7 +286,7 @@ REQUIRED = {
 
 def test_null_means_that_a_field_is_not_given():
     """
-    Where the API's types say optional, null is accepted, and the same as leaving the field out.
+    For a field that is optional in the API's types, null is the same as leaving the field out.
     """
     for message in GOOD:
         for each in nulled(message, REQUIRED):
@@ -324,7 +324,7 @@ def test_mistake_is_named_with_its_place(message, code, param):
 
 def test_unknown_value_lists_the_known_ones():
     """
-    Who misspells a value reads how it is spelt.
+    A misspelt value is answered with the right spelling.
     """
     error = refusal({"type": "response.creat"})
 
@@ -343,7 +343,7 @@ def test_unknown_value_lists_the_known_ones():
 )
 def test_long_value_is_not_repeated(message):
     """
-    An error shows no more of what was sent than one needs to find it.
+    An error shows no more of the message than one needs to find the mistake.
     """
     error = refusal(message)
 
@@ -354,7 +354,7 @@ def test_long_value_is_not_repeated(message):
 @pytest.mark.parametrize("value", [2**63, -(10**400), [[10**30]]])
 def test_number_that_cannot_be_written_again(value):
     """
-    Where anything may stand, an integer that JSON's readers can't hold is refused.
+    In a field of any type, an integer that JSON's readers can't hold is refused.
     """
     tool = {"type": "function", "name": "f", "parameters": {"maximum": value}}
 
@@ -363,7 +363,7 @@ def test_number_that_cannot_be_written_again(value):
 
 def test_depth_has_a_limit():
     """
-    Where anything may stand, it is nested 100 deep at most.
+    In a field of any type, values are nested 100 deep at most.
     """
     parameters: dict[str, object] = {}
     for _ in range(99):
@@ -402,7 +402,7 @@ def test_frame_that_is_no_message(frame, code):
 @given(st.sampled_from(GOOD), st.data())
 def test_nothing_but_a_refusal_comes_of_a_broken_message(message, data):
     """
-    Whatever stands in a field, it is accepted or refused.
+    Any value in any field is accepted or refused.
     """
     message = json.loads(json.dumps(message))
     anything = st.recursive(
