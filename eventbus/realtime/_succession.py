@@ -29,6 +29,7 @@ from ..events import (
     RealtimeModelEvent,
     RealtimeModelExceptionEvent,
     RealtimeModelInputAudioCommittedEvent,
+    RealtimeModelRawServerEvent,
     RealtimeModelTurnEndedEvent,
     RealtimeModelTurnStartedEvent,
 )
@@ -174,6 +175,13 @@ class Succession:
         """
         if not self._models[1:]:
             return False
+        if type(event) is RealtimeModelRawServerEvent:
+            if not (self._is_connecting or self._is_replacing):
+                self._failure = None  # it was of a renewal, and the session goes on
+            return False
+        return self._is_end(event)
+
+    def _is_end(self, event: RealtimeModelEvent) -> bool:
         match event:
             case RealtimeModelExceptionEvent(exception=RealtimeConnectionError() as exc):
                 if exc.code is not None:
@@ -256,10 +264,10 @@ class Succession:
         """Let the next model take the call over."""
         failed, failure = self.present, self._failure
         assert failure is not None
-        await self._drop(failed, failure)
-        self._host.lose_turn()
         is_lost = False
         try:
+            await self._drop(failed, failure)
+            self._host.lose_turn()
             self.place += 1
             await self.connect()
             self._has_failed_again = False
@@ -267,12 +275,13 @@ class Succession:
         except Exception as exc:  # noqa: BLE001  # the model's, and it is reported
             self._host.report(exc, "falling back")
             is_lost = True
-        self._is_replacing = False
+        finally:  # also if the session is being left: requests may wait
+            self._is_replacing = False
+            self._replaced.set()
         if self._has_failed_again and self._has_next and not is_lost:
             self._fail()
         elif self._has_failed_again or is_lost:
             self._host.end_stream()
-        self._replaced.set()
 
     async def _ask_again(self) -> None:
         """Ask the present model for what the last one owes."""

@@ -6,6 +6,7 @@ In virtual time, against simulators.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 
@@ -16,7 +17,7 @@ from eventbus.events import (
     RealtimeModelExceptionEvent,
     RealtimeModelTurnEndedEvent,
 )
-from eventbus.exceptions import RealtimeConnectionError
+from eventbus.exceptions import ModelNotConnected, RealtimeConnectionError
 from eventbus.items import AssistantMessageItem, RealtimeToolCallItem, UserMessageItem
 from eventbus.realtime import RealtimeSession
 from eventbus.realtime.events import RealtimeAudioInterrupted, RealtimeSessionRestored
@@ -355,3 +356,52 @@ async def test_another_protocol_takes_the_call_over(bus):
     told = json.dumps(start)
     assert NAME in told
     assert "I see." in told
+
+
+async def test_failed_renewal_is_no_reason_to_fall_back_later(bus):
+    """
+    A call that its service ends in order has ended, whatever has failed before.
+    """
+    faults = "refuse=503@2 close=1000@2"
+    with capture(bus) as captured:
+        async with (
+            bus,
+            Simulator(SCENARIO, max_session=100, faults=faults) as first,
+            Simulator(SCENARIO) as other,
+        ):
+            made = [OpenAIRealtimeModel() for _ in range(2)]
+            configs = [{"url": sim.url, "api_key": "none"} for sim in (first, other)]
+            async with RealtimeSession(models=made, bus=bus, config=configs) as session:
+                await ask(bus, session, NAME)
+                restored = await bus.expect(RealtimeSessionRestored, timeout=100)
+                assert restored.reason == "renewed"
+                await session.send_message("A story")
+                async with asyncio.timeout(60):
+                    await session.wait_closed()
+
+    assert len(of(captured, RealtimeModelExceptionEvent)) >= 1
+    assert other.connections == 0
+
+
+async def test_request_that_waits_ends_with_the_session(bus):
+    """
+    A session that is left while a model is replaced lets go of those who wait to send.
+    """
+    async with bus, Simulator(SCENARIO) as first:
+        made, configs = models(first, first)
+        configs[1]["url"] = "ws://127.0.0.1:1/v1/realtime"
+        connecting = asyncio.Event()
+
+        async def connect(_options) -> None:
+            connecting.set()
+            await asyncio.sleep(3600)
+
+        made[1].connect = connect
+        async with RealtimeSession(models=made, bus=bus, config=configs) as session:
+            await cut(first)
+            await connecting.wait()
+            sending = asyncio.create_task(session.send_audio(bytes(480)))
+            await asyncio.sleep(1)
+            assert not sending.done()
+        with pytest.raises(ModelNotConnected):
+            await sending
