@@ -276,7 +276,11 @@ class Journal:
             JournalDamaged: There is damage, and there was no *on_damage*; it names the offset.
         """
         selection = Selection.of(classes, sender=sender, item=item, response=response)
-        for record in self._read(self._start, selection.kinds):
+        records = self._read(self._start, selection.kinds)
+        if selection.is_all:
+            yield from records
+            return
+        for record in records:
             if selection.has(record):
                 yield record
 
@@ -303,7 +307,7 @@ class Journal:
         self, start: _Start, kinds: frozenset[int] | None, *, is_quiet: bool = False
     ) -> Iterator[Record]:
         """
-        Yield the records of some kinds from a place on.
+        Return an iterator over the records of some kinds from a place on.
 
         Args:
             start: The place.
@@ -311,7 +315,7 @@ class Journal:
             is_quiet: Whether to pass over damage without a word: another iteration reports it.
         """
         assembler, place = self._assembler(kinds, start)
-        yield from self._read_with(assembler, place, start, is_quiet=is_quiet)
+        return self._read_with(assembler, place, start, is_quiet=is_quiet)
 
     def _read_with(
         self, assembler: Assembler, place: _Place, start: _Start, *, is_quiet: bool = False

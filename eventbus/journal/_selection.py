@@ -117,6 +117,11 @@ class Selection:
             response,
         )
 
+    @property
+    def is_all(self) -> bool:
+        """True if every record is one of those."""
+        return self == _ALL
+
     def has(self, record: Record) -> bool:
         """Return whether *record* is one of those."""
         if self.sender is not ANY and record.sender != self.sender:
@@ -131,6 +136,9 @@ class Selection:
         return isinstance(record, EventRecord) and (
             record.type_name in self.events or record.class_name in self.events
         )
+
+
+_ALL: Final = Selection()
 
 
 def _names(record: Record, kind: str, wanted: str) -> bool:
