@@ -1,5 +1,5 @@
 """
-What every test may rely on: both event loops, and Hypothesis without a clock.
+Fixtures and settings of all tests: both event loops, and Hypothesis without a clock.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-What several test modules need: a small event, another one, and a handler that fails.
+Common parts of several test modules: a small event, another one, and a handler that fails.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def raiser(error: BaseException) -> Callable[[object], NoReturn]:
 
 def crashes(bus) -> list[RealtimeModelExceptionEvent]:
     """
-    Return a list that fills with what fails on *bus* from now on.
+    Return a list that fills with the failures on *bus* from now on.
     """
     seen: list[RealtimeModelExceptionEvent] = []
     bus.subscribe(seen.append, RealtimeModelExceptionEvent)
@@ -62,7 +62,8 @@ def crashes(bus) -> list[RealtimeModelExceptionEvent]:
 @contextlib.contextmanager
 def without_collector() -> Iterator[None]:
     """
-    Keep the cyclic collector from tidying up: what is gone in here was not part of a cycle.
+    Keep the cyclic collector from tidying up: an object that is gone in here was not part of a
+    cycle.
     """
     gc.collect()
     gc.disable()

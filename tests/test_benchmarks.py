@@ -23,7 +23,7 @@ PEERS = {"blinker", "pyee", "psygnal", "eventkit"}
 @pytest.fixture(scope="module")
 def report(checkout: Path) -> dict[str, object]:
     """
-    What the benchmarks print, measured so quickly that the figures mean nothing.
+    The output of the benchmarks, measured so quickly that the figures mean nothing.
     """
     # In a process of their own: one imports half a dozen SDKs, and the modules are top-level ones.
     done = subprocess.run(
@@ -75,8 +75,8 @@ def test_every_row_of_the_table_is_measured(report):
 
 def test_every_side_of_a_live_session_is_measured(report):
     """
-    Live sessions are measured at every side, with and without a handler that sleeps; so is
-    what a session of each takes in memory.
+    Live sessions are measured at every side, with and without a handler that sleeps; so is the
+    memory that a session of each takes.
     """
     ours = {"eventbus, sync handler", "eventbus, async handler"}
     peers = {"openai-agents, listener", "openai-agents, session", "openai SDK"}

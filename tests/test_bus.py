@@ -50,7 +50,7 @@ def stubborn(bus, release):
 @pytest.fixture
 async def release():
     """
-    What a stubborn handler waits for; it comes at the end of the test at the latest.
+    The event that a stubborn handler waits for; it comes at the end of the test at the latest.
     """
     release = anyio.Event()
     yield release
@@ -213,7 +213,7 @@ async def test_drain_refuses_events_from_outside(bus):
 
 async def test_drain_allows_tasks_and_threads_of_handlers(bus):
     """
-    What a handler has started, and waits for, publishes like the handler itself.
+    A task that a handler has started, and waits for, publishes like the handler itself.
     """
     seen = collect(bus)
 
@@ -273,7 +273,7 @@ async def test_publish_after_the_end_raises_bus_closed(bus):
 
 async def test_aclose_without_drain_cancels_and_drops(bus):
     """
-    ``aclose(drain=False)`` cancels what runs, gives up what waits, and counts it.
+    ``aclose(drain=False)`` cancels running handlers, gives up waiting events, and counts them.
     """
     started, cancelled, reported = [], [], crashes(bus)
 
@@ -454,7 +454,7 @@ async def test_abort_overtakes_a_drain(bus):
 
 async def test_aclose_inside_a_handler(bus):
     """
-    A handler that closes the bus does not wait for itself; it, and what is queued, is finished.
+    A handler that closes the bus does not wait for itself; it finishes, and so do queued events.
     """
     seen = collect(bus)
 
@@ -515,7 +515,7 @@ async def test_aclose_in_a_task_of_a_handler(bus):
 
 async def test_cancelled_aclose_has_closed_without_draining(bus):
     """
-    Who is cancelled while the bus drains leaves a closed bus behind, not half of one.
+    A cancellation while the bus drains leaves a closed bus behind, not half of one.
     """
     cancelled = []
 
@@ -581,7 +581,7 @@ async def test_async_handler_of_a_closed_bus_is_not_reached_by_a_late_publisher(
 
 async def test_scope_binds_the_sender(bus):
     """
-    What a scope publishes is its sender's, and its handlers see that sender's events only.
+    Events that a scope publishes are its sender's, and its handlers see that sender's events only.
     """
     seen = []
 
@@ -622,7 +622,7 @@ async def test_handlers_of_the_bus_see_the_events_of_scopes(bus):
 
 async def test_scope_takes_its_subscriptions_and_mailboxes_with_it(bus):
     """
-    After its exit a scope's handlers start no more, also for what is queued.
+    After its exit a scope's handlers start no more, also for queued events.
     """
     go, started, finished = anyio.Event(), [], []
 
@@ -692,7 +692,7 @@ def test_scope_refuses_another_sender(bus):
 @pytest.mark.slow
 async def test_ten_thousand_scopes_leave_nothing(bus):
     """
-    Calls come and go: what the bus knows, and how many objects there are, does not grow.
+    Calls come and go: the memory of the bus, and the number of objects, does not grow.
     """
 
     def one(number):
@@ -750,7 +750,7 @@ async def test_scope_keeps_no_sender_alive(bus):
 
 def test_bus_refuses_to_be_pickled(bus):
     """
-    A bus is of one process: the error says what can travel instead.
+    A bus belongs to one process: the error names the objects that can travel instead.
     """
     with pytest.raises(TypeError, match="events can"):
         pickle.dumps(bus)
@@ -758,7 +758,7 @@ def test_bus_refuses_to_be_pickled(bus):
 
 async def test_repr_tells_the_state(bus):
     """
-    Whoever prints a bus sees whether it runs.
+    The repr of a bus shows that it runs, or doesn't.
     """
     texts = [repr(bus)]
     async with bus:

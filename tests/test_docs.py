@@ -49,7 +49,7 @@ page_parameter = pytest.mark.parametrize(
 
 
 class Script:
-    """Runs the blocks of one page in one module, and keeps what they print."""
+    """Runs the blocks of one page in one module, and keeps their output."""
 
     def __init__(self) -> None:
         # As __main__, because that is what a script's own classes and functions say they are in.
@@ -83,7 +83,7 @@ def parse(path: Path, script: Script) -> Document:
 @pytest.mark.slow
 def test_python_blocks_run(path, tmp_path, monkeypatch):
     """
-    The blocks of a page work in the order in which they are read, and print what it says.
+    The blocks of a page work in the order in which they are read, and print the text that it shows.
     """
     if "eventbus.bridges.nats" in path.read_text(encoding="utf-8"):
         pytest.importorskip("nats", reason="the page needs the extra nats")
@@ -109,7 +109,7 @@ def test_python_blocks_run(path, tmp_path, monkeypatch):
 @page_parameter
 def test_no_python_block_is_overlooked(path):
     """
-    Whatever a reader takes for Python is fenced as ``python``, which is what the tests run.
+    Every block that looks like Python is fenced as ``python``, and so is run by the tests.
     """
     found = {example.line for example in parse(path, Script())}
 

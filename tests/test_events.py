@@ -1,5 +1,5 @@
 """
-The vocabulary is what section 3 of the design lists, and each of its classes is a value.
+The vocabulary is that of section 3 of the design, and each of its classes is a value.
 """
 
 from __future__ import annotations
@@ -174,7 +174,7 @@ each_example = pytest.mark.parametrize("event", EXAMPLES, ids=lambda event: even
 @pytest.fixture
 def _registry():
     """
-    Take out what a test has registered.
+    Take out the classes that a test has registered.
     """
     before = dict(events._event_types)  # there is no public way to forget a class
     yield
@@ -196,7 +196,7 @@ def test_vocabulary_is_what_the_design_lists():
 @each_class
 def test_fields_are_those_listed_in_positional_order_and_type_last(cls):
     """
-    What the design lists can be given by position, in that order, and ``type`` comes after it.
+    The fields of the design can be given by position, in that order, and ``type`` comes after them.
     """
     fields, type_name = LISTED[short_name(cls)]
     parameters = inspect.signature(cls).parameters.values()
@@ -306,7 +306,7 @@ def test_type_is_part_of_the_value(event):
 @each_example
 def test_event_pickles(event):
     """
-    What comes out of a pickle equals what went in.
+    An unpickled event equals the pickled one.
     """
     copied = pickle.loads(pickle.dumps(event))
 
@@ -368,7 +368,7 @@ def test_shares_fields_with_the_openai_agents_sdk(cls):
 @each_shared_class
 def test_shares_plain_types_with_the_openai_agents_sdk(cls):
     """
-    Where a field of openai-agents is a str, an int, bytes or None, ours is the same.
+    A field that is a str, an int, bytes or None in openai-agents is the same in ours.
     """
     their_hints = typing.get_type_hints(openai_agents_class(cls))
     our_hints = typing.get_type_hints(cls)
@@ -415,7 +415,7 @@ def test_repr_of_audio_shows_its_length_not_its_bytes(data):
 
 def test_repr_of_an_exception_event_does_not_show_the_event_it_is_about():
     """
-    A line of a log about a failure doesn't repeat what the caller said.
+    A line of a log about a failure doesn't repeat the caller's words.
     """
     about = RealtimeModelTranscriptDeltaEvent("item_1", "my card number is", "resp_1")
 
@@ -430,8 +430,8 @@ def test_repr_of_an_exception_event_does_not_show_the_event_it_is_about():
 
 def test_error_reads_as_attributes_and_as_a_mapping():
     """
-    What was said is there under its name both ways, what the vendor added included; what
-    wasn't said is no key.
+    A given key is there under its name both ways, including those that the vendor added; a missing
+    one is no key.
     """
     error = RealtimeError("too many", code="rate_limit", extra={"retry_after": 3})
 

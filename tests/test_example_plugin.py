@@ -1,7 +1,7 @@
 """
 `examples/plugin` is a plugin: with its metadata on the path, `EventBus.load_plugins` finds it.
 
-What pip would write when it installs the distribution is written here, from its setup.cfg.
+The metadata that pip would write at its installation is written here, from its setup.cfg.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def test_plugin_is_found_and_listens(installed, bus, capsys):
 
 def test_plugin_can_be_taken_off_again(installed, bus, capsys):
     """
-    What `load_plugins` returns undoes the plugin's registration.
+    The result of `load_plugins` undoes the plugin's registration.
     """
     bus.load_plugins(["captions"])["captions"].cancel()
 

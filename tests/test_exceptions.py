@@ -1,5 +1,5 @@
 """
-One error tree, whose members tell facts as attributes and survive a pickle.
+One tree of errors, with facts as attributes, that survive a pickle.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def test_examples_are_of_every_class():
 @each_example
 def test_everything_has_one_root(error):
     """
-    ``except EventBusError`` catches whatever eventbus raises itself.
+    ``except EventBusError`` catches every error that eventbus raises itself.
     """
     assert isinstance(error, EventBusError)
 
@@ -177,7 +177,7 @@ def test_facts_are_described(error):
 
 def test_remote_exception_reads_like_the_original():
     """
-    Its text is what the last line of the original's traceback said.
+    Its text is the last line of the original's traceback.
     """
     assert (
         str(RemoteException("shop.OutOfStock", "no more soup")) == "shop.OutOfStock: no more soup"
@@ -187,7 +187,7 @@ def test_remote_exception_reads_like_the_original():
 
 def test_remote_exceptions_are_equal_by_value():
     """
-    What was read from a file twice is equal, with an equal hash; any difference tells.
+    Two errors read from one file are equal, with an equal hash; any difference tells.
     """
     one = RemoteException("shop.OutOfStock", "no more soup", "Traceback ...")
     same = RemoteException("shop.OutOfStock", "no more soup", "Traceback ...")

@@ -1,5 +1,5 @@
 """
-What can be a handler, what it can be registered for and with; and what ``@on`` marks.
+Handlers: accepted callables, classes and options; and the marks of ``@on``.
 """
 
 from __future__ import annotations
@@ -194,7 +194,7 @@ class AsyncCallable:
 )
 def test_async_callables_of_every_kind_are_async_handlers(bus, handler):
     """
-    Whatever gives a coroutine may have a timeout, which is for async handlers only.
+    Every callable that gives a coroutine may have a timeout, which is for async handlers only.
     """
     assert bus.subscribe(handler, Ping, timeout=1).is_active
 
@@ -301,7 +301,7 @@ def test_marker_refuses_four_arguments():
 @pytest.mark.parametrize("error", [HandlerError, EventTypeError])
 def test_wrong_handlers_and_event_types_are_type_errors(error):
     """
-    Who expects a TypeError for a wrong argument gets one.
+    Code that expects a TypeError for a wrong argument gets one.
     """
     assert issubclass(error, TypeError)
     assert issubclass(error, RegistrationError)
@@ -403,8 +403,7 @@ each_wrong_type = pytest.mark.parametrize(("event_type", "message"), NO_EVENT_TY
 @each_wrong_type
 def test_subscribe_refuses_what_is_no_class(bus, event_type, message):
     """
-    The error says what is wrong with it and what to write; the other classes that were given
-    aren't registered either.
+    The error names the problem and the remedy; the other given classes aren't registered either.
     """
     with pytest.raises(EventTypeError, match=message):
         bus.subscribe(handle, Ping, event_type)
@@ -469,7 +468,7 @@ each_bad_option = pytest.mark.parametrize(("option", "value", "message"), BAD_OP
 @each_bad_option
 def test_subscribe_refuses_a_value_that_an_option_cannot_have(bus, option, value, message):
     """
-    The error names the option and what it takes; nothing is registered.
+    The error names the option and its allowed values; nothing is registered.
     """
     with pytest.raises(OptionError, match=message) as refusal:
         bus.subscribe(handle_async, Ping, **{option: value})
@@ -536,7 +535,7 @@ def test_options_of_async_handlers_are_refused_for_sync_ones(bus, option, value)
 )
 def test_weak_is_refused_for_all_but_bound_methods(bus, handler):
     """
-    Whatever nothing else need hold would be gone at once; the error says so.
+    An object without another reference would be gone at once; the error says so.
     """
     for attempt in (
         lambda: bus.subscribe(handler, Ping, weak=True),
@@ -591,7 +590,7 @@ def test_unknown_option_is_refused_with_a_hint(bus, option, hint):
 
 def test_unknown_option_names_the_handler(bus):
     """
-    Where the handler is known, an unknown option's error says whose it is.
+    If the handler is known, an unknown option's error names it.
     """
     with pytest.raises(TypeError, match=r"subscribe\(.*test_handlers\.handle\) has no option"):
         bus.subscribe(handle, Ping, prioritty=3)
@@ -617,7 +616,7 @@ def test_options_default_as_written(bus):
 
 def test_decorators_return_the_very_callable(bus):
     """
-    What is decorated comes back itself, neither wrapped nor copied.
+    The decorated function comes back itself, neither wrapped nor copied.
     """
 
     async def play(event):
@@ -664,7 +663,7 @@ def test_module_level_on_only_marks(bus):
 
 def test_builtin_cannot_be_marked():
     """
-    What has no room for a mark is refused, with the way that works.
+    An object without room for a mark is refused, with the way that works.
     """
     with pytest.raises(HandlerError, match=r"can't be marked; use bus\.on or bus\.subscribe"):
         on(Ping)(print)
@@ -674,7 +673,7 @@ def test_builtin_cannot_be_marked():
 
 
 class Listener:
-    """Writes down what its handlers get."""
+    """Notes the events of its handlers."""
 
     def __init__(self):
         self.seen = []
@@ -833,7 +832,7 @@ class Quieter(Listener):
 
 def test_inherited_marks_are_registered(bus):
     """
-    What a base class has marked is subscribed, unless the class redefines it: then the new
+    A handler marked in a base class is subscribed, unless the class redefines it: then the new
     method's mark decides, and one without a mark is no handler.
     """
     listener = Quieter()
@@ -917,7 +916,7 @@ class Untouchable:
 
 def test_register_subscribes_what_is_marked_in_a_module(bus):
     """
-    Each marked function that a module has a name for is subscribed once, whatever else is in it.
+    Each marked function with a name in a module is subscribed once, beside any other names.
     """
     seen = []
     module = types.ModuleType("app")
@@ -947,7 +946,7 @@ def test_register_subscribes_what_is_marked_in_a_module(bus):
 )
 def test_register_refuses_what_has_no_marks(bus, listener, message):
     """
-    What has nothing to register is an error that says what to do; so is a class.
+    An object with nothing to register is an error that names the remedy; so is a class.
     """
     with pytest.raises(HandlerError, match=message):
         bus.register(listener)
@@ -998,7 +997,7 @@ def test_register_is_all_or_nothing(bus, broken, error):
 
 def test_failed_registration_leaves_what_was_there(bus):
     """
-    What had been subscribed before a registration that fails stays subscribed.
+    Subscriptions from before a registration that fails stay subscribed.
     """
     listener = Listener()
     before = bus.subscribe(listener.ping, Ping)
@@ -1015,7 +1014,7 @@ def test_failed_registration_leaves_what_was_there(bus):
 
 def test_scope_registers_for_its_sender(bus):
     """
-    What a scope registers sees that session's events only, and is gone at its exit.
+    Handlers that a scope registers see that session's events only, and are gone at its exit.
     """
     listener = Listener()
 
@@ -1051,7 +1050,7 @@ def test_scope_must_be_entered(bus):
 
 def test_crash_of_a_handler_is_reported_with_its_name(bus):
     """
-    What a handler of any kind is called in messages is its module and qualified name.
+    The name of a handler of any kind in messages is its module and qualified name.
     """
     seen = crashes(bus)
     bus.subscribe(functools.partial(Player.play, None), Ping)

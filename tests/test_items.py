@@ -1,5 +1,5 @@
 """
-Items are typed values that keep what a vendor adds to them.
+Items are typed values that keep the fields that a vendor adds to them.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def test_item_is_frozen_and_slotted(value):
 @each_example
 def test_item_pickles(value):
     """
-    What comes out of a pickle equals what went in.
+    An unpickled item equals the pickled one.
     """
     assert pickle.loads(pickle.dumps(value)) == value
 
@@ -85,7 +85,7 @@ def test_type_is_part_of_the_value(value):
 @each_example
 def test_unknown_fields_are_kept_and_part_of_the_value(value):
     """
-    What the vendor sent besides is there under its name, and two items that differ in it differ.
+    A vendor's other fields are there under their names, and two items that differ in one differ.
     """
     with_extra = attrs.evolve(value, extra={"mood": "sunny"})
 

@@ -1,5 +1,5 @@
 """
-The queue in front of an async handler: what finds room, and what is dropped for it.
+The queue in front of an async handler: the events that find room, and those dropped for them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def make_queue(capacity, overflow):
 
 def test_default_mailbox_holds_65_536_and_drops_the_oldest():
     """
-    Without settings a mailbox is large, never makes a publisher wait, and favours what is new.
+    Without settings a mailbox is large, never makes a publisher wait, and favours new events.
     """
     mailbox = Mailbox()
 
@@ -65,7 +65,7 @@ def test_purged_by_takes_one_class_or_several():
 @pytest.mark.parametrize("purged_by", [("interrupted",), 3, None])
 def test_purged_by_that_is_no_class_is_refused(purged_by):
     """
-    What purges a mailbox is an event class.
+    A mailbox is purged by event classes only.
     """
     with pytest.raises(OptionError, match="event classes") as caught:
         Mailbox(purged_by=purged_by)
@@ -121,8 +121,8 @@ Operations = st.lists(st.sampled_from(["put", "put", "put", "take", "clear"]), m
 )
 def test_queue_behaves_like_its_model(operations, capacity, overflow):
     """
-    Whatever is put and taken: nothing is lost but what is returned as dropped, nothing is
-    doubled or reordered, and the capacity holds, except where it is the publisher that waits.
+    After any puts and takes, only events returned as dropped are lost, none is doubled or
+    reordered, and the capacity holds, unless it is the publisher that waits.
     """
     queue, model, put = make_queue(capacity, overflow), [], 0
 
@@ -193,7 +193,7 @@ async def test_publisher_does_not_wait_while_there_is_room():
 
 async def test_clearing_makes_room():
     """
-    Who waits for room in a queue that is given up goes on.
+    A publisher that waits for room in a queue that is given up goes on.
     """
     queue = make_queue(1, Overflow.BLOCK)
     queue.put(1)

@@ -128,7 +128,7 @@ def test_middleware_runs_in_the_order_given():
 
 def test_middleware_can_replace_an_event():
     """
-    What it passes on is what the next one and the handlers get, routed by its own class.
+    The event that it passes on reaches the next one and the handlers, routed by its own class.
     """
     seen, pings, pongs = [], [], []
     bus = EventBus(middleware=[lambda event, call_next: call_next(Pong(event.name)), passing(seen)])
@@ -172,8 +172,8 @@ def test_replacing_with_a_payload_makes_it_raw():
 
 def test_middleware_can_drop_an_event():
     """
-    What isn't passed on reaches no further middleware, no handler, no fallback, and is counted
-    as published only.
+    An event that isn't passed on reaches no further middleware, no handler, no fallback, and is
+    counted as published only.
     """
     seen = []
 
@@ -214,7 +214,7 @@ def test_middleware_may_take_a_context():
 
 def test_third_argument_with_a_default_is_not_a_context():
     """
-    As for handlers, what has a default is the caller's own business.
+    As for handlers, parameters with a default are the caller's own business.
     """
     seen = []
 
@@ -310,7 +310,8 @@ def crashing_on_ping(error, *, first_pass_on=False):
 @pytest.mark.parametrize("first_pass_on", [True, False])
 def test_crash_of_middleware_becomes_an_event(first_pass_on):
     """
-    Like a handler's: publish doesn't raise, and the Exception event tells what failed on what.
+    Like a handler's: publish doesn't raise, and the Exception event names the middleware and the
+    event.
     """
     error = ValueError("boom")
     middleware = crashing_on_ping(error, first_pass_on=first_pass_on)
@@ -350,7 +351,7 @@ def test_crash_of_middleware_after_passing_on_changes_nothing():
 
 def test_crash_of_middleware_does_not_stop_the_event():
     """
-    What it did not get to pass on goes on as it came, to the next middleware and the handlers.
+    An event that it could not pass on goes on as it came, to the next middleware and the handlers.
     """
     seen = []
     inner = []
@@ -450,7 +451,7 @@ def test_crash_of_a_handler_does_not_reach_middleware():
 
 def test_publishing_in_middleware_comes_after_the_present_event():
     """
-    As in a handler, what is published inside waits its turn, and passes all middleware itself.
+    As in a handler, an event published inside waits its turn, and passes all middleware itself.
     """
     order = []
 
@@ -524,7 +525,7 @@ async def test_mailbox_that_raises_does_so_behind_middleware():
 
 class Recorder:
     """
-    An observer that notes what it sees.
+    An observer that notes its calls.
     """
 
     def __init__(self):
@@ -610,7 +611,7 @@ def test_observer_sees_no_call_that_is_not_made():
 
 def test_observers_do_not_count_as_handling():
     """
-    What only an observer could see is unhandled.
+    An event that only an observer could see is unhandled.
     """
     bus = EventBus(observers=[Recorder()])
 
@@ -667,7 +668,7 @@ def test_observer_that_fails_harms_nobody(caplog):
 
 async def test_observer_sees_async_calls_with_their_time_in_the_mailbox():
     """
-    The time between publish and start is part of what an async handler's call tells.
+    The time between publish and start is in the record of an async handler's call.
     """
     recorder = Recorder()
     bus = EventBus(observers=[recorder])
@@ -801,7 +802,7 @@ def test_content_is_logged_on_request(caplog):
 
 def test_events_of_any_class_are_logged(caplog):
     """
-    What has no fields is logged by its class, with a content that could be anything left out.
+    An event without fields is logged by its class, and content of an unknown kind is left out.
     """
     caplog.set_level(logging.INFO)
 
@@ -853,7 +854,7 @@ def events_with(secret: str) -> list[object]:
 
 class Collector(logging.Handler):
     """
-    Keeps what was logged.
+    Keeps the log records.
     """
 
     def __init__(self):
@@ -867,8 +868,8 @@ class Collector(logging.Handler):
 @given(secret=secrets)
 def test_logs_have_no_content_by_default(secret):
     """
-    Neither what was said or written, nor a tool's arguments, nor audio is in any attribute of
-    any record, whatever the event and whoever takes it.
+    Neither spoken or written words, nor a tool's arguments, nor audio is in any attribute of any
+    record, with any event and any handler.
     """
     collector = Collector()
     logger = logging.Logger("shop.calls")  # noqa: LOG001  # of this example only, with no parent
@@ -890,8 +891,8 @@ def test_logs_have_no_content_by_default(secret):
 
 def test_bus_logs_no_content_of_what_nobody_takes(caplog):
     """
-    The bus's own records, about events that are unhandled, have no content either; what a service
-    says in an Error event is for the log.
+    The bus's own records, about events that are unhandled, have no content either; a service's
+    words in an Error event are for the log.
     """
     caplog.set_level(logging.DEBUG)
     bus = EventBus()

@@ -1,5 +1,5 @@
 """
-What setup.cfg, the README and the tree promise to whoever installs, builds or reads eventbus.
+The promises of setup.cfg, the README and the tree to those that install, build or read eventbus.
 
 The wheel and the sdist themselves are built and looked into by `.ci/run`, which takes longer.
 """
@@ -219,7 +219,7 @@ def test_pytest_plugin_exists():
 
 def test_oldest_python_is_the_same_everywhere():
     """
-    The lower bound, the first classifier and what the tools assume are one version of Python.
+    The lower bound, the first classifier and the tools' settings are one version of Python.
     """
     oldest = CONFIG["options"]["python_requires"].removeprefix(">=")
     tools = PYPROJECT["tool"]

@@ -93,7 +93,7 @@ AUDIT = """
 
 def publish_and_see(bus, module):
     """
-    Publish an event, and return who noted it in *module*.
+    Publish an event, and return the names of the handlers that noted it in *module*.
     """
     seen = importlib.import_module(module).seen
     seen.clear()
@@ -181,7 +181,7 @@ def test_only_named_plugins_are_loaded(bus, install):
 
 def test_excluded_plugins_are_not_loaded(bus, install):
     """
-    Whether all were meant or some were named; a name that nobody has may be excluded.
+    This holds for all plugins and for named ones; a name that nobody has may be excluded.
     """
     install("shop-captions", {"captions": "shop_captions:Captions"}, shop_captions=CAPTIONS)
     install("shop-audit", {"audit": "shop_audit"}, shop_audit=AUDIT)
@@ -226,8 +226,8 @@ BROKEN = {
 @pytest.mark.parametrize("name", BROKEN)
 def test_failing_plugin_becomes_an_event_and_the_others_load(bus, install, name):
     """
-    The Exception event has a `PluginError` that names it, with the reason as its cause; it has
-    no registration, and whoever comes after it loads.
+    The Exception event has a `PluginError` that names it, with the reason as its cause; it has no
+    registration, and the plugins after it load.
     """
     value, reason = BROKEN[name]
     install(
@@ -287,7 +287,7 @@ def test_failing_plugin_does_not_need_a_running_bus(bus, install, caplog):
 
 def test_half_of_a_plugin_is_not_registered(bus, install):
     """
-    A plugin one of whose handlers is refused leaves none of the others behind.
+    A plugin with a handler that is refused leaves none of the others behind.
     """
     install(
         "shop-audit",

@@ -1,5 +1,5 @@
 """
-The pytest plugin, in runs of its own: fixtures, reports, and who runs the tests.
+The pytest plugin, in runs of its own: fixtures, reports, and the runner of async tests.
 """
 
 from __future__ import annotations
@@ -276,7 +276,7 @@ def test_order(events):
 
 def test_assertions_quote_nothing_that_was_said(run):
     """
-    What an assertion says of events is told as in the report: lengths and ids, and no content.
+    An assertion shows events as the report does: lengths and ids, and no content.
     """
     result = run(ASSERTIONS)
 

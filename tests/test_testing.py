@@ -55,7 +55,7 @@ def bus() -> EventBus:
 @pytest.fixture
 def autojump() -> bool:
     """
-    Whether the clock of `clock` jumps; tests override it by parametrizing.
+    True if the clock of `clock` jumps; tests override it by parametrizing.
     """
     return False
 
@@ -91,7 +91,7 @@ def test_captures_in_the_order_of_publication(bus):
 
 def test_captures_only_while_it_is_entered(bus):
     """
-    What was published before and after the block is not among the events.
+    Events published before and after the block are not among the events.
     """
     captured = capture(bus)
     bus.publish(Ping("before"))
@@ -170,7 +170,7 @@ def test_bare_payload_is_captured_as_raw(bus):
 
 def test_captures_what_middleware_passes_on():
     """
-    What middleware drops isn't captured, and what it replaces is captured replaced.
+    Events that middleware drops aren't captured, and replaced ones are captured replaced.
     """
 
     def shout(event, call_next):
@@ -200,7 +200,7 @@ def test_captures_from_other_threads(bus):
 
 async def test_captures_a_running_bus(bus):
     """
-    What async handlers publish is captured, too.
+    Events that async handlers publish are captured, too.
     """
 
     async def answer(event):
@@ -270,7 +270,7 @@ def test_assert_published_returns_the_first_match(captured):
 
 def test_assert_published_names_class_and_fields(captured):
     """
-    Of a class that was published otherwise, the failure tells what the fields were instead.
+    For a class that was published with other fields, the failure shows those.
     """
     with pytest.raises(AssertionError) as failure:
         captured.assert_published(Ping, text="x", size=2)
@@ -402,7 +402,7 @@ def test_assert_order_tells_what_came_too_early(captured):
 @given(st.lists(st.sampled_from([Ping("a"), Pong("b"), LoudPing("c")])), st.data())
 def test_assert_order_accepts_every_subsequence(events, data):
     """
-    Whatever is left out of the events, the classes of the rest are in order.
+    The classes of any part of the events, in their order, are in order.
     """
     bus = EventBus()
     with capture(bus) as captured:
@@ -463,7 +463,7 @@ async def test_wait_for_is_woken_from_other_threads(bus):
 
 async def test_wait_for_works_with_a_running_bus(bus):
     """
-    What an async handler publishes ends the wait.
+    An event that an async handler publishes ends the wait.
     """
 
     async def answer(event):
@@ -533,7 +533,7 @@ async def test_time_stands_still(clock):
 
 async def test_hours_pass_in_no_time(clock):
     """
-    The event loop's time advances by exactly what it is told, and real time doesn't.
+    The event loop's time advances by exactly the given seconds, and real time doesn't.
     """
     started = time.monotonic()
     with clock:
@@ -569,7 +569,8 @@ async def test_timers_are_due_in_order(clock):
 
 async def test_timers_set_on_the_way_are_due_too(clock):
     """
-    What a task does after a timer, a further sleep included, happens within the same advance.
+    Everything that a task does after a timer, a further sleep included, happens within the same
+    advance.
     """
     log = []
 
@@ -713,7 +714,7 @@ async def test_autojump_stays_within_an_advance(clock):
 
 async def test_advance_sees_what_threads_have_sent(clock):
     """
-    What another thread has handed to the loop runs before time moves on.
+    Callbacks that another thread has handed to the loop run before time moves on.
     """
     log = []
     bus = EventBus()

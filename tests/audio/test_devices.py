@@ -196,7 +196,7 @@ async def test_device_with_another_rate_is_resampled(devices, fake):
 
 def test_device_that_cannot_be_used_is_an_error_of_ours(devices, fake):
     """
-    Where PortAudio knows no rate of the device, its error is a `DeviceError`.
+    If PortAudio knows no rate of the device, its error is a `DeviceError`.
     """
     fake.rates = set()
 
@@ -227,7 +227,7 @@ def test_missing_package_is_named_with_its_remedy(monkeypatch):
 
 def test_missing_portaudio_is_named_with_its_remedy(monkeypatch):
     """
-    Where sounddevice finds no PortAudio, the error names the system package.
+    If sounddevice finds no PortAudio, the error names the system package.
     """
 
     def fail(name):

@@ -52,7 +52,7 @@ def test_names_of_all_protocols_name_the_same_formats(given_as, expected):
 @pytest.mark.parametrize("wrong", ["opus", None, 24_000, {"rate": 8_000}, {"type": 3}])
 def test_unknown_format_is_refused_by_name(wrong):
     """
-    What names no known format is an error that lists those that there are.
+    A name of no known format is an error that lists the known ones.
     """
     with pytest.raises(AudioFormatError, match="audio/pcmu"):
         AudioFormat.of(wrong)
@@ -70,7 +70,7 @@ def test_rate_that_is_no_positive_integer_is_refused(rate):
 @pytest.mark.parametrize("audio_format", FORMATS)
 def test_settings_name_the_format_they_came_from(audio_format):
     """
-    `to_settings` gives what `of` reads back as the same format.
+    `of` reads the result of `to_settings` back as the same format.
     """
     assert AudioFormat.of(audio_format.to_settings()) == audio_format
 
@@ -119,7 +119,7 @@ def test_g711_is_the_standard_librarys(audioop, name):
 @pytest.mark.parametrize("audio_format", G711)
 def test_decoded_bytes_encode_to_what_sounds_the_same(audio_format):
     """
-    Coding what was decoded changes no sample.
+    Decoding and coding again changes no sample.
     """
     samples = audio_format.to_pcm16(BYTES)
 

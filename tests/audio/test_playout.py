@@ -12,7 +12,7 @@ from eventbus.audio import Played, PlayoutQueue
 
 def test_pieces_are_heard_in_order_and_silence_after_them():
     """
-    What is taken goes across pieces, says what it is made of, and ends in silence.
+    A portion goes across pieces, names the pieces in it, and ends in silence.
     """
     queue = PlayoutQueue()
     queue.add(Played("a", 0, b"1234"))
@@ -26,7 +26,7 @@ def test_pieces_are_heard_in_order_and_silence_after_them():
 
 def test_nothing_is_heard_after_clear():
     """
-    What waits is gone at once, the rest of a piece that has begun included.
+    Waiting audio is gone at once, the rest of a piece that has begun included.
     """
     queue = PlayoutQueue()
     queue.add(Played("a", 0, b"1234"))
@@ -42,7 +42,7 @@ def test_nothing_is_heard_after_clear():
 @given(st.lists(st.binary(max_size=20)), st.lists(st.integers(1, 15)))
 def test_every_byte_is_heard_once(pieces, sizes):
     """
-    However it comes and is taken, what is heard is what was added, in order, and no more.
+    Added and taken in any portions, the audio heard is the audio added, in order, and no more.
     """
     queue = PlayoutQueue()
     for number, data in enumerate(pieces):

@@ -81,7 +81,7 @@ def test_length_is_kept_however_it_is_fed(count, rate, piece):
 @given(st.lists(st.integers(-32_768, 32_767), max_size=200))
 def test_loudest_sounds_are_cut_off_and_not_wrapped(values):
     """
-    Whatever the samples are, what comes out fits into 16 bits.
+    Any samples are resampled to samples of 16 bits.
     """
     samples = resampled(array("h", values), 16_000, 24_000)
 

@@ -61,7 +61,7 @@ def test_last_piece_is_filled_up_with_silence(path):
 @pytest.mark.parametrize("rate", [8_000, 16_000, 44_100, 48_000])
 def test_other_rates_last_as_long(path, rate):
     """
-    A tenth of a second is a tenth of a second, whatever the file's rate.
+    A tenth of a second is a tenth of a second, at any rate of the file.
     """
     with WavReader(write(path, [0] * (rate // 10), rate=rate)) as reader:
         assert reader.seconds == pytest.approx(0.1)
@@ -79,7 +79,7 @@ def test_channels_are_mixed(path):
 
 def test_file_that_was_cut_off_is_read_as_far_as_it_goes(path):
     """
-    A file that ends before its header says so, even within a sample, gives what there is.
+    A file that ends before its header says so, even within a sample, gives the audio that is there.
     """
     write(path, [7] * 1_000)
     path.write_bytes(path.read_bytes()[:-1_001])
@@ -105,7 +105,8 @@ def test_file_that_was_cut_off_is_read_as_far_as_it_goes(path):
 )
 def test_other_files_are_refused_with_the_remedy(path, make, problem):
     """
-    What is no such file is an error that names it, its problem, and what makes one that fits.
+    A file of another kind is an error that names it, its problem, and the command that makes one
+    that fits.
     """
     make(path)
 
@@ -118,7 +119,7 @@ def test_other_files_are_refused_with_the_remedy(path, make, problem):
 
 def test_floating_point_is_refused(path):
     """
-    A file of floats is no file of 16-bit PCM, and that is what the error says.
+    A file of floats is no file of 16-bit PCM, and the error says so.
     """
     write(path, [1] * 100)
     data = bytearray(path.read_bytes())
@@ -150,7 +151,8 @@ def test_broken_header_is_refused_or_read(tmp_path_factory, data):
 
 def test_written_file_is_right_after_every_piece(path):
     """
-    Whenever the writing is broken off, the file has what was written, and its header knows it.
+    At any point at which writing is broken off, the file has the audio written, and its header
+    fits.
     """
     with WavWriter(path) as writer:
         for count in (1, 2, 3):
@@ -183,7 +185,7 @@ def test_folder_that_is_not_there_is_an_error(tmp_path):
 @pytest.mark.skipif(not FULL.exists(), reason="a device of Linux, which is always full")
 def test_full_disk_is_an_error_that_names_the_file():
     """
-    Whoever reads what went wrong while writing learns which file it was.
+    An error while writing names the file.
     """
     writer = WavWriter(FULL)
 
