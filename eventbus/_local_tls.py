@@ -19,7 +19,10 @@ try:
 except ModuleNotFoundError as exc:
     if exc.name != "trustme":  # trustme is there, something it needs isn't: not ours to explain
         raise
-    msg = "A certificate for TLS needs the trustme package: pip install 'eventbus[tls]'."
+    msg = (
+        "A certificate for TLS needs the trustme package: pip install 'eventbus[tls]', "
+        "or pip install '.[tls]' in a clone."
+    )
     raise ModuleNotFoundError(msg, name="trustme") from exc
 
 _LOCAL_NAMES: Final = ("localhost", "127.0.0.1", "::1")

@@ -4,12 +4,14 @@ The benchmarks work: each one runs, once, and nothing is timed.
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import platform
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -80,7 +82,7 @@ def test_every_side_of_a_live_session_is_measured(report):
     """
     ours = {"eventbus, sync handler", "eventbus, async handler"}
     peers = {"openai-agents, listener", "openai-agents, session", "openai SDK"}
-    *loads, memory = report["live"]
+    *loads, shares, memory = report["live"]
 
     for load in loads:
         lines = {(line["side"], line["is_slow"]): line for line in load["lines"]}
@@ -90,6 +92,35 @@ def test_every_side_of_a_live_session_is_measured(report):
         )
         assert all(line["p99_us"] > 0 for line in lines.values())
     assert {line["side"] for line in memory["lines"]} == ours | peers | {"websockets loop"}
+    assert {line["side"] for line in shares["lines"]} == {"recorded", "not recorded"}
+    assert len(shares["lines"]) == 4
+
+
+def test_plot_has_every_figure(checkout):
+    """
+    A bar for each side and dialect, and a point for each number of sessions, say their value.
+    """
+    spec = importlib.util.spec_from_file_location("plot", checkout / "tests/benchmarks/plot.py")
+    plot = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(plot)
+    costs = {"OpenAI": {"eventbus": 2.5, "a < b": 60.0}, "xAI": {"eventbus": 4.0}}
+    shares = {"recorded": {10: 0.02, 200: 0.6}, "not recorded": {10: 0.01, 200: 0.4}}
+
+    drawing = ET.fromstring(plot.svg(costs, shares))
+
+    name = "{http://www.w3.org/2000/svg}"
+    titles = [title.text for title in drawing.iter(f"{name}title")]
+    assert titles[1:] == [
+        "OpenAI, eventbus: 2.5 µs",
+        "OpenAI, a < b: 60.0 µs",
+        "xAI, eventbus: 4.0 µs",
+        "recorded, 10 sessions: 2%",
+        "recorded, 200 sessions: 60%",
+        "not recorded, 10 sessions: 1%",
+        "not recorded, 200 sessions: 40%",
+    ]
+    for bar in drawing.iter(f"{name}rect"):
+        assert float(bar.get("height")) > 0
 
 
 def test_report_names_what_was_compared(report):

@@ -312,3 +312,19 @@ def test_no_file_names_a_machine_or_a_registry():
     ]
 
     assert offenders == []
+
+
+def test_remedies_work_in_a_clone():
+    """
+    Each message that names an extra to install also says how in a clone of the repository.
+    """
+    pattern = re.compile(r"pip install 'eventbus\[[^;]{0,160}?\bin a clone\b", re.DOTALL)
+    texts = {path: path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py")}
+    lacking = [
+        path.relative_to(ROOT)
+        for path, text in texts.items()
+        if len(pattern.findall(text)) != text.count("pip install 'eventbus[")
+    ]
+
+    assert lacking == []
+    assert any("pip install 'eventbus[" in text for text in texts.values())

@@ -32,7 +32,10 @@ try:
 except ModuleNotFoundError as exc:
     if exc.name != "websockets":  # websockets is there, something it needs isn't
         raise
-    msg = "TwilioLine needs the websockets package: pip install 'eventbus[sim]'."
+    msg = (
+        "TwilioLine needs the websockets package: pip install 'eventbus[sim]', "
+        "or pip install '.[sim]' in a clone."
+    )
     raise ModuleNotFoundError(msg, name="websockets") from exc
 
 _PIECE_MS: Final = 20

@@ -35,7 +35,10 @@ try:
 except ModuleNotFoundError as exc:
     if exc.name != "uvicorn":
         raise
-    msg = "The inspector needs the uvicorn package: pip install 'eventbus[inspect]'."
+    msg = (
+        "The inspector needs the uvicorn package: pip install 'eventbus[inspect]', "
+        "or pip install '.[inspect]' in a clone."
+    )
     raise ModuleNotFoundError(msg, name="uvicorn") from exc
 
 if TYPE_CHECKING:

@@ -40,7 +40,10 @@ try:
 except ModuleNotFoundError as exc:
     if exc.name != "starlette":
         raise
-    msg = "The inspector needs the starlette package: pip install 'eventbus[inspect]'."
+    msg = (
+        "The inspector needs the starlette package: pip install 'eventbus[inspect]', "
+        "or pip install '.[inspect]' in a clone."
+    )
     raise ModuleNotFoundError(msg, name="starlette") from exc
 
 _COOKIE: Final = "eventbus-inspector"  # and the port: cookies don't know ports apart

@@ -36,7 +36,10 @@ try:
 except ModuleNotFoundError as exc:
     if exc.name is None or exc.name.partition(".")[0] != "agents":  # something that it needs
         raise
-    msg = "AgentsListener needs the openai-agents package: pip install 'eventbus[agents]'."
+    msg = (
+        "AgentsListener needs the openai-agents package: pip install 'eventbus[agents]', "
+        "or pip install '.[agents]' in a clone."
+    )
     raise ModuleNotFoundError(msg, name="agents") from exc
 
 from .. import events as ours

@@ -70,7 +70,10 @@ try:
 except ModuleNotFoundError as exc:
     if exc.name != "websockets":  # websockets is there, something it needs isn't
         raise
-    msg = "RealtimeProxy needs the websockets package: pip install 'eventbus[sim]'."
+    msg = (
+        "RealtimeProxy needs the websockets package: pip install 'eventbus[sim]', "
+        "or pip install '.[sim]' in a clone."
+    )
     raise ModuleNotFoundError(msg, name="websockets") from exc
 
 if TYPE_CHECKING:

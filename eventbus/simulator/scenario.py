@@ -50,7 +50,10 @@ try:
 except ModuleNotFoundError as exc:
     if exc.name != "yaml":  # PyYAML is there, something it needs isn't: not ours to explain
         raise
-    msg = "Scenarios need the PyYAML package: pip install 'eventbus[sim]'."
+    msg = (
+        "Scenarios need the PyYAML package: pip install 'eventbus[sim]', "
+        "or pip install '.[sim]' in a clone."
+    )
     raise ModuleNotFoundError(msg, name="yaml") from exc
 
 __all__ = [

@@ -17,6 +17,7 @@ import struct
 import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from socket import create_server
 from typing import Any
 
 import uvicorn
@@ -176,8 +177,13 @@ def main() -> None:
     arguments = parser.parse_args()
     if not arguments.sim and not os.environ.get("OPENAI_API_KEY"):
         sys.exit("There is no key: set OPENAI_API_KEY, or try --sim.")
+    try:
+        listener = create_server(("127.0.0.1", arguments.port))
+    except (OSError, OverflowError) as exc:
+        sys.exit(f"Port {arguments.port} can't be used ({exc}); choose another one with --port.")
     app = new_app(simulator if arguments.sim else openai)
-    uvicorn.run(app, port=arguments.port, log_level="warning")
+    print(f"The page is at http://127.0.0.1:{listener.getsockname()[1]}; Ctrl-C ends it.", flush=True)
+    uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listener])
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ from agents.realtime.openai_realtime import OpenAIRealtimeWebSocketModel
 from frames import Series
 from measuring import Comparison, Effort, Side, awaiting, calling, compare
 from openai.resources.realtime.realtime import AsyncRealtimeConnection
+from parsers import parsers
 
 from eventbus import EventBus
 from eventbus.events import (
@@ -309,5 +310,6 @@ async def decode_session(
             calling(LIMIT, _session_limit(), [frames]),
             awaiting(AGENTS, _session_agents(), [theirs]),
             calling(SDK, _session_sdk(), [openai_frames]),
+            *(calling(name, parse, [theirs]) for name, parse in parsers()),
         ]
         return await compare(sides, effort)

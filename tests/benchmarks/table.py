@@ -18,6 +18,7 @@ import publishing
 import short_sessions
 from frames import SERIES, frames_by_type, sessions
 from measuring import Comparison, Effort
+from parsers import PIPECAT, PYDANTIC_AI
 
 __all__ = [
     "Kind",
@@ -129,6 +130,7 @@ _DECODE_TARGETS: Final[dict[str, tuple[float, float, float | None]]] = {
 }
 _TYPE_TARGET: Final = 5
 _SESSION_TARGET: Final = 6
+_PARSING_TARGET: Final = 1  # faster than the parsing alone
 
 
 async def decoding_lines(effort: Effort) -> AsyncIterator[Line]:
@@ -152,6 +154,9 @@ async def decoding_lines(effort: Effort) -> AsyncIterator[Line]:
         yield _line(comparison, work, Kind.LIMIT, ours, decoding.LIMIT, None)
         yield _line(comparison, work, Kind.PEER, ours, decoding.AGENTS, _SESSION_TARGET)
         yield _line(comparison, work, Kind.PEER, ours, decoding.SDK, None)
+        for name in (PIPECAT, PYDANTIC_AI):
+            if name in comparison.seconds:
+                yield _line(comparison, work, Kind.PEER, ours, name, _PARSING_TARGET)
     rounds = max(1, effort.rounds // 5)
     for frame_type, frame in frames_by_type().items():
         comparison = await decoding.decode_type(frame, attrs.evolve(effort, rounds=rounds))

@@ -404,5 +404,8 @@ def test_missing_package_is_told_with_its_remedy(monkeypatch):
     with pytest.raises(ModuleNotFoundError) as caught:
         spec.loader.exec_module(importlib.util.module_from_spec(spec))
 
-    assert caught.value.msg == ("Scenarios need the PyYAML package: pip install 'eventbus[sim]'.")
+    assert caught.value.msg == (
+        "Scenarios need the PyYAML package: pip install 'eventbus[sim]', "
+        "or pip install '.[sim]' in a clone."
+    )
     assert caught.value.name == "yaml"

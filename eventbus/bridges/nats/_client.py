@@ -28,7 +28,10 @@ try:
 except ModuleNotFoundError as exc:
     if exc.name != "nats":  # nats is there, but something that it needs isn't
         raise
-    msg = "NatsBridge needs the nats-py package: pip install 'eventbus[nats]'."
+    msg = (
+        "NatsBridge needs the nats-py package: pip install 'eventbus[nats]', "
+        "or pip install '.[nats]' in a clone."
+    )
     raise ModuleNotFoundError(msg, name="nats") from exc
 
 import nats.errors

@@ -38,7 +38,10 @@ if TYPE_CHECKING:
     import openai
 
 if importlib.util.find_spec("websockets") is None:  # imported when the first session connects
-    msg = "OpenAIRealtimeModel needs the websockets package: pip install 'eventbus[openai]'."
+    msg = (
+        "OpenAIRealtimeModel needs the websockets package: pip install 'eventbus[openai]', "
+        "or pip install '.[openai]' in a clone."
+    )
     raise ModuleNotFoundError(msg, name="websockets")
 
 

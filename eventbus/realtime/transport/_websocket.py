@@ -31,7 +31,10 @@ try:
 except ModuleNotFoundError as exc:
     if exc.name != "websockets":  # something that it needs, which isn't ours to explain
         raise
-    msg = "A live session needs the websockets package: pip install 'eventbus[openai]'."
+    msg = (
+        "A live session needs the websockets package: pip install 'eventbus[openai]', "
+        "or pip install '.[openai]' in a clone."
+    )
     raise ModuleNotFoundError(msg, name=exc.name) from exc
 
 if TYPE_CHECKING:

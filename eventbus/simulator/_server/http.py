@@ -18,7 +18,10 @@ try:
 except ModuleNotFoundError as exc:
     if exc.name != "h11":  # h11 is there, something it needs isn't: not ours to explain
         raise
-    msg = "The simulator needs the h11 package: pip install 'eventbus[sim]'."
+    msg = (
+        "The simulator needs the h11 package: pip install 'eventbus[sim]', "
+        "or pip install '.[sim]' in a clone."
+    )
     raise ModuleNotFoundError(msg, name="h11") from exc
 
 _MAX_BODY_BYTES: Final = 1024 * 1024

@@ -50,7 +50,10 @@ try:
 except ModuleNotFoundError as exc:
     if exc.name != "websockets":  # websockets is there, something it needs isn't
         raise
-    msg = "The simulator needs the websockets package: pip install 'eventbus[sim]'."
+    msg = (
+        "The simulator needs the websockets package: pip install 'eventbus[sim]', "
+        "or pip install '.[sim]' in a clone."
+    )
     raise ModuleNotFoundError(msg, name="websockets") from exc
 
 if TYPE_CHECKING:

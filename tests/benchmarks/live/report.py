@@ -13,9 +13,12 @@ import attrs
 
 from .memory import kilobytes_per_session
 from .rounds import Load, Plan, Sender, Turn, percentile, take_turns
-from .sides import ECHO, LIMIT, OURS, OURS_ASYNC, SIDES
+from .sides import ECHO, LIMIT, OURS, OURS_ASYNC, RECORDED_AND_NOT, SIDES
 
-__all__ = ["Line", "Memory", "Section", "as_text", "sections"]
+__all__ = ["SHARES", "Line", "Memory", "Section", "Share", "as_text", "sections"]
+
+SHARES: Final = "recorded and not, at 50 frames/s"
+"""The name of the section with the shares of a core."""
 
 # With a handler that sleeps, the p99 of the others is at most so many times that without it.
 _SLOW_TARGET: Final = 1.5
@@ -71,6 +74,15 @@ class Memory:
 
 
 @attrs.frozen
+class Share:
+    """The share of one core that so many sessions take at one side."""
+
+    side: str
+    sessions: int
+    cpu: float
+
+
+@attrs.frozen
 class Section:
     """
     A part of the table.
@@ -81,7 +93,7 @@ class Section:
     """
 
     name: str
-    lines: Sequence[Line] | Sequence[Memory]
+    lines: Sequence[Line] | Sequence[Memory] | Sequence[Share]
     late_us: float | None = None
 
 
@@ -129,6 +141,16 @@ async def _memory(load: Load, sender: Sender) -> Section:
     return Section(f"memory of a session, with {load.sessions} of them", lines)
 
 
+async def _shares(plan: Plan, sender: Sender) -> Section:
+    lines = []
+    for sessions in plan.sessions:
+        load = attrs.evolve(plan.loads[0], sessions=sessions)
+        turns = await take_turns(RECORDED_AND_NOT, load, plan.rounds, sender)
+        for (side, _), own in turns.items():
+            lines.append(Share(side, sessions, statistics.median(turn.cpu for turn in own)))
+    return Section(SHARES, lines)
+
+
 async def sections(plan: Plan) -> AsyncIterator[Section]:
     """Measure everything, section by section."""
     gc.collect()
@@ -139,6 +161,7 @@ async def sections(plan: Plan) -> AsyncIterator[Section]:
         async with Sender.open() as sender:
             for load in plan.loads:
                 yield await _waits(load, plan.rounds, sender)
+            yield await _shares(plan, sender)
             yield await _memory(plan.memory, sender)
     finally:
         gc.unfreeze()
@@ -173,7 +196,9 @@ def _row(line: Line) -> str:
 def as_text(section: Section) -> Iterator[str]:
     """Return the lines that are printed for *section*."""
     yield ""
-    if section.late_us is None:
+    if section.name == SHARES:
+        yield f"{SHARES:<29}{'share of a core':>20}"
+    elif section.late_us is None:
         yield f"{section.name:<27}{'takes':>8}{'beside the loop':>18}"
     else:
         yield f"{section.name}; 1 % were sent more than {_time(section.late_us)} late"
@@ -183,7 +208,9 @@ def as_text(section: Section) -> Iterator[str]:
             f"{'loop':>9}{'echo':>9}{'without':>9}"
         )
     for line in section.lines:
-        if isinstance(line, Memory):
+        if isinstance(line, Share):
+            yield f"  {f'{line.sessions} sessions, {line.side}':<27}{line.cpu:>20.0%}"
+        elif isinstance(line, Memory):
             beside = f"{line.beside:.1f} kB" if line.beside else ""
             yield f"  {line.side:<25}{f'{line.kilobytes:.1f} kB':>8}{beside:>18}".rstrip()
         else:

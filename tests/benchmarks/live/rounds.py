@@ -25,7 +25,7 @@ import attrs
 from .receiving import Log, Waits, noting_arrivals
 from .sides import Side
 
-__all__ = ["FULL", "QUICK", "Load", "Plan", "Sender", "Turn", "percentile", "take_turns"]
+__all__ = ["FULL", "QUICK", "SHORT", "Load", "Plan", "Sender", "Turn", "percentile", "take_turns"]
 
 
 @attrs.frozen
@@ -63,18 +63,22 @@ class Plan:
         loads: What is measured, one after the other.
         rounds: How often each side has its turn.
         memory: What the memory of a session is measured with.
+        sessions: How many of them are recorded and not.
     """
 
     loads: tuple[Load, ...]
     rounds: int
     memory: Load
+    sessions: tuple[int, ...] = (10, 50, 100, 150, 200)
 
 
 FULL: Final = Plan((Load(200), Load(50)), rounds=5, memory=Load(100, seconds=0.3))
+SHORT: Final = attrs.evolve(FULL, rounds=3)
 QUICK: Final = Plan(
     (Load(2, seconds=0.02, grace_s=0.05, warm_up=0),),
     rounds=1,
     memory=Load(2, seconds=0.02, grace_s=0.01),
+    sessions=(1, 2),
 )
 """Everything once: shows that the benchmarks work, and nothing else."""
 

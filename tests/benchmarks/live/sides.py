@@ -20,8 +20,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+import tempfile
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from time import perf_counter_ns
 from typing import Any, Final, TypeAlias
 
@@ -34,12 +36,13 @@ from openai import AsyncOpenAI
 
 from eventbus import EventBus
 from eventbus.events import RealtimeModelAudioEvent
+from eventbus.journal import Recorder
 from eventbus.realtime.openai import OpenAIRealtimeModel
 
 from .receiving import Log
 from .stamped import FRAME_BYTES, STAMP_BYTES, STAMP_CHARS, STAMP_SLICE
 
-__all__ = ["ECHO", "LIMIT", "OURS", "OURS_ASYNC", "SIDES", "Side"]
+__all__ = ["ECHO", "LIMIT", "OURS", "OURS_ASYNC", "RECORDED_AND_NOT", "SIDES", "Side"]
 
 LIMIT: Final = "websockets loop"
 ECHO: Final = "websockets echo loop"
@@ -125,10 +128,29 @@ def _handlers(log: Log) -> tuple[Callable[[Any], None], Callable[[Any], Any]]:
     return on_audio, on_audio_async
 
 
-def _ours(*, is_async: bool) -> _Open:
+@contextlib.contextmanager
+def _recorded(bus: EventBus) -> Iterator[None]:
+    # Beside the benchmarks, not in /tmp: that may be in memory.
+    with (
+        tempfile.TemporaryDirectory(dir=Path(__file__).parents[1]) as folder,
+        Recorder(Path(folder) / "all.journal") as recorder,
+        recorder.attach(bus),
+    ):
+        yield
+
+
+def _ours(*, is_async: bool, is_recorded: bool = False) -> _Open:
     @contextlib.asynccontextmanager
     async def open_models(url: str, sessions: int, log: Log, slow: bool) -> AsyncIterator[None]:
         bus = EventBus()
+        with _recorded(bus) if is_recorded else contextlib.nullcontext():
+            async with open_on(bus, url, sessions, log, slow):
+                yield
+
+    @contextlib.asynccontextmanager
+    async def open_on(
+        bus: EventBus, url: str, sessions: int, log: Log, slow: bool
+    ) -> AsyncIterator[None]:
         bus.subscribe(_handlers(log)[is_async], RealtimeModelAudioEvent)
         if slow:
             bus.subscribe(_sleep, RealtimeModelAudioEvent)
@@ -224,4 +246,9 @@ SIDES: Final = (
     Side("openai-agents, listener", _agents),
     Side("openai-agents, session", _agents_sessions),
     Side("openai SDK", _sdk),
+)
+
+RECORDED_AND_NOT: Final = (
+    Side("not recorded", _ours(is_async=False), has_slow_handler=False),
+    Side("recorded", _ours(is_async=False, is_recorded=True), has_slow_handler=False),
 )
