@@ -90,7 +90,7 @@ class JournalInput:
         """
         origin_ns = self.journal.header.mono_ns
         last_ns = None if where is None else where.last_ns
-        is_empty = True
+        unseen = {} if where is None else _meant_types(where)
         if where is not None and where.first_ns:
             self.journal.seek(time=where.first_ns / 1e9)
         with self._bar.shown():
@@ -99,12 +99,14 @@ class JournalInput:
                 facts = RecordView(record, origin_ns)
                 if last_ns is not None and facts.since_ns > last_ns:
                     break
+                for name in unseen and {*unseen}.intersection(map(_folded, facts.types)):
+                    del unseen[name]
                 if where is None or (facts.kind != "header" and where.matches(facts)):
-                    is_empty = False
                     yield facts
         self._report_rest()
-        if where is not None and is_empty:
-            _suggest_types(where)
+        for name, meant in unseen.values():
+            text = f"No record has the type {name!r}; did you mean type:{meant}?"
+            click.echo(printable(text), err=True)
 
     def records(self, where: Filter | None = None) -> Iterator[Record]:
         """Yield the records themselves, as `facts` does."""
@@ -134,13 +136,14 @@ class JournalInput:
             click.echo(printable(text), err=True)
 
 
-def _suggest_types(where: Filter) -> None:
-    """Write to stderr which types may be meant by a filter that nothing has matched."""
-    for name in where.types:
-        meant = closest_type(name)
-        if meant is not None:
-            text = f"No record has the type {name!r}; did you mean type:{meant}?"
-            click.echo(printable(text), err=True)
+def _meant_types(where: Filter) -> dict[str, tuple[str, str]]:
+    """Return the types of a filter that seem misspelt, by their folded form, with those meant."""
+    meant = {name: closest_type(name) for name in where.types}
+    return {_folded(name): (name, other) for name, other in meant.items() if other is not None}
+
+
+def _folded(name: str | None) -> str:
+    return (name or "").casefold()
 
 
 def damage_text(damage: JournalDamaged) -> str:

@@ -89,6 +89,19 @@ def test_type_that_may_be_misspelled_is_asked_about(path, term, meant):
     assert f"did you mean type:{meant}?" in result.stderr
 
 
+def test_type_that_nothing_has_is_asked_about_beside_one_that_is_there(path):
+    """
+    One of several names may be misspelled, and records of the others are found all the same.
+    """
+    result = new_runner().invoke(command, [path, "type:audio,transcript_dleta"])
+
+    assert result.exit_code == 0
+    assert result.stdout
+    assert result.stderr == (
+        "No record has the type 'transcript_dleta'; did you mean type:transcript_delta?\n"
+    )
+
+
 @pytest.mark.parametrize("term", ["type:usage", "type:audio*", "type:my.own.Event", "!type:audoi"])
 def test_type_that_may_be_meant_is_not_asked_about(path, term):
     """
