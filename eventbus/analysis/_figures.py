@@ -37,6 +37,7 @@ COUNTS: Final[Mapping[str, str]] = {
     "unfinished": "handler calls that never ended",
     "drops": "events that a handler did not get",
     "failures": "responses that failed, and errors of the service",
+    "tool_failures": "tool calls that failed",
     "gaps": "places where records could not be written",
     "tokens.input": "tokens that were read",
     "tokens.output": "tokens that were written",
@@ -152,12 +153,14 @@ class ToolCall:
         call_id: The call's id.
         at_ms: When it was called, since the journal's beginning.
         time_ms: The time until its output was sent; None if that was not recorded.
+        is_failed: Whether the model was told that it failed.
     """
 
     name: str
     call_id: str
     at_ms: float
     time_ms: float | None
+    is_failed: bool = False
 
 
 @attrs.frozen

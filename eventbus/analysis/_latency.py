@@ -138,6 +138,10 @@ class _Detection:
         )
 
 
+_TOOL_CONTEXT: Final = "running the tool "
+"""The beginning of the context with which a session reports a tool that failed."""
+
+
 class CallMeasure:
     """
     The figures of one call.
@@ -174,6 +178,7 @@ class CallMeasure:
         self._stopped_items: dict[str, int] = {}
         self._cuts: list[_Cut] = []
         self._tools: dict[str, tuple[str, int, int | None]] = {}
+        self._failed_tools: set[str] = set()
         self._texts: int | None = None
         # Of each response, the turn that it answers, if one: an old one may end late.
         self._owners: dict[str, _Asked | None] = {}
@@ -327,6 +332,13 @@ class CallMeasure:
             self._open.has_called = True
             if self._open.waits_for != "tool":
                 self._open.pass_to("tool", now_ns)
+
+    def _excepted(self, facts: RecordView, _now_ns: int) -> None:
+        event, context = facts.data.get("event"), facts.data.get("context")
+        # The context is empty where a journal has no content.
+        is_tools = isinstance(context, str) and (not context or context.startswith(_TOOL_CONTEXT))
+        if is_tools and isinstance(event, Mapping) and event.get("type") == "function_call":
+            self._failed_tools.add(str(event.get("call_id")))
 
     def _turn_ended(self, facts: RecordView, now_ns: int) -> None:
         status, turn = facts.data.get("status"), self._open
@@ -492,6 +504,7 @@ class CallMeasure:
                 call_id,
                 _ms(called_ns - self._origin_ns),
                 None if sent_ns is None else _ms(sent_ns - called_ns),
+                call_id in self._failed_tools,
             )
             for call_id, (name, called_ns, sent_ns) in self._tools.items()
         )
@@ -531,6 +544,7 @@ _ON_EVENT: Final[Mapping[str, Callable[[CallMeasure, RecordView, int], None]]] =
     "audio_interrupted": CallMeasure._interrupted,  # noqa: SLF001
     "item_truncated": CallMeasure._truncated,  # noqa: SLF001
     "function_call": CallMeasure._tool_called,  # noqa: SLF001
+    "exception": CallMeasure._excepted,  # noqa: SLF001
     "turn_ended": CallMeasure._turn_ended,  # noqa: SLF001
     "error": CallMeasure._failed,  # noqa: SLF001
     "usage": CallMeasure._used,  # noqa: SLF001

@@ -253,6 +253,7 @@ class _Parts:
                 "unfinished": sum(tally.unfinished for tally in self.tallies),
                 "drops": sum(tally.drops for tally in self.tallies),
                 "failures": self.failures,
+                "tool_failures": sum(tool.is_failed for tool in self.tool_calls),
                 "gaps": gaps,
                 **{f"tokens.{name}": getattr(self.tokens, name) for name in _TOKENS},
                 "audio_seconds": math.ceil(self.audio_seconds),

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from eventbus.analysis import measure, parse_filter
+from eventbus.events import RealtimeModelExceptionEvent, RealtimeModelToolCallEvent
 from eventbus.journal import GapRecord
 from tests.journal.stories import Story, spoken_turn
 
@@ -95,3 +96,26 @@ def test_nothing_has_no_figures():
 
     assert (figures.calls, figures.handlers, dict(figures.totals.figures)) == ((), (), {})
     assert set(figures.totals.counts.values()) == {0}
+
+
+def test_tool_calls_that_failed_are_counted():
+    """
+    An exception that the session reports of a tool counts, a handler's of the same event doesn't.
+    """
+    story = Story()
+    calls = [
+        RealtimeModelToolCallEvent(name, f"call-{name}", "{}") for name in ("find", "book", "ring")
+    ]
+    for call in calls:
+        story.event(call)
+    for call, context in zip(
+        calls, ("running the tool find", "app.show failed on it", ""), strict=True
+    ):
+        story.event(RealtimeModelExceptionEvent(ValueError("no"), context, event=call))
+    story.event(RealtimeModelExceptionEvent(ValueError("no"), "running the tool of nobody"))
+
+    figures = measure(story.records)
+
+    failed = {tool.name for tool in figures.calls[0].tool_calls if tool.is_failed}
+    assert failed == {"find", "ring"}  # the context of the last was withheld
+    assert figures.totals.counts["tool_failures"] == 2

@@ -186,6 +186,7 @@ def _figures_table(totals: Totals, room: int) -> Iterator[Text]:
         yield Text("(nothing was measured: there are no turns and no handler calls)", "dim")
 
 
+_BAD: Final = ("crashes", "unfinished", "drops", "failures", "tool_failures", "gaps")
 _PARTS: Final = ("endpointing", "model", "tool", "first_audio", "dispatch")
 
 
@@ -197,9 +198,10 @@ def _row(found: Distribution) -> str:
 def _counts(totals: Totals) -> Iterator[Text]:
     counts = totals.counts
     yield Text(f"turns: {counts['turns']}, interruptions: {counts['interruptions']}")
-    bad = [name for name in ("crashes", "unfinished", "drops", "failures", "gaps") if counts[name]]
+    bad = [name for name in _BAD if counts[name]]
     if bad:
-        yield Text(", ".join(f"{name}: {counts[name]}" for name in bad), "bold red")
+        told = (f"{name.replace('_', ' ')}: {counts[name]}" for name in bad)
+        yield Text(", ".join(told), "bold red")
     else:
         yield Text("crashes, drops, failures, gaps: none")
     tokens = [f"{name} {counts[f'tokens.{name}']}" for name in ("input", "output", "cached")]

@@ -33,6 +33,7 @@ _COUNTS: Final = (
     "unfinished",
     "drops",
     "failures",
+    "tool_failures",
     "gaps",
     "tokens.input",
     "tokens.output",

@@ -10,7 +10,7 @@ const COLOURS = ["text", "muted", "grid", "accent", "caller", "callerBand", "cal
   "error", "errorBar", "warning", "warningBar", "okBar", "neutralBar", "toolBar", "handler", "queued", "shade", "onBar",
   "part0", "part1", "part2", "part3", "part4"];
 const SLOW_MS = 800; // a pause that callers feel as one; see docs/reference/figures.md
-const BAD = ["crashes", "failures", "drops", "gaps"];
+const BAD = ["crashes", "failures", "tool_failures", "drops", "gaps"];
 
 /** Return the colours of the theme, for a canvas. @returns {Record<string, string>} */
 export function readColours() {
