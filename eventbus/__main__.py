@@ -11,8 +11,8 @@ try:
 except ModuleNotFoundError as exc:
     if exc.name not in {"click", "rich"}:
         raise
-    sys.exit(str(exc))  # whoever types a command wants the remedy, and no traceback
-except KeyboardInterrupt:  # whoever ends it at once, too
+    sys.exit(str(exc))  # in a terminal the remedy counts, not the traceback
+except KeyboardInterrupt:  # ended before it began
     sys.exit(130)
 
 __all__ = ["main"]

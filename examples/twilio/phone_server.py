@@ -130,7 +130,7 @@ class PhoneCall:
     async def play(
         self, event: RealtimeModelAudioEvent | RealtimeModelAudioInterruptedEvent
     ) -> None:
-        """Send audio to Twilio, with a mark behind it; or clear what is waiting there."""
+        """Send audio to Twilio, with a mark behind it, or clear its buffer."""
         with contextlib.suppress(ConnectionClosed):
             if isinstance(event, RealtimeModelAudioInterruptedEvent):
                 self.unheard.clear()  # Twilio returns their marks all the same
@@ -190,7 +190,7 @@ async def serving(bus: EventBus, config: RealtimeModelConfig, port: int) -> Asyn
 
 
 def new_bus() -> EventBus:
-    """Return a bus that logs what is said in each call."""
+    """Return a bus that prints the words of each call."""
     bus = EventBus()
 
     @bus.on(RealtimeModelInputAudioTranscriptionCompletedEvent, RealtimeModelTranscriptDoneEvent)

@@ -161,7 +161,7 @@ class _Efforts:
 
 _FULL: Final = _Efforts()
 _SHORT: Final = _Efforts(
-    bus=Effort(rounds=201), journal=attrs.evolve(LONG, rounds=5), live=live.rounds.SHORT
+    bus=Effort(rounds=201), journal=attrs.evolve(LONG, rounds=3, tries=1), live=live.rounds.SHORT
 )
 _QUICK: Final = _Efforts(bus=QUICK, journal=QUICK, live=live.rounds.QUICK, events=20)
 

@@ -1,8 +1,8 @@
 """
 A plugin: a listener that prints what the model says, one line for each turn.
 
-Nothing here knows a bus. The entry point in setup.cfg names the class; whoever calls
-`EventBus.load_plugins` gets an instance of it registered.
+The plugin has no bus of its own. The entry point in setup.cfg names the class, and
+`EventBus.load_plugins` registers an instance of it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class Captions:
     """
     Prints captions of every call on the bus.
 
-    It is made without arguments, so what it has to know comes with the events: here, the sender.
+    It is made without arguments; everything else comes with the events, like the sender here.
     """
 
     def __init__(self) -> None:
@@ -27,7 +27,7 @@ class Captions:
 
     @on(RealtimeModelTranscriptDeltaEvent)
     def append(self, event: RealtimeModelTranscriptDeltaEvent, context: Context) -> None:
-        """Note a piece of what is said."""
+        """Note a piece of the transcript."""
         self._lines[context.sender] += event.delta
 
     @on(RealtimeModelTurnEndedEvent)
