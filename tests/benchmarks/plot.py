@@ -41,7 +41,7 @@ def _legend(names: Sequence[str], x: float) -> Iterator[str]:
     for name, colour in zip(names, _COLOURS, strict=False):
         yield f'<rect x="{x:.1f}" y="{_HEIGHT - 17}" width="10" height="10" fill="{colour}"/>'
         yield _text(x + 14, _HEIGHT - 8, name, "start")
-        x += 26 + 6.2 * len(name)
+        x += 30 + 7 * len(name)
 
 
 def _bars(costs: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
@@ -80,7 +80,7 @@ def _lines(shares: Mapping[str, Mapping[int, float]]) -> Iterator[str]:
     """Yield the diagram of the share of a core by side and number of sessions."""
     left, right = _RIGHT
     most = max(count for by_count in shares.values() for count in by_count)
-    top = max(1.0, math.ceil(max(max(by_count.values()) for by_count in shares.values()) * 5) / 5)
+    top = max(0.2, math.ceil(max(max(by_count.values()) for by_count in shares.values()) * 5) / 5)
 
     def place(count: float, share: float) -> tuple[float, float]:
         return (

@@ -30,6 +30,7 @@ layout for every frame would cost more.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
@@ -206,17 +207,30 @@ def _span(frame: bytes, name: bytes) -> tuple[int, int] | None:
 
 def _tail_matcher(tail: bytes) -> Callable[[bytes, int], object] | None:
     """Return a function that matches tails like this one; None if they are all equal."""
-    pattern, position = [], 0
-    for pair in _PAIR.finditer(tail):
-        name, colon, string, number, _ = pair.groups()
-        pattern.append(re.escape(tail[position : pair.start()]))
-        if name in _CONSTANT:
-            pattern.append(re.escape(pair[0]))
-        else:
-            value = _STRING if string else _NUMBER if number else rb"(?:null|%s)" % _STRING
-            pattern.append(re.escape(b'"' + name + b'"' + colon) + value)
-        position = pair.end()
-    if not pattern:
-        return None
-    pattern.append(re.escape(tail[position:]))
-    return re.compile(b"".join(pattern)).fullmatch
+    return _matcher_of(_PAIR.sub(_with_placeholder, tail))
+
+
+def _with_placeholder(pair: re.Match[bytes]) -> bytes:
+    """Return a field of the tail with a placeholder for a value that may be another one."""
+    name, colon, string, number, _ = pair.groups()
+    if name in _CONSTANT:
+        return pair[0]
+    return b'"%b"%b%b' % (name, colon, _A_STRING if string else _A_NUMBER if number else _A_NULL)
+
+
+# Control characters, which JSON doesn't have.
+_A_STRING: Final = b"\0"
+_A_NUMBER: Final = b"\1"
+_A_NULL: Final = b"\2"
+
+
+# Most items of a dialect have tails that differ in these values only.
+@functools.lru_cache(maxsize=64)
+def _matcher_of(tail: bytes) -> Callable[[bytes, int], object] | None:
+    pattern = (
+        re.escape(tail)
+        .replace(_A_STRING, _STRING)
+        .replace(_A_NUMBER, _NUMBER)
+        .replace(_A_NULL, rb"(?:null|%b)" % _STRING)
+    )
+    return None if pattern == re.escape(tail) else re.compile(pattern).fullmatch

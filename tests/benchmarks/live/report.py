@@ -147,7 +147,7 @@ async def _shares(plan: Plan, sender: Sender) -> Section:
         load = attrs.evolve(plan.loads[0], sessions=sessions)
         turns = await take_turns(RECORDED_AND_NOT, load, plan.rounds, sender)
         for (side, _), own in turns.items():
-            lines.append(Share(side, sessions, statistics.median(turn.cpu for turn in own)))
+            lines.append(Share(side, sessions, statistics.median(turn.need for turn in own)))
     return Section(SHARES, lines)
 
 

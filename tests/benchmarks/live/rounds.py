@@ -91,13 +91,15 @@ class Turn:
     Attributes:
         waits: How long frames had to wait.
         handled: The share of frames whose handler started before the turn was over.
-        cpu: The share of one core that this process used.
+        cpu: The share of one core that this process used while frames were sent.
+        need: The share of one core that all frames took, had they been sent in time.
         late_us: How late the sender was, at its 99th percentile.
     """
 
     waits: Waits
     handled: float
     cpu: float
+    need: float
     late_us: float
 
 
@@ -149,18 +151,19 @@ async def _turn(side: Side, load: Load, sender: Sender, *, slow: bool) -> Turn:
     with noting_arrivals(log) as connections:
         async with side.open(sender.url, load.sessions, log, slow):
             gc.collect()
-            begin, cpu = perf_counter(), process_time()
+            begin, cpu_begin = perf_counter(), process_time()
             sent, late_us = await sender.send(load)
-            cpu, elapsed = process_time() - cpu, perf_counter() - begin
+            cpu, elapsed = process_time() - cpu_begin, perf_counter() - begin
             over = perf_counter() + load.grace_s
             # Handlers append to the log, and do nothing else, such as setting an event.
             while len(log.started) < sent and perf_counter() < over:  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
+            work = process_time() - cpu_begin
             waits, handled = log.waits(load.warm_up), len(log.started) / sent
             if handled < 1:  # who is stuck in a handler won't notice a proper end
                 for connection in connections:
                     connection.transport.abort()
-    return Turn(waits, handled, cpu / elapsed, late_us)
+    return Turn(waits, handled, cpu / elapsed, work / load.seconds, late_us)
 
 
 async def take_turns(
