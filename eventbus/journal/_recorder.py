@@ -4,9 +4,9 @@ Recording the events and calls of a bus.
 Rules
 -----
 
-* A recorder observes a bus (`eventbus.middleware.EventObserver`): it sees each event as it is
-  published, before middleware, each event that a middleware has put in its place, and each
-  handler call. It changes nothing, and takes no event's handler away from the fallback.
+* A recorder is compiled into the routes of a bus: it sees each event as it is published, before
+  middleware, each event that a middleware has put in its place, and each handler call. It changes
+  nothing, and takes no event's handler away from the fallback.
 * A class of events may be recorded as something else: with ``recorded_as = "sent"``, its ``data``
   is a message to the service; with ``"repeat"`` it repeats the latest of the model's events, so
   that no more is recorded of it than that it did: its handlers' calls name that event.
