@@ -55,17 +55,17 @@ nox.options.sessions = ["lint", "types", "docs", "package"]
 nox.options.default_venv_backend = "uv|virtualenv"
 
 
-def built() -> str:
-    """Return the wheel that `package` has made, or else the checkout, for the extra ``test``."""
+def built(extras: str) -> str:
+    """Return the wheel that `package` has made, or else the checkout, with these extras."""
     wheels = list(Path(DIST).glob("*.whl")) if DIST else []
-    return f"eventbus[test] @ {wheels[0].as_uri()}" if wheels else ".[test]"
+    return f"eventbus[{extras}] @ {wheels[0].as_uri()}" if wheels else f".[{extras}]"
 
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
     """Run the everyday tests on one version of Python, against eventbus as it is installed."""
     session.chdir(ROOT)
-    session.install(built())
+    session.install(built("test"))
     session.run(*PYTEST, *session.posargs, env=FEWER_EXAMPLES)
 
 
@@ -75,7 +75,7 @@ def lowest(session: nox.Session) -> None:
     session.chdir(ROOT)
     extras = config["options.extras_require"]
     requirements = config["options"]["install_requires"] + extras["cli"] + extras["sim"]
-    session.install(built(), *requirements.replace(">=", "==").split())
+    session.install(built("test"), *requirements.replace(">=", "==").split())
     session.run(*PYTEST, *session.posargs, env=FEWER_EXAMPLES)
 
 
@@ -141,7 +141,7 @@ def known_clients(session: nox.Session) -> None:
     """
     session.chdir(ROOT)
     versions = [f"{name}=={version}" for name, version in CLIENTS.items()]
-    session.install(".[sim,tls]", *versions, "hypothesis", "pytest", "pytest-xdist", "trio")
+    session.install(built("sim,tls"), *versions, "hypothesis", "pytest", "pytest-xdist", "trio")
     run = [*PYTEST_FOR_CLIENTS, "-q", "-o", f"cache_dir={session.create_tmp()}"]
     session.run(*run, *session.posargs, success_codes=[0, 1])
     session.run(*run, "--lf", "--lfnf=none", success_codes=[0, 5])
