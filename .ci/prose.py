@@ -26,9 +26,9 @@ COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
-def docstrings() -> Iterator[tuple[Path, str]]:
-    """Yield each docstring of the package, with its file."""
-    for path in sorted((ROOT / "eventbus").rglob("*.py")):
+def docstrings(folder: str) -> Iterator[tuple[Path, str]]:
+    """Yield each docstring of the modules below *folder*, with its file."""
+    for path in sorted((ROOT / folder).rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             text = ast.get_docstring(node) if isinstance(node, DOCUMENTED) else None
             if text:
@@ -59,11 +59,11 @@ def clauses(name: str, texts: list[tuple[Path, str]]) -> bool:
     return True
 
 
-def questions(texts: list[tuple[Path, str]]) -> bool:
-    """Print how many docstrings begin with a question word; return whether it is too many."""
+def questions(name: str, texts: list[tuple[Path, str]]) -> bool:
+    """Print how many of *texts* begin with a question word; return whether that is too many."""
     found = [(path, text) for path, text in texts if QUESTION.match(text.split(maxsplit=1)[0])]
     rate = 100 * len(found) / len(texts)
-    print(f"docstrings: {rate:.1f} % begin with a question word (at most {MAX_QUESTIONS} %)")
+    print(f"{name}: {rate:.1f} % begin with a question word (at most {MAX_QUESTIONS} %)")
     if rate <= MAX_QUESTIONS:
         return False
     for path, text in found[:10]:
@@ -73,12 +73,10 @@ def questions(texts: list[tuple[Path, str]]) -> bool:
 
 def main() -> int:
     """Measure; return the exit code."""
-    of_code, of_pages = list(docstrings()), list(pages())
-    too_many = [
-        clauses("docstrings", of_code),
-        questions(of_code),
-        clauses("pages", of_pages),
-    ]
+    too_many = [clauses("pages", list(pages()))]
+    for name, folder in {"docstrings": "eventbus", "docstrings of tests": "tests"}.items():
+        texts = list(docstrings(folder))
+        too_many += [clauses(name, texts), questions(name, texts)]
     return int(any(too_many))
 
 

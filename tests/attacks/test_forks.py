@@ -1,5 +1,5 @@
 """
-The child of a fork has a bus that works, whatever other threads of the parent were doing.
+The child of a fork has a bus that works, though other threads of the parent were at work then.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ def path(tmp_path):
 
 
 def record_call(path, frames=40, **options):
-    """Record frames of a call with a handler, and return what was recorded."""
+    """Record frames of a call with a handler, and return the journal."""
     bus, decoder = EventBus(), OpenAIRealtimeDecoder()
     bus.subscribe(lambda event: None, RealtimeModelTranscriptDeltaEvent)
     with Recorder(path, fsync="none", **options) as recorder, recorder.attach(bus):
@@ -106,7 +106,7 @@ def test_what_was_reported_durable_survives_a_kill(tmp_path, policy):
 
 
 def _record_until_killed(path, policy, reports):
-    """Record as fast as it can, and tell again and again what is durable; never return."""
+    """Record as fast as it can, and tell again and again the durable position; never return."""
     try:
         bus, decoder = EventBus(), OpenAIRealtimeDecoder()
         bus.subscribe(lambda event: None, RealtimeModelTranscriptDeltaEvent)

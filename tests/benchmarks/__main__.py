@@ -1,5 +1,5 @@
 """
-How fast eventbus is: one table of ratios, measured side by side in one run.
+The speed of eventbus: one table of ratios, measured side by side in one run.
 
 Run it from the checkout, with everything installed that it compares with::
 
@@ -18,7 +18,7 @@ The last one takes seven minutes: it measures the first, with another Python too
 and journals, each for a shorter time, and writes the tables and the plot of the documentation.
 At the end of each table are the targets that were missed.
 The modules beside this one tell how things are compared; ``docs/explanation/performance.md`` has
-the tables of one run, and what follows from them.
+the tables of one run, and the conclusions from them.
 """
 
 # ruff: noqa: T201 (printing is what a command does)
@@ -63,7 +63,7 @@ _COMPARED_WITH = (
 
 
 def machine() -> dict[str, object]:
-    """Return what it is measured on, and compared with."""
+    """Return the machine, its Python, and the versions of the compared packages."""
     return {
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "system": f"{platform.system()} {platform.machine()}",

@@ -2,7 +2,7 @@
 The same publish, while the rest of the bus is small and while it is large.
 
 Ten of the senders or classes take turns in both cases, so that both have the same memory in the
-processor's caches: what is compared is whether anything grows with the books. Where that matters
+processor's caches: the comparison shows whether anything grows with the books. Where that matters
 to a server that has all of its calls at once, another row lets all of them take turns.
 """
 
@@ -59,11 +59,11 @@ def _subscriptions(count: int, turns: int) -> tuple[Callable[[Any], object], lis
 @attrs.frozen
 class Growing:
     """
-    What grows.
+    A part of the books that grows.
 
     Attributes:
-        name: What the table calls it.
-        build: Makes a bus with so many of them, and returns what is called, and with what.
+        name: Its name in the table.
+        build: Makes a bus with so many of them, and returns the function to call, and arguments.
         all_take_turns: Whether all of them take turns, or only ten.
     """
 

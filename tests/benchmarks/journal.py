@@ -1,16 +1,16 @@
 """
-What a journal costs: appending, reading back, seeking, and recording 200 sessions.
+The cost of a journal: appending, reading back, seeking, and recording 200 sessions.
 
 The limit of appending is a loop of ``write`` with the same bytes, and the same fsync policy: it
 numbers nothing, takes no time, and writes no checksum. That of reading is a loop that finds the
 next batch by its length, and checks its CRC: it decodes nothing. Records have 1 kB.
 
-The sessions are websockets to another process, which sends what a service sends while the model
+The sessions are websockets to another process, which sends the frames of a service while the model
 speaks: every 20 ms a frame, a transcript delta after ten deltas of audio. The audio goes to an
 async handler, the transcript to a sync one. A session is nothing but a decoder, or a live session.
-What is compared is the processor time of the process, from when the frames are asked for until all
-are handled, and recorded: all that recording costs is in it, the thread that syncs too, and what
-else the machine does is not. An observer that does nothing shows the price of being told. Beside
+The processor time of the process is compared, from the request for the frames until all are
+handled, and recorded: all that recording costs is in it, the thread that syncs too, and the rest
+of the machine is not. An observer that does nothing shows the price of being told. Beside
 it stands the loop's lag: how much later than asked for a task that sleeps 5 ms goes on.
 """
 
@@ -300,7 +300,7 @@ What takes the frames, by name.
 
 
 def _handling(frames: int) -> tuple[EventBus, asyncio.Event]:
-    """Return a bus with handlers, and what is set when they have had events of so many frames."""
+    """Return a bus with handlers, and an event, set after their events of so many frames."""
     bus = EventBus()
     is_done = asyncio.Event()
     missing = frames
@@ -343,7 +343,7 @@ Watches a bus while it is entered; what it gives is awaited when all frames have
 
 
 def _recording(*, each: bool = False, **options: Any) -> Watch:
-    """Return what records, into one journal or one for each session, with these options."""
+    """Return a recorder into one journal, or one for each session, with these options."""
 
     @contextlib.contextmanager
     def record(bus: EventBus, path: Path) -> Iterator[Callable[[], Awaitable[object]]]:

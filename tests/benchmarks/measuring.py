@@ -1,20 +1,20 @@
 """
-How two pieces of code are compared on a machine that does other things, too.
+The comparison of two pieces of code, on a machine that does other things, too.
 
 Rules
 -----
 
 * Only ratios count. Absolute times are shown to give an idea, and vary with the machine.
 * All sides of a comparison take turns in one process: A B C, B C A, C A B, ... A turn lasts
-  less than a millisecond, so whatever slows the machine down hits a whole round, or few turns.
+  less than a millisecond, so a slow moment of the machine hits a whole round, or few turns.
 * A ratio is taken within each round, and the median over many rounds is the result: a round in
   which something else ran during one side's turn is an outlier, and those don't move a median.
   The spread is that of the middle half of the rounds. Fastest against fastest would look
   steadier, but compares two moments, at which the machine may have run at different speeds.
 * Every side is warmed up until the interpreter has specialised it, and its loop is a code
-  object of its own, because that is where the interpreter keeps what it has learned.
+  object of its own, because that is where the interpreter keeps its findings.
 * The garbage collector runs between the rounds. During a turn it would be a matter of chance,
-  and if it never ran, what one side leaves behind would slow the others down.
+  and if it never ran, the garbage of one side would slow the others down.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ __all__ = [
 @attrs.frozen
 class Effort:
     """
-    How much time a comparison may take.
+    The time that a comparison may take.
 
     Attributes:
         rounds: How often every side has its turn.
@@ -75,7 +75,7 @@ class Side:
     One of the pieces of code that are compared.
 
     Attributes:
-        name: What the table calls it.
+        name: Its name in the table.
         measure: Does so many units of work, and returns the seconds that it took.
         size: Work is done in portions of so many units.
     """
@@ -88,7 +88,7 @@ class Side:
 @attrs.frozen
 class Ratio:
     """
-    How many times as long one side takes as another.
+    The time of one side as a multiple of that of another.
 
     Attributes:
         median: In the round in the middle.
@@ -103,7 +103,7 @@ class Ratio:
 @attrs.frozen
 class Comparison:
     """
-    What each side took for one unit of work.
+    The time of each side for one unit of work.
 
     Attributes:
         seconds: By the name of the side, one number for each round.
@@ -112,7 +112,7 @@ class Comparison:
     seconds: dict[str, tuple[float, ...]]
 
     def fastest(self, side: str) -> float:
-        """Return what *side* took when the machine did the least besides."""
+        """Return the time of *side* when the machine did the least besides."""
         return min(self.seconds[side])
 
     def ratio(self, side: str, to: str) -> Ratio:

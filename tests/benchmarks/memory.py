@@ -1,8 +1,8 @@
 """
 The memory of one scope that nothing happens in, as `tracemalloc` counts it.
 
-What is counted is what Python's objects take, per scope, with many of them open at once; not
-what the allocator keeps in reserve. Senders are strings that exist already.
+The count is that of Python's objects, per scope, with many of them open at once; without the
+reserve of the allocator. Senders are strings that exist already.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ def _subscribe_and_publish(scope: Scope) -> None:
 @attrs.frozen
 class IdleScope:
     """
-    What a scope has been used for before it became idle.
+    The use of a scope before it became idle.
 
     Attributes:
-        name: What the table calls it.
+        name: Its name in the table.
         use: Uses it.
     """
 
@@ -55,7 +55,7 @@ IDLE_SCOPES = (
 
 
 def bytes_per_scope(idle: IdleScope, count: int) -> float:
-    """Return what each of so many idle scopes takes."""
+    """Return the bytes of each of so many idle scopes."""
     bus = EventBus()
     senders = [f"call-{number}" for number in range(count)]
     idle.use(bus.scope("before").__enter__())  # what the first one needs, and the others share

@@ -173,7 +173,7 @@ def _megabytes(bytes_: float) -> str:
 
 
 def _reading(path: Path) -> None:
-    """Print the processor time of the one pass over a journal, and of what a page asks then."""
+    """Print the processor time of one pass over a journal, and of a page's requests then."""
     view = JournalView(path)
     start = process_time()
     view.update()

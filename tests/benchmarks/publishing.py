@@ -1,5 +1,5 @@
 """
-Publish an event to handlers that do nothing: what a bus costs, and nothing else.
+Publish an event to handlers that do nothing: the cost of a bus, and nothing else.
 
 The limit is a function that calls every handler in a ``for`` loop: nobody can be faster who
 calls them at all. The peers get their best case: one signal that exists already, one positional

@@ -3,7 +3,7 @@ A service for 200 sessions: sends each as many frames as it asks for, at the rhy
 
 Without a rhythm it sends as fast as they are taken; with one, sessions don't send at the same
 moment. It takes messages of a live session, too, and answers none of them. In a process of its
-own, so that what it costs isn't counted.
+own, so that its cost isn't counted.
 """
 
 # ruff: noqa: T201 (printing is how it tells its port)

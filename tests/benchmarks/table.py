@@ -53,12 +53,12 @@ class Line:
     One line of the table.
 
     Attributes:
-        work: What is done.
-        against: What eventbus is compared with; or the circumstances, where it is itself.
-        kind: What the value says.
+        work: The work that is measured.
+        against: The other side of the comparison; or the circumstances, where it is itself.
+        kind: The meaning of the value.
         value: The median of the ratios, or bytes.
         low, high: The middle half of the ratios.
-        target: What was to be reached, if anything was.
+        target: The value to be reached, if there is one.
         ours_s: Seconds that eventbus takes, at its fastest.
         other_s: Seconds that the other takes, at its fastest.
     """

@@ -109,7 +109,7 @@ async def test_tool_calls_are_approved_and_rejected(url, stream):
 
 async def test_an_unknown_call_is_told_at_once(url, stream):
     """
-    A call that nobody has is NoSuchCall with its id, whatever is in it, long before the timeout.
+    A call that nobody has is NoSuchCall with its id, of any characters, long before the timeout.
     """
     async with NatsBridge(url, stream=stream) as bridge:
         for call in ("call.9", "*", ">", ""):

@@ -1,5 +1,5 @@
 """
-Forwarding a journal: all that it holds reaches the stream, each event once, whatever was killed.
+Forwarding a journal: all that it holds reaches the stream, each event once, in spite of kills.
 """
 
 from __future__ import annotations

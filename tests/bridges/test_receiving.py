@@ -398,7 +398,7 @@ async def test_events_that_the_forwarder_dropped_are_told_at_their_place(make_se
 
 async def test_receiving_goes_on_after_the_server_was_restarted(make_server, stream):
     """
-    A reader continues after the last event that it got, whatever happened to its consumer.
+    A reader continues after the last event that it got, also if its consumer is gone.
     """
     server = make_server()
     bus = EventBus()

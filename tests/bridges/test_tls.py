@@ -77,7 +77,7 @@ async def test_a_tls_problem_is_one_line_that_names_the_remedy(
     make_tls_server, authority, problem, caplog
 ):
     """
-    A certificate that isn't trusted, or that the server misses, is told with what to check.
+    A certificate that isn't trusted, or that the server misses, is told with a remedy.
     """
     caplog.set_level(logging.WARNING)
     server = make_tls_server(*(["--tlsverify"] if problem == "no client certificate" else []))

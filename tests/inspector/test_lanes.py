@@ -192,7 +192,7 @@ def test_window_has_the_longest_marks_and_not_too_many(shown):
 
 def test_spoken_turn_has_every_lane(shown):
     """
-    What the analysis measures of a turn is what its lanes show.
+    The lanes of a turn show the times that the analysis measures.
     """
     view, call = shown(spoken_turn())
     window = view.window(call, 0, 5_000)

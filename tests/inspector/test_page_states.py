@@ -55,7 +55,7 @@ def open_page(browser):
 
 def test_damaged_journal_is_shown_as_far_as_it_can_be_read(journal, open_page):
     """
-    What is damaged is named, and what lies before and behind it is there.
+    A damaged place is named, and the records before and behind it are there.
     """
     with Inspector(paths=[damaged(journal)], port=0) as inspector:
         page = open_page(inspector.url)
@@ -163,7 +163,7 @@ def serve(path, port):
 
 def test_page_outlives_its_server_and_finds_it_again(journal, open_page):
     """
-    While the server is gone, the page says so and keeps what it has; when it is back, it goes on.
+    While the server is gone, the page says so and keeps its content; when it is back, it goes on.
     """
     process, url = serve(journal, 0)
     try:

@@ -1,5 +1,5 @@
 """
-Who may see a call: the token, the Host, and the page that a request comes from.
+The right to see a call: the token, the Host, and the page that a request comes from.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def test_request_without_the_token_is_refused(inspector, headers):
 )
 def test_other_pages_are_refused_though_they_know_the_token(inspector, headers):
     """
-    A web page of another site gets nothing, whatever its browser sends along.
+    A web page of another site gets nothing, with any headers of its browser.
     """
     path = f"/api/calls?{token_of(inspector)}"
 

@@ -320,8 +320,8 @@ def _server() -> None:
 
 async def test_nothing_is_lost_whatever_is_killed(tmp_path):
     """
-    Whatever of members, owners, server and connection is killed or stopped, all acknowledged
-    events are handled, in order within each call.
+    All acknowledged events are handled, in order within each call, when members, owners, server
+    or connection are killed or stopped.
     """
     faults = [
         *("kill member", "stop member", "kill owner", "stop owner"),

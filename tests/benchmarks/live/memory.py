@@ -1,8 +1,8 @@
 """
-What a session keeps in memory, beside the bare connection, as `tracemalloc` counts it.
+The memory that a session keeps, beside the bare connection, as `tracemalloc` counts it.
 
-All sessions are open, have had some frames, and wait for more. What is counted is what Python's
-objects take, with the buffers of asyncio and websockets; the kernel's buffers and the
+All sessions are open, have had some frames, and wait for more. The count is that of Python's
+objects, with the buffers of asyncio and websockets; the kernel's buffers and the
 allocator's reserve are nobody's in particular. The log is empty when it is counted.
 """
 
@@ -39,7 +39,7 @@ async def _traced(side: Side, load: Load, sender: Sender) -> int:
 async def kilobytes_per_session(
     sides: Iterable[Side], load: Load, sender: Sender
 ) -> dict[str, float]:
-    """Return what one of so many sessions of each side takes, by the side's name."""
+    """Return the bytes of one of so many sessions of each side, by the side's name."""
     kilobytes = {}
     for side in sides:
         tracemalloc.start()

@@ -1,8 +1,8 @@
 """
 When a frame arrived, and when its first handler started; both by one clock, in one process.
 
-A frame has arrived when websockets' protocol is given the bytes that complete it: what asyncio
-calls first after it has read from the socket. Everybody who is compared here sits on websockets,
+A frame has arrived when websockets' protocol is given the bytes that complete it: the method
+that asyncio calls first after it has read from the socket. Each side here sits on websockets,
 so its class is where arrivals are noted, and this costs each the same. How long bytes lay in the
 socket before asyncio read them, that time doesn't tell; the stamp of a frame does (`stamped`).
 """
@@ -26,7 +26,7 @@ __all__ = ["Log", "Waits", "noting_arrivals"]
 @attrs.frozen
 class Waits:
     """
-    How long frames waited for their handler, in nanoseconds, ascending.
+    The time that frames waited for their handler, in nanoseconds, ascending.
 
     Attributes:
         arrived: Since they arrived.
@@ -39,10 +39,10 @@ class Waits:
 
 class Log:
     """
-    What happened to the frames of one round; `started` is for handlers.
+    The times of the frames of one round; `started` is for handlers.
 
     Attributes:
-        started: Handlers append when they started, and the stamp of what they got.
+        started: Handlers append when they started, and the stamp of the frame.
     """
 
     def __init__(self) -> None:
@@ -75,7 +75,7 @@ class Log:
 
 @contextlib.contextmanager
 def noting_arrivals(log: Log) -> Iterator[list[ClientConnection]]:
-    """Note in *log* what arrives at connections that are opened from now on; yield those."""
+    """Note in *log* each arrival at connections that are opened from now on; yield those."""
     connections: list[ClientConnection] = []
     made, received = ClientConnection.connection_made, ClientConnection.data_received
     processed = ClientConnection.process_event

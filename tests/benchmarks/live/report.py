@@ -27,10 +27,10 @@ _SLOW_TARGET: Final = 1.5
 @attrs.frozen
 class Line:
     """
-    How long frames waited for their handler, at one side.
+    The time that frames waited for their handler, at one side.
 
     Attributes:
-        side: Whose handler.
+        side: The side of the handler.
         is_slow: Whether there was another handler, which sleeps on every event.
         p50_us, p99_us, max_us: From a frame's arrival to its handler's start, or to the end of
             the turn.
@@ -38,9 +38,9 @@ class Line:
         to_loop: Its p99, divided by that of the websockets loop; the median of the rounds.
         to_echo: The same, divided by that of the echo loop.
         to_without: The same, divided by its own p99 without the slow handler.
-        handled: The share of frames whose handler started before a turn was over.
+        handled: The share of frames with a handler that started before the end of a turn.
         cpu: The share of one core that was used.
-        target: What *to_without* is to be at most, if anything.
+        target: The largest *to_without* that is good enough, if there is one.
     """
 
     side: str
@@ -66,7 +66,7 @@ class Line:
 
 @attrs.frozen
 class Memory:
-    """What one session takes at one side, and how much of that the bare connection doesn't."""
+    """The memory of one session at one side, and how much of that the bare connection doesn't."""
 
     side: str
     kilobytes: float
@@ -88,7 +88,7 @@ class Section:
     A part of the table.
 
     Attributes:
-        name: What is measured.
+        name: The measurement.
         late_us: How late the sender was, at its 99th percentile, in the middle one of the turns.
     """
 

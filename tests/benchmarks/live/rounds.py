@@ -2,8 +2,8 @@
 Rounds of load: every side has its turn in each, in changing order.
 
 A turn opens all sessions, has them sent frames for a while, and closes them. Ratios are taken
-within a round, whose turns lie seconds apart, and the median of the rounds is the result: what
-else the machine does hits them alike, or moves one round of several. Percentiles are those of
+within a round, whose turns lie seconds apart, and the median of the rounds is the result:
+other work of the machine hits them alike, or moves one round of several. Percentiles are those of
 all rounds together.
 """
 
@@ -31,14 +31,14 @@ __all__ = ["FULL", "QUICK", "SHORT", "Load", "Plan", "Sender", "Turn", "percenti
 @attrs.frozen
 class Load:
     """
-    What is sent in a turn.
+    The frames that are sent in a turn.
 
     Attributes:
         sessions: How many there are.
         rate: Frames each of them gets in a second.
         seconds: For how long.
         grace_s: How long to wait for frames that weren't handled when the last was sent.
-        warm_up: How many frames of each session don't count: whatever is made with the first
+        warm_up: How many frames of each session don't count: the work for the first
             frame of a session would, at its 99th percentile, be all that is seen of it.
     """
 
@@ -50,19 +50,19 @@ class Load:
 
     @property
     def name(self) -> str:
-        """What the table calls it."""
+        """Its name in the table."""
         return f"{self.sessions} sessions, {self.rate:g} frames/s each"
 
 
 @attrs.frozen
 class Plan:
     """
-    How much time everything may take.
+    The time that everything may take.
 
     Attributes:
-        loads: What is measured, one after the other.
+        loads: The loads to measure, one after the other.
         rounds: How often each side has its turn.
-        memory: What the memory of a session is measured with.
+        memory: The load under which the memory of a session is measured.
         sessions: How many of them are recorded and not.
     """
 
@@ -86,11 +86,11 @@ QUICK: Final = Plan(
 @attrs.frozen
 class Turn:
     """
-    What one side did in one round.
+    The results of one side in one round.
 
     Attributes:
         waits: How long frames had to wait.
-        handled: The share of frames whose handler started before the turn was over.
+        handled: The share of frames with a handler that started before the end of the turn.
         cpu: The share of one core that this process used while frames were sent.
         need: The share of one core that all frames took, had they been sent in time.
         late_us: How late the sender was, at its 99th percentile.
@@ -104,7 +104,7 @@ class Turn:
 
 
 def percentile(ascending: Sequence[int], share: float) -> float:
-    """Return what *share* of the numbers is at most."""
+    """Return the number that *share* of the numbers don't exceed."""
     return ascending[min(len(ascending) - 1, int(len(ascending) * share))] if ascending else 0.0
 
 

@@ -1,8 +1,8 @@
 """
 The process that plays the service: sends every session its frames, on schedule.
 
-It must cost little, or it would be what is measured: the handshake is that of websockets,
-then frames are written as they are and what comes back is skipped, unread. The frames of the
+It must cost little, or it would itself be measured: the handshake is that of websockets,
+then frames are written as they are and all that comes back is skipped, unread. The frames of the
 sessions are spread evenly over time; as timers are that exact, those of one millisecond leave
 together.
 
@@ -37,7 +37,7 @@ _SHORT, _MEDIUM = 125, 126  # what an 8-bit length says, and that 16 bits come i
 
 
 def _message_header(length: int) -> bytes:
-    """Return what comes before a whole text message from a server (RFC 6455, 5.2)."""
+    """Return the header of a whole text message from a server (RFC 6455, 5.2)."""
     if length <= _SHORT:
         return struct.pack("!BB", 0x81, length)
     return struct.pack("!BBH", 0x81, _MEDIUM, length)

@@ -1,8 +1,8 @@
 """
-Who is compared: everybody receives the same frames, and calls a handler with each.
+The compared sides: each receives the same frames, and calls a handler with each.
 
 * *websockets loop*: ``async for message in socket: handler(message)``. It reads no JSON, and
-  nobody who sits on websockets can be faster.
+  nothing on top of websockets can be faster.
 * *websockets echo loop*: it also sends each message back.
 * *eventbus*: `OpenAIRealtimeModel`, attached to one bus for all sessions, each with a sender of
   its own, and one handler for `RealtimeModelAudioEvent`, which is sync or async.
@@ -58,10 +58,10 @@ _AUDIO: Final = "response.output_audio.delta"
 @attrs.frozen
 class Side:
     """
-    One of those who are compared.
+    One of the compared sides.
 
     Attributes:
-        name: What the table calls it.
+        name: Its name in the table.
         open: Connects to a URL with so many sessions, and has the log's handler called in
             each; if told so, a slow one, too.
         has_slow_handler: Whether there can be one.
@@ -116,7 +116,7 @@ def _loop(*, echo: bool) -> _Open:
 
 
 def _handlers(log: Log) -> tuple[Callable[[Any], None], Callable[[Any], Any]]:
-    """Return what notes the start of a handler of an event with data; sync, and async."""
+    """Return handlers of an event with data that note their start; a sync and an async one."""
     note, clock = log.started.append, perf_counter_ns
 
     def on_audio(event: Any) -> None:

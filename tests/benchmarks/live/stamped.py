@@ -2,7 +2,7 @@
 Frames of 20 ms of audio, as OpenAI's service sends them, with a stamp where the audio begins.
 
 A stamp says when the frame was sent, by which session and as which of its frames. It lies in
-the audio, as that is what everybody's handler gets: in the frame and in the SDK's event as 16
+the audio, as that is the part that each handler gets: in the frame and in the SDK's event as 16
 characters of base64, elsewhere as 12 bytes. All frames are equally long and their stamps
 stand at the same place, so that neither costs a search. All else differs from frame to frame
 where it does in a session: in the event's id and in the audio.
@@ -30,11 +30,11 @@ _VARIANTS: Final = 64
 @attrs.frozen
 class Stamp:
     """
-    What a frame says of itself.
+    The stamp of a frame.
 
     Attributes:
         sent_ns: When it was sent, by `time.perf_counter_ns`, which all processes share.
-        session: Who sent it.
+        session: The number of the session that sent it.
         number: Which frame of the session it is, from 0 on.
     """
 
@@ -44,7 +44,7 @@ class Stamp:
 
     @classmethod
     def read(cls, stamp: bytes | str) -> Stamp:
-        """Return what *stamp*, as it stands in a frame or in its audio, means."""
+        """Return the meaning of *stamp*, as it stands in a frame or in its audio."""
         return cls(*_LAYOUT.unpack(stamp if len(stamp) == STAMP_BYTES else base64.b64decode(stamp)))
 
 
