@@ -76,7 +76,8 @@ def lowest(session: nox.Session) -> None:
     extras = config["options.extras_require"]
     requirements = config["options"]["install_requires"] + extras["cli"] + extras["sim"]
     session.install(built("test"), *requirements.replace(">=", "==").split())
-    session.run(*PYTEST, *session.posargs, env=FEWER_EXAMPLES)
+    # The last of the long steps: by then a processor is free.
+    session.run(*PYTEST, "-n2", *session.posargs, env=FEWER_EXAMPLES)
 
 
 @nox.session(python=False)
