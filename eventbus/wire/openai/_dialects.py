@@ -200,6 +200,8 @@ _ROWS = (
         not_taken=frozenset({_TRUNCATE, _DELETE}),
         lacks={"text_output": "it has no events for it"},
     ),
+    # Alibaba Cloud Model Studio, "Qwen-Omni-Realtime" (2026-03): endpoint, input at 16 kHz only,
+    # sessions of up to 120 minutes.
     Dialect(
         "qwen",
         "Qwen-Omni Realtime (DashScope)",
@@ -208,6 +210,7 @@ _ROWS = (
         key_name="DASHSCOPE_API_KEY",
         model="qwen3-omni-flash-realtime",
         input_rate=16_000,
+        max_seconds=7_200,
         is_beta=True,
         session="flat",
         not_taken=frozenset({_TRUNCATE, _DELETE}),
