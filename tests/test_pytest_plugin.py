@@ -10,11 +10,10 @@ import sys
 
 import pytest
 
-import eventbus.realtime.openai._model
-
 # A run in this process forgets what it was the first to import, and some of it can't be forgotten.
-import eventbus.replay._player
 import eventbus.simulator  # noqa: F401
+from eventbus.realtime.openai import OpenAIRealtimeModel  # noqa: F401
+from eventbus.replay import replay  # noqa: F401
 
 pytest_plugins = ["pytester"]
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 import pytest
 
 from eventbus.analysis import RecordView, views
-from eventbus.analysis._record_view import kind_name
 from eventbus.events import RealtimeModelExceptionEvent, RealtimeModelOtherEvent
 from eventbus.journal import (
     CallRecord,
@@ -62,8 +61,8 @@ def test_every_kind_has_a_name():
     """
     classes = [cls for cls in Record.__subclasses__() if cls is not UnknownRecord]
 
-    assert len({kind_name(cls()) for cls in classes}) == len(classes)
-    assert kind_name(UnknownRecord()) == "unknown"
+    assert len({RecordView(cls()).kind for cls in classes}) == len(classes)
+    assert RecordView(UnknownRecord()).kind == "unknown"
 
 
 def test_time_counts_from_the_beginning():

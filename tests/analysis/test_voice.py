@@ -12,7 +12,7 @@ from array import array
 import pytest
 
 from eventbus.analysis._voice import MAX_KEPT_S, CallerVoice
-from eventbus.audio._formats import PCM16, AudioFormat
+from eventbus.audio import PCM16, AudioFormat
 from eventbus.journal import SentRecord
 
 MS = 1_000_000

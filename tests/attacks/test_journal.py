@@ -31,7 +31,6 @@ from eventbus.journal import (
     open_journal,
     repair_journal,
 )
-from eventbus.journal import _writer as writer_module
 from eventbus.journal._batches import encode_batch
 from eventbus.journal._format import FILE_HEADER_BYTES, make_batch
 from eventbus.journal._fsync import NoSyncer
@@ -144,7 +143,7 @@ class Recording:
                 self.steps.append(("create", str(path), None))
             return fd
 
-        monkeypatch.setattr(writer_module.os, "open", record_open)
+        monkeypatch.setattr(os, "open", record_open)
 
     def _wrap(self, monkeypatch, name):
         real = getattr(os, name)
@@ -155,7 +154,7 @@ class Recording:
                 self.steps.append((name, self._names[fd], args[0] if args else None))
             return result
 
-        monkeypatch.setattr(writer_module.os, name, call)
+        monkeypatch.setattr(os, name, call)
 
     def states(self, until, draw):
         """

@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eventbus.audio import WavReader, WavWriter
-from eventbus.audio._samples import RATE
 from eventbus.exceptions import AudioFormatError
 
 FULL = Path("/dev/full")
+RATE = 24_000
 
 
 @pytest.fixture

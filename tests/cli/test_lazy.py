@@ -11,10 +11,10 @@ from importlib.metadata import packages_distributions
 import click
 import pytest
 
-from eventbus.analysis._figures import COUNTS, FIGURES
+from eventbus.analysis import COUNTS, FIGURES
 from eventbus.cli.lazy import load
 from eventbus.cli.main import cli
-from eventbus.export._formats import FORMATS
+from eventbus.export import FORMATS
 from eventbus.realtime.openai import DEFAULT_MODEL
 from eventbus.simulator.scenario import scenario_names
 

@@ -11,8 +11,8 @@ import math
 from eventbus import EventBus
 from eventbus.cli.replay_run import ReplayRun
 from eventbus.events import RealtimeModelRawServerEvent, RealtimeModelTurnStartedEvent
-from eventbus.replay._frame_file import FrameFile
-from eventbus.telemetry._summary import SummaryObserver
+from eventbus.replay import FrameFile
+from eventbus.telemetry import SummaryObserver
 
 MS = 1_000_000
 

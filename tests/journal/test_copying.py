@@ -14,7 +14,6 @@ import pytest
 from eventbus.analysis import measure
 from eventbus.exceptions import JournalWriteError
 from eventbus.journal import EventRecord, Withholding, open_journal
-from eventbus.journal import _writer as writer_module
 from eventbus.journal._copying import write_copy
 from tests.journal.stories import spoken_turn
 
@@ -108,7 +107,7 @@ def test_copy_onto_a_full_disk_leaves_no_file(tmp_path, records, monkeypatch, ti
         left[0] -= len(data)
         return write(fd, data)
 
-    monkeypatch.setattr(writer_module.os, "write", write_some)
+    monkeypatch.setattr(os, "write", write_some)
 
     with pytest.raises(JournalWriteError, match="No space left on device"):
         write_copy(records * times, tmp_path / "copy.journal", header=records[0])

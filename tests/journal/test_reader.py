@@ -716,7 +716,7 @@ def test_following_gives_what_is_written_later(path, monkeypatch):
 
     writer.write(FrameRecord(seq=1, data=b"first"))
     writer.flush()
-    monkeypatch.setattr("eventbus.journal._reader.clock.sleep", write_more)
+    monkeypatch.setattr("time.sleep", write_more)
 
     assert seqs(open_journal(path).follow(FrameRecord)) == [1, 2, 3, 4, 5, 6, 7]
     assert len(open_journal(path).paths) > 1
@@ -746,9 +746,7 @@ def test_following_waits_for_the_rest_of_a_record(path, monkeypatch):
     whole = write(path, frames(2)).read_bytes()
     sizes = iter(range(len(whole) - 80, len(whole) + 1))
     path.write_bytes(whole[: next(sizes)])
-    monkeypatch.setattr(
-        "eventbus.journal._reader.clock.sleep", lambda _: path.write_bytes(whole[: next(sizes)])
-    )
+    monkeypatch.setattr("time.sleep", lambda _: path.write_bytes(whole[: next(sizes)]))
 
     assert seqs(open_journal(path).follow(FrameRecord)) == [1, 2]
 
@@ -773,7 +771,7 @@ def test_following_skips_a_segment_of_another_journal(path, foreign, monkeypatch
         for each, late in zip(own[2:], rest if data is None else (), strict=False):
             each.write_bytes(late)
 
-    monkeypatch.setattr("eventbus.journal._reader.clock.sleep", step)
+    monkeypatch.setattr("time.sleep", step)
 
     assert seqs(open_journal(path, on_damage=found.append).follow(FrameRecord)) == [*range(1, 10)]
     assert [damage.path for damage in found] == [str(own[1])]
@@ -788,7 +786,7 @@ def test_follower_that_takes_no_damage_stops_at_another_journals_segment(
     write(path, frames(3), end=False)
     seen = []
     monkeypatch.setattr(
-        "eventbus.journal._reader.clock.sleep",
+        "time.sleep",
         lambda _: path.with_name("call.00002.journal").write_bytes(foreign),
     )
 
@@ -810,7 +808,7 @@ def test_follower_goes_on_after_a_new_segment_whose_header_is_damaged(path, monk
         for number, (each, data) in enumerate(late.items()):
             each.write_bytes(data if number else b"?" + data[1:])
 
-    monkeypatch.setattr("eventbus.journal._reader.clock.sleep", appear)
+    monkeypatch.setattr("time.sleep", appear)
     journal = open_journal(path, on_damage=lambda _: None)
 
     assert seqs(journal.follow(FrameRecord)) == [*range(1, 10)]

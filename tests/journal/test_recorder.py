@@ -915,7 +915,7 @@ def test_full_disk_is_one_event_and_the_call_goes_on(path, bus, clock, monkeypat
         def write(fd, data):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-        patch.setattr(writer_module.os, "write", write)
+        patch.setattr(os, "write", write)
         for _ in range(5):
             bus.publish(Ping())
             recorder.sync()
@@ -949,7 +949,7 @@ def test_bus_that_cant_be_told_is_logged(path, clock, monkeypatch, caplog):
         def write(fd, data):
             raise OSError(errno.EIO, "broken")
 
-        patch.setattr(writer_module.os, "write", write)
+        patch.setattr(os, "write", write)
         bus.publish(Ping())
         recorder.sync()
     recorder.close()

@@ -34,8 +34,7 @@ from eventbus.realtime.events import (
 from eventbus.realtime.model import RealtimeModelListener
 from eventbus.realtime.openai import OpenAIRealtimeModel
 from eventbus.realtime.session import RealtimeSession
-from eventbus.replay import replay
-from eventbus.replay._strict import check_decoder
+from eventbus.replay import check_decoder, replay
 from eventbus.simulator import Scenario, Simulator
 from eventbus.simulator.scenario import Call, Pace, Turn, When
 from eventbus.simulator.speech import silence, speak

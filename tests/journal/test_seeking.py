@@ -18,7 +18,7 @@ from eventbus.journal import EventRecord, FrameRecord, Recorder, _tap, open_jour
 from eventbus.journal._batches import names_of
 from eventbus.journal._copying import write_copy
 from eventbus.journal._format import FILE_HEADER_BYTES
-from eventbus.replay._strict import check_decoder
+from eventbus.replay import check_decoder
 from eventbus.wire.openai import GPTLiveDecoder, OpenAIRealtimeDecoder
 
 DATA = Path(__file__).parents[1] / "data"

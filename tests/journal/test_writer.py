@@ -49,9 +49,9 @@ class Disk:
         self.synced = []
         self.fails_to_sync = self.fails_to_cut = self.fail_once = False
         self._write, self._fsync, self._cut = os.write, os.fsync, os.ftruncate
-        monkeypatch.setattr(module.os, "write", self.write)
-        monkeypatch.setattr(module.os, "fsync", self.fsync)
-        monkeypatch.setattr(module.os, "ftruncate", self.ftruncate)
+        monkeypatch.setattr(os, "write", self.write)
+        monkeypatch.setattr(os, "fsync", self.fsync)
+        monkeypatch.setattr(os, "ftruncate", self.ftruncate)
 
     def write(self, fd, data):
         if self.room is not None:
@@ -282,9 +282,7 @@ def test_batch_is_written_by_one_call(path, monkeypatch):
     Appended records are in memory until they are flushed.
     """
     writer, written, write = make(path, fsync="none"), [], os.write
-    monkeypatch.setattr(
-        module.os, "write", lambda fd, data: written.append(data) or write(fd, data)
-    )
+    monkeypatch.setattr(os, "write", lambda fd, data: written.append(data) or write(fd, data))
     for _ in range(10):
         frame(writer)
     assert written == []
@@ -392,7 +390,7 @@ def test_appending_doesnt_wait_for_the_disk(path, monkeypatch, policy, call):
     if policy == "none" and call == "fsync":
         writer.close()
         return
-    monkeypatch.setattr(module.os, call, stand_still)
+    monkeypatch.setattr(os, call, stand_still)
     frame(writer)
     assert is_waiting.wait(10)
     for _ in range(1000):
@@ -599,7 +597,7 @@ def test_folder_that_cant_be_synced_is_noted_once(tmp_path, monkeypatch, caplog,
             raise OSError(number, os.strerror(number))
         real(fd)
 
-    monkeypatch.setattr(module.os, "fsync", fsync)
+    monkeypatch.setattr(os, "fsync", fsync)
     failures = []
     for name in ("a.journal", "b.journal"):
         with make(folder / name, on_failure=failures.append, segment_bytes=300) as writer:
@@ -623,7 +621,7 @@ def test_folder_whose_sync_fails_is_told_and_tried_again(path, monkeypatch):
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         real(fd)
 
-    monkeypatch.setattr(module.os, "fsync", fsync)
+    monkeypatch.setattr(os, "fsync", fsync)
     failures = []
     writer = make(path, on_failure=failures.append)
     frame(writer)
@@ -823,11 +821,9 @@ def test_segment_that_cant_be_begun_leaves_the_present_one(path, disk, clock, ca
         frame(writer)
     opened = os.open
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            module.os, "open", lambda *_: (_ for _ in ()).throw(OSError(errno.EMFILE, "many"))
-        )
+        patch.setattr(os, "open", lambda *_: (_ for _ in ()).throw(OSError(errno.EMFILE, "many")))
         writer.flush()
-    assert module.os.open is opened
+    assert os.open is opened
     frame(writer)
     writer.close()
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from http import HTTPStatus
 from typing import Any, TypeAlias
@@ -19,9 +20,11 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
-from eventbus.realtime.transport._websocket import discreet_logger
-
 __all__ = ["Peer", "Script", "ScriptedServer", "scripted_server"]
+
+# At DEBUG it would log headers with keys, and tests look for those in the log.
+_LOGGER = logging.getLogger("scripted_server")
+_LOGGER.setLevel(logging.WARNING)
 
 
 @attrs.define(eq=False)
@@ -148,7 +151,7 @@ async def scripted_server(
     options: dict[str, Any] = {
         "close_timeout": 0.2,
         "ping_interval": None,
-        "logger": discreet_logger("websockets.server"),  # tests look for keys in the log
+        "logger": _LOGGER,
     }
     server: Server
     async with serve(

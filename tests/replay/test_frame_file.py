@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventbus.replay._frame_file import BadLine, FrameFile, FrameLine, LineSplitter, parse_line
+from eventbus.replay import BadLine, FrameFile, FrameLine
+from eventbus.replay._frame_file import LineSplitter, parse_line
 
 
 async def read(file, name="call.jsonl"):

@@ -16,9 +16,8 @@ from hypothesis import strategies as st
 from eventbus.exceptions import ScenarioError
 from eventbus.simulator import Scenario, load_scenario
 from eventbus.simulator import scenario as module
-from eventbus.simulator._script.turn_picker import Prompt, ToolOutput
 from eventbus.simulator._vad import VadSettings
-from eventbus.simulator.scenario import Call, Pace, Turn, When, scenario_names
+from eventbus.simulator.scenario import Call, Pace, Prompt, ToolOutput, Turn, When, scenario_names
 from tests.simulator.talk import Talk, one
 
 WEATHER = {"type": "function", "name": "get_weather", "parameters": {"type": "object"}}

@@ -10,7 +10,7 @@ import pytest
 
 from eventbus.exceptions import ScenarioError
 from eventbus.simulator import Fault
-from eventbus.simulator._script.script import Call, Pace, Turn, When
+from eventbus.simulator.scenario import Call, Pace, Turn, When
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,7 @@ import pytest
 
 from eventbus.audio import G711_ULAW
 from eventbus.simulator import Scenario
-from eventbus.simulator._script.script import Call, Pace, Turn, Usage, When
-from eventbus.simulator._script.turn_picker import Prompt, ToolOutput
+from eventbus.simulator.scenario import Call, Pace, Prompt, ToolOutput, Turn, Usage, When
 from eventbus.simulator.speech import silence, speak
 
 WEATHER = {

@@ -16,7 +16,6 @@ from eventbus import JournalWriteError
 from eventbus.cli.usage import record, replay, stats
 from eventbus.export import FORMATS
 from eventbus.journal import CallRecord, FrameRecord, SentRecord, open_journal
-from eventbus.journal import _writer as writer_module
 from tests.cli.journals import new_runner
 
 CREATED = {"type": "response.created", "response": {"id": "resp_1"}}
@@ -193,7 +192,7 @@ def test_records_that_are_lost_are_no_success(invoke, write_frames, monkeypatch)
     real_write = os.write
     path = write_frames(CREATED)
     with monkeypatch.context() as patch:
-        patch.setattr(writer_module.os, "write", write)
+        patch.setattr(os, "write", write)
         result = invoke(path, "-o", "call.journal")
 
     assert isinstance(result.exception, JournalWriteError)

@@ -17,7 +17,6 @@ from array import array
 import anyio
 import pytest
 
-from eventbus.audio._wav import RATE
 from eventbus.cli.commands import run as run_module
 from eventbus.journal import open_journal
 from eventbus.realtime.openai import OpenAIRealtimeModel
@@ -26,6 +25,7 @@ from eventbus.simulator.speech import silence, speak, spoken_text
 from eventbus.testing import FakeClock
 
 KEY = "sk-run-test-0123456789"
+RATE = 24_000
 
 APP = """\
 from eventbus.realtime.tools import tool

@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 
 from eventbus.cli.terminal.bad_lines import BadLines
-from eventbus.replay._frame_file import BadLine
+from eventbus.replay import BadLine
 
 
 @pytest.fixture

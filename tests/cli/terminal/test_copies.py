@@ -11,7 +11,6 @@ import pytest
 
 from eventbus.cli.terminal import copies
 from eventbus.cli.usage import redact, trim
-from eventbus.journal import _writer as writer
 from eventbus.journal import open_journal
 from tests.cli.journals import new_runner, write_journal
 
@@ -42,7 +41,7 @@ def test_copy_that_finds_no_room_is_one_line_and_no_file(path, monkeypatch, comm
         begun.append(fd)
         return write(fd, data)
 
-    monkeypatch.setattr(writer.os, "write", write_once)
+    monkeypatch.setattr(os, "write", write_once)
     result = new_runner().invoke(command, [str(path), *options, "-o", str(copy)])
 
     assert result.exit_code == 1

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventbus.cli.terminal.exits import exit_code, unreadable, unwritable
-from eventbus.telemetry._summary import Summary
+from eventbus.telemetry import Summary
 
 ERRORS = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.ENOSPC, errno.EIO)
 FINE = Summary((), (), (), 0, 0, 0, (), 0)

@@ -19,7 +19,6 @@ from eventbus.cli.terminal.options import record_options
 from eventbus.cli.terminal.record_options import Recording, read_recording, recorded
 from eventbus.events import RealtimeModelTurnStartedEvent
 from eventbus.journal import EventRecord, open_journal
-from eventbus.journal import _writer as writer_module
 
 from ...support import Ping
 
@@ -62,7 +61,7 @@ def test_lost_records_are_told(tmp_path, capsys, monkeypatch):
 
     def fill_the_disk(patch):
         with recorded(bus, Recording(path)):
-            patch.setattr(writer_module.os, "write", write)
+            patch.setattr(os, "write", write)
             bus.publish(Ping("p1"))
             raise KeyboardInterrupt
 

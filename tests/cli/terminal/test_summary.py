@@ -9,7 +9,7 @@ import json
 import attrs
 
 from eventbus.cli.terminal.summary import summary_json, summary_lines
-from eventbus.telemetry._summary import CallSummary, CrashSummary, EventSummary, Summary
+from eventbus.telemetry import CallSummary, CrashSummary, EventSummary, Summary
 
 NOTHING = Summary((), (), (), 0, 0, 0, (), 0)
 MUCH = Summary(

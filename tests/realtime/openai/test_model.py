@@ -44,7 +44,7 @@ from eventbus.realtime import (
 )
 from eventbus.realtime.events import RealtimeAudioInterrupted
 from eventbus.realtime.openai import OpenAIRealtimeModel
-from eventbus.realtime.transport._reconnecting import ReconnectPolicy
+from eventbus.realtime.transport import ReconnectPolicy
 from eventbus.testing import FakeClock, capture
 from tests.realtime.scripted_server import scripted_server
 

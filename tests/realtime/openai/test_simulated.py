@@ -37,7 +37,7 @@ from eventbus.realtime import (
     RealtimeModelSendUserInput,
 )
 from eventbus.realtime.openai import OpenAIRealtimeModel
-from eventbus.realtime.transport._reconnecting import ReconnectPolicy
+from eventbus.realtime.transport import ReconnectPolicy
 from eventbus.testing import FakeClock, capture
 
 pytest.importorskip("yaml")

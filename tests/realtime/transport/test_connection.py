@@ -31,9 +31,10 @@ from eventbus.realtime import (
 )
 from eventbus.realtime.openai._dialogue import OpenAIDialogue
 from eventbus.realtime.openai._rules import DialectRules
+from eventbus.realtime.transport import ReconnectPolicy
 from eventbus.realtime.transport._connection import SessionConnection
 from eventbus.realtime.transport._listeners import Listeners
-from eventbus.realtime.transport._reconnecting import NO_CLOSE_FRAME, End, ReconnectPolicy
+from eventbus.realtime.transport._reconnecting import NO_CLOSE_FRAME, End
 from eventbus.realtime.transport._roles import Timeouts
 from eventbus.wire.openai import DIALECTS, OpenAIRealtimeDecoder
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventbus.realtime.transport._reconnecting import ReconnectPolicy
+from eventbus.realtime.transport import ReconnectPolicy
 
 
 @pytest.mark.parametrize("code", [1001, 1006, 1011, 1012, 1013, 1014])
