@@ -12,6 +12,7 @@ import importlib
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import attrs
@@ -130,6 +131,61 @@ OTHER_PACKAGES = {
 # Modules that are no API, though their path has no underscore: the commands are documented, and
 # not the functions behind them.
 COMMAND_LINE = "cli"
+
+# The private modules that tests may import, by the algorithm in them: many cases of it, each worth
+# a test, lie behind a few public functions. A folder stands for all of its modules.
+ALGORITHMS = {
+    "routing, queues and turns": "_core.dispatcher _core.queue _core.registry _core.routing"
+    " _core.turn",
+    "generated constructors": "_fast_init",
+    "marks on decoded events": "_event_base wire._origin",
+    "samples, and the formats of settings": "audio._formats audio._samples",
+    "speech and silence on the clock": "analysis._sound analysis._timeline analysis._voice",
+    "the filter grammar": "analysis._filters",
+    "values as plain data": "codec._declared codec._faults codec._plain",
+    "strict JSON, and frames parsed late": "wire._frames wire._intake wire._strict",
+    "the decoders' tables": "wire.openai._decoder wire.openai._gpt_live",
+    "audio frames by their layout": "wire.openai._audio_layouts",
+    "the journal's format": "journal._assembly journal._batches journal._encoding journal._format"
+    " journal._segments",
+    "selecting and copying records": "journal._copying journal._selection",
+    "one sync for many records": "journal._fsync",
+    "names of senders": "journal._sessions",
+    "records as rows": "export._rows",
+    "marks in lanes": "inspector._tracks",
+    "lines, pace and differences of recordings": "replay._diff replay._frame_file replay._pacing"
+    " replay._strict",
+    "places in code": "telemetry._places",
+    "subjects and partitions": "bridges.nats._subjects",
+    "addresses and messages": "realtime.openai._connect realtime.openai._messages"
+    " realtime.openai._rules",
+    "dialogue and interruption": "realtime.openai._dialogue realtime.openai._interruption"
+    " realtime.openai._live_work",
+    "response sequencing": "realtime.openai._responses",
+    "reconnecting and sending": "realtime.transport._listeners realtime.transport._outbox"
+    " realtime.transport._reconnecting",
+    "voice activity detection": "simulator._vad",
+    "the simulated services, without I/O": "simulator._live simulator._service",
+    "scenarios": "simulator._script",
+    "admission, and the clock of a session": "simulator._server.driver simulator._server.handshake",
+    "drift of a service": "simulator._drift.comparison simulator._drift.probes",
+}
+
+# Not yet: no algorithms, and still imported by tests, each with the reason. Nothing is added here.
+NOT_YET = {
+    "_core.workers": "a test shortens the time that a closed bus grants",
+    "inspector._file": "windows of a journal, which the server gives as JSON only",
+    "inspector._page": "the names of the page's modules, and a row as the page gets it",
+    "journal._derivation": "a test takes the decoder away",
+    "journal._tap": "tests continue streams every few frames",
+    "journal._writer": "tests set the clock by which a full disk is tried again",
+    "realtime.transport._connection": "tests hand in connections in memory",
+    "realtime.transport._roles": "the time limits of those connections",
+    "realtime.transport._websocket": "a test lets the opening of a connection fail",
+    "simulator._drift.client": "the check of a service, which only the command line offers",
+    "simulator._server.server": "a test shortens the time for a request",
+    "telemetry._summary": "a test lowers the limit of open calls",
+}
 
 # Modules that can't be imported without something that a machine may lack: PortAudio, a client.
 MAY_LACK = {"eventbus.audio.devices": "sounddevice", "eventbus.bridges.nats": "nats"}
@@ -442,3 +498,52 @@ def test_every_test_states_a_fact():
     ]
 
     assert silent == []
+
+
+def is_private_part(module: str) -> bool:
+    return is_private(module) and module.partition(".")[0] == "eventbus" and module in MODULES
+
+
+def patched_modules(node: ast.AST) -> Iterator[str]:
+    """Yield the module in which ``monkeypatch.setattr("eventbus.…", …)`` replaces a name."""
+    if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "setattr":
+        target = node.args[0]
+        if isinstance(target, ast.Constant) and isinstance(target.value, str):
+            names = target.value.split(".")
+            prefixes = (".".join(names[:size]) for size in range(len(names), 0, -1))
+            yield from islice((prefix for prefix in prefixes if prefix in MODULES), 1)
+
+
+def reached_by_tests() -> list[Import]:
+    """Return the private modules that tests import, or replace a name in."""
+    return [
+        Import(module_name(path), name, node.lineno)
+        for path in sorted((ROOT / "tests").rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for name in [*imported_modules(node, ""), *patched_modules(node)]
+        if is_private_part(name)
+    ]
+
+
+@pytest.mark.slow
+def test_tests_reach_private_modules_only_for_algorithms():
+    """
+    A private module that a test imports is in `ALGORITHMS`, or still in `NOT_YET`; no other entry
+    is there.
+    """
+    permitted = {*" ".join(ALGORITHMS.values()).split(), *NOT_YET}
+    reached = reached_by_tests()
+
+    offenders = [
+        found for found in reached if not is_within(inner(found.imported), " ".join(permitted))
+    ]
+    unused = {
+        place
+        for place in permitted
+        if not any(is_within(inner(found.imported), place) for found in reached)
+    }
+    assert not offenders, (
+        report(offenders) + "\nTest it through the public API; or, if it is an algorithm, name"
+        " that and the module in ALGORITHMS in tests/test_architecture.py."
+    )
+    assert unused == set(), "in ALGORITHMS or NOT_YET, and no test needs it: take it out"
