@@ -140,14 +140,19 @@ def test_copy_without_an_end_was_cut_short(tmp_path):
     assert "It is whole" not in result.stdout
 
 
-def test_decoder_that_is_not_known_here_is_told(tmp_path, monkeypatch):
+class ElsewhereDecoder(OpenAIRealtimeDecoder):
+    """A decoder that nobody has registered here."""
+
+    name = "elsewhere"
+
+
+def test_decoder_that_is_not_known_here_is_told(tmp_path):
     """
     Frames and calls are readable, and why the events are not is said.
     """
-    path, bus, decoder = tmp_path / "call.journal", EventBus(), OpenAIRealtimeDecoder()
+    path, bus, decoder = tmp_path / "call.journal", EventBus(), ElsewhereDecoder()
     with Recorder(path, fsync="none") as recorder, recorder.attach(bus):
         decoder.publish_to(bus, b'{"type":"response.created","response":{"id":"r-1"}}')
-    monkeypatch.setattr("eventbus.journal._derivation.find_decoder", lambda _: None)
 
     result = run(path)
     frame, event = (r for r in open_journal(path) if r.seq in (1, 2))

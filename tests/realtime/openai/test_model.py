@@ -501,10 +501,10 @@ async def test_every_cause_has_a_line_of_its_own(monkeypatch, failure, told):
     Any error of the system, of TLS or of the SDK is one line with a remedy, and shows no key.
     """
 
-    async def fail(*_args):
+    async def fail(*_args, **_options):
         raise failure
 
-    monkeypatch.setattr("eventbus.realtime.transport._websocket.open_websocket", fail)
+    monkeypatch.setattr("websockets.asyncio.client.connect", fail)
     with pytest.raises(RealtimeConnectionError, match=told) as caught:
         await OpenAIRealtimeModel().connect({"api_key": KEY, "url": "wss://h.invalid/v1"})
 
