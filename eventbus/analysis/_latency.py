@@ -386,8 +386,9 @@ class CallMeasure:
         now_ns, size = record.mono_ns, record.audio_bytes
         if size is not None:
             start_ns, form = self._input.length_ns, self._formats["input"]
-            self._input.append(now_ns, form.duration_ns(size))
-            self._caller.append(record, start_ns, self._input.length_ns, form)
+            length_ns = form.duration_ns(size)
+            self._input.append(now_ns, length_ns)
+            self._caller.append(record, start_ns, start_ns + length_ns, form)
             return
         match facts.data:
             case {

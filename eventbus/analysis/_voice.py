@@ -83,9 +83,11 @@ class CallerVoice:
 
     def append(self, record: SentRecord, start_ns: int, end_ns: int, form: AudioFormat) -> None:
         """Add a message with audio from *start_ns* to *end_ns*."""
-        if self._pieces and self._pieces[-1].form != form:
-            self._pieces.clear()
-            self._known.clear()  # windows don't span two formats
+        if self._pieces:
+            before = self._pieces[-1].form
+            if before is not form and before != form:
+                self._pieces.clear()
+                self._known.clear()  # windows don't span two formats
         self._pieces.append(_Piece(start_ns, end_ns, record, form))
         while end_ns - self._pieces[0].end_ns > MAX_KEPT_S * _NS_PER_S:
             self._pieces.popleft()

@@ -182,7 +182,7 @@ class JournalView:
             self._origin_ns = record.mono_ns
         if isinstance(record, HeaderRecord) or (record.seq <= self._last_seq and record.seq):
             return
-        self._last_seq = max(self._last_seq, record.seq)
+        self._last_seq = record.seq or self._last_seq
         if isinstance(record, EndRecord):
             self._is_closed = True
             return

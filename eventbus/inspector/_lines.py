@@ -190,7 +190,10 @@ def _states_of(facts: RecordView) -> int:
         case DropRecord():
             return _DROPPED
         case _:
-            return sum(bit for name, bit in _BITS.items() if name in facts.states)
+            states = facts.states
+            if states.isdisjoint(_BITS):  # as most are
+                return 0
+            return sum(bit for name, bit in _BITS.items() if name in states)
 
 
 # --- texts ------------------------------------------------------------------------------------

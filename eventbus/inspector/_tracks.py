@@ -54,6 +54,8 @@ class Peaks:
             return
         if last >= len(values):
             values.extend(bytes(last + 1 - len(values)))
+        if not levels.strip(b"\0"):
+            return  # most of the caller's audio is a pause
         start = 0
         while start < count:
             peak = max(levels[start:end])

@@ -617,6 +617,7 @@ class Journal:
         number, offset, is_before = start.segment, start.offset, start is not _BEGINNING
         last = self._last_before(start)
         kinds = None if selection.kinds is None else selection.kinds | _END
+        is_all = selection.is_all
         assembler, at = self._assembler(kinds, start)
         self._check_hole(self._segments[number], last)
         while True:
@@ -624,7 +625,7 @@ class Journal:
             at.segment, at.offset = segment, offset
             for record in self._rest_of(at, assembler):
                 is_before = is_before and not start.has(record)
-                if not is_before and selection.has(record):
+                if not is_before and (is_all or selection.has(record)):
                     yield record
                 if isinstance(record, EndRecord):
                     return
