@@ -48,6 +48,7 @@ except ModuleNotFoundError as exc:
 
 _COOKIE: Final = "eventbus-inspector"  # and the port: cookies don't know ports apart
 _POLL_S: Final = 0.25
+_LOOKS: Final = 10  # in that time, whether the journals have been read
 _MAX_SOUND_MS: Final = 120_000
 _STATIC: Final = resources.files(__name__.rpartition(".")[0]) / "static"
 _TYPES: Final = {
@@ -225,9 +226,21 @@ class _Api:
                 after = total
                 data = json.dumps(await run_in_threadpool(self._calls))
                 yield f"id: {after}\nevent: calls\ndata: {data}\n\n"
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._closing.wait(), _POLL_S)
+            await self._pause()
         yield "event: end\ndata: {}\n\n"
+
+    async def _pause(self) -> None:
+        """Wait a quarter of a second; less, if the journals have been read or the server stops."""
+        looks = _LOOKS if self._is_reading() else 1
+        for _ in range(looks):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), _POLL_S / looks)
+                return
+            if not self._is_reading():
+                return
+
+    def _is_reading(self) -> bool:
+        return any(view.progress < 1 for view in list(self._views))
 
 
 def _overview(_: Request, view: JournalView, call: CallView) -> Response:

@@ -13,7 +13,7 @@ import { $, banner, draw, loadWindows, moved, named, showState, shownOf, source,
 const READING_MS = 1500; // between looks at a journal that is being read
 
 let isRefreshing = false;
-let refreshed = 0;
+let refreshed = { at: 0, progress: 0 };
 /** @type {Json[] | null} */ let waiting = null;
 
 /** Show the calls as they are now; while that goes on, only the latest state waits. @param {Json[]} calls */
@@ -24,18 +24,25 @@ export async function refresh(calls) {
   try {
     for (let next = /** @type {Json[] | null} */ (calls); next !== null; next = waiting) {
       waiting = null;
-      const isReading = next.some((call) => call.id === state.id && call.progress < 1);
-      if (isReading && state.call !== null && performance.now() - refreshed < READING_MS) {
+      const { progress } = next.find((call) => call.id === state.id) ?? { progress: 1 };
+      if (state.call !== null && progress < 1 && isSoonForAll(progress)) {
         state.calls = next;
         showState();
         continue;
       }
       await showCalls(next);
-      refreshed = performance.now();
+      refreshed = { at: performance.now(), progress };
     }
   } catch { /* the stream says that the connection is lost, and its next message asks again */ } finally {
     isRefreshing = false;
   }
+}
+
+/** Return whether a journal was just looked at, or will have been read in a moment. @param {number} progress */
+function isSoonForAll(progress) {
+  const passed = performance.now() - refreshed.at;
+  const left = ((1 - progress) * passed) / Math.max(progress - refreshed.progress, 1e-6);
+  return passed < READING_MS || left < READING_MS;
 }
 
 /** @param {Json[]} calls */
@@ -90,7 +97,7 @@ export async function loadCall() {
   if (wasWhole && (isNew || state.follows)) state.range = whole;
   else if (!isNew && state.follows && source.isLive) state.range = within({ from: whole.to - (state.range.to - state.range.from), to: whole.to }, whole);
   const isMoved = isNew || before?.last_seq !== overview.last_seq;
-  if (isMoved) await loadWindows(true);
+  if (isMoved) await loadWindows(!isNew);
   banner(noticesOf(overview));
   showFigures($("figures"), overview);
   if (isNew) list.reset();
