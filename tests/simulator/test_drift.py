@@ -5,6 +5,7 @@ The check of a service against the simulator: nothing to tell of itself, and eac
 from __future__ import annotations
 
 import pytest
+from websockets.asyncio.server import serve
 
 from eventbus import EventBus, RealtimeConnectionError
 from eventbus.realtime.proxy import RealtimeProxy
@@ -134,6 +135,7 @@ async def test_service_that_refuses_is_no_difference():
     ("url", "message"),
     [
         ("api.openai.com", "no URL of a service"),
+        ("wss://me:sk-pass@api.openai.com/v1", "^The URL has a name or password in it; leave"),
         ("wss://api.x.ai/v1/realtime", "xAI Grok Voice has settings of its own"),
         ("wss://x.services.ai.azure.com/voice-live/realtime", "Azure Voice Live has settings"),
     ],
@@ -144,3 +146,50 @@ async def test_other_addresses_are_refused(url, message):
     """
     with pytest.raises(ValueError, match=message):
         await differences(url, "text")
+
+
+@pytest.mark.parametrize(
+    ("frames", "message"),
+    [
+        (["hello"], "the service sends a frame that is no event, before session.created"),
+        (['["no", "object"]'], "the service sends a frame that is no event"),
+        (['{"type": 5}'], "the service sends a frame that is no event"),
+        (
+            ['{"type": "error", "error": {"code": "model_not_found"}}'],
+            "sends an error with the code model_not_found before session.created",
+        ),
+        (['{"type": "error", "error": "no"}'], "an error with the code None before"),
+        ([], "the service closes it with code 1000"),
+    ],
+)
+async def test_other_services_are_refused(frames, message):
+    """
+    A WebSocket that begins no session is an error at once, and no list of differences.
+    """
+
+    async def answer(connection):
+        for frame in frames:
+            await connection.send(frame)
+
+    async with serve(answer, "127.0.0.1", 0) as server:
+        [port] = {place.getsockname()[1] for place in server.sockets}
+        with pytest.raises(RealtimeConnectionError) as caught:
+            await differences(f"ws://127.0.0.1:{port}/v1/realtime?key=sk-query", "text", "items")
+
+    place = f"There is no session at ws://127.0.0.1:{port}/v1/realtime: "
+    assert str(caught.value).startswith(place)
+    assert message in str(caught.value)
+
+
+async def test_silent_service_is_refused():
+    """
+    A WebSocket that says nothing is an error after the first wait, and not after each probe's.
+    """
+
+    async def listen(connection):
+        await connection.wait_closed()
+
+    async with serve(listen, "127.0.0.1", 0) as server:
+        [port] = {place.getsockname()[1] for place in server.sockets}
+        with pytest.raises(RealtimeConnectionError, match=r"sends no session\.created within"):
+            await differences(f"ws://127.0.0.1:{port}/v1", "text", "items", timeout=0.1)

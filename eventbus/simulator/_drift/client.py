@@ -35,6 +35,14 @@ _SCENARIO: Final = {
 }
 
 
+_BEGIN: Final = "session.created"
+_REMEDY: Final = "Check the URL, the key and the model."
+
+
+class _NoEvent(Exception):
+    """A frame is no JSON object with a type."""
+
+
 @attrs.frozen
 class Checked:
     """
@@ -68,15 +76,20 @@ async def check(
         timeout: Of each event that is awaited, in seconds.
 
     Raises:
-        RealtimeConnectionError: The service can't be reached, or refuses the connection.
-        ValueError: The URL isn't one, or its service doesn't speak GA.
+        RealtimeConnectionError: The service can't be reached, refuses the connection, or begins
+            no session.
+        ValueError: The URL isn't one, has a password, or its service doesn't speak GA.
     """
     address = _address(url, model)
     headers = _headers(url, api_key)
     async with Simulator(_SCENARIO) as simulator:
         here = f"{simulator.url.partition('?')[0]}?model={model}"
+        is_begun = False
         for probe in probes:
             theirs, end = await _perform(address, headers, probe, timeout)
+            if not is_begun and end and not any(e["type"] == _BEGIN for e in theirs):
+                raise _no_session(address, end)
+            is_begun = True
             ours, our_end = await _perform(here, {}, probe, timeout)
             found = compare(probe.name, theirs, ours)
             if end != our_end:
@@ -85,8 +98,21 @@ async def check(
             yield Checked(probe.name, found)
 
 
+def _no_session(url: str, end: str) -> RealtimeConnectionError:
+    msg = f"There is no session at {_place(url)}: the service {end}. {_REMEDY}"
+    return RealtimeConnectionError(msg, reason=end)
+
+
+def _place(url: str) -> str:
+    """Return the address without its query, which may have a key."""
+    return urlsplit(url)._replace(query="").geturl()
+
+
 def _address(url: str, model: str) -> str:
     parts = urlsplit(url)
+    if parts.username is not None or parts.password is not None:
+        msg = "The URL has a name or password in it; leave them out: the key is OPENAI_API_KEY."
+        raise ValueError(msg)
     if parts.scheme not in _SCHEMES or not parts.hostname:
         msg = f"{url} is no URL of a service; it begins with wss:// or https://."
         raise ValueError(msg)
@@ -120,8 +146,7 @@ async def _perform(
             url, additional_headers=headers, max_size=None, open_timeout=timeout
         )
     except (OSError, TimeoutError, InvalidHandshake, InvalidURI) as exc:
-        place = urlsplit(url)._replace(query="").geturl()  # a query may have a key
-        msg = f"There is no connection to {place}: {exc}. Check the URL, the key and the model."
+        msg = f"There is no connection to {_place(url)}: {exc}. {_REMEDY}"
         raise RealtimeConnectionError(msg, reason=str(exc)) from exc
     async with socket:
         try:
@@ -136,16 +161,19 @@ async def _converse(
 ) -> str:
     """Perform the steps, and return why that came to no end; nothing if it did."""
     position = 0
-    for step in (Await("session.created"), *probe.steps):
+    for step in (Await(_BEGIN), *probe.steps):
         if isinstance(step, Await):
             try:
                 async with asyncio.timeout(timeout):
                     position = await _await(socket, step.type, frames, position)
             except TimeoutError:
                 return f"sends no {step.type} within {timeout:g} s"
+            except _NoEvent:
+                return f"sends a frame that is no event, before {step.type}"
             if frames[position - 1]["type"] != step.type:
-                error = frames[position - 1].get("error") or {}
-                return f"sends an error with the code {error.get('code')} before {step.type}"
+                error = frames[position - 1].get("error")
+                code = error.get("code") if isinstance(error, dict) else None
+                return f"sends an error with the code {code} before {step.type}"
         else:
             message = step.message(frames) if callable(step.message) else step.message
             await socket.send(msgspec.json.encode(message).decode())
@@ -158,7 +186,17 @@ async def _await(
     """Wait for an event of this type, or for an error; return the position behind it."""
     while True:
         while position == len(frames):
-            frames.append(msgspec.json.decode(await socket.recv()))
+            frames.append(_read(await socket.recv()))
         position += 1
         if frames[position - 1]["type"] in {type_, "error"}:
             return position
+
+
+def _read(frame: str | bytes) -> dict[str, Any]:
+    try:
+        event = msgspec.json.decode(frame)
+    except (ValueError, RecursionError):
+        raise _NoEvent from None
+    if not isinstance(event, dict) or not isinstance(event.get("type"), str):
+        raise _NoEvent
+    return event
