@@ -188,8 +188,17 @@ class Caller:
 
         Raises:
             AssertionError: The agent did otherwise; the message has the number of the step.
+            TypeError: A step isn't one of a scenario, but a text or a mapping, for example.
         """
         count = len(self.replies)
+        steps = list(steps)
+        for step in steps:
+            if not isinstance(step, CallerStep):
+                msg = (
+                    f"follow() takes the steps of a scenario, not a {type(step).__name__}; "
+                    f"it is follow(load_scenario({{'caller': […]}}).caller)."
+                )
+                raise TypeError(msg)
         for number, step in enumerate(steps, 1):
             try:
                 if step.hang_up:

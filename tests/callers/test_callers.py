@@ -159,6 +159,16 @@ async def test_step_that_goes_wrong_is_named(caller):
         await caller.follow(steps)
 
 
+@pytest.mark.parametrize("step", [{"sai": "Hello"}, "Hello"])
+async def test_steps_are_those_of_a_scenario(caller, step):
+    """
+    A script that no scenario has read is refused before anything is said, with the remedy.
+    """
+    message = rf"not a {type(step).__name__}; it is follow\(load_scenario\("
+    with pytest.raises(TypeError, match=message):
+        await caller.follow([step])
+
+
 async def test_session_has_no_keys(caller):
     """
     Keys are for a line with a telephone.
