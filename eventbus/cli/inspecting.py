@@ -18,7 +18,7 @@ from ..bus import EventBus, Inspection
 from ..exceptions import InspectorError, JournalError
 from .lazy import load
 from .terminal.escaping import printable
-from .terminal.exits import BadInput, unreadable
+from .terminal.exits import BadInput, NoConnection, unreadable
 
 
 def serve_journals(
@@ -40,18 +40,23 @@ def serve_journals(
         view: The part of the address that says which view of them is shown first.
 
     Raises:
-        click.ClickException: They can't be shown; the message says why.
+        click.BadParameter: The host is open to other machines, and there is no token.
+        NoConnection: The address is in use, or isn't one of this machine.
         BadInput: One isn't a journal.
     """
     module = load("eventbus.inspector", command, ("inspect",))
     try:
-        with module.Inspector(paths=journals, host=host, port=port, token=token) as inspector:
+        inspector = module.Inspector(paths=journals, host=host, port=port, token=token)
+    except InspectorError as exc:
+        raise click.BadParameter(printable(str(exc)), param_hint="'--host'") from exc
+    try:
+        with inspector:
             click.echo(printable(f"{inspector.url}#{view}" if view else inspector.url))
             click.echo("Open it in a browser; Ctrl-C ends it.", err=True)
             while True:
                 time.sleep(3600)
     except InspectorError as exc:
-        raise click.ClickException(printable(str(exc))) from exc
+        raise NoConnection(str(exc)) from exc
     except JournalError as exc:
         raise BadInput(str(exc)) from exc
     except OSError as exc:

@@ -45,6 +45,31 @@ def test_missing_journal_is_one_line_and_exit_code_3(tmp_path):
     assert "Traceback" not in result.stderr
 
 
+def test_address_in_use_is_one_line_and_exit_code_4(run, tmp_path, taken_port):
+    """
+    As of the other commands that listen, with the remedy.
+    """
+    path = write_journal(tmp_path / "call.journal")
+    result = run("inspect", str(path), "--port", str(taken_port))
+
+    assert result.exit_code == 4
+    [line] = result.stderr.splitlines()
+    assert f"can't listen at 127.0.0.1:{taken_port}" in line
+    assert "give another port" in line
+
+
+def test_other_machines_without_a_token_are_a_wrong_argument(run, tmp_path):
+    """
+    The option is named, and the exit code is 2.
+    """
+    path = write_journal(tmp_path / "call.journal")
+    result = run("inspect", str(path), "--host", "0.0.0.0")  # that is refused
+
+    assert result.exit_code == 2
+    assert "'--host'" in result.stderr
+    assert "give a token" in result.stderr
+
+
 def test_demo_can_be_looked_at():
     """
     With --inspect, the address is on stderr, and the demo ends as ever.

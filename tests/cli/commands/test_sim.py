@@ -7,7 +7,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import ssl
 from pathlib import Path
 
@@ -16,17 +15,6 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 posix = pytest.mark.skipif(os.name != "posix", reason="SIGINT as a terminal sends it")
-
-
-@pytest.fixture
-def taken_port():
-    """
-    A port that somebody else listens at.
-    """
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
-        other.listen()
-        yield other.getsockname()[1]
 
 
 @posix
