@@ -177,7 +177,8 @@ def _audio_of(record: SentRecord) -> bytes | None:
 
 def _level_db(samples: Samples) -> float:
     """Return the power of *samples* in dBFS, without their mean; at least `_MIN_LEVEL_DB`."""
-    count, total = len(samples), sum(samples)
-    power = sum(map(mul, samples, samples)) / count - (total / count) ** 2
+    values = samples.tolist()  # an array makes its numbers anew each time
+    count, total = len(values), sum(values)
+    power = sum(map(mul, values, values)) / count - (total / count) ** 2
     least = _FULL_SCALE**2 * 10 ** (_MIN_LEVEL_DB / 10)
     return 10 * math.log10(max(power, least) / _FULL_SCALE**2)
