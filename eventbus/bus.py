@@ -529,6 +529,13 @@ class EventBus(Registrar):
 
     def _inspect_as_asked(self, port: str) -> None:
         """Show the bus at the port that the environment names; a failure is only logged."""
+        if not (port.isascii() and port.isdecimal() and len(port) <= 5 and int(port) <= 65_535):
+            logger.error(
+                "EVENTBUS_INSPECT is %r, so the bus can't be inspected; give a port, such as 7420, "
+                "or 0 for any that is free",
+                port,
+            )
+            return
         try:
             inspection = self.inspect(port=int(port))
             self._inspection.enter_context(inspection)

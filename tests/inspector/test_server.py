@@ -208,6 +208,20 @@ async def test_bus_runs_though_it_cannot_be_inspected(monkeypatch, caplog, anyio
     assert "can't be inspected" in caplog.text
 
 
+@pytest.mark.parametrize("port", ["page", "", "-1", "65536"])
+async def test_environment_without_a_port_is_one_sentence(monkeypatch, caplog, port, anyio_backend):
+    """
+    The log has the value and the remedy, and no traceback; the bus runs.
+    """
+    monkeypatch.setenv("EVENTBUS_INSPECT", port)
+    async with EventBus() as bus:
+        bus.publish(RealtimeModelTranscriptDeltaEvent("item_1", "Hello", "resp_1"))
+
+    [record] = caplog.records
+    assert record.getMessage().startswith(f"EVENTBUS_INSPECT is {port!r}, so the bus can't")
+    assert record.exc_info is None
+
+
 def test_messages_to_the_service_are_seen_through_the_model():
     """
     `listen` adds the caller's side; without a bus there is none.
