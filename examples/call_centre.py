@@ -15,6 +15,8 @@ import asyncio
 import contextlib
 import json
 import math
+import os
+import sys
 from collections.abc import Sequence
 
 from eventbus import Context, EventBus
@@ -135,4 +137,7 @@ async def main(*, is_live: bool) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="A call centre on one bus.")
     parser.add_argument("--live", action="store_true", help="call OpenAI, not the simulator")
-    asyncio.run(main(is_live=parser.parse_args().live))
+    arguments = parser.parse_args()
+    if arguments.live and not os.environ.get("OPENAI_API_KEY"):
+        sys.exit("There is no key: set OPENAI_API_KEY, or leave --live out.")
+    asyncio.run(main(is_live=arguments.live))

@@ -14,6 +14,7 @@ import argparse
 import asyncio
 import contextlib
 import math
+import os
 import sys
 from collections.abc import AsyncIterator
 
@@ -133,4 +134,7 @@ async def main(*, is_live: bool) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Push-to-talk.")
     parser.add_argument("--live", action="store_true", help="use OpenAI and your microphone")
-    asyncio.run(main(is_live=parser.parse_args().live))
+    arguments = parser.parse_args()
+    if arguments.live and not os.environ.get("OPENAI_API_KEY"):
+        sys.exit("There is no key: set OPENAI_API_KEY, or leave --live out.")
+    asyncio.run(main(is_live=arguments.live))

@@ -182,10 +182,11 @@ def main() -> None:
     except (OSError, OverflowError) as exc:
         sys.exit(f"Port {arguments.port} can't be used ({exc}); choose another one with --port.")
     app = new_app(simulator if arguments.sim else openai)
-    print(
-        f"The page is at http://127.0.0.1:{listener.getsockname()[1]}; Ctrl-C ends it.", flush=True
-    )
-    uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listener])
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+    with contextlib.suppress(KeyboardInterrupt):
+        port = listener.getsockname()[1]
+        print(f"The page is at http://127.0.0.1:{port}; Ctrl-C ends it.", flush=True)
+        server.run(sockets=[listener])
 
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@ import base64
 import contextlib
 import json
 import logging
+import os
+import sys
 from collections import deque
 from collections.abc import AsyncIterator
 from http import HTTPStatus
@@ -225,5 +227,7 @@ if __name__ == "__main__":
     parser.add_argument("--port", type=int, default=8080)
     parser.add_argument("--sim", action="store_true", help="a simulated model, without a key")
     arguments = parser.parse_args()
+    if not arguments.sim and not os.environ.get("OPENAI_API_KEY"):
+        sys.exit("There is no key: set OPENAI_API_KEY, or try --sim.")
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(main(port=arguments.port, is_simulated=arguments.sim))

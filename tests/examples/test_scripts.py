@@ -5,9 +5,11 @@ The scripts in `examples/` that talk to a model: the lines that each conversatio
 from __future__ import annotations
 
 import os
+import runpy
 import signal
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -152,3 +154,41 @@ def test_voice_agent_without_a_sound_card_is_one_sentence(environment, tmp_path)
         assert done.returncode == 1
         (line,) = done.stderr.splitlines()
         assert words in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "remedy"),
+    [
+        (["call_centre.py", "--live"], "leave --live out"),
+        (["push_to_talk.py", "--live"], "leave --live out"),
+        (["twilio/phone_server.py"], "try --sim"),
+    ],
+)
+def test_missing_key_is_one_sentence(monkeypatch, arguments, remedy):
+    """
+    Without a key, a script ends before it connects or listens, and says what to do.
+    """
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.setattr(sys, "argv", arguments)
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(str(EXAMPLES / arguments[0]), run_name="__main__")
+
+    assert end.value.code == f"There is no key: set OPENAI_API_KEY, or {remedy}."
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGINT as a terminal sends it")
+def test_page_ends_with_ctrl_c(environment):
+    """
+    The server of the page ends without a traceback.
+    """
+    command = [sys.executable, EXAMPLES / "browser" / "page_server.py", "--sim", "--port", "0"]
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as server:
+        url = server.stdout.readline().split()[4].rstrip(";")
+        with urllib.request.urlopen(url) as page:  # our own address; now it serves
+            assert page.status == 200
+        server.send_signal(signal.SIGINT)
+        _, errors = server.communicate(timeout=60)
+
+    assert "Traceback" not in errors
