@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import re
 import signal
-import socket
 import subprocess
 import sys
 import zlib
@@ -214,16 +213,3 @@ def test_fifty_calls_are_listed_and_one_is_drawn(tmp_path, open_page):
         page.locator("#call").select_option(index=3)
         expect(page.locator(".line")).to_have_count(1)
         page.close()
-
-
-def test_port_that_is_in_use_is_one_line_and_an_exit_code(journal):
-    """
-    The command names the port and the remedy.
-    """
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        process, _ = serve(journal, taken.getsockname()[1])
-        _, told = process.communicate(timeout=60)
-
-    assert process.returncode == 1
-    assert "give another port" in told
-    assert "Traceback" not in told
