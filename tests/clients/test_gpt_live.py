@@ -127,12 +127,19 @@ async def test_pipecat(service):
         context = LLMContext([], ToolsSchema(standard_tools=[schema]))
         await task.queue_frame(LLMContextFrame(context))
         await until(has_sent(simulator, "session.started"))
-        audio = speak("How is the weather?") + silence(6_000)
-        for start in range(0, len(audio), 960):
-            piece = audio[start : start + 960]
+
+        async def send(piece):
             await task.queue_frame(
                 InputAudioRawFrame(audio=piece, sample_rate=24_000, num_channels=1)
             )
+
+        # Until pipecat has taken note of the session, it drops the audio.
+        while not any(each["type"] == "session.input_audio.append" for each in simulator.received):
+            await send(silence(20))
+            await asyncio.sleep(0.02)
+        audio = speak("How is the weather?") + silence(6_000)
+        for start in range(0, len(audio), 960):
+            await send(audio[start : start + 960])
         await until(lambda: said(simulator) == "In Oslo: rain.")
     finally:
         await task.queue_frame(EndFrame())
