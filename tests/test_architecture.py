@@ -83,7 +83,7 @@ INSIDE = {
     "realtime.openai": "_rules _messages _responses _interruption _seeding _speech _connect"
     " _dialogue _model _live_messages _live_work _live_dialogue _live_model",
     "realtime.transport": "_reconnecting _renewal _websocket _outbox _listeners _sender _roles"
-    " _renewing _connection",
+    " _renewing _connection _model",
     "replay": "_frame_file _pacing _strict _diff _player",
     "simulator": "faults speech _script _vad scenario _service _live _server _drift",
     "simulator._live": "faults validation settings state listener voice backend service",

@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import pybase64
 
-from ...events import RealtimeModelAudioInterruptedEvent
-from ...exceptions import ModelNotConnected, RealtimeConnectionError
 from ...wire.openai import GPTLiveDecoder
 from .._secrets import ConnectOptions
 from ..inputs import (
@@ -23,10 +21,9 @@ from ..inputs import (
     RealtimeModelSendEvent,
     RealtimeModelSendRawMessage,
 )
-from ..memory import ConversationMemory
-from ..model import RealtimeModel, RealtimeModelConfig, RealtimeModelListener, wrong_config
+from ..model import RealtimeModelConfig, wrong_config
 from ..transport._connection import SessionConnection
-from ..transport._listeners import Listeners
+from ..transport._model import ConnectedModel
 from ..transport._reconnecting import ReconnectPolicy
 from ..transport._renewal import RenewalPolicy
 from ..transport._roles import Host, Timeouts
@@ -39,7 +36,7 @@ if TYPE_CHECKING:
     import openai
 
 
-class GPTLiveModel(RealtimeModel):
+class GPTLiveModel(ConnectedModel):
     """
     A session with GPT-Live over a WebSocket; for asyncio.
 
@@ -87,12 +84,14 @@ class GPTLiveModel(RealtimeModel):
         max_buffered_bytes: int = 4 * 1024 * 1024,
         websocket_options: Mapping[str, Any] | None = None,
     ) -> None:
-        self._timeouts = Timeouts(
-            reconnect=reconnect,
-            renewal=renewal,
-            close_timeout=close_timeout,
-            send_timeout=send_timeout,
-            max_buffered_bytes=max_buffered_bytes,
+        super().__init__(
+            Timeouts(
+                reconnect=reconnect,
+                renewal=renewal,
+                close_timeout=close_timeout,
+                send_timeout=send_timeout,
+                max_buffered_bytes=max_buffered_bytes,
+            )
         )
         self._client = client
         self._backend = backend
@@ -104,9 +103,6 @@ class GPTLiveModel(RealtimeModel):
             "close_timeout": close_timeout,
             **(websocket_options or {}),
         }
-        self._memory: ConversationMemory | None = None
-        self._listeners = Listeners()
-        self._connection: SessionConnection | None = None
         self._dialogue: GPTLiveDialogue | None = None
         self._numbers = itertools.count(1)
         GPTLiveDecoder(gap_ms=gap_ms)  # raises now if it isn't above 0
@@ -144,9 +140,7 @@ class GPTLiveModel(RealtimeModel):
         if problem is not None:
             raise ValueError(problem)
         check_asyncio(type(self).__name__)
-        if self._connection is not None and not self._connection.is_over:
-            msg = "The model is connected already; close() it first, or use another one."
-            raise RealtimeConnectionError(msg)
+        self._check_not_connected()
         dialer = new_live_dialer(given, self._client, self._open_timeout, self._websocket_options)
 
         def new_dialogue(sender: Sender, host: Host) -> GPTLiveDialogue:
@@ -178,14 +172,6 @@ class GPTLiveModel(RealtimeModel):
             gap_ms=self._gap_ms, number=next(self._numbers), max_bytes=MAX_FRAME_BYTES
         )
 
-    def add_listener(self, listener: RealtimeModelListener) -> None:
-        """Tell *listener* the events from the next one on; adding it again changes nothing."""
-        self._listeners.add(listener)
-
-    def remove_listener(self, listener: RealtimeModelListener) -> None:
-        """Tell *listener* no more events; one that isn't there is fine."""
-        self._listeners.remove(listener)
-
     async def send_event(self, event: RealtimeModelSendEvent) -> None:
         """
         Send *event*; return when it is queued for the network.
@@ -202,12 +188,6 @@ class GPTLiveModel(RealtimeModel):
             ValueError: Its parts contradict each other.
         """
         await self._open_connection().send(event)
-
-    def _open_connection(self) -> SessionConnection:
-        if self._connection is None or not self._connection.is_open:
-            msg = "The model is not connected; await model.connect(...) first."
-            raise ModelNotConnected(msg)
-        return self._connection
 
     # --- commands of this protocol -------------------------------------------------------------
 
@@ -276,21 +256,3 @@ class GPTLiveModel(RealtimeModel):
                 await connection.close()
                 raise
         await connection.close()
-
-    def use_memory(self, memory: ConversationMemory | None) -> None:
-        """Tell each new session of the service the conversation that *memory* recalls."""
-        self._memory = memory
-
-    def has_cut_off(self, event: RealtimeModelAudioInterruptedEvent) -> bool:
-        """Return whether the interruption that *event* reports, the last one, cut off audio."""
-        return self._connection is not None and self._connection.has_cut_off(event)
-
-    async def cut_off(self) -> None:
-        """Cut off the speech that was not heard so far, and tell the listeners the place."""
-        if self._connection is not None:
-            await self._connection.cut_off()
-
-    def __repr__(self) -> str:
-        if self._connection is None:
-            return f"<{type(self).__qualname__}, not connected>"
-        return f"<{type(self).__qualname__} {self._connection.shown}>"

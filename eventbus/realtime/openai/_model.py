@@ -17,15 +17,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from ...events import RealtimeModelAudioInterruptedEvent
-from ...exceptions import ModelNotConnected, RealtimeConnectionError
 from ...wire.openai import Dialect, OpenAIRealtimeDecoder
 from .._secrets import ConnectOptions
 from ..inputs import RealtimeModelSendEvent
-from ..memory import ConversationMemory
-from ..model import RealtimeModel, RealtimeModelConfig, RealtimeModelListener, wrong_config
+from ..model import RealtimeModelConfig, wrong_config
 from ..transport._connection import SessionConnection
-from ..transport._listeners import Listeners
+from ..transport._model import ConnectedModel
 from ..transport._reconnecting import ReconnectPolicy
 from ..transport._renewal import RenewalPolicy
 from ..transport._roles import Host, Timeouts
@@ -45,7 +42,7 @@ if importlib.util.find_spec("websockets") is None:  # imported when the first se
     raise ModuleNotFoundError(msg, name="websockets")
 
 
-class OpenAIRealtimeModel(RealtimeModel):
+class OpenAIRealtimeModel(ConnectedModel):
     """
     A session with OpenAI's Realtime API over a WebSocket; for asyncio.
 
@@ -92,12 +89,14 @@ class OpenAIRealtimeModel(RealtimeModel):
         max_buffered_bytes: int = 4 * 1024 * 1024,
         websocket_options: Mapping[str, Any] | None = None,
     ) -> None:
-        self._timeouts = Timeouts(
-            reconnect=reconnect,
-            renewal=renewal,
-            close_timeout=close_timeout,
-            send_timeout=send_timeout,
-            max_buffered_bytes=max_buffered_bytes,
+        super().__init__(
+            Timeouts(
+                reconnect=reconnect,
+                renewal=renewal,
+                close_timeout=close_timeout,
+                send_timeout=send_timeout,
+                max_buffered_bytes=max_buffered_bytes,
+            )
         )
         self._client = client
         self._dialect = dialect
@@ -108,9 +107,6 @@ class OpenAIRealtimeModel(RealtimeModel):
             "close_timeout": close_timeout,
             **(websocket_options or {}),
         }
-        self._memory: ConversationMemory | None = None
-        self._listeners = Listeners()
-        self._connection: SessionConnection | None = None
 
     async def connect(self, options: RealtimeModelConfig) -> None:
         """
@@ -138,9 +134,7 @@ class OpenAIRealtimeModel(RealtimeModel):
         if problem is not None:
             raise ValueError(problem)
         check_asyncio(type(self).__name__)
-        if self._connection is not None and not self._connection.is_over:
-            msg = "The model is connected already; close() it first, or use another one."
-            raise RealtimeConnectionError(msg)
+        self._check_not_connected()
         dialer = new_dialer(
             given, self._client, self._open_timeout, self._websocket_options, self._dialect
         )
@@ -170,14 +164,6 @@ class OpenAIRealtimeModel(RealtimeModel):
         self._connection = connection
         await connection.open()
 
-    def add_listener(self, listener: RealtimeModelListener) -> None:
-        """Tell *listener* the events from the next one on; adding it again changes nothing."""
-        self._listeners.add(listener)
-
-    def remove_listener(self, listener: RealtimeModelListener) -> None:
-        """Tell *listener* no more events; one that isn't there is fine."""
-        self._listeners.remove(listener)
-
     async def send_event(self, event: RealtimeModelSendEvent) -> None:
         """
         Send *event*; return when it is queued for the network.
@@ -194,10 +180,7 @@ class OpenAIRealtimeModel(RealtimeModel):
             TypeError: It is not a request, or something in it can't be JSON.
             ValueError: Its parts contradict each other.
         """
-        if self._connection is None or not self._connection.is_open:
-            msg = "The model is not connected; await model.connect(...) first."
-            raise ModelNotConnected(msg)
-        await self._connection.send(event)
+        await self._open_connection().send(event)
 
     async def close(self) -> None:
         """
@@ -209,24 +192,6 @@ class OpenAIRealtimeModel(RealtimeModel):
         """
         if self._connection is not None:
             await self._connection.close()
-
-    def use_memory(self, memory: ConversationMemory | None) -> None:
-        """Tell each new session of the service the conversation that *memory* recalls."""
-        self._memory = memory
-
-    def has_cut_off(self, event: RealtimeModelAudioInterruptedEvent) -> bool:
-        """Return whether the interruption that *event* reports, the last one, cut off audio."""
-        return self._connection is not None and self._connection.has_cut_off(event)
-
-    async def cut_off(self) -> None:
-        """Cut off the speech that was not heard so far, and tell the listeners the place."""
-        if self._connection is not None:
-            await self._connection.cut_off()
-
-    def __repr__(self) -> str:
-        if self._connection is None:
-            return f"<{type(self).__qualname__}, not connected>"
-        return f"<{type(self).__qualname__} {self._connection.shown}>"
 
 
 def _with_limit(timeouts: Timeouts, dialect: Dialect) -> Timeouts:
