@@ -128,6 +128,7 @@ class JournalView:
             try:
                 for number, record in enumerate(reading, 1):
                     if record is None:
+                        self._goal_seq = self._last_seq  # its end may have been cut off
                         self._look_at_end(before)
                         break
                     self._take(record)

@@ -144,3 +144,17 @@ def test_torn_end_is_told_with_its_remedy(journal):
     assert call_of(view).record_count > 50
     (problem,) = view.problems
     assert "eventbus validate --repair" in problem
+
+
+def test_journal_that_loses_its_end_while_it_is_read_is_read_to_its_end(journal):
+    """
+    The page doesn't wait for records that a repair has cut off.
+    """
+    view = JournalView(journal)
+    view.open()
+    half = journal.stat().st_size // 2
+    journal.write_bytes(journal.read_bytes()[:half])
+    view.update()
+
+    assert view.last_seq > 0
+    assert view.progress == 1
