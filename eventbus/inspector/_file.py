@@ -62,7 +62,7 @@ class JournalView:
 
     Args:
         path: The journal's file.
-        name: What the page calls it; by default the file's name.
+        name: Its name on the page; by default the file's.
     """
 
     def __init__(self, path: Path, name: str | None = None) -> None:
@@ -214,7 +214,7 @@ class JournalView:
             }
 
     def overview(self, call: CallView) -> dict[str, Any]:
-        """Return what is always seen of a call; its size doesn't grow with the call."""
+        """Return the part of a call that is always seen; its size doesn't grow with the call."""
         with self._lock:
             return {
                 "schema": SCHEMA,

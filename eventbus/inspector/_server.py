@@ -1,5 +1,5 @@
 """
-The inspector's web server: what the page asks for, and who may ask.
+The inspector's web server: the page's requests, and the rules for answering them.
 
 Rules
 -----

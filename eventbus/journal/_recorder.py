@@ -308,7 +308,7 @@ class Recorder:
         return await anyio.to_thread.run_sync(self.sync, abandon_on_cancel=True)
 
     def sync(self) -> int:
-        """Do what `flush` does, and wait for the disk in this thread."""
+        """Flush as `flush` does, and wait for the disk in this thread."""
         for sink in self._all_sinks():
             sink.writer.sync()
         return self.durable_seq
@@ -337,7 +337,7 @@ class Recorder:
         self._syncer.stop()
 
     async def aclose(self) -> None:
-        """Do what `close` does, without keeping the event loop waiting."""
+        """Close as `close` does, without keeping the event loop waiting."""
         self._detach()  # here, where the bus is
         await anyio.to_thread.run_sync(self.close, abandon_on_cancel=True)
 

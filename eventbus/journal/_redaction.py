@@ -265,7 +265,7 @@ class Withholding:
         self, data: bytes, size: int, form: AudioForm | None
     ) -> tuple[bytes, str | None, AudioForm | None]:
         """
-        Do what `of_frame` does, with a frame that a decoder made an audio event of.
+        Withhold as `of_frame` does, in a frame that a decoder made an audio event of.
 
         Args:
             data: The frame.
@@ -320,7 +320,7 @@ class Withholding:
         return data if self.has_audio else rest
 
     def _taken_apart(self, data: bytes) -> tuple[bytes, str | None]:
-        """Do what `of_frame` does, with a frame of any form."""
+        """Withhold as `of_frame` does, in a frame of any form."""
         try:
             plain = _parse(data)
         except (ValueError, RecursionError):
