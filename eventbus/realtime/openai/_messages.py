@@ -10,13 +10,13 @@ setting that isn't given.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
 import pybase64
 
 from ...audio._formats import AudioFormat
+from ...wire.openai import BETA_SETTINGS
 from ..inputs import (
     RealtimeModelSendInterrupt,
     RealtimeModelSendRawMessage,
@@ -24,20 +24,6 @@ from ..inputs import (
     RealtimeModelUserInput,
 )
 from ..transport._outbox import OutgoingMessage
-
-# Setting of the beta protocol -> where it is in a GA session.
-_MOVED: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
-    {
-        "modalities": ("output_modalities",),
-        "voice": ("audio", "output", "voice"),
-        "speed": ("audio", "output", "speed"),
-        "input_audio_format": ("audio", "input", "format"),
-        "output_audio_format": ("audio", "output", "format"),
-        "input_audio_transcription": ("audio", "input", "transcription"),
-        "input_audio_noise_reduction": ("audio", "input", "noise_reduction"),
-        "turn_detection": ("audio", "input", "turn_detection"),
-    }
-)
 
 # Messages about the things of one session, which make no sense in the next.
 _OF_ONE_SESSION: Final = frozenset(
@@ -75,7 +61,7 @@ def session_of(settings: Mapping[str, Any]) -> dict[str, Any]:
         AudioFormatError: A format is none that is known.
     """
     # The model is part of the address, and can't be changed by an update.
-    elsewhere = {*_MOVED, "model_name", "audio", "extra_settings"}
+    elsewhere = {*BETA_SETTINGS, "model_name", "audio", "extra_settings"}
     session: dict[str, Any] = {
         "type": "realtime",
         **{name: value for name, value in settings.items() if name not in elsewhere},
@@ -83,7 +69,7 @@ def session_of(settings: Mapping[str, Any]) -> dict[str, Any]:
     audio = settings.get("audio") or {}
     for direction in audio:
         _put(session, ("audio", direction), dict(audio[direction] or {}))
-    for name, path in _MOVED.items():
+    for name, path in BETA_SETTINGS.items():
         if name in settings:
             _put(session, path, settings[name])
     for direction in session.get("audio", {}).values():

@@ -14,23 +14,11 @@ from typing import Any, Final
 
 from ...audio._formats import AudioFormat
 from ...exceptions import NotSupported
-from ...wire.openai import DIALECTS, Dialect, dialect_of
+from ...wire.openai import BETA_SETTINGS, DIALECTS, Dialect, dialect_of
 
-# Where a setting of the GA protocol is in the beta protocol.
-_FLAT: Final[Mapping[tuple[str, str], str]] = MappingProxyType(
-    {
-        ("input", "format"): "input_audio_format",
-        ("input", "transcription"): "input_audio_transcription",
-        ("input", "noise_reduction"): "input_audio_noise_reduction",
-        ("input", "turn_detection"): "turn_detection",
-        ("output", "format"): "output_audio_format",
-        ("output", "voice"): "voice",
-        ("output", "speed"): "speed",
-    }
-)
-_RENAMED: Final[Mapping[str, str]] = MappingProxyType(
-    {"output_modalities": "modalities", "max_output_tokens": "max_response_output_tokens"}
-)
+# Settings of the GA protocol -> their names in the beta protocol: those under audio, and others.
+_FLAT: Final = {path[1:]: name for name, path in BETA_SETTINGS.items() if path[0] == "audio"}
+_RENAMED: Final = {path[0]: name for name, path in BETA_SETTINGS.items() if len(path) == 1}
 _BETA_FORMATS: Final[Mapping[str, str]] = MappingProxyType(
     {"audio/pcm": "pcm16", "audio/pcmu": "g711_ulaw", "audio/pcma": "g711_alaw"}
 )

@@ -5,11 +5,12 @@ The protocols of OpenAI: Realtime with the dialects that other services speak, a
 from __future__ import annotations
 
 from ._decoder import OpenAIRealtimeDecoder
-from ._dialects import BETA_TYPES, DIALECTS, Dialect, dialect_of
+from ._dialects import BETA_SETTINGS, BETA_TYPES, DIALECTS, Dialect, dialect_of
 from ._gpt_live import GPTLiveDecoder
 from ._silence import RealtimeModelSilenceEvent
 
 __all__ = [
+    "BETA_SETTINGS",
     "BETA_TYPES",
     "DIALECTS",
     "Dialect",

@@ -28,6 +28,21 @@ BETA_TYPES: Mapping[str, str] = MappingProxyType(
 )
 """Type in the beta protocol -> the type that the same event has now."""
 
+BETA_SETTINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "modalities": ("output_modalities",),
+        "voice": ("audio", "output", "voice"),
+        "speed": ("audio", "output", "speed"),
+        "input_audio_format": ("audio", "input", "format"),
+        "output_audio_format": ("audio", "output", "format"),
+        "input_audio_transcription": ("audio", "input", "transcription"),
+        "input_audio_noise_reduction": ("audio", "input", "noise_reduction"),
+        "turn_detection": ("audio", "input", "turn_detection"),
+        "max_response_output_tokens": ("max_output_tokens",),
+    }
+)
+"""Setting in the beta protocol -> the path of the same setting in a session of today."""
+
 
 _NONE: Mapping[str, str] = MappingProxyType({})
 

@@ -1,8 +1,8 @@
 """
 The beta protocol, in which a session's settings are flat: Azure's dated API versions, Voice Live.
 
-`_PLACES` has the fields that GA moved, by which settings are translated in both directions, and
-the paths in errors. A service may have settings that GA lacks, and voices, transcribers and
+`BETA_SETTINGS` has the fields that GA moved, by which settings are translated in both directions,
+and the paths in errors. A service may have settings that GA lacks, and voices, transcribers and
 detectors of its own: those are kept and shown as the client gave them, and the session behind
 uses the nearest that it has.
 
@@ -16,21 +16,10 @@ import copy
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from ....wire.openai import BETA_TYPES
+from ....wire.openai import BETA_SETTINGS, BETA_TYPES
 from ..checks import RequestError
 from .form import Form, without_model
 
-_PLACES: Final[Mapping[str, tuple[str, ...]]] = {
-    "modalities": ("output_modalities",),
-    "voice": ("audio", "output", "voice"),
-    "speed": ("audio", "output", "speed"),
-    "input_audio_format": ("audio", "input", "format"),
-    "output_audio_format": ("audio", "output", "format"),
-    "input_audio_transcription": ("audio", "input", "transcription"),
-    "input_audio_noise_reduction": ("audio", "input", "noise_reduction"),
-    "turn_detection": ("audio", "input", "turn_detection"),
-    "max_response_output_tokens": ("max_output_tokens",),
-}
 _SAME: Final = ("model", "instructions", "tools", "tool_choice", "tracing", "include")
 _OF_RESPONSE: Final = (
     *("instructions", "tools", "tool_choice", "conversation", "metadata", "input"),
@@ -116,13 +105,13 @@ class FlatForm(Form):
         for name, value in session.items():
             if name in self.own:
                 self._asked[name] = value
-            elif name in _PLACES or name in _SAME:
+            elif name in BETA_SETTINGS or name in _SAME:
                 inner = self._value_to_ga(name, value)
                 if inner is not Ellipsis:
                     kept[name] = inner
             else:
                 raise unknown_parameter(owner, name)
-        return {"type": "realtime", **nested(kept, _PLACES)}
+        return {"type": "realtime", **nested(kept, BETA_SETTINGS)}
 
     def _order_to_ga(self, response: Mapping[str, Any]) -> dict[str, Any]:
         owner, kept = "response", {}
@@ -131,13 +120,13 @@ class FlatForm(Form):
                 kept[name] = [_item_to_ga(i) if isinstance(i, dict) else i for i in value]
             elif name in _OF_RESPONSE:
                 kept[name] = value
-            elif name in _PLACES:
+            elif name in BETA_SETTINGS:
                 inner = self._value_to_ga(name, value)
                 if inner is not Ellipsis:
                     kept[name] = inner
             elif name not in self.own:
                 raise unknown_parameter(owner, name)
-        return nested(kept, _PLACES)
+        return nested(kept, BETA_SETTINGS)
 
     def _value_to_ga(self, name: str, value: Any) -> Any:
         """Return a setting as GA has it; the ellipsis if the session behind needs none."""
@@ -172,7 +161,7 @@ class FlatForm(Form):
         del frame["name"]  # it came with GA
 
     def _session(self, session: Mapping[str, Any]) -> dict[str, Any]:
-        shown = {name: at(session, path) for name, path in _PLACES.items()}
+        shown = {name: at(session, path) for name, path in BETA_SETTINGS.items()}
         for name in ("input_audio_format", "output_audio_format"):
             shown[name] = _FORMAT_NAMES[shown[name]["type"]]
         shown["modalities"] = self._modalities(session["output_modalities"])
@@ -209,7 +198,7 @@ class FlatForm(Form):
     def error(self, error: RequestError) -> RequestError:
         """Return *error* with the flat names of the fields, in its words, too."""
         message, param = error.message, error.param
-        for name, path in _PLACES.items():
+        for name, path in BETA_SETTINGS.items():
             for owner in ("session", "response"):
                 old, new = f"{owner}.{'.'.join(path)}", f"{owner}.{name}"
                 message = message.replace(old, new)
@@ -286,7 +275,7 @@ class VoiceLiveForm(FlatForm):
 
     def _session(self, session: Mapping[str, Any]) -> dict[str, Any]:
         shown = super()._session(session)
-        detection = at(session, _PLACES["turn_detection"])
+        detection = at(session, BETA_SETTINGS["turn_detection"])
         if detection is not None:
             given = self._shown.get("turn_detection") or {}
             shown["turn_detection"] = {**detection, **_OF_DETECTION, **given}

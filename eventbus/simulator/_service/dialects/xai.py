@@ -11,16 +11,15 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from ....audio._formats import AudioFormat
-from ....wire.openai import DIALECTS
+from ....wire.openai import BETA_SETTINGS, DIALECTS
 from .flat import at, nested
 from .form import Form, without_model
 
 _DIALECT: Final = DIALECTS["xai"]
 _DEFAULT_VOICE: Final = "ara"
 _PLACES: Final[Mapping[str, tuple[str, ...]]] = {
-    "modalities": ("output_modalities",),
-    "turn_detection": ("audio", "input", "turn_detection"),
-    "max_response_output_tokens": ("max_output_tokens",),
+    name: BETA_SETTINGS[name]
+    for name in ("modalities", "turn_detection", "max_response_output_tokens")
 }
 _PLACES_OF_RESPONSE: Final = {name: path for name, path in _PLACES.items() if len(path) == 1}
 # Settings that the session behind doesn't have, with their defaults.
