@@ -6,10 +6,11 @@ Causes
 
 A call names its event. An event that a decoder made names its frame: the decoder marks its events
 (`eventbus.wire.origin_of`). An event that a handler publishes names the call: a context variable
-has it, as far as the handler's own tasks. Any other event of the vocabulary names the latest frame
-of its sender, if it was published where that was, by the same call and the same task, and so does
-an event that a session makes of a model's (classes with ``falls_back = False``). An event that the
-session publishes by itself comes from elsewhere.
+has it, as far as the handler's own tasks. An event that a session makes of a model's (classes with
+``falls_back = False``) names the latest frame of its sender, if it was published where that was,
+by the same call and the same task. So does any other event of the vocabulary, if the frame's
+decoder marks nothing; otherwise it comes from elsewhere, like the end of a turn that the transport
+tells of when the connection is lost. An event that the session publishes by itself does, too.
 
 Stored events
 -------------
@@ -359,10 +360,11 @@ class Tap:
         if mark and mark & ~_POSITION == session.frame_mark:
             return session.frame
         call = self._current.get()
+        may_be_decoded = not session.frame_mark and cls in DECODED
         if (
             not mark
             and call is session.frame_call
-            and (cls in DECODED or not getattr(cls, "falls_back", True))
+            and (may_be_decoded or not getattr(cls, "falls_back", True))
             and session.frame_task == _task()
         ):
             return session.frame

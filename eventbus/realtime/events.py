@@ -2,7 +2,8 @@
 The vocabulary of a session: the events around the model.
 
 Names, fields and their order are those of the openai-agents SDK (``agents.realtime.events``),
-with `RealtimeModelRawClientEvent` and `RealtimeSessionRestored` beside them. As in
+with `RealtimeModelRawClientEvent`, `RealtimeModelSkippedEvent` and `RealtimeSessionRestored` beside
+them. As in
 `eventbus.events`, each class is frozen, and its ``type`` is a constant, so that type checkers
 narrow `RealtimeSessionEvent` by ``event.type == "tool_end"`` as well as by `isinstance`.
 
@@ -58,6 +59,7 @@ __all__ = [
     "RealtimeHistoryUpdated",
     "RealtimeInputAudioTimeoutTriggered",
     "RealtimeModelRawClientEvent",
+    "RealtimeModelSkippedEvent",
     "RealtimeRawModelEvent",
     "RealtimeSessionEvent",
     "RealtimeSessionRestored",
@@ -536,6 +538,27 @@ class RealtimeModelRawClientEvent(_OfSession):
     type: Literal["raw_client_event"] = "raw_client_event"
 
 
+@attrs.frozen
+class RealtimeModelSkippedEvent(_OfSession):
+    """
+    The model has not passed on an event that its decoder made of the present frame.
+
+    So it is with late audio of an answer that was cut off, with an item that a new session was
+    told and that the history has, and with the rest of a frame when the model is closed in the
+    middle of it. An event that was changed is one, too: the changed one follows, with the ids of
+    items that the application knows.
+
+    Attributes:
+        event_type: The ``type`` of the event.
+
+    Source:
+        The transport.
+    """
+
+    event_type: str
+    type: Literal["skipped"] = "skipped"
+
+
 RealtimeSessionEvent: TypeAlias = (
     RealtimeAgentStartEvent
     | RealtimeAgentEndEvent
@@ -568,4 +591,5 @@ REPEATS: Final[tuple[type[Any], ...]] = (
 for _event_type in RealtimeSessionEvent.__args__:
     register_event(_event_type, name=f"session.{attrs.fields_dict(_event_type)['type'].default}")
 register_event(RealtimeModelRawClientEvent)
+register_event(RealtimeModelSkippedEvent)
 register_event(RealtimeSessionRestored)

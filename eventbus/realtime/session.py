@@ -64,6 +64,7 @@ from .events import (
     RealtimeHistoryAdded,
     RealtimeHistoryUpdated,
     RealtimeModelRawClientEvent,
+    RealtimeModelSkippedEvent,
     RealtimeRawModelEvent,
     RealtimeSessionRestored,
 )
@@ -508,8 +509,11 @@ class RealtimeSession:
 
     # --- events of the model ----------------------------------------------------------
 
-    def take(self, event: RealtimeModelEvent) -> None:
+    def take(self, event: RealtimeModelEvent | RealtimeModelSkippedEvent) -> None:
         """Publish *event*, and follow it; the session's listener calls it."""
+        if isinstance(event, RealtimeModelSkippedEvent):  # there is nothing to follow
+            self._publish(event)
+            return
         if self._models.hides(event):
             return
         try:  # a strict bus raises a handler's exception, and the session goes on all the same

@@ -23,6 +23,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -50,7 +51,7 @@ from ..wire import Decoder
 from ..wire.openai import GPTLiveDecoder, OpenAIRealtimeDecoder
 from ._frame_file import BadLine, FrameFile, FrameLine
 from ._pacing import Pacer
-from ._strict import Comparison, is_decodable, is_report
+from ._strict import Comparison, is_decodable, is_report, is_skip
 
 Source: TypeAlias = str | os.PathLike[str] | FrameFile | Iterable[Record]
 """A recording: the path of a journal or of a file of frames, or one that is open."""
@@ -583,6 +584,17 @@ async def _record_steps(
     for record in reader.records():
         for step in reader.steps(record):
             yield step
+    for step in reader.rest():
+        yield step
+
+
+@attrs.define
+class _Held:
+    """The events of a decoded frame that are still to be published."""
+
+    seq: int
+    at_ns: int
+    events: deque[RealtimeModelEvent]
 
 
 class _Reader:
@@ -593,6 +605,7 @@ class _Reader:
         self._options = options
         self._origin_ns: int | None = None
         self._frames: dict[str | int | None, int] = {}
+        self._held: dict[str | int | None, _Held] = {}
         self._latest: dict[str | int | None, Record] = {}  # may be repeated
         needs_all = options.is_strict or options.decodes
         self._comparison = (
@@ -630,15 +643,41 @@ class _Reader:
         is_from_outside = self._is_from_outside(record)
         if is_from_outside:
             self._latest[record.sender] = record
+        yield from self._release(record)
         if self._options.is_before(record.seq, at_ns) or not self._is_wanted(record):
             return
         if self._options.decodes and isinstance(record, FrameRecord):
-            for event in decoded:
-                yield _Step(record.seq, at_ns, event, record.sender)
+            held = self._held[record.sender] = _Held(record.seq, at_ns, deque(decoded))
+            yield _Step(record.seq, at_ns, held.events.popleft(), record.sender)
         elif isinstance(record, EventRecord) and record.is_repeat:
             yield from self._repeat(record, at_ns)
         elif is_from_outside and not self._is_decoded(record):
             yield _step(record, at_ns)
+
+    def rest(self) -> Iterator[_Step]:
+        """Yield the events of frames after which nothing came."""
+        for sender in tuple(self._held):
+            yield from self._let_go(sender)
+
+    def _release(self, record: Record) -> Iterator[_Step]:
+        """Yield the events of now that come before *record*, or in its place."""
+        sender = getattr(record, "sender", None)
+        held = self._held.get(sender)
+        if held is None:
+            return
+        if isinstance(record, EventRecord) and record.cause == held.seq:
+            is_next = is_skip(record) or (is_decodable(record) and not is_report(record))
+            if is_next and held.events:
+                event = held.events.popleft()
+                if not is_skip(record):
+                    yield _Step(held.seq, held.at_ns, event, sender)
+        elif self._is_from_outside(record):
+            yield from self._let_go(sender)
+
+    def _let_go(self, sender: str | int | None) -> Iterator[_Step]:
+        held = self._held.pop(sender)
+        for event in held.events:
+            yield _Step(held.seq, held.at_ns, event, sender)
 
     def _repeat(self, record: EventRecord, at_ns: int) -> Iterator[_Step]:
         """Yield the repeat of an event that comes from outside, if its class is known here."""

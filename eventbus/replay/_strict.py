@@ -5,7 +5,11 @@ Rules
 -----
 
 * Every frame is decoded again, by one decoder for each session. Each of its events is compared
-  with the recorded event of the vocabulary that has the frame as its cause, in order.
+  with the recorded event of the vocabulary that has the frame as its cause, in order. The model of
+  a live session names the events that it hasn't passed on (`RealtimeModelSkippedEvent`): the
+  decoder still makes them.
+* Events that no decoder made have no frame as their cause, and are not compared: those of the
+  transport, like the end of a turn whose connection was lost, and those of the application.
 * Events are compared as `eventbus.codec` writes them. An exception is compared by its class and
   message, without the traceback.
 * Fields that were withheld or redacted are not compared, and neither are those of an event of
@@ -178,7 +182,12 @@ class Comparison:
         frame = None if session is None else session.frame
         if session is None or frame is None or record.cause != frame.seq:
             return
-        if is_report(record) or not is_decodable(record):
+        if is_report(record):
+            return
+        if is_skip(record):
+            self._compare_skipped(record, session, frame)
+            return
+        if not is_decodable(record):
             return
         if not session.expected:
             name = record.class_name
@@ -189,6 +198,15 @@ class Comparison:
             raise self._difference(session, frame, "class", record.class_name, kind)
         if record.problem is None:
             self._compare_fields(record, event, session, frame)
+
+    def _compare_skipped(self, record: EventRecord, session: _Session, frame: FrameRecord) -> None:
+        """Compare the name of an event that was not passed on with the decoder's next event."""
+        name = str(record.fields.get("event_type"))
+        if not session.expected:
+            raise self._difference(session, frame, "count", name, "no event")
+        event = session.expected.pop(0)
+        if event.type != name:
+            raise self._difference(session, frame, "class", name, event.type)
 
     def _compare_fields(
         self, record: EventRecord, event: RealtimeModelEvent, session: _Session, frame: FrameRecord
@@ -239,6 +257,7 @@ class Comparison:
 
 _DECODED: Final = frozenset(map(class_label, DECODED))
 _NAMES: Final = frozenset({"type", "$class", "name", "role", "status", "code"})
+_SKIPPED: Final = ".RealtimeModelSkippedEvent"
 _MAX_SHOWN: Final = 200
 
 
@@ -304,6 +323,11 @@ def _frame_type(events: Sequence[RealtimeModelEvent]) -> str | None:
 def is_report(record: EventRecord) -> bool:
     """Return whether a record is the bus's report of a failed handler or middleware."""
     return record.type_name == "exception" and record.fields.get("handler") is not None
+
+
+def is_skip(record: EventRecord) -> bool:
+    """Return whether a record names an event of the decoder's that was not passed on."""
+    return record.type_name == "skipped" and record.class_name.endswith(_SKIPPED)
 
 
 def is_decodable(record: EventRecord) -> bool:

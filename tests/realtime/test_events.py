@@ -24,6 +24,7 @@ from eventbus.realtime.events import (
     RealtimeHistoryAdded,
     RealtimeHistoryUpdated,
     RealtimeModelRawClientEvent,
+    RealtimeModelSkippedEvent,
     RealtimeSessionEvent,
     RealtimeSessionRestored,
     RealtimeToolApprovalRequired,
@@ -79,7 +80,7 @@ def test_all_are_in_the_unions_and_in_dunder_all():
     assert classes == {
         *CLASSES,
         RealtimeModelRawClientEvent,
-        RealtimeSessionRestored,
+        RealtimeModelSkippedEvent,
         RealtimeSessionRestored,
         RealtimeEventInfo,
     }
@@ -133,6 +134,7 @@ AUDIO = RealtimeModelAudioEvent(b"\0\1", "resp_1", "item_1", 0)
         RealtimeHistoryUpdated(HistorySnapshot((ITEM,)), INFO),
         RealtimeToolEnd(None, None, "{}", {"x": [1]}, INFO),
         RealtimeModelRawClientEvent({"type": "response.create"}),
+        RealtimeModelSkippedEvent("audio"),
     ],
     ids=lambda event: event.type,
 )

@@ -18,7 +18,10 @@ Rules
   takes over, without another ``connecting`` (`RenewalPolicy`). A renewal that fails leaves the
   first connection alone. If no quiet moment comes, the second connection takes over shortly
   before the end, as after a loss.
-* After `close` only ``disconnected`` and the end of the stream are emitted.
+* An event of the decoder's that isn't emitted is named by a `RealtimeModelSkippedEvent`, so that a
+  recording tells it from one that the decoder didn't make.
+* After `close` only ``disconnected`` and the end of the stream are emitted, and before them the
+  names of events that were left of the present frame.
 
 One task, `_run`, opens, reads and ends; another one writes while there is a connection. The
 vendor is handed in (`_roles`): a `Dialer` opens connections, a decoder reads frames, and a
@@ -30,7 +33,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import anyio
@@ -43,6 +46,7 @@ from ...events import (
     RealtimeModelSessionExpiringEvent,
 )
 from ...exceptions import RealtimeConnectionError
+from ..events import RealtimeModelSkippedEvent
 from ._reconnecting import CLEAN_CODES, NO_CLOSE_FRAME, End, ReconnectPolicy
 from ._renewing import Renewing, Successor
 from ._roles import Decoder, Dialer, Dialogue, Host, Timeouts
@@ -116,6 +120,7 @@ class SessionConnection:
         )
         self._successor: Successor | None = None
         self.is_taking = False
+        self._to_tell: Iterator[RealtimeModelEvent] = iter(())
         self._has_expired = False
         self._connection: Connection | None = None
         self._closing: set[asyncio.Task[None]] = set()
@@ -194,6 +199,8 @@ class SessionConnection:
             await self._drop_successor()
             self._sender.close()
             self._dialogue.end()
+            for event in self._to_tell:
+                await self._listeners.emit(_skipped(event))
             await self._listeners.emit(RealtimeModelConnectionStatusEvent("disconnected"))
             await self._listeners.emit(RealtimeModelEndOfStreamEvent())
 
@@ -370,12 +377,15 @@ class SessionConnection:
         watches, listeners = self._dialogue.watches, self._listeners
         raw = events[0]
         self.is_taking = True
+        self._to_tell = rest = iter(events)
         try:
-            for event in events:
+            for event in rest:
                 watch = watches.get(type(event))
                 told = event if watch is None else watch(event, raw)
-                if told is None:
-                    continue
+                if told is not event:
+                    await listeners.emit(_skipped(event))
+                    if told is None:
+                        continue
                 listeners.emit_nowait(told)
                 if listeners.awaited:
                     await listeners.emit_awaited(told)
@@ -462,3 +472,8 @@ class SessionConnection:
             await self.close_connection(successor.connection)
         if self._closing:
             await asyncio.wait(self._closing)
+
+
+def _skipped(event: RealtimeModelEvent) -> Any:
+    """Return the event that names *event*, which is not emitted."""
+    return RealtimeModelSkippedEvent(event.type)
