@@ -366,8 +366,8 @@ class RealtimeModelTurnEndedEvent(Markable):
             call that it does not wait for.
 
     Source:
-        OpenAI ``response.done``; Gemini ``turnComplete``, with its
-        ``turnCompleteReason`` for more that is expected.
+        OpenAI ``response.done``; Gemini ``turnComplete``, with an
+        ``interactionStatus`` for more that is expected.
     """
 
     response_id: str | None = None
@@ -474,14 +474,14 @@ class RealtimeModelInputSpeechStartedEvent(Markable):
         item_id: The item that the speech will become.
         audio_start_ms:
             Milliseconds from the session's first input audio to the start of
-            the speech, padding included.
+            the speech, padding included; None if the service didn't say.
 
     Source:
-        OpenAI ``input_audio_buffer.speech_started``.
+        OpenAI ``input_audio_buffer.speech_started``; Gemini ``voiceActivity``.
     """
 
     item_id: str
-    audio_start_ms: int
+    audio_start_ms: int | None
     type: Literal["input_speech_started"] = "input_speech_started"
 
 
@@ -494,14 +494,14 @@ class RealtimeModelInputSpeechStoppedEvent(Markable):
         item_id: The item that the speech will become.
         audio_end_ms:
             Milliseconds from the session's first input audio to the end of the
-            speech, padding included.
+            speech, padding included; None if the service didn't say.
 
     Source:
-        OpenAI ``input_audio_buffer.speech_stopped``.
+        OpenAI ``input_audio_buffer.speech_stopped``; Gemini ``voiceActivity``.
     """
 
     item_id: str
-    audio_end_ms: int
+    audio_end_ms: int | None
     type: Literal["input_speech_stopped"] = "input_speech_stopped"
 
 

@@ -84,6 +84,8 @@ class Pacer:
         self._now += taken
         return due
 
-    def _read_input_clock(self, mark_ms: int) -> None:
+    def _read_input_clock(self, mark_ms: int | None) -> None:
+        if mark_ms is None:  # the service didn't say
+            return
         self._now = max(self._now, self._mark + (mark_ms - self._mark_ms) / 1000)
         self._mark_ms, self._mark = mark_ms, self._now
