@@ -1,5 +1,5 @@
 """
-The table of protocols and dialects: each cell names a test, and each test exists.
+The tables of protocols, dialects and rules: each cell names a test, and each test exists.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from eventbus.wire.openai import DIALECTS
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "reference" / "protocols.md").read_text("utf-8")
 CELL = re.compile(r"(?:yes|same|frames|no) `(t\d+)`")
+RULES_PAGE = (ROOT / "docs" / "explanation" / "gemini-decoder.md").read_text("utf-8")
 TESTS = dict(re.findall(r"^\| `(t\d+)` \| `([^`]+)` \|$", PAGE, re.MULTILINE))
 
 
@@ -63,3 +64,16 @@ def test_the_tests_exist(name):
     path, _, function = name.partition("::")
 
     assert function in functions_of(path)
+
+
+def test_each_rule_of_gemini_names_tests_that_exist():
+    """
+    Each row of the page's table has at least one, and so has what is said below it.
+    """
+    start = RULES_PAGE.index("| | field |")
+    rows = RULES_PAGE[start:].split("\n\n")[0].splitlines()[2:]
+    named = [re.findall(r"`(test_\w+)`", row.split("|")[4]) for row in rows]
+
+    assert all(named)
+    found = set(re.findall(r"`(test_\w+)`", RULES_PAGE))
+    assert found <= functions_of("tests/wire/gemini/test_decoder.py")

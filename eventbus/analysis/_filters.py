@@ -40,7 +40,9 @@ import attrs
 
 from ..events import EVENT_TYPES
 from ..exceptions import FilterError
+from ..wire._names import GEMINI_NAMES
 from ..wire.openai._decoder import TABLE
+from ..wire.openai._gpt_live import LIVE_TABLE
 
 if TYPE_CHECKING:
     from ._record_view import RecordView
@@ -146,7 +148,8 @@ def closest_type(name: str) -> str | None:
     Returns:
         None if *name* is one of them, or similar to none.
     """
-    known = dict.fromkeys([*EVENT_TYPES, *(cls.__name__ for cls in EVENT_TYPES.values()), *TABLE])
+    events = [*EVENT_TYPES, *(cls.__name__ for cls in EVENT_TYPES.values())]
+    known = dict.fromkeys([*events, *TABLE, *LIVE_TABLE, *sorted(GEMINI_NAMES)])
     lowered = {each.lower(): each for each in known}
     if name.lower() in lowered:
         return None

@@ -28,7 +28,7 @@ from ..journal._records import (
     StatusRecord,
 )
 from ..journal._selection import FAILED_EVENTS, ids_in
-from ..wire._frames import shown_type
+from ..wire._names import frame_name
 
 _KINDS: Final[Mapping[type[Record], str]] = {
     HeaderRecord: "header",
@@ -44,6 +44,7 @@ _KINDS: Final[Mapping[type[Record], str]] = {
 
 _AUDIO_DELTAS: Final = frozenset({"response.output_audio.delta", "response.audio.delta"})
 _AUDIO: Final = frozenset({"audio"})  # base64 contains any short word somewhere
+_BLOB: Final = frozenset({"data"})  # as Gemini has it
 _parse: Final = msgspec.json.Decoder().decode
 _MAX_DEPTH: Final = 64  # of searched documents; deeper than any real one
 _RAW: Final = ("raw_server_event", RealtimeModelRawServerEvent.__name__)
@@ -91,9 +92,10 @@ class RecordView:
                 names = (type_name, class_name, class_name.rpartition(".")[2])
                 return tuple(dict.fromkeys(filter(None, names)))
             case FrameRecord() | SentRecord():
-                name = self.data.get("type")
+                kind = self.data.get("type")
+                name = kind if isinstance(kind, str) else frame_name(self.data)
                 raw = () if self.kind == "sent" else _RAW
-                return (*raw, name) if isinstance(name, str) else raw
+                return raw if name is None else (*raw, name)
             case StatusRecord():
                 return _STATUS
             case _:
@@ -106,7 +108,7 @@ class RecordView:
             case EventRecord(type_name=type_name, class_name=class_name):
                 return type_name or class_name
             case FrameRecord() | SentRecord():
-                return shown_type(self.data.get("type"))
+                return frame_name(self.data)
             case StatusRecord():
                 return _STATUS[0]
             case _:
@@ -238,8 +240,9 @@ def _strings(value: object, depth: int) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif depth and isinstance(value, Mapping):
+        hidden = _BLOB if "mimeType" in value or "mime_type" in value else _AUDIO
         for name, each in value.items():
-            if name not in _AUDIO:
+            if name not in hidden:
                 yield from _strings(each, depth - 1)
     elif depth and isinstance(value, (list, tuple)):
         for each in value:

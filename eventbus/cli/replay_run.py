@@ -19,17 +19,20 @@ from ..journal._records import Record
 from ..replay._frame_file import BadLine, FrameFile
 from ..replay._player import Player, Source
 from ..telemetry._summary import Summary, SummaryObserver
+from ..wire._names import GEMINI_NAMES, frame_name
 from ..wire.openai._decoder import TABLE
+from ..wire.openai._gpt_live import LIVE_TABLE
 from .terminal.bad_lines import BadLines
 from .terminal.console import Bar
 from .terminal.escaping import printable
 from .terminal.journals import JournalInput
 
 _FOREIGN: Final = (
-    "no line that was read has a type that OpenAI Realtime sends; is this a file of its frames?"
+    "no line that was read is a frame of OpenAI Realtime, GPT-Live or Gemini Live; is this a file "
+    "of their frames?"
 )
 _NOTHING: Final = "0 events; it has no frame that a service has sent"
-_KNOWN_TYPES: Final = tuple(TABLE)  # the type of a foreign frame may have no hash
+_KNOWN: Final = frozenset({*TABLE, *LIVE_TABLE, *GEMINI_NAMES})
 
 
 class ReplayRun:
@@ -152,9 +155,7 @@ class ReplayRun:
             return
         if isinstance(event, RealtimeModelExceptionEvent) and not self._has_known_type:
             error = event.exception
-            self._has_known_type = (
-                isinstance(error, FrameError) and error.frame_type in _KNOWN_TYPES
-            )
+            self._has_known_type = isinstance(error, FrameError) and error.frame_type in _KNOWN
         self._on_event(number, event)
 
     def _note_bad_line(self, line: BadLine) -> None:
@@ -181,6 +182,6 @@ class ReplayRun:
 
 def _is_known(frame: object) -> bool:
     try:
-        return isinstance(frame, Mapping) and frame.get("type") in _KNOWN_TYPES
+        return isinstance(frame, Mapping) and frame_name(frame) in _KNOWN
     except ValueError:  # not JSON
         return False

@@ -36,6 +36,7 @@ import attrs
 import msgspec
 
 from ..exceptions import RemoteException
+from ..wire._names import snake_case
 from ._records import CallRecord, EventRecord, Form, FrameRecord, Record, SentRecord
 
 Redact: TypeAlias = "Iterable[str | Callable[[Any], Any]] | Callable[[Any], Any]"
@@ -87,9 +88,25 @@ _FREE: Final = frozenset(
 # Texts that are JSON, if all is well.
 _JSON_TEXTS: Final = frozenset({"arguments", "output"})
 
+# Fields of Gemini's messages that decide which events they are.
+_OF_GEMINI: Final = (
+    "audioOffset",
+    "ids",
+    "interactionStatus",
+    "mimeType",
+    "modality",
+    "timeLeft",
+    "turnCompleteReason",
+    "vadSignalType",
+    "voiceActivityType",
+)
+
 # Fields whose text is a name given by a program, not something that a person said.
 _NAMES: Final = frozenset(
     {
+        *_OF_GEMINI,
+        *map(snake_case, _OF_GEMINI),
+        "call_ids",
         "code",
         "format",
         "handler",

@@ -18,7 +18,7 @@ from ..events import (
     RealtimeModelTurnEndedEvent,
 )
 from ..exceptions import CodecError, RemoteException
-from ..wire._frames import shown_type
+from ..wire._names import frame_name, shown_type
 from ._assembly import Assembler
 from ._batches import (
     BatchHead,
@@ -104,6 +104,7 @@ class _Names(msgspec.Struct):
 
 
 _names_in: Final = msgspec.json.Decoder(_Names).decode
+_parse: Final = msgspec.json.Decoder().decode
 _Common: TypeAlias = tuple[int, int, int, str | int | None, int]
 
 
@@ -217,10 +218,16 @@ def _message_row(
             names = _names_in(entry.data)
         except (ValueError, RecursionError):
             return row
-        row.type = shown_type(names.type)
+        row.type = _frame_name(entry.data) if names.type is None else shown_type(names.type)
         row.item_id = _id_in(names.item_id, names.item, "item_id")
         row.response_id = _id_in(names.response_id, names.response, "response_id")
     return row
+
+
+def _frame_name(data: bytes) -> str | None:
+    """Return the name of a frame without a type."""
+    frame = _parse(data)
+    return frame_name(frame) if isinstance(frame, Mapping) else None
 
 
 def _id_in(own: object, inner: object, name: str) -> str | None:

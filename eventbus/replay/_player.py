@@ -32,6 +32,7 @@ from typing import Any, Final, TypeAlias
 import anyio
 import anyio.lowlevel
 import attrs
+import msgspec
 
 from ..analysis._record_view import RecordView
 from ..bus import EventBus
@@ -48,6 +49,8 @@ from ..journal._records import (
 )
 from ..journal._segments import segment_paths
 from ..wire import Decoder
+from ..wire._names import is_from_gemini
+from ..wire.gemini import GeminiDecoder
 from ..wire.openai import GPTLiveDecoder, OpenAIRealtimeDecoder
 from ._frame_file import BadLine, FrameFile, FrameLine
 from ._pacing import Pacer
@@ -61,6 +64,7 @@ Point: TypeAlias = int | timedelta
 beginning."""
 
 _NS_PER_S: Final = 1_000_000_000
+_parse: Final = msgspec.json.Decoder().decode
 _HEAD_BYTES: Final = 500  # in which the type of a frame is
 _MOMENT: Final = 0.001  # seconds
 
@@ -181,8 +185,9 @@ class Player:
         decode: Publish the events that the decoder makes of a journal's frames now, instead of
             the recorded ones.
         decoder: Makes a decoder for each session. By default it is the one that the journal names,
-            and for a file of frames that of GPT-Live, if it begins with ``session.started``, or
-            else that of OpenAI Realtime.
+            and for a file of frames that of the protocol that its first frame belongs to: Gemini
+            Live, if the frame has no type and a field of that protocol, GPT-Live, if it is
+            ``session.started``, or else OpenAI Realtime.
         where: Which records of a journal to publish, like `Filter.matches`.
         patience: Seconds to wait for the handlers of one event, at an infinite speed. It is halved
             each time that the handlers take longer, until no handler is behind any more;
@@ -554,6 +559,11 @@ async def _frame_steps(file: FrameFile, options: _Options) -> AsyncGenerator[_St
 
 def _decoder_for(frame: bytes) -> Decoder:
     """Return a decoder for frames of which this is the first: it tells the protocol."""
+    try:
+        if is_from_gemini(_parse(frame)):
+            return GeminiDecoder()
+    except (ValueError, RecursionError):  # for a decoder to report
+        pass
     is_live = b'"session.started"' in frame[:_HEAD_BYTES]
     return GPTLiveDecoder() if is_live else OpenAIRealtimeDecoder()
 

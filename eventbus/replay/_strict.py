@@ -33,7 +33,7 @@ from ..journal._encoding import DECODED, class_label
 from ..journal._records import EndRecord, EventRecord, FrameRecord, HeaderRecord, Record
 from ..journal._redaction import Withholding
 from ..wire import Decoder, find_decoder
-from ..wire._frames import shown_type
+from ..wire._names import frame_name
 from ..wire.openai._decoder import OpenAIRealtimeDecoder
 
 
@@ -315,7 +315,7 @@ _NOTHING: Final = _Nothing()
 def _frame_type(events: Sequence[RealtimeModelEvent]) -> str | None:
     data = events[0].data if isinstance(events[0], RealtimeModelRawServerEvent) else None
     try:
-        return shown_type(data.get("type")) if isinstance(data, Mapping) else None
+        return frame_name(data) if isinstance(data, Mapping) else None
     except ValueError:  # not JSON
         return None
 

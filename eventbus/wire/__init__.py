@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from ._decoder import Bus, Decoder, find_decoder, register_decoder
 from ._origin import Origin, origin_of
+from .gemini import GeminiDecoder
 from .openai import GPTLiveDecoder, OpenAIRealtimeDecoder
 
 __all__ = ["Bus", "Decoder", "Origin", "find_decoder", "origin_of", "register_decoder"]
 
 register_decoder(OpenAIRealtimeDecoder)
 register_decoder(GPTLiveDecoder)
+register_decoder(GeminiDecoder)

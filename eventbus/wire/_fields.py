@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..exceptions import FrameError
-from ._frames import shown_type
+from ._names import shown_type
 
 _KINDS = {
     type(None): "null",
@@ -98,7 +98,7 @@ class Fields:
     Args:
         data: The object.
         frame_type: The ``type`` of the frame, as it came.
-        name: The field of the frame that has the object.
+        name: The field of the frame that has the object; empty for the frame itself.
     """
 
     __slots__ = ("_frame_type", "_path", "data")
@@ -106,7 +106,7 @@ class Fields:
     def __init__(self, data: dict[str, Any], frame_type: object, name: str) -> None:
         self.data = data
         self._frame_type = frame_type
-        self._path = f"{name}."
+        self._path = f"{name}." if name else ""
 
     def text(self, name: str) -> str:
         """Return a string."""

@@ -100,6 +100,8 @@ class Protocol(Generic[_S]):
 
     Attributes:
         table: Type of a frame -> the function that returns its meaning; None stands for Other.
+        make: Returns the meaning of any frame, if frames have no type; None if they have one.
+        shortcut_bytes: The shortcut is for frames with at least so many bytes.
         known_names: Names in frames that an error may quote.
         shortcut: Returns a function that returns the event of a large frame of audio of a
             well-known form, else None.
@@ -114,6 +116,8 @@ class Protocol(Generic[_S]):
     shortcut: Callable[[_S], Callable[[bytes], Meaning | None]] = _without_shortcut
     learn: Callable[[_S, bytes, dict[str, Any], RealtimeModelAudioEvent], None] = _nothing_to_learn
     ends: Callable[[_S, str, bytes], tuple[RealtimeModelEvent, ...]] = _no_ends
+    make: _Make[_S] | None = None
+    shortcut_bytes: int = _SMALL
     as_dict: dict[str, _Make[_S] | None] = attrs.field(
         init=False, default=attrs.Factory(lambda self: dict(self.table), takes_self=True)
     )
@@ -130,7 +134,7 @@ _COLON, _BRACKET = b":["  # numbers: bytes are searched for one in half the time
 
 class FrameDecoder(Generic[_S]):
     """
-    Decodes the JSON frames of one session, each with a ``type``, by a table.
+    Decodes the JSON frames of one session, by the table of their types or by one function.
 
     A subclass has the `Protocol`. Not for use from several threads at once.
 
@@ -151,6 +155,7 @@ class FrameDecoder(Generic[_S]):
         self._fast_bus: type[Any] | None = None  # the last class of bus that is one
         self._table: dict[str, _Make[_S] | None] = self._protocol.as_dict
         self._shortcut = self._protocol.shortcut(session)
+        self._shortcut_bytes = self._protocol.shortcut_bytes
         self._meaning = _reader(session, self._protocol)
 
     @property
@@ -201,7 +206,7 @@ class FrameDecoder(Generic[_S]):
         try:
             if type(frame) is not bytes or len(frame) > self._max_bytes:
                 raw = self._to_bytes(frame)
-            meaning = self._shortcut(raw) if len(raw) >= _SMALL else None
+            meaning = self._shortcut(raw) if len(raw) >= self._shortcut_bytes else None
             return self._events(raw, self._meaning(raw) if meaning is None else meaning)
         except _RefusedError as refused:
             return self._refused(frame, refused)
@@ -231,7 +236,7 @@ class FrameDecoder(Generic[_S]):
             self._publish_converted(bus, frame, sender)
             return
         meaning: Any = None
-        if size >= _SMALL:
+        if size >= self._shortcut_bytes:
             shortcut = self._shortcut  # a local: an attribute's is called more slowly
             meaning = shortcut(frame)
         elif size < _SHALLOW or _BRACKET not in frame:
@@ -338,10 +343,10 @@ def _reader(  # noqa: C901  # in one frame
     session: _S, protocol: Protocol[_S]
 ) -> Callable[[bytes], Meaning]:
     """Return the function that parses a session's frames for their meaning, or refuses them."""
-    find = protocol.as_dict.get
+    find, make_any = protocol.as_dict.get, protocol.make
     known_names, learn = protocol.known_names, protocol.learn
 
-    def meaning_of(raw: bytes) -> Meaning:
+    def meaning_of(raw: bytes) -> Meaning:  # noqa: C901  # in one frame, too
         """Return the meaning of a frame, or refuse it."""
         try:
             data = _decode_json(raw)
@@ -357,8 +362,10 @@ def _reader(  # noqa: C901  # in one frame
             if error is not None:
                 raise _RefusedError(raw, error, is_object=True)
         try:
-            kind = data.get("type")
-            make = find(kind if type(kind) is str else text(data, "type"))
+            make = make_any
+            if make is None:
+                kind = data.get("type")
+                make = find(kind if type(kind) is str else text(data, "type"))
             if make is not None:
                 meaning = make(session, data)
                 if meaning is not None:

@@ -9,7 +9,6 @@ frame or a part of one for a field make that when it is first read.
 from __future__ import annotations
 
 import operator
-import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NoReturn, TypeVar
 
@@ -17,12 +16,12 @@ import msgspec
 
 from .._event_base import LATE_VALUES
 from ..events import RealtimeModelRawServerEvent
+from ._names import frame_name
 
 _KT = TypeVar("_KT")
 _VT = TypeVar("_VT")
 
 _decode = msgspec.json.Decoder().decode
-_PLAIN_TYPE = re.compile(r"[A-Za-z0-9_.\-]{1,80}")
 
 
 def _refuse(self: object, *_args: object, **_kwargs: object) -> NoReturn:
@@ -83,15 +82,6 @@ def freeze(value: Any) -> Any:
     return value
 
 
-def shown_type(value: object) -> str | None:
-    """
-    Return a frame's ``type`` if it looks like one, else None.
-
-    Messages and reprs show it; something else in its place may be anybody's words.
-    """
-    return value if isinstance(value, str) and _PLAIN_TYPE.fullmatch(value) else None
-
-
 class Frame(Mapping[str, Any]):
     """
     A vendor's frame, which is a JSON object, as a read-only mapping.
@@ -146,7 +136,7 @@ class Frame(Mapping[str, Any]):
     __hash__ = None  # type: ignore[assignment]  # equal to dicts, which have none either
 
     def __repr__(self) -> str:
-        return f"<Frame {shown_type(self.get('type'))!r}, {len(self._raw)} bytes>"
+        return f"<Frame {frame_name(self)!r}, {len(self._raw)} bytes>"
 
     def __copy__(self) -> Frame:
         return self

@@ -50,7 +50,7 @@ from typing import Any
 import msgspec
 
 from ..exceptions import FrameError
-from ._frames import shown_type
+from ._names import is_gemini_name, shown_type
 
 MAX_DEPTH = 128
 """How deeply objects and arrays may be nested; the frame itself is the first level."""
@@ -184,13 +184,15 @@ def refusal(frame: bytes, problem: str, *, field: str = "") -> FrameError:
 
 def peek_type(frame: bytes) -> str | None:
     """
-    Return the ``type`` of a frame that can't be read, if it is in the first 64 KiB.
+    Return the ``type`` of a frame that can't be read, if it is in the first MiB.
 
-    Only a ``type`` of the frame itself counts, and only one that looks like a type.
+    Only a ``type`` of the frame itself counts, and only one that looks like a type. Of a frame
+    without one, it is the first name that is a message of Gemini Live's.
     """
     frame = frame[:_PEEK_BYTES]
     depth = 0
     is_next = False
+    message = None
     position = 0
     while token := _TOKEN.match(frame, position):
         position = token.end()
@@ -198,14 +200,17 @@ def peek_type(frame: bytes) -> str | None:
         if first == b'"':
             if is_next:
                 return shown_type(token[1].decode("latin-1"))
-            is_next = depth == 1 and token[1] == b"type" and token[2] == b":"
+            is_name = depth == 1 and token[2] == b":"
+            is_next = is_name and token[1] == b"type"
+            if is_name and message is None and is_gemini_name(name := token[1].decode("latin-1")):
+                message = name
             continue
         if first in (b"{", b"["):
             depth += 1
         elif first in (b"}", b"]"):
             depth -= 1
         is_next = is_next and not token[0].strip(b" \t\r\n")
-    return None
+    return message
 
 
 def salvage(frame: bytes) -> dict[str, Any]:

@@ -84,6 +84,48 @@ def test_class_with_a_module_is_found_by_its_own_name():
     )
 
 
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        (b'{"type":"response.created","setup":1}', "response.created"),
+        (
+            b'{"usageMetadata":{},"serverContent":{"turnComplete":true}}',
+            "serverContent.turnComplete",
+        ),
+        (b'{"serverContent":{"interrupted":false,"modelTurn":{}}}', "serverContent.modelTurn"),
+        (b'{"server_content":{"output_transcription":{}}}', "serverContent.outputTranscription"),
+        (b'{"serverContent":{}}', "serverContent"),
+        (b'{"serverContent":7}', "serverContent"),
+        (b'{"goAway":{}}', "goAway"),
+        (b'{"realtime_input":{"audio":{}}}', "realtimeInput.audio"),
+        (b'{"setup":{}}', "setup"),
+        (b'{"somebody said":1}', None),
+    ],
+)
+def test_frame_has_the_name_that_its_protocol_gives_it(data, name):
+    """
+    Gemini's have no type: the field that tells most is their name, in every spelling.
+    """
+    for facts in (RecordView(FrameRecord(data=data)), RecordView(SentRecord(data=data))):
+        assert facts.type == name
+        assert (name in facts.types) == (name is not None)
+
+
+def test_base64_is_no_text():
+    """
+    Any short word is somewhere in it, so it isn't searched.
+    """
+    frame = (
+        b'{"serverContent":{"modelTurn":{"parts":[{"text":"hi"},'
+        b'{"inlineData":{"mimeType":"audio/pcm","data":"QUJD"}}]}}}'
+    )
+
+    texts = list(RecordView(FrameRecord(data=frame)).texts())
+
+    assert "hi" in texts
+    assert "QUJD" not in texts
+
+
 def test_ids_are_found_wherever_services_put_them():
     """
     Items and responses are named directly, or in an object of their own; a call is an item.

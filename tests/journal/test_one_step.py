@@ -23,6 +23,7 @@ from eventbus.events import (
     RealtimeModelTranscriptDeltaEvent,
 )
 from eventbus.journal import FrameRecord, Recorder, Withholding, open_journal
+from eventbus.wire.gemini import GeminiDecoder
 from eventbus.wire.openai import GPTLiveDecoder, OpenAIRealtimeDecoder
 
 DATA = Path(__file__).parents[1] / "data"
@@ -81,6 +82,8 @@ def event_by_event(decoder, bus, frame):
         ("openai_barge_in.jsonl", OpenAIRealtimeDecoder),
         ("voice_live_audio_turn.jsonl", OpenAIRealtimeDecoder),
         ("gpt_live_types.jsonl", GPTLiveDecoder),
+        ("gemini_barge_in.jsonl", GeminiDecoder),
+        ("vertex_tool_call.jsonl", GeminiDecoder),
     ],
 )
 def test_both_ways_give_the_same_records(tmp_path, name, decoder, options):

@@ -20,6 +20,7 @@ from eventbus.events import (
 )
 from eventbus.exceptions import CodecError
 from eventbus.journal import EventRecord, Recorder, open_journal
+from eventbus.wire.gemini import GeminiDecoder
 from eventbus.wire.openai import OpenAIRealtimeDecoder
 
 DATA = Path(__file__).parents[1] / "data"
@@ -56,6 +57,10 @@ def journal(tmp_path_factory):
             decoder = OpenAIRealtimeDecoder()
             for frame in frames_in(name):
                 decoder.publish_to(bus, frame, sender=sender)
+        recorder.sent({"realtimeInput": {"activityStart": {}}}, sender="call-3")
+        decoder = GeminiDecoder()
+        for frame in (DATA / "gemini_barge_in.jsonl").read_text("utf-8").splitlines():
+            decoder.publish_to(bus, frame, sender="call-3")
         bus.publish("plain text", sender="call-2")
         bus.publish({"type": ["no", "name"]})
     return open_journal(path)

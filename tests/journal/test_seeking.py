@@ -19,6 +19,7 @@ from eventbus.journal._batches import names_of
 from eventbus.journal._copying import write_copy
 from eventbus.journal._format import FILE_HEADER_BYTES
 from eventbus.replay import check_decoder
+from eventbus.wire.gemini import GeminiDecoder
 from eventbus.wire.openai import GPTLiveDecoder, OpenAIRealtimeDecoder
 
 DATA = Path(__file__).parents[1] / "data"
@@ -28,6 +29,8 @@ SESSIONS = [
     ("openai_ga_types.jsonl", OpenAIRealtimeDecoder),
     ("voice_live_audio_turn.jsonl", OpenAIRealtimeDecoder),
     ("gpt_live_types.jsonl", GPTLiveDecoder),
+    ("gemini_barge_in.jsonl", GeminiDecoder),
+    ("gemini_rules.jsonl", GeminiDecoder),
 ]
 
 

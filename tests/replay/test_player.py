@@ -607,6 +607,45 @@ def test_replay_works_in_both_loops(bus):
         assert anyio.run(run, backend=backend).published == 4
 
 
+@pytest.mark.parametrize(
+    "first",
+    [
+        {"setupComplete": {}},
+        {"server_content": {"turn_complete": False}},
+        {"serverContent": {}, "usageMetadata": {}},
+    ],
+)
+async def test_a_file_of_gemini_is_known_by_the_fields_of_its_first_frame(bus, tmp_path, first):
+    """
+    Its frames have no type; the client's messages before them are no frames.
+    """
+    path = tmp_path / "call.jsonl"
+    sent = {"direction": "sent", "frame": {"setup": {"model": "models/gemini"}}}
+    frames = [first, {"serverContent": {"outputTranscription": {"text": "Hello!"}}}]
+    received = [{"direction": "received", "frame": frame} for frame in frames]
+    path.write_text("\n".join(map(json.dumps, [sent, *received])), "utf-8")
+
+    with capture(bus) as captured:
+        await replay(path, bus, speed=math.inf)
+
+    assert [event.type for event in captured.events][-2:] == ["turn_started", "transcript_delta"]
+
+
+@pytest.mark.parametrize("first", ['{"somethingElse": 1}', '{"type": 1, "setupComplete": {}}', "{"])
+async def test_a_file_of_neither_protocol_is_read_as_openai(bus, tmp_path, first):
+    """
+    A frame that can't be read, or one with a type, is none of Gemini's.
+    """
+    path = tmp_path / "call.jsonl"
+    created = {"type": "response.created", "response": {"id": "resp_1"}}
+    path.write_text(f"{first}\n{json.dumps(created)}\n", "utf-8")
+
+    with capture(bus) as captured:
+        await replay(path, bus, speed=math.inf)
+
+    assert captured.events[-1].response_id == "resp_1"
+
+
 async def test_a_file_of_gpt_live_is_known_by_its_first_frame(bus, tmp_path):
     """
     A file that begins with session.started is decoded as GPT-Live, frames that were sent or not.

@@ -109,6 +109,7 @@ from eventbus.simulator.scenario import Turn
 from eventbus.simulator.speech import silence, speak, spoken_text
 from eventbus.telemetry import Summary, SummaryObserver
 from eventbus.wire import Decoder, Origin, find_decoder, origin_of, register_decoder
+from eventbus.wire.gemini import GeminiDecoder
 from eventbus.wire.openai import Dialect, GPTLiveDecoder, OpenAIRealtimeDecoder, dialect_of
 
 bus = EventBus()
@@ -119,6 +120,7 @@ event = RealtimeModelTranscriptDeltaEvent("item", "Hello", "response")
 
 decoder: Decoder = OpenAIRealtimeDecoder(max_bytes=1_000_000)
 another: Decoder = GPTLiveDecoder(gap_ms=500)
+of_gemini: Decoder = GeminiDecoder(id_prefix="gem2")
 assert_type(decoder.decode(b"{}"), Sequence[RealtimeModelEvent])
 decoder.publish_to(bus, {"type": "session.created"}, sender="call-1")
 decoder.publish_to(bus.scope("call-1"), "{}")

@@ -77,6 +77,8 @@ def test_time_is_counted_from_the_beginning(path):
         ("type:transcript_dleta,usage_", "transcript_delta"),
         ("type:RealtimeModelAudioEvnt", "RealtimeModelAudioEvent"),
         ("type:response.output_audio.detla", "response.output_audio.delta"),
+        ("type:serverContent.modelTrun", "serverContent.modelTurn"),
+        ("type:session.output_transcript.detla", "session.output_transcript.delta"),
     ],
 )
 def test_type_that_may_be_misspelled_is_asked_about(path, term, meant):
