@@ -38,7 +38,7 @@ import os
 import socket
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from ssl import SSLContext
+from ssl import SSLContext, SSLError
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
@@ -419,15 +419,23 @@ class RealtimeProxy:
         self._connecting.add(task)
         try:
             await asyncio.wait({task})
+        except asyncio.CancelledError:
+            call.fail("The client's time was up before the service had answered.", None, "")
+            raise
         finally:
             self._connecting.discard(task)
             task.cancel()  # if the client's time is up
         if task.cancelled():
+            call.fail("The proxy was closed before the service had answered.", None, "")
             return client.respond(http.HTTPStatus.SERVICE_UNAVAILABLE, "The proxy is closing.\n")
         error = task.exception()
         if error is not None:
-            response = self._refusal(client, error)
-            call.end("service", response.status_code, response.reason_phrase)
+            if isinstance(error, InvalidStatus):
+                call.end("service", error.response.status_code, error.response.reason_phrase)
+                return _refusal(error.response)
+            problem = self._problem(error)
+            response = client.respond(http.HTTPStatus.BAD_GATEWAY, f"{problem}\n")
+            call.fail(problem, response.status_code, _reason(error))
             return response
         call.service = task.result()
         self._waiting[client] = call
@@ -458,21 +466,8 @@ class RealtimeProxy:
         path = upstream.path if upstream.path.strip("/") else asked.path
         return urlunsplit((upstream.scheme, upstream.netloc, path, query, ""))
 
-    def _refusal(self, client: ServerConnection, exc: BaseException) -> Response:
-        """Return the service's own refusal, or 502 if there is none."""
-        if isinstance(exc, InvalidStatus):
-            theirs = exc.response
-            headers = _handed_on(theirs.headers)
-            body = bytes(theirs.body or b"")
-            headers["Content-Length"] = str(len(body))
-            headers["Connection"] = "close"
-            return Response(theirs.status_code, theirs.reason_phrase, headers, body)
-        # A message of websockets' may quote a header, and a key with it.
-        reason = type(exc).__name__
-        if isinstance(exc, OSError):
-            reason = exc.strerror or str(exc) or reason
-        text = f"The proxy can't reach {_shown(self._upstream)}: {reason}.\n"
-        return client.respond(http.HTTPStatus.BAD_GATEWAY, text)
+    def _problem(self, exc: BaseException) -> str:
+        return f"The proxy can't reach {_shown(self._upstream)}: {_reason(exc)}."
 
     def _select_subprotocol(
         self, client: ServerConnection, _offered: Sequence[Subprotocol]
@@ -604,8 +599,19 @@ class _Call:
             how = f"with {code}" if code is not None else "without a word"
             why = f": {reason}" if reason else ""
             msg = f"The {side} has ended the connection {how}{why}."
-            error = RealtimeConnectionError(msg, code=code, reason=reason)
-            self.publish(RealtimeModelExceptionEvent(error, context=msg))
+            self._publish_failure(msg, code, reason)
+        self._publish_end()
+
+    def fail(self, problem: str, code: int | None, reason: str) -> None:
+        """Publish the end of a call that has not begun; neither side has ended it."""
+        self._publish_failure(problem, code, reason)
+        self._publish_end()
+
+    def _publish_failure(self, problem: str, code: int | None, reason: str) -> None:
+        error = RealtimeConnectionError(problem, code=code, reason=reason)
+        self.publish(RealtimeModelExceptionEvent(error, context=problem))
+
+    def _publish_end(self) -> None:
         self.publish(RealtimeModelConnectionStatusEvent("disconnected"))
         self.publish(RealtimeModelEndOfStreamEvent())
 
@@ -642,6 +648,24 @@ def _read_url(url: str) -> SplitResult:
         )
         raise ValueError(msg)
     return parts._replace(scheme=scheme)
+
+
+def _refusal(theirs: Response) -> Response:
+    """Return the service's own refusal as the client gets it."""
+    headers = _handed_on(theirs.headers)
+    body = bytes(theirs.body or b"")
+    headers["Content-Length"] = str(len(body))
+    headers["Connection"] = "close"
+    return Response(theirs.status_code, theirs.reason_phrase, headers, body)
+
+
+def _reason(exc: BaseException) -> str:
+    """Return why the service can't be reached, without what a message of websockets' may quote."""
+    if not isinstance(exc, OSError):
+        return type(exc).__name__  # its message may have a header, and a key with it
+    if exc.errno is not None and not isinstance(exc, (socket.gaierror, SSLError)):
+        return os.strerror(exc.errno)  # asyncio tells the address instead
+    return exc.strerror or str(exc) or type(exc).__name__
 
 
 def _shown(url: SplitResult) -> str:

@@ -7,10 +7,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import errno
 import hashlib
 import http
 import json
 import logging
+import os
 import socket
 
 import pytest
@@ -587,7 +589,43 @@ async def test_service_out_of_reach_is_502(bus):
     assert response.status_code == 502
     assert b"can't reach ws://127.0.0.1" in response.body
     assert KEY not in response.body.decode()
-    assert seen.assert_published(RealtimeModelExceptionEvent).exception.code == 502
+    failure = seen.assert_published(RealtimeModelExceptionEvent)
+    reason = os.strerror(errno.ECONNREFUSED)
+    assert (failure.exception.code, failure.exception.reason) == (502, reason)
+    assert f"{failure.exception}\n" == response.body.decode(), "handlers are told the same"
+
+
+async def test_service_that_has_not_answered_when_the_proxy_ends_is_told_as_that(bus):
+    """
+    A client whose connection is opened when the proxy ends gets 503, and handlers get the end of
+    the call that they were told of.
+    """
+    asked = asyncio.Event()
+
+    async def say_nothing(reader, writer):
+        await reader.readline()
+        asked.set()
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    with capture(bus) as seen:
+        async with server:
+            async with RealtimeProxy(f"ws://127.0.0.1:{port}/v1/realtime", bus) as proxy:
+                client = asyncio.ensure_future(connect(proxy.url).__aenter__())
+                await asked.wait()
+            with pytest.raises(InvalidStatus) as caught:
+                await client
+
+    assert caught.value.response.status_code == 503
+    assert [event.type for event in seen.events] == [
+        "connection_status",
+        "exception",
+        "connection_status",
+        "end_of_stream",
+    ]
+    assert "before the service had answered" in str(seen.events[1].exception)
 
 
 async def test_service_without_tls_is_502(bus):
