@@ -9,6 +9,7 @@ import contextlib
 import json
 import logging
 import math
+from pathlib import Path
 
 import pytest
 import websockets
@@ -34,6 +35,7 @@ ASK = [
     {"type": "response.create"},
 ]
 
+FULL_DISK = Path("/dev/full")
 LOOPBACK = ("127.0.0.1", "localhost")
 
 
@@ -668,3 +670,30 @@ def test_trio_is_told_where_to_go():
 
     with pytest.raises(RuntimeError, match="eventbus sim"):
         trio.run(enter)
+
+
+@pytest.mark.skipif(not FULL_DISK.is_char_device(), reason="there is no full disk")
+async def test_conversation_outlives_a_log_that_can_not_be_written(caplog):
+    """
+    A full disk is one line in the program's own log, and the client notices nothing.
+    """
+    async with Simulator(log=FULL_DISK) as sim, connect(sim.url) as client:
+        first = json.loads(await client.recv())
+        await client.send(json.dumps({"type": "session.update", "session": {"type": "realtime"}}))
+        second = json.loads(await client.recv())
+
+    assert [first["type"], second["type"]] == ["session.created", "session.updated"]
+    assert caplog.messages.count("The frames can't be written any more.") == 1
+    assert FULL_DISK.is_char_device()  # noqa: ASYNC240  # it isn't replaced by a file
+
+
+async def test_log_in_a_missing_folder_is_named(tmp_path):
+    """
+    The simulator doesn't begin to listen.
+    """
+    path = tmp_path / "missing" / "frames.jsonl"
+    with pytest.raises(FileNotFoundError) as caught:
+        async with Simulator(log=path):
+            pass
+
+    assert caught.value.filename == str(path)

@@ -23,10 +23,10 @@ from ...wire.openai import GPTLiveDecoder, OpenAIRealtimeDecoder
 from ..inspecting import inspected
 from ..terminal.addresses import address_json, trust_line
 from ..terminal.escaping import printable
-from ..terminal.exits import BadInput, ExitCode, NoConnection
+from ..terminal.exits import BadInput, ExitCode, NoConnection, unwritable
 from ..terminal.listening import tls_of
 
-_SERVER_LOG: Final = "eventbus.simulator._server.server"
+_SERVER_LOG: Final = "eventbus.simulator._server"
 
 
 class _ConnectionLines(logging.Handler):
@@ -37,7 +37,7 @@ class _ConnectionLines(logging.Handler):
         line = record.getMessage()
         if "connection" in facts:
             line = f"#{facts['connection']} {line}"
-        known = ("model", "status", "code", "close_code", "responses")
+        known = ("model", "status", "code", "close_code", "responses", "reason")
         told = [f"{name}={facts[name]}" for name in known if facts.get(name) is not None]
         click.echo(printable(f"{line} {' '.join(told)}".rstrip()), err=True)
 
@@ -143,6 +143,10 @@ def command(
             asyncio.run(_serve(simulator, bus, is_json=is_json))
     except RealtimeConnectionError as exc:
         raise NoConnection(str(exc)) from exc
+    except OSError as exc:
+        if log is None or exc.filename != str(log):
+            raise
+        raise unwritable(log, exc) from exc
     except KeyboardInterrupt:
         ctx.exit(ExitCode.INTERRUPTED)
     finally:

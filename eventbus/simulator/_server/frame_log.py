@@ -5,13 +5,14 @@ A file of the frames of all clients, for clients in other languages.
 from __future__ import annotations
 
 import io
+import logging
 import os
 import time
 from pathlib import Path
 
 import msgspec
 
-from ...exceptions import RealtimeConnectionError
+_log = logging.getLogger(__name__)
 
 
 class FrameLog:
@@ -23,7 +24,7 @@ class FrameLog:
     is a string. Files of frames are such envelopes, so `eventbus.replay` reads it.
 
     Args:
-        path: The file; it is replaced.
+        path: The file; it is replaced, unless it is a device or a pipe.
     """
 
     def __init__(self, path: Path) -> None:
@@ -35,16 +36,13 @@ class FrameLog:
         Begin a new file, which only its owner can read: it may hold voices.
 
         Raises:
-            RealtimeConnectionError: It can't be written.
+            OSError: It can't be written; the path is the error's ``filename``.
         """
-        try:
+        flags = os.O_WRONLY
+        if self._path.is_file() or not self._path.exists():
             self._path.unlink(missing_ok=True)
-            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except OSError as exc:
-            reason = str(exc.strerror or exc)
-            msg = f"The log {self._path} can't be written: {reason}. Give another file."
-            raise RealtimeConnectionError(msg, reason=reason) from exc
-        self._file = io.FileIO(descriptor, "w")
+            flags |= os.O_CREAT | os.O_EXCL
+        self._file = io.FileIO(os.open(self._path, flags, 0o600), "w")
 
     def close(self) -> None:
         """Close the file; doing it again does no harm."""
@@ -52,7 +50,12 @@ class FrameLog:
             self._file.close()
 
     def write(self, connection: int, direction: str, frame: str | bytes) -> None:
-        """Append a frame; *direction* is the client's."""
+        """
+        Append a frame; *direction* is the client's.
+
+        If it can't be written, the log ends with an error in the program's own, and the
+        conversation goes on.
+        """
         if self._file is None or self._file.closed:
             return
         try:
@@ -66,4 +69,9 @@ class FrameLog:
             "connection": connection,
             "frame": data,
         }
-        self._file.write(msgspec.json.encode(line) + b"\n")
+        try:
+            self._file.write(msgspec.json.encode(line) + b"\n")
+        except OSError as exc:
+            self._file.close()
+            reason = str(exc.strerror or exc)
+            _log.error("The frames can't be written any more.", extra={"reason": reason})

@@ -276,6 +276,7 @@ class Simulator:
 
         Raises:
             RealtimeConnectionError: The port is in use, or the host is none of this machine's.
+            OSError: The log can't be written.
             RuntimeError: It listens already, or this is no asyncio.
         """
         try:

@@ -195,3 +195,22 @@ def test_help_names_the_scenarios_that_ship(run):
     Nobody has to look for them.
     """
     assert "Scenarios that ship: barge_in, default, text_only, weather." in run("sim", "-h").stdout
+
+
+@posix
+@pytest.mark.slow
+def test_log_is_written_to_a_pipe_that_is_there(start, tmp_path):
+    """
+    A device or a pipe is opened, and not replaced by a file.
+    """
+    pipe = tmp_path / "frames"
+    os.mkfifo(pipe)
+    with start("sim", "--port", "0", "--json", "--log", str(pipe)) as process, pipe.open() as log:
+        place = json.loads(process.stdout.readline())
+        with connect(place["url"]) as client:
+            client.recv()
+        line = json.loads(log.readline())
+        process.send_signal(signal.SIGINT)
+
+    assert line["frame"]["type"] == "session.created"
+    assert pipe.is_fifo()
