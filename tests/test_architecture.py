@@ -63,7 +63,7 @@ INSIDE = {
     "bridges.nats": "_subjects _client _stream _messages _outbox _forwarding _journals _reading"
     " _leases _calls _receiving _commanding _remote_tools _bridge",
     "callers": "_sounds _hearing _line _twilio _caller",
-    "cli": "terminal lazy inspecting apps activity live services sound replay_run demo_app"
+    "cli": "terminal lazy waking inspecting apps activity live services sound replay_run demo_app"
     " commands usage main",
     "cli.commands": "demo diff events export forward grep inspect proxy record redact replay run"
     " show sim stats tail trim validate",

@@ -6,8 +6,6 @@ from __future__ import annotations
 
 import contextlib
 import sys
-import threading
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -19,6 +17,7 @@ from ..exceptions import InspectorError, JournalError
 from .lazy import load
 from .terminal.escaping import printable
 from .terminal.exits import BadInput, NoConnection, unreadable
+from .waking import wait_for_interrupt
 
 
 def serve_journals(
@@ -53,8 +52,7 @@ def serve_journals(
         with inspector:
             click.echo(printable(f"{inspector.url}#{view}" if view else inspector.url))
             click.echo("Open it in a browser; Ctrl-C ends it.", err=True)
-            while True:
-                time.sleep(3600)
+            wait_for_interrupt()
     except InspectorError as exc:
         raise NoConnection(str(exc)) from exc
     except JournalError as exc:
@@ -90,6 +88,6 @@ def inspected(
             if waits and sys.stdin.isatty():
                 click.echo("The call is over, and the page stays until Ctrl-C.", err=True)
                 with contextlib.suppress(KeyboardInterrupt):
-                    threading.Event().wait()
+                    wait_for_interrupt()
     except InspectorError as exc:
         raise click.ClickException(printable(str(exc))) from exc

@@ -8,7 +8,6 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-import anyio
 import click
 
 from ..analysis._filters import Filter
@@ -26,6 +25,7 @@ from .terminal.bad_lines import BadLines
 from .terminal.console import Bar
 from .terminal.escaping import printable
 from .terminal.journals import JournalInput
+from .waking import run_loop
 
 _FOREIGN: Final = (
     "no line that was read is a frame of OpenAI Realtime, GPT-Live or Gemini Live; is this a file "
@@ -90,7 +90,7 @@ class ReplayRun:
         was_interrupted = False
         with self._observer.observing(), self._bar.shown():
             try:
-                anyio.run(self._run)
+                run_loop(self._run)
             except KeyboardInterrupt:
                 was_interrupted = True
             summary = self._observer.summary(

@@ -15,7 +15,6 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Final
 
-import anyio
 import click
 
 from ...bus import EventBus
@@ -35,6 +34,7 @@ from ..live import PIECE_MS, CallClock, paced
 from ..terminal.console import LiveScreen, Output, PlainScreen
 from ..terminal.exits import ExitCode, NoConnection
 from ..terminal.summary import write_summary
+from ..waking import run_loop
 
 _BEFORE: Final = """\
 A synthetic call: both voices are made by eventbus, and no audio is played. The lines below are
@@ -163,7 +163,7 @@ def command(
             inspected(bus, "eventbus demo", is_wanted=is_inspected) as inspection,
         ):
             try:
-                anyio.run(talk)
+                run_loop(talk)
             except KeyboardInterrupt:
                 was_interrupted = True
             except (RealtimeConnectionError, BridgeError) as exc:

@@ -7,7 +7,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import anyio
 import click
 
 from ...bridges.nats import ForwardStats, NatsBridge
@@ -15,6 +14,7 @@ from ...events import RealtimeModelAudioEvent
 from ...exceptions import BridgeError, JournalError
 from ..terminal.escaping import printable
 from ..terminal.exits import BadInput, ExitCode, NoConnection, unreadable
+from ..waking import run_loop
 
 
 @click.pass_context
@@ -45,7 +45,7 @@ def command(
                 forwarded.append(forwarding.stats)
 
     try:
-        anyio.run(forward)
+        run_loop(forward)
     except KeyboardInterrupt:
         was_interrupted = True
     except JournalError as exc:

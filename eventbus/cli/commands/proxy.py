@@ -35,6 +35,7 @@ from ..terminal.exits import NoConnection, exit_code
 from ..terminal.listening import tls_of
 from ..terminal.record_options import read_recording, recorded
 from ..terminal.summary import report_crash, write_summary
+from ..waking import run_loop
 
 EVENT_SCHEMA: Final = "eventbus.event/1"
 
@@ -113,7 +114,7 @@ def _run(bus: EventBus, proxy: RealtimeProxy, observer: SummaryObserver, show: _
     was_interrupted = False
     with observer.observing():
         try:
-            anyio.run(serve)
+            run_loop(serve)
         except KeyboardInterrupt:
             was_interrupted = True
         except RealtimeConnectionError as exc:

@@ -14,7 +14,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-import anyio
 import attrs
 import click
 
@@ -46,6 +45,7 @@ from ..terminal.exits import BadInput, ExitCode, NoConnection, exit_code
 from ..terminal.record_options import Recording, read_recording, recorded
 from ..terminal.summary import report_crash, write_summary
 from ..terminal.typed_lines import typed_lines
+from ..waking import run_loop
 
 _NO_KEY: Final = "none"  # for services on this machine, which need no key
 
@@ -263,7 +263,7 @@ class _Run:
             )
             with self._observer.observing(), self._show.shown():
                 try:
-                    anyio.run(self._talk, reader, writer)
+                    run_loop(self._talk, reader, writer)
                 except KeyboardInterrupt:
                     was_interrupted = True
                 except RealtimeConnectionError as exc:

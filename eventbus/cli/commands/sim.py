@@ -25,6 +25,7 @@ from ..terminal.addresses import address_json, trust_line
 from ..terminal.escaping import printable
 from ..terminal.exits import BadInput, ExitCode, NoConnection, unwritable
 from ..terminal.listening import tls_of
+from ..waking import run_loop
 
 _SERVER_LOG: Final = "eventbus.simulator._server"
 
@@ -140,7 +141,7 @@ def command(
     try:
         with inspected(bus, "eventbus sim", is_wanted=is_inspected, waits=False) as inspection:
             show.inspection = inspection
-            asyncio.run(_serve(simulator, bus, is_json=is_json))
+            run_loop(lambda: _serve(simulator, bus, is_json=is_json))
     except RealtimeConnectionError as exc:
         raise NoConnection(str(exc)) from exc
     except OSError as exc:
@@ -172,7 +173,7 @@ def _check(url: str, api_key: str | None, model: str, *, is_json: bool) -> ExitC
         return count
 
     try:
-        count = asyncio.run(run())
+        count = run_loop(run)
     except ValueError as exc:
         raise BadInput(str(exc)) from exc
     except RealtimeConnectionError as exc:

@@ -14,7 +14,6 @@ import types
 import wave
 from array import array
 
-import anyio
 import pytest
 
 from eventbus.cli.commands import run as run_module
@@ -54,9 +53,9 @@ def call(run, monkeypatch):
         with FakeClock(autojump=True):
             await main(*args)
 
-    anyio_run = anyio.run
+    run_loop = run_module.run_loop
     monkeypatch.setattr(
-        run_module.anyio, "run", lambda main, *args: anyio_run(in_virtual_time, main, *args)
+        run_module, "run_loop", lambda main, *args: run_loop(in_virtual_time, main, *args)
     )
     return lambda *args, **more: run("run", *args, **more)
 

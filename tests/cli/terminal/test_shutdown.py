@@ -160,7 +160,7 @@ def test_background_process_of_a_script_is_ended_by_sigterm(tmp_path, environmen
     """
     script = (
         "python -m eventbus sim --port 0 --json >address & pid=$!\n"
-        "until grep -q url address 2>/dev/null; do sleep 0.1; done\n"
+        "until grep -q url address 2>/dev/null; do kill -0 $pid || exit; sleep 0.1; done\n"
         "kill $pid; wait $pid; echo $?"
     )
 
