@@ -6,6 +6,10 @@ wait, from any thread and from signal handlers. Each of the operations is one st
 ``append`` of a list, ``next`` of a count, ``setdefault`` of a dict; the writer takes from the
 front. The buffer is bounded in bytes: a record that doesn't fit is lost, and its number is not
 given again. A gap takes the place of the lost ones when the others are taken out.
+
+The recorder's tap does what `RecordBuffer.put` does in its own code, for the usual records. It may,
+as CPython switches threads and runs signal handlers at calls and backward jumps only: between the
+look at the room and the note of it there is none.
 """
 
 from __future__ import annotations
@@ -25,6 +29,8 @@ BUFFER_BYTES: Final = 1 << 25
 
 ENTRY_BYTES: Final = 96
 """About the bytes of an entry in memory, besides its data."""
+
+_NO_ROOM: Final = 1 << 62  # bytes that nothing fits into
 
 _LATE_NS: Final = 100_000_000  # that a number may be taken before its record comes
 
@@ -47,16 +53,18 @@ class RecordBuffer:
 
     Attributes:
         next_seq: Returns the number for the next record.
-        last_seq: The number of the last record that was put in.
+        append, extend: Put entries in that the room was taken for.
+        room: The free bytes.
+        is_noted: Whether *note* was called since records were last taken out.
         numbers: The numbers of names.
         losses: How often records were lost: a stream of frames with a hole is not derived.
         is_closed: Whether nothing is taken any more.
     """
 
     __slots__ = (
-        "_clock_ns", "_entries", "_freed", "_held", "_held_ns", "_is_noted", "_limit", "_lost",
-        "_new_names", "_next_number", "_note", "_now_ns", "_on_full", "_retired", "_used",
-        "is_closed", "last_seq", "losses", "next_seq", "numbers",
+        "_clock_ns", "_entries", "_held", "_held_ns", "_last_seq", "_limit", "_lost", "_new_names",
+        "_next_number", "_note", "_now_ns", "_on_full", "_retired", "append", "extend",
+        "is_closed", "is_noted", "losses", "next_seq", "numbers", "room",
     )  # fmt: skip
 
     def __init__(
@@ -74,11 +82,13 @@ class RecordBuffer:
         self._on_full = on_full
         self._now_ns = now_ns
         self.next_seq: Callable[[], int] = itertools.count(1).__next__
-        self.last_seq = self.losses = 0
+        self.losses = 0
         self.is_closed = False
-        self._entries: list[Entry] = []
-        self._used = self._freed = 0  # bytes; the one by who appends, the other by who writes
-        self._is_noted = False
+        self._entries: list[Entry] = []  # always this list
+        self.append, self.extend = self._entries.append, self._entries.extend
+        self.room = limit
+        self.is_noted = False
+        self._last_seq = 0  # of the records that were taken out or lost
         self._lost: tuple[int, int] | None = None  # numbers between which records didn't fit
         self._held: list[Entry] = []  # whose predecessors haven't come yet
         self._held_ns = 0
@@ -97,15 +107,38 @@ class RecordBuffer:
             entry: Its elements; its number is from ``next_seq``.
             size: The bytes that it takes in memory.
         """
-        used = self._used = self._used + size
-        self.last_seq = entry[1]
-        if used - self._freed > self._limit or self.is_closed:
-            self._lose(entry[1], size)
+        self.room = room = self.room - size
+        if room < 0:
+            self.room += size
+            self._lose(entry[1])
             return
-        self._entries.append(entry)
-        if not self._is_noted:
-            self._is_noted = True
-            self._note()
+        self.append(entry)
+        if not self.is_noted:
+            self.note()
+
+    def note(self) -> None:
+        """Tell that there is something to write."""
+        self.is_noted = True
+        self._note()
+
+    @property
+    def last_seq(self) -> int:
+        """The number of the last record that was put in, or lost."""
+        try:
+            waiting: int = self._entries[-1][1]
+        except IndexError:
+            return self._last_seq
+        return max(self._last_seq, waiting)
+
+    def pass_seq(self, seq: int) -> None:
+        """Note that a record with a number was put in, or written without."""
+        self._last_seq = max(self._last_seq, seq)
+
+    def close(self) -> None:
+        """Take nothing more; what comes is lost without a word."""
+        if not self.is_closed:
+            self.is_closed = True
+            self.room -= _NO_ROOM
 
     def number_of(self, name: Any) -> int:
         """Return the number of a name, which is a string or a ``StreamName``."""
@@ -124,9 +157,9 @@ class RecordBuffer:
         if number is not None:
             self._retired.append((seq, number))
 
-    def _lose(self, seq: int, size: int) -> None:
+    def _lose(self, seq: int) -> None:
         """Lose a record that doesn't fit."""
-        self._used -= size
+        self.pass_seq(seq)
         if self.is_closed:
             return
         self.losses += 1
@@ -149,22 +182,24 @@ class RecordBuffer:
     @property
     def data_bytes(self) -> int:
         """About the bytes of the records that wait."""
-        return self._used - self._freed
+        return self._limit - self.room - (_NO_ROOM if self.is_closed else 0)
 
     def begin_taking(self) -> int:
-        """Have the next record noted again; return the mark for `free`."""
-        self._is_noted = False
-        return self._used
+        """Have the next record noted again; return the bytes of those that wait, for `free`."""
+        self.is_noted = False
+        return self.data_bytes
 
-    def free(self, mark: int) -> None:
-        """Make room, now that all is written that had been put in at that mark."""
-        self._freed = mark
+    def free(self, size: int) -> None:
+        """Make room, now that all is written that had waited."""
+        self.room += size
 
     def take(self, expected: int) -> list[Entry]:
         """Take the records that can be written now, in order, from number *expected* on."""
         entries = self._entries
         count = len(entries)
         taken = entries[:count]
+        if taken:
+            self.pass_seq(taken[-1][1])
         del entries[:count]
         numbers = list(map(_number, taken))
         is_whole = self._lost is None and not self._held
@@ -219,13 +254,15 @@ class RecordBuffer:
     def drop_all(self) -> int:
         """Take all records out, to be lost; return the greatest number so far."""
         count = len(self._entries)
-        numbers = [_number(entry) for entry in (*self._entries[:count], *self._held)]
+        for entry in (*self._entries[:count], *self._held):
+            self.pass_seq(entry[1])
         del self._entries[:count]
         self._held = []
-        return max(self.last_seq, *numbers) if numbers else self.last_seq
+        return self.last_seq
 
     def clear(self) -> None:
         """Forget the records that wait."""
+        self.pass_seq(self.last_seq)
         self._entries.clear()
 
     def take_names(self) -> list[tuple[int, Any]]:

@@ -214,12 +214,12 @@ class RecordingState:
         withholding: Leaves something out.
         clock_ns: The monotonic clock.
         open_sink: Opens the journal of the session with that name.
-        note_running: Called when an async call was started, and none before it was.
+        note_running: Called when an async call has begun to wait, and none before it had.
 
     Attributes:
         sessions: By name.
         heard: The names of sessions with a model that tells of their messages.
-        running: Async calls that were started since `begin_running`.
+        running: Async calls that have begun to wait since `begin_running`.
         current: The call that the code runs in.
         is_stored: Whether each event is stored, also those that could be derived.
         is_virtual: Whether the clock is not the system's; the recorder sets it.
@@ -266,11 +266,18 @@ class RecordingState:
         call = self.current.get()
         return 0 if call is None else call.begin(self.clock_ns)
 
+    def add_running(self, call: OpenCall) -> None:
+        """Note that an async call waits for something, and so may run for long."""
+        if not self.running:
+            self.note_running()
+        self.running.append(call)
+
     def begin_running(self) -> None:
         """Record that calls have been started that still run."""
         running, self.running = self.running, []
         for call in running:
-            call.begin(self.clock_ns)
+            if not call.is_over:
+                call.begin(self.clock_ns)
 
     def add_sent(self, message: Any, session: RecordedSession) -> int:
         """Record a message to the service; return its number."""

@@ -31,17 +31,24 @@ A second of speech is two hundred records. So the functions here are compiled in
 the bus (see ``eventbus._core.observing``), and on the way of a frame, its event and a call they
 call next to nothing: a tuple of numbers goes into the buffer, and the writer's thread does the
 rest. Nothing of it takes a lock, or makes a system call but for the time.
+
+Most frames are one of a stream, mean one event and have nothing to leave out. Of such a frame
+`Tap.take_frame` records the event as well, and the function that is called with the event next has
+nothing left to do. Most handlers never wait: only a call that does is noted as running.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import operator
 import sys
 import threading
 import weakref
-from collections.abc import Awaitable, Callable, Collection, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Awaitable, Callable, Collection, Generator, Sequence
+from functools import partial
+from types import coroutine
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from .._core.observing import Sending, Watch
 from .._event_base import set_mark
@@ -62,8 +69,6 @@ from ._encoding import DECODED, MAX_DATA_BYTES, TOO_LONG, bytes_of, write_docume
 from ._sessions import OF_MODEL, OpenCall, RecordedSession, RecordingState
 
 if TYPE_CHECKING:
-    from contextvars import Token
-
     from ..middleware import DropReason
     from ._records import Form
 
@@ -85,6 +90,13 @@ _CHECKPOINT: Final = 31 << _FRAME_BITS
 
 _Failure = Callable[[BaseException], BaseException]
 
+_Stamp: TypeAlias = tuple[RecordedSession, int, int] | None
+"""
+An event's session, the number of its record, and the present time; None if it isn't recorded.
+"""
+
+_DONE: Final = object()
+
 
 class Tap:
     """
@@ -96,14 +108,13 @@ class Tap:
         without: Handlers whose calls aren't recorded.
 
     Attributes:
-        session: The session of the present event; None if that isn't recorded.
-        seq: The number of the present event's record.
+        stamp: That of the present event. The time is when the latest of its handlers was called.
         is_on: Whether anything is recorded.
     """
 
     __slots__ = (
-        "_clock_ns", "_crashed", "_current", "_last_drop", "_only", "_sessions", "_state",
-        "_without", "is_on", "seq", "session",
+        "_clock_ns", "_crashed", "_current", "_last_drop", "_only", "_sessions", "_state", "_taken",
+        "_without", "is_on", "stamp",
     )  # fmt: skip
 
     def __init__(
@@ -122,8 +133,8 @@ class Tap:
         self._current = state.current
         self._crashed: dict[tuple[int, str, int], int] = {}
         self._last_drop = 0
-        self.session: RecordedSession | None = None
-        self.seq = 0
+        self._taken: object = None  # the event that comes next, and was recorded with its frame
+        self.stamp: _Stamp = None
         self.is_on = True
 
     def stop(self) -> None:
@@ -148,16 +159,59 @@ class Tap:
                 if session is None:
                     return
             withholding, problem = self._state.withholding, None
+            is_audio = type(event) is RealtimeModelAudioEvent
             if len(raw) > MAX_DATA_BYTES:
                 raw, problem = b"", TOO_LONG
-            elif type(event) is not RealtimeModelAudioEvent:
+            elif not is_audio:
                 raw, problem = withholding.of_frame(raw, "json")
             elif not withholding.is_idle:
                 raw, problem, session.audio_form = withholding.of_audio_frame(
                     raw, len(event.data), session.audio_form
                 )
-            self._add_frame(raw, "json", problem, mark, session)
             set_mark(event, mark + 1)
+            buffer = session.buffer
+            if (
+                mark != session.end_mark
+                or not mark & _CHECKPOINT
+                or buffer.losses != session.losses
+                or session.next_state is not None
+                or problem is not None
+                or self._current.get() is not None
+            ):
+                self._add_frame(raw, "json", problem, mark, session)
+                return
+            cls = type(event)
+            names = session.sink.classes.get(cls) or session.sink.class_numbers(cls)
+            class_name, type_name = names
+            buffer.room = room = buffer.room - len(raw) - 2 * ENTRY_BYTES
+            if room < 0:
+                buffer.room += len(raw) + 2 * ENTRY_BYTES
+                self._add_frame(raw, "json", problem, mark, session)
+                return
+            seq = session.frame = buffer.next_seq()
+            event_seq = buffer.next_seq()
+            now, stream = self._clock_ns(), session.stream
+            entries = (
+                (FRAME, seq, now, stream, 0, raw),
+                (
+                    DERIVED, event_seq, now, stream, event_seq - seq, 0, class_name, type_name,
+                    len(event.data),
+                )
+                if is_audio
+                else (DERIVED, event_seq, now, stream, event_seq - seq, 0, class_name, type_name),
+            )  # fmt: skip
+            buffer.extend(entries)
+            if not buffer.is_noted:
+                buffer.note()
+            session.frame_mark = mark
+            session.latest_mark = mark + 1
+            session.end_mark = mark + FRAME_STEP
+            session.frame_call = None
+            loop = _running_loop()
+            task = None if loop is None else _find_task(loop)
+            session.frame_task = _task() if task is None else _reference(task)
+            session.event, session.event_seq = event, event_seq
+            self.stamp, self._taken = (session, event_seq, now), event
         except Exception:
             logger.exception("a frame could not be recorded")
 
@@ -240,15 +294,18 @@ class Tap:
         is_audio = event_type is RealtimeModelAudioEvent
 
         def see(event: Any) -> None:
+            if event is self._taken:
+                self._taken = None
+                return
             try:
                 sender = dispatch.sender
                 is_name = type(sender) is str or sender is None
                 session = sessions.get(sender) if is_name else None
                 if session is None:
                     session = find_session(sender)
-                self.session = session
-                if session is None:
-                    return
+                    if session is None:
+                        self.stamp = None
+                        return
                 mark = getattr(event, "_origin", 0) if is_of_model else 0
                 buffer = session.buffer
                 if (
@@ -259,21 +316,23 @@ class Tap:
                     session.latest_mark = mark
                     sink = session.sink
                     names = sink.classes.get(event_type) or sink.class_numbers(event_type)
-                    self.seq = seq = buffer.next_seq()
-                    index = (mark & _POSITION) - 1
+                    class_name, type_name = names
+                    seq, now = buffer.next_seq(), clock_ns()
+                    index, back = (mark & _POSITION) - 1, seq - session.frame
                     buffer.put(
                         (
-                            DERIVED, seq, clock_ns(), session.stream, seq - session.frame,
-                            index, *names, len(event.data),
+                            DERIVED, seq, now, session.stream, back, index, class_name, type_name,
+                            len(event.data),
                         )
                         if is_audio
                         else (
-                            DERIVED, seq, clock_ns(), session.stream, seq - session.frame,
-                            index, *names,
+                            DERIVED, seq, now, session.stream, back, index, class_name, type_name,
                         )
                     )  # fmt: skip
                 else:
-                    self.seq = seq = self._add_other(event, type(event), mark, session)
+                    seq = self._add_other(event, type(event), mark, session)
+                    now = clock_ns()
+                self.stamp = session, seq, now
                 if is_of_model:
                     call = get_call()
                     if event_type is RealtimeModelExceptionEvent and event.handler is not None:
@@ -284,7 +343,7 @@ class Tap:
                     else:
                         call.event, call.event_seq, call.event_session = event, seq, session
             except Exception:
-                self.session, self.seq = None, 0
+                self.stamp = None
                 logger.exception("an event could not be recorded")
 
         return see
@@ -372,9 +431,10 @@ class Tap:
 
     def event_replaced(self, event: Any, _sender: Any, _sequence: int, /) -> None:
         """Record the event that a middleware has put in the place of the present one."""
-        session = self.session
-        if session is not None:
-            self.seq = self._put_stored(event, type(event), self.seq, session)
+        if self.stamp is not None:
+            session, seq, _ = self.stamp
+            seq = self._put_stored(event, type(event), seq, session)
+            self.stamp = session, seq, self._clock_ns()
 
     # --- calls ----------------------------------------------------------------------------
 
@@ -387,18 +447,23 @@ class Tap:
         name, owner = handler_name(handler), _owner_of(handler)
         clock_ns, set_call, end = self._clock_ns, self._current.set, self._end
 
+        reset_call = self._current.reset
+
         def watched(*args: Any) -> object:
-            session = self.session
-            if session is None:
+            stamp = self.stamp
+            if stamp is None:
                 return call(*args)
-            opened = OpenCall(session, self.seq, clock_ns(), 0, name)
+            session, cause, _ = stamp
+            opened = OpenCall(session, cause, clock_ns(), 0, name)
             token = set_call(opened)
             try:
                 result = call(*args)
             except BaseException as exc:
-                end(opened, token, exc, args[0], owner)
+                reset_call(token)
+                end(opened, exc, args[0], owner)
                 raise
-            end(opened, token)
+            reset_call(token)
+            self.stamp = session, cause, end(opened)
             return result
 
         return watched
@@ -409,64 +474,63 @@ class Tap:
         is_left_out = handler in self._without
         clock_ns, set_call, end, state = self._clock_ns, self._current.set, self._end, self._state
 
-        def stamp() -> tuple[RecordedSession, int, int] | None:
-            session = self.session
-            return None if session is None else (session, self.seq, clock_ns())
-
         async def run(
             call: Callable[..., Awaitable[object]],
             args: tuple[Any, ...],
-            stamped: tuple[RecordedSession, int, int] | None,
+            stamp: _Stamp,
             _sender: Any,
             failure: _Failure,
         ) -> None:
-            if stamped is None or is_left_out or not self.is_on:
+            if stamp is None or is_left_out or not self.is_on:
                 await call(*args)
                 return
-            session, cause, queued_at_ns = stamped
+            session, cause, queued_at_ns = stamp
             started_ns = clock_ns()
             opened = OpenCall(session, cause, started_ns, started_ns - queued_at_ns, name)
-            token = set_call(opened)
-            running = state.running
-            if not running:
-                state.note_running()
-            running.append(opened)
+            set_call(opened)  # for good: this runs in a context of its own
             try:
-                await call(*args)
+                # Not just awaited: most handlers never wait, and are over with their first step.
+                steps = call(*args).__await__()
+                awaited = next(steps, _DONE)
+                if awaited is not _DONE:
+                    state.add_running(opened)
+                    await _go_on(steps, awaited)
             except BaseException as exc:
-                end(opened, token, failure(exc), args[0], owner)
+                end(opened, failure(exc), args[0], owner)
                 raise
-            end(opened, token)
+            end(opened)
 
-        return Watch(stamp, run, self)
+        return Watch(partial(_stamp_of, self), run, self)
 
     def _end(
         self,
         opened: OpenCall,
-        token: Token[OpenCall | None],
         error: BaseException | None = None,
         event: Any = None,
         owner: int = 0,
-    ) -> None:
-        """Record the end of a call; of a failed one, with its event and the handler's owner."""
+    ) -> int:
+        """
+        Record the end of a call, and return the time of it.
+
+        Args:
+            opened: The call.
+            error: Its failure.
+            event: Its event, if it has failed.
+            owner: As `_owner_of` the handler has it, if it has failed.
+        """
         opened.is_over = True
-        try:
-            self._current.reset(token)
-        except ValueError:  # it ends in another context than it began in
-            self._current.set(None)
+        now = self._clock_ns()
         if not self.is_on:
-            return
+            return now
         try:
             session = opened.session
             buffer = session.buffer
-            now = self._clock_ns()
-            seq = buffer.next_seq()
-            cause, first = opened.cause, opened.seq
+            cause, first, handler = opened.cause, opened.seq, opened.handler
             ago_ns = now - opened.started_ns
-            handler = opened.handler
+            number = buffer.numbers.get(handler) or buffer.number_of(handler)
+            seq = buffer.next_seq()
             entry: tuple[Any, ...] = (
-                CALL, seq, now, session.stream, seq - cause if cause else 0,
-                buffer.numbers.get(handler) or buffer.number_of(handler),
+                CALL, seq, now, session.stream, seq - cause if cause else 0, number,
                 opened.queued_ns, ago_ns, ago_ns,
             )  # fmt: skip
             if first or error is not None:
@@ -480,6 +544,7 @@ class Tap:
                 self._note_crash(opened, event, owner)
         except Exception:
             logger.exception("a handler call could not be recorded")
+        return now
 
     def _note_crash(self, opened: OpenCall, event: Any, owner: int) -> None:
         """Remember a failed call until its report is published."""
@@ -521,6 +586,24 @@ class Tap:
             logger.exception("dropped events could not be recorded")
 
 
+_stamp_of: Final[Callable[[Tap], _Stamp]] = operator.attrgetter("stamp")
+
+
+@coroutine
+def _go_on(steps: Generator[Any, Any, object], awaited: object) -> Generator[Any, Any, None]:
+    """Await the rest of a call."""
+    try:
+        while True:
+            try:
+                sent = yield awaited
+            except BaseException as exc:  # noqa: BLE001  # for the call to deal with
+                awaited = steps.throw(exc)
+            else:
+                awaited = steps.send(sent)
+    except StopIteration:
+        return
+
+
 def _owner_of(handler: Any) -> int:
     """Return what tells handlers of one name apart, without keeping the handler."""
     # A method of two objects has one name; one that is held weakly is a new object each time.
@@ -548,6 +631,8 @@ class _Here(threading.local):
 
 _here: Final = _Here()
 
+_reference: Final = weakref.ref
+_running_loop: Final = asyncio._get_running_loop  # noqa: SLF001  # it raises nothing, and is documented
 _find_task: Callable[[Any], object] = asyncio.current_task
 if sys.version_info < (3, 12):
     # What current_task() looks into, without its Python code. 3.11 doesn't change any more.

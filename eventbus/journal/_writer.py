@@ -242,7 +242,7 @@ class JournalWriter:
         if offset != self._copied_wall and self._copied:  # a batch has one
             self.flush()
         self._copied_wall = offset
-        self.buffer.last_seq = max(self.buffer.last_seq, entry[1])
+        self.buffer.pass_seq(entry[1])
         self._has_end, self._is_copy = is_end, True
         self._copied.append(entry)
         self._copied_bytes += size
@@ -280,9 +280,10 @@ class JournalWriter:
             return
         buffer = self.buffer
         seq = buffer.last_seq + 1 if self._is_copy else buffer.next_seq()
-        self._is_closed = buffer.is_closed = True
+        self._is_closed = True
+        buffer.close()
         if end and not self._has_end:
-            buffer.last_seq = seq
+            buffer.pass_seq(seq)
         if self._owns_syncer:
             self._syncer.stop()
         with self._holding:
@@ -326,13 +327,13 @@ class JournalWriter:
     def _write_out(self) -> None:
         """Write the records that wait."""
         buffer = self.buffer
-        mark = buffer.begin_taking()
+        waiting = buffer.begin_taking()
         if self._gap is not None:
             self._lose_all()
-            buffer.free(mark)
+            buffer.free(waiting)
             self._resume(self._gap)
             return
-        size = self._copied_bytes if self._is_copy else buffer.data_bytes
+        size = self._copied_bytes if self._is_copy else waiting
         entries = self._copied if self._is_copy else buffer.take(self._written_seq + 1)
         self._copied, self._copied_bytes = [], 0
         try:
@@ -341,7 +342,7 @@ class JournalWriter:
             self._fail(exc)
             return
         finally:
-            buffer.free(mark)
+            buffer.free(waiting)
         if buffer.settle(self._written_seq):
             self._is_failing = False
         if self._is_full():
@@ -690,7 +691,7 @@ def _forget_all() -> None:
     """Write nothing in a process that was forked off: the files are the other one's."""
     for writer in tuple(_open_writers):
         writer._is_closed = True  # noqa: SLF001  # this module's
-        writer.buffer.is_closed = True
+        writer.buffer.close()
         writer.buffer.clear()
         writer._segment = None  # noqa: SLF001  # as above; its copy of the handle is left open
 

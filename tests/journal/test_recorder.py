@@ -538,6 +538,26 @@ def test_events_are_stored_after_a_frame_was_lost(path, bus):
     assert (gap.first_seq, gap.last_seq) == (3, 3)
 
 
+def test_frame_is_recorded_where_its_event_does_not_fit(path, bus):
+    """
+    A frame that the buffer has room for is in the journal; its event, which is lost, is a gap.
+    """
+    decoder = OpenAIRealtimeDecoder()
+    long = TRANSCRIPT.replace(b'"delta"', b'"x": "' + bytes(100).hex().encode() + b'", "delta"')
+    recorder = Recorder(path, fsync="none", buffer_bytes=len(long) + 100)
+    recording = recorder.attach(bus)
+    for frame in (TRANSCRIPT, long):
+        decoder.publish_to(bus, frame)
+        recorder.sync()
+    recording.detach()
+    recorder.close()
+
+    assert [record.data for record in read(path, FrameRecord)] == [TRANSCRIPT, long]
+    assert [record.cause for record in read(path, EventRecord)] == [1]
+    (gap,) = read(path, GapRecord)
+    assert (gap.first_seq, gap.last_seq) == (4, 5)  # and the report that records are lost
+
+
 def test_scope_is_recorded_without_the_others(path, bus):
     """
     Of a scope, only the events, calls and drops of its sender are recorded.
