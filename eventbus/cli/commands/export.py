@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import re
 import sys
 from collections.abc import Iterator
@@ -51,7 +52,11 @@ def command(
         raise click.BadParameter(msg, param_hint="'-o' / '--output'")
     if not is_stdout:
         prepare_file(target, source.journal.paths, is_forced=is_forced)
-    counted = _Counted(source.facts(where))
+    facts = source.facts(where)
+    first = next(facts, None)
+    if first is None and terms:
+        ctx.exit(source.tell_no_match())
+    counted = _Counted(facts if first is None else itertools.chain([first], facts))
     try:
         if is_stdout:
             _write(counted, to)

@@ -45,7 +45,7 @@ def copy_journal(
             beginning of the call.
 
     Returns:
-        The exit code of the command.
+        The exit code of the command; nothing is written if no record matches.
 
     Raises:
         BadInput, click.ClickException: The journal can't be read, or the copy can't be written.
@@ -54,9 +54,13 @@ def copy_journal(
     source = JournalInput(journal)
     prepare_output(to, source.journal.paths, is_forced=is_forced)
     records, header = source.records(where), source.journal.header
-    if is_part and (first := next(records, None)) is not None:
+    first = next(records, None)
+    if first is None and terms:
+        return source.tell_no_match()
+    if first is not None:
         records = itertools.chain([first], records)
-        header = attrs.evolve(header, mono_ns=first.mono_ns, wall_ns=first.wall_ns)
+        if is_part:
+            header = attrs.evolve(header, mono_ns=first.mono_ns, wall_ns=first.wall_ns)
     try:
         with journal_beside(to) as part:
             count = write_copy(records, part, header=header, withholding=withholding)

@@ -18,7 +18,7 @@ from ...analysis._filters import Filter, closest_type, parse_filter
 from ...analysis._record_view import RecordView
 from ...exceptions import FilterError, JournalDamaged, JournalError
 from ...journal import Journal, open_journal
-from ...journal._records import Record
+from ...journal._records import HeaderRecord, Record
 from .console import Bar
 from .escaping import printable
 from .exits import BadInput, ExitCode, unreadable
@@ -119,6 +119,18 @@ class JournalInput:
             return None
         return RecordView(record, self.journal.header.mono_ns)
 
+    def tell_no_match(self) -> ExitCode:
+        """Write to stderr that no record matches, and the range of those there are."""
+        header, last = self.journal.header, self.journal.last
+        records = (each for each in self.journal.seek(seq=0) if not isinstance(each, HeaderRecord))
+        first = next(records, None)
+        text = f"{self.name}: no record matches, so nothing is written"
+        if first is not None and last is not None:
+            begin, end = (_seconds(each.mono_ns - header.mono_ns) for each in (first, last))
+            text += f"; it has the records {first.seq} to {last.seq}, from t:{begin} to t:{end}"
+        click.echo(printable(f"{text}."), err=True)
+        return self.exit_code or ExitCode.NO
+
     def _report(self, damage: JournalDamaged) -> None:
         self._damages += 1
         if self._damages <= _MAX_DAMAGES:
@@ -140,6 +152,11 @@ def _meant_types(where: Filter) -> dict[str, tuple[str, str]]:
     """Return the types of a filter that seem misspelt, by their folded form, with those meant."""
     meant = {name: closest_type(name) for name in where.types}
     return {_folded(name): (name, other) for name, other in meant.items() if other is not None}
+
+
+def _seconds(duration_ns: int) -> str:
+    """Return a time as filters have it, to the millisecond."""
+    return f"{duration_ns / 1e9:.3f}".rstrip("0").rstrip(".") + "s"
 
 
 def _folded(name: str | None) -> str:

@@ -49,6 +49,20 @@ def test_dash_is_stdout(path):
     assert run(path, "--to", "wav", "-o", "-").stdout_bytes.startswith(b"RIFF")
 
 
+@pytest.mark.parametrize("target", ["-", "out.txt"])
+@pytest.mark.parametrize("name", [*FORMATS, "html"])
+def test_filter_that_nothing_matches_is_exit_code_1(path, name, target):
+    """
+    As grep has it; nothing is written, and one line has the range of the journal.
+    """
+    file = path.with_name(target) if target != "-" else target
+    result = run(path, "t:99s..", "--to", name, "-o", file)
+
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith(f"{path}: no record matches, so nothing is written; it has")
+    assert not path.with_name("out.txt").exists()
+
+
 class Terminal(io.TextIOWrapper):
     """
     A standard output that claims to be a terminal.

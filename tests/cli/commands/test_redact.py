@@ -60,3 +60,15 @@ def test_names_that_were_redacted_are_in_the_header(path, tmp_path):
     header = open_journal(copy).header
 
     assert (header.has_audio, header.has_content, header.redacted) == (False, True, ("usage",))
+
+
+def test_filter_that_nothing_matches_is_exit_code_1(path):
+    """
+    No journal is written, not even an empty one.
+    """
+    copy = path.with_name("copy.journal")
+    result = run(path, "t:99s..", "--no-audio", "-o", copy)
+
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "no record matches" in result.stderr
+    assert not copy.exists()

@@ -37,14 +37,21 @@ def test_part_has_the_records_that_match(path):
     assert journal.header.mono_ns == records[0].mono_ns
 
 
-def test_nothing_that_matches_is_an_empty_journal(path):
+@pytest.mark.parametrize("terms", [["is:crash"], ["t:99s.."], ["type:audio", "t:..0s"]])
+def test_filter_that_nothing_matches_is_exit_code_1(path, terms):
     """
-    A part without records is a journal all the same.
+    As grep has it; nothing is written, and one line has the range of the journal.
     """
-    result, _, records = trimmed(path, "is:crash")
+    part = path.with_name("part.journal")
+    part.write_bytes(before := b"something else")
+    result = new_runner().invoke(command, [str(path), *terms, "-o", str(part), "--force"])
 
-    assert (result.exit_code, records) == (0, [])
-    assert "0 records" in result.stdout
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == (
+        f"{path}: no record matches, so nothing is written; it has the records 1 to 119, "
+        f"from t:0s to t:2.6s.\n"
+    )
+    assert part.read_bytes() == before
 
 
 def test_what_is_there_stays(path):
