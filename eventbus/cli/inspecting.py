@@ -8,7 +8,7 @@ import contextlib
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Final, NoReturn
 
 import click
 
@@ -18,6 +18,8 @@ from .lazy import load
 from .terminal.escaping import printable
 from .terminal.exits import BadInput, NoConnection, unreadable
 from .waking import wait_for_interrupt
+
+_INSPECTOR: Final = "eventbus.inspector._inspector"  # which needs the extra, as the page doesn't
 
 
 def serve_journals(
@@ -43,7 +45,7 @@ def serve_journals(
         NoConnection: The address is in use, or isn't one of this machine.
         BadInput: One isn't a journal.
     """
-    module = load("eventbus.inspector", command, ("inspect",))
+    module = load(_INSPECTOR, command, ("inspect",))
     try:
         inspector = module.Inspector(paths=journals, host=host, port=port, token=token)
     except InspectorError as exc:
@@ -80,7 +82,7 @@ def inspected(
     if not is_wanted:
         yield None
         return
-    load("eventbus.inspector", f"{command} --inspect", ("inspect",))
+    load(_INSPECTOR, f"{command} --inspect", ("inspect",))
     try:
         with bus.inspect(port=0) as inspection:
             click.echo(printable(f"inspector: {inspection.url}"), err=True)

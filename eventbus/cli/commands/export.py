@@ -17,7 +17,7 @@ import click
 from ...analysis._record_view import RecordView
 from ...exceptions import ExportError
 from ...export._formats import FORMATS, Format
-from ..lazy import load
+from ...inspector import write_html
 from ..terminal.escaping import printable, printable_json
 from ..terminal.exits import BadInput, unwritable
 from ..terminal.journals import (
@@ -76,9 +76,8 @@ def command(
 
 
 def _page_format(journal: Path) -> Format:
-    module = load("eventbus.inspector", "eventbus export --to html", ("inspect",))
     return Format(
-        _PAGE, ".html", lambda records, file: module.write_html(records, file, name=journal.name)
+        _PAGE, ".html", lambda records, file: write_html(records, file, name=journal.name)
     )
 
 

@@ -8,6 +8,8 @@ import contextlib
 import io
 import json
 import re
+import subprocess
+import sys
 import wave
 
 import click
@@ -61,6 +63,34 @@ def test_filter_that_nothing_matches_is_exit_code_1(path, name, target):
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr.startswith(f"{path}: no record matches, so nothing is written; it has")
     assert not path.with_name("out.txt").exists()
+
+
+NO_SERVER = """
+import sys
+
+for name in ("starlette", "uvicorn"):
+    sys.modules[name] = None
+from eventbus.cli.main import main
+
+main()
+"""
+
+
+def test_page_is_written_without_a_server(path, environment):
+    """
+    The extra inspect, which has the inspector's server, is for serving.
+    """
+    result = subprocess.run(
+        [sys.executable, "-c", NO_SERVER, "export", path, "--to", "html"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (result.returncode, result.stderr) == (0, "")
+    page = path.with_suffix(".html").read_text(encoding="utf-8")
+    assert '<script type="application/json" id="recording">' in page
 
 
 class Terminal(io.TextIOWrapper):
