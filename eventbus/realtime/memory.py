@@ -10,8 +10,10 @@ session the conversation before anything else. `Memory` chooses how much of it::
 Rules:
 
 1. Items are told in their order: messages, tool calls with their outputs.
-2. Audio becomes its transcript; an interrupted message is told as far as it was heard. A message
-   without a transcript is left out.
+2. Audio becomes its transcript; an interrupted message is told as far as it was heard. Speech of
+   the user without a transcript, because it is not there yet or there will be none, is told as
+   `UNTRANSCRIBED`: the model may ask again. Other messages without words are left out, and so is
+   speech in which the service found no words.
 3. The newest items are kept within the limits. A tool call and its output are one.
 4. A service that refuses an item is told the others.
 """
@@ -20,7 +22,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Final, Literal, Protocol, TypeAlias
 
 import attrs
 
@@ -37,6 +39,7 @@ from ..items import (
 )
 
 __all__ = [
+    "UNTRANSCRIBED",
     "ConversationMemory",
     "Memory",
     "Recall",
@@ -45,6 +48,9 @@ __all__ = [
     "RestoreReason",
     "Restored",
 ]
+
+UNTRANSCRIBED: Final = "[The user said something here that was not transcribed.]"
+"""The text of a turn of the user whose words are not known."""
 
 RestoreReason: TypeAlias = Literal["connection_lost", "renewed", "fallback"]
 """The reason why a conversation had to be told to a new session."""
@@ -193,6 +199,8 @@ def _told_part(part: Any) -> InputText | InputImage | AssistantText | None:
             return InputText(text)
         case InputAudio(transcript=str(text)) if text:
             return InputText(text)
+        case InputAudio(transcript=None):
+            return InputText(UNTRANSCRIBED)
         case AssistantText(text=str(text)) if text:
             return AssistantText(text)
         case AssistantAudio():

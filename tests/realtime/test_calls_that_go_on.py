@@ -39,6 +39,7 @@ from eventbus.realtime.events import (
     RealtimeHistoryAdded,
     RealtimeSessionRestored,
 )
+from eventbus.realtime.memory import UNTRANSCRIBED
 from eventbus.realtime.openai import OpenAIRealtimeModel
 from eventbus.simulator import Simulator
 from eventbus.simulator.speech import silence, speak
@@ -599,6 +600,44 @@ async def test_unfinished_turn_is_left_if_memory_says_so(bus):
         await settled(bus)
 
     assert sum(m["type"] == "response.create" for m in sim.received) == 1
+
+
+PUZZLED = {
+    "turns": [{"when": {"matches": "not transcribed"}, "say": "Could you say that again?"}],
+    "otherwise": "I see.",
+}
+
+
+@pytest.mark.parametrize(
+    ("scenario", "faults", "transcription"),
+    [
+        ({"pace": {"transcription_ms": 60_000}, **PUZZLED}, "", TRANSCRIBED),
+        (PUZZLED, "no-transcript", TRANSCRIBED),
+        (PUZZLED, "", {}),
+    ],
+    ids=["not yet", "failed", "not asked for"],
+)
+async def test_turn_without_a_transcript_is_told_as_that(bus, scenario, faults, transcription):
+    """
+    A session that is lost before the user's turn was transcribed: the next one knows that
+    something was said, and its answer asks for it.
+    """
+    settings = {"audio": {"input": {"turn_detection": {"type": "server_vad"}, **transcription}}}
+    async with (
+        bus,
+        Simulator(scenario, faults=f"drop@1 {faults}") as sim,
+        call(bus, sim, settings=settings) as session,
+        bus.stream(RealtimeSessionRestored) as restored,
+    ):
+        await talk(session, speak("Where is my order") + silence(3_000))
+        outcome = await anext(restored)
+        await settled(bus)
+
+    told = [words for role, words in seeds(sim) if role == "user"]
+    assert told == [UNTRANSCRIBED]
+    assert session.history[0].item_id in outcome.item_ids
+    assert session.history[-1].content[0].transcript == "Could you say that again?"
+    assert heard(session) == [None], "the history is not told of words that nobody has heard"
 
 
 # --- speech in the middle of a change --------------------------------------------------------
