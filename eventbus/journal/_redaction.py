@@ -298,6 +298,16 @@ class Withholding:
             return *self.of_frame(data, "json"), None
         return data if self.has_audio else form.without_audio(data), None, form
 
+    def of_raw_frame(
+        self, data: bytes, form: AudioForm | None
+    ) -> tuple[bytes, str | None, AudioForm | None]:
+        """Withhold as `of_audio_frame` does, in a frame of any kind that a decoder has read."""
+        if not self.is_idle and _AUDIO_DELTA in data[:_EDGE]:
+            place = _place_of_audio(data)
+            if place is not None:
+                return self.of_audio_frame(data, (place[1] - place[0]) // 4 * 3, form)
+        return *self.of_frame(data, "json"), form
+
     def _form_of(self, data: bytes, size: int) -> AudioForm | None:
         """Return the form of an audio frame that has nothing to leave out but its audio."""
         style = _COMPACT if _COMPACT.delta in data else _SPACED

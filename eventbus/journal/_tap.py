@@ -241,7 +241,9 @@ class Tap:
             entry = (*entry, form, problem)
         buffer.put(entry, len(raw) + ENTRY_BYTES)
         session.frame_call = call
-        session.frame_task = _task()
+        loop = _running_loop()
+        task = None if loop is None else _find_task(loop)
+        session.frame_task = _task() if task is None else _reference(task)
         return seq
 
     def _begin_stream(
@@ -287,10 +289,15 @@ class Tap:
 
     def watch_events(self, event_type: type[Any], dispatch: Sending, /) -> Callable[[Any], object]:
         """Return the function that records each event of a class."""
+        if event_type is RealtimeModelRawServerEvent:
+            return self._watch_raw(dispatch)
+        return self._watch_class(event_type, dispatch)
+
+    def _watch_class(self, event_type: type[Any], dispatch: Sending) -> Callable[[Any], object]:
+        """Return the function that records each event of a class but the raw ones."""
         sessions, find_session = self._sessions, self._find_session
         get_call, clock_ns = self._current.get, self._clock_ns
         is_of_model = event_type in OF_MODEL
-        may_be_derived = is_of_model and event_type is not RealtimeModelRawServerEvent
         is_audio = event_type is RealtimeModelAudioEvent
 
         def see(event: Any) -> None:
@@ -310,7 +317,6 @@ class Tap:
                 buffer = session.buffer
                 if (
                     session.latest_mark < mark < session.end_mark
-                    and may_be_derived
                     and buffer.losses == session.losses
                 ):
                     session.latest_mark = mark
@@ -342,6 +348,42 @@ class Tap:
                         session.event, session.event_seq = event, seq
                     else:
                         call.event, call.event_seq, call.event_session = event, seq, session
+            except Exception:
+                self.stamp = None
+                logger.exception("an event could not be recorded")
+
+        return see
+
+    def _watch_raw(self, dispatch: Sending) -> Callable[[Any], object]:
+        """Return the function that records each frame by its raw event, as a live session does."""
+        sessions, find_session = self._sessions, self._find_session
+        get_call = self._current.get
+
+        def see(event: Any) -> None:
+            try:
+                sender = dispatch.sender
+                is_name = type(sender) is str or sender is None
+                session = sessions.get(sender) if is_name else None
+                if session is None:
+                    session = find_session(sender)
+                    if session is None:
+                        self.stamp = None
+                        return
+                mark, raw = getattr(event, "_origin", 0), getattr(event, "_source", None)
+                # With a mark, a decoder has made it, of bytes that are a JSON object.
+                if mark and type(raw) is bytes and len(raw) <= MAX_DATA_BYTES:
+                    raw, problem, session.audio_form = self._state.withholding.of_raw_frame(
+                        raw, session.audio_form
+                    )
+                    seq = self._add_frame(raw, "json", problem, mark, session)
+                else:
+                    seq = self._add_other(event, type(event), mark, session)
+                self.stamp = session, seq, self._clock_ns()
+                call = get_call()
+                if call is None:
+                    session.event, session.event_seq = event, seq
+                else:
+                    call.event, call.event_seq, call.event_session = event, seq, session
             except Exception:
                 self.stamp = None
                 logger.exception("an event could not be recorded")
