@@ -335,11 +335,14 @@ class Journal:
                 for at, payload in _places(first, payloads):
                     place.segment, place.offset = segment, at
                     report = _ignore if is_quiet else self._reporter(segment, at, payload)
-                    for record in assembler.records(payload, report):
-                        if is_before and not start.has(record):
-                            continue
-                        is_before = False
-                        yield record
+                    records = assembler.records(payload, report)
+                    if is_before:
+                        for record in records:
+                            if start.has(record):
+                                is_before = False
+                                yield record
+                                break
+                    yield from records
                     last = assembler.last_seq
             before += segment.size
             offset = FILE_HEADER_BYTES
