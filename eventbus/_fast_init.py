@@ -40,15 +40,7 @@ def constructor(
             makes the field when it is first read.
         is_marked: Whether it marks the instance as a decoder's, with no frame.
     """
-    names, lines, scope = construction(cls, late=late)
-    if is_marked:
-        *lines, last = lines
-        value = last.removeprefix("return ")
-        lines += [f"made = {value}", "set_mark(made, 0)", "return made"]
-        if value == "made":  # not frozen yet
-            *lines, change_class, _, _, _ = lines
-            lines += ["made._origin = 0", change_class, "return made"]
-        scope["set_mark"] = set_mark
+    names, lines, scope = construction(cls, late=late, is_marked=is_marked)
     make: Callable[..., _T] = compiled(
         "make", f"{', '.join([*names, '/']) if names else ''}", lines, scope
     )
@@ -56,7 +48,7 @@ def constructor(
 
 
 def construction(
-    cls: type[Any], *, late: Callable[[Any], Any] | None = None
+    cls: type[Any], *, late: Callable[[Any], Any] | None = None, is_marked: bool = False
 ) -> tuple[list[str], list[str], dict[str, Any]]:
     """
     Return the code that makes an instance of *cls*, for a function that has its fields as locals.
@@ -74,13 +66,17 @@ def construction(
     names = [name for name in fields if name not in constants]
     twin = _twin(cls, fields)
     if twin is None:
-        make = f"return cls({', '.join(f'{name}={name}' for name in names)})"
-        lines = [make] if late is None else [f"{names[0]} = late({names[0]})", make]
-        return names, lines, {"cls": cls, "late": late}
+        lines = [] if late is None else [f"{names[0]} = late({names[0]})"]
+        lines.append(f"made = cls({', '.join(f'{name}={name}' for name in names)})")
+        if is_marked:
+            lines.append("set_mark(made, 0)")
+        lines.append("return made")
+        return names, lines, {"cls": cls, "late": late, "set_mark": set_mark}
     lines = [
         "made = twin()",
         *(f"made.{name} = {name}" for name in names),
         *(f"made.{name} = constant_{name}" for name in constants),
+        *(["made._origin = 0"] if is_marked else ()),
         "made.__class__ = cls",
         "return made",
     ]

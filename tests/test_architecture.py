@@ -95,8 +95,8 @@ INSIDE = {
     " fault_plan state validation playout outputs responses responder listener service",
     "simulator._service.dialects": "form flat xai forms",
     "telemetry": "_places _summary",
-    "wire": "_names _origin _decoder _frames _fields _strict _intake _flat _frame_decoder gemini"
-    " openai",
+    "wire": "_names _origin _decoder _frames _fields _strict _intake _flat _forms _frame_decoder"
+    " gemini openai",
     "wire.gemini": "_audio _usage _decoder",
     "wire.openai": "_dialects _items _reports _silence _audio_layouts _decoder _gpt_live",
 }

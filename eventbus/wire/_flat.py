@@ -23,21 +23,35 @@ class Kind(NamedTuple):
 
     Attributes:
         condition: True of a usual value, in Python, with ``{}`` for the variable.
+        declared: The types of usual values.
         read: Reads the field, also an unusual value, or raises.
         is_required: False if it may well be missing.
     """
 
     condition: str
+    declared: Any
     read: Callable[[dict[str, Any], str], object]
     is_required: bool = True
 
+    @property
+    def is_text(self) -> bool:
+        """Whether values are strings."""
+        return self.declared in (str, str | None)
 
-TEXT = Kind("type({}) is str", text)
-OPTIONAL_TEXT = Kind("({0} is None or type({0}) is str)", optional_text, False)
-TEXT_OR_EMPTY = Kind("type({}) is str", lambda data, name: optional_text(data, name) or "")
-INTEGER = Kind("type({}) is int", integer)
-OPTIONAL_INTEGER = Kind("({0} is None or type({0}) is int)", optional_integer, False)
-INDEX = Kind("type({}) is int", index)
+
+TEXT = Kind("type({}) is str", str, text)
+OPTIONAL_TEXT = Kind("({0} is None or type({0}) is str)", str | None, optional_text, False)
+TEXT_OR_EMPTY = Kind("type({}) is str", str, lambda data, name: optional_text(data, name) or "")
+INTEGER = Kind("type({}) is int", int, integer)
+OPTIONAL_INTEGER = Kind("({0} is None or type({0}) is int)", int | None, optional_integer, False)
+INDEX = Kind("type({}) is int", int, index)
+
+_specs: dict[Callable[..., object], tuple[type[Any], dict[str, Kind]]] = {}
+
+
+def spec_of(make: Callable[..., object]) -> tuple[type[Any], dict[str, Kind]] | None:
+    """Return the class and the fields that *make* was made with, if `flat` has returned it."""
+    return _specs.get(make)
 
 
 def flat(cls: type[_T], **kinds: Kind) -> Callable[[Any, dict[str, Any]], _T]:
@@ -65,4 +79,5 @@ def flat(cls: type[_T], **kinds: Kind) -> Callable[[Any, dict[str, Any]], _T]:
     ]
     scope.update({f"read_{name}": kind.read for name, kind in kinds.items()})
     read: Callable[[Any, dict[str, Any]], _T] = compiled("read", "_session, data, /", body, scope)
+    _specs[read] = cls, kinds
     return read

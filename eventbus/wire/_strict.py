@@ -134,6 +134,22 @@ def has_no_duplicate(frame: bytes, data: dict[str, Any], colons: int) -> bool:
     return colons == _pairs_near_the_top(data) or _encode(data).count(_COLON) == colons
 
 
+def has_pairs(frame: bytes, pairs: int, *texts: str) -> bool:
+    """
+    Return True if counting proves that a frame that has these pairs has no others.
+
+    Args:
+        frame: The frame.
+        pairs: The number of different pairs that were read in it.
+        texts: Their values; colons in those don't count.
+    """
+    # A pair besides has a colon, and more of them if there are some in its own name and value.
+    colons = frame.count(_COLON)
+    if colons == pairs:
+        return True
+    return colons == pairs + "".join(texts).count(":") and b"\\u003" not in frame
+
+
 def duplicate_in(frame: bytes, known_names: Container[str]) -> FrameError | None:
     """
     Return the error that says that a name comes twice in *frame*, if that is so.

@@ -1,0 +1,175 @@
+"""
+Frames like one before: they mean the same as for a decoder that sees the first of them.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from eventbus.wire.openai import OpenAIRealtimeDecoder
+
+DATA = Path(__file__).parents[1] / "data"
+FRAMES = [
+    json.loads(line)
+    for name in ("openai_ga_types", "voice_live_audio_turn", "xai_audio_turn")
+    for line in (DATA / f"{name}.jsonl").read_text("utf-8").splitlines()
+]
+# Without the frames that depend on those before, which a new decoder hasn't seen.
+ALONE = [
+    frame
+    for frame in FRAMES
+    if frame["type"]
+    not in (
+        "response.output_item.done",
+        "response.output_item.added",
+        "response.output_audio.delta",
+    )
+    or frame.get("item", {}).get("type") == "message"
+]
+COMPACT = (",", ":")
+
+DELTA = {
+    "type": "response.output_audio_transcript.delta",
+    "event_id": "event_1",
+    "response_id": "resp_1",
+    "item_id": "item_1",
+    "output_index": 0,
+    "content_index": 0,
+    "delta": " well",
+    "obfuscation": "xxxxx",
+}
+DELTAS = [
+    DELTA,
+    {"event_id": "event_1", **{name: DELTA[name] for name in DELTA if name != "event_id"}},
+    {**DELTA, "previous_item_id": None, "rid": "a-b"},
+    {"type": "conversation.item.input_audio_transcription.delta", "item_id": "i", "delta": "a"},
+    {"type": "input_audio_buffer.committed", "item_id": "i", "previous_item_id": None},
+    {"type": "input_audio_buffer.committed", "item_id": "i", "previous_item_id": "h"},
+    {"type": "mcp_list_tools.in_progress", "event_id": "event_1", "item_id": "item_1"},
+]
+
+
+def shown(events):
+    return [(type(e), str(e.exception) if e.type == "exception" else e) for e in events]
+
+
+def encoded(frame, **options):
+    return json.dumps(frame, **{"separators": COMPACT, **options}).encode()
+
+
+def decoded_after(known, raw):
+    """
+    Return the events of a frame for a decoder that has had another one, twice.
+    """
+    decoder = OpenAIRealtimeDecoder()
+    decoder.decode(known)
+    decoder.decode(known)
+    return shown(decoder.decode(raw))
+
+
+def decoded_alone(raw):
+    return shown(OpenAIRealtimeDecoder().decode(raw))
+
+
+values = st.one_of(
+    st.text(),
+    st.text('ab:\\"\n\u00e9\u2019', max_size=6),
+    st.integers(-2, 200),
+    st.sampled_from([None, True, 1.0, 1.5, 10**30, [], {}, {"a": 1}, [[[]]]]),
+)
+
+
+@settings(max_examples=300)
+@given(st.sampled_from(ALONE), st.data())
+def test_frame_like_one_before_means_the_same(frame, data):
+    """
+    Whatever is in its fields, and with a field more or less, spaces and escapes.
+    """
+    changed = dict(frame)
+    for _ in range(data.draw(st.integers(0, 2))):
+        name = data.draw(st.sampled_from([*sorted(frame), "new", "a b"]))
+        if data.draw(st.booleans()):
+            changed[name] = data.draw(values)
+        else:
+            changed.pop(name, None)
+    separators = data.draw(st.sampled_from([COMPACT, (", ", ": "), (",", ": ")]))
+    raw = encoded(changed, separators=separators, ensure_ascii=data.draw(st.booleans()))
+
+    assert decoded_after(encoded(frame), raw) == decoded_alone(raw)
+
+
+@settings(max_examples=300)
+@given(
+    st.sampled_from(DELTAS),
+    st.text("ab:", max_size=3),
+    st.sampled_from(["event_id", "delta", "item_id", "type", "a", "obfuscation", ""]),
+    st.one_of(st.text("a:", max_size=2), st.integers(0, 11), st.none()),
+    st.data(),
+)
+def test_name_that_comes_twice_is_found_in_a_frame_like_one_before(frame, text, name, value, data):
+    """
+    Also where the frame is as long, or has as many colons, as one without it.
+    """
+    raw = encoded({**frame, "item_id": text})
+    pair = encoded({name: value})[1:-1]
+    places = [at for at in range(1, len(raw) - 1) if raw[at : at + 2] == b',"']
+    place = data.draw(st.sampled_from(places))
+    raw = raw[:place] + b"," + pair + raw[place:]
+    if data.draw(st.booleans()):
+        raw = raw.replace(b":", b"\\u003a").replace(b'"\\u003a', b'":')
+
+    assert decoded_after(encoded(frame), raw) == decoded_alone(raw)
+
+
+@pytest.mark.parametrize("frame", DELTAS)
+def test_form_with_a_name_that_comes_twice_is_refused(frame):
+    """
+    The struct that it is read into would keep the last one and say nothing.
+    """
+    raw = encoded(frame)
+    twice = raw[:-1] + b',"item_id":"other"}'
+
+    (_, (cls, problem)) = decoded_after(raw, twice)
+
+    assert cls.__name__ == "RealtimeModelExceptionEvent"
+    assert "twice" in problem
+
+
+def test_frames_of_many_forms_are_decoded():
+    """
+    One type with other fields each time: no form fits twice, and all deltas are given.
+    """
+    decoder = OpenAIRealtimeDecoder()
+    seen = []
+    for number in range(300):
+        frame = {**DELTA, f"field_{number % 7}": number, "delta": str(number)}
+        seen.append(decoder.decode(encoded(frame))[1].delta)
+
+    assert seen == [str(number) for number in range(300)]
+
+
+def test_types_that_begin_alike_are_told_apart():
+    """
+    The beginning that a form is found by has no room for the end of a long type.
+    """
+    decoder = OpenAIRealtimeDecoder()
+    name = "conversation.item.input_audio_transcription"
+    frames = [
+        {"type": f"{name}.delta", "item_id": "item_1", "delta": "a", "content_index": 0},
+        {"type": f"{name}.updated", "item_id": "item_1", "transcript": "ab"},
+        {"type": f"{name}.completed", "item_id": "item_1", "transcript": "abc"},
+    ]
+    seen = [decoder.decode(encoded(frame))[1].type for frame in frames * 3]
+
+    kinds = ["delta", "updated", "completed"]
+    assert seen == [
+        {"delta": "input_transcript_delta", "updated": "input_transcript_updated"}.get(
+            kind, "input_audio_transcription_completed"
+        )
+        for kind in kinds * 3
+    ]
