@@ -46,6 +46,8 @@ _ID_FIRST: Final = slice(41, 41 + 46)  # behind '{"event_id":"event_' and 22 cha
 _MIN_TYPE: Final = 23
 """The length of a type from which on no id is among these bytes."""
 
+_MAX_NAME: Final = 80
+
 _MAX_HEADS: Final = 128
 _MAX_FORMS: Final = 3
 """Forms that a session tries for one head, one after the other."""
@@ -72,21 +74,18 @@ class Forms:
     Attributes:
         head: The part of a frame that its form is found by.
         readers: The readers, by that part.
+        final: The readers that stay, whether they take a frame or not.
     """
 
-    __slots__ = ("_given", "_known", "_made", "head", "readers")
+    __slots__ = ("_given", "_known", "_made", "final", "head", "readers")
 
     def __init__(self, known: Known, given: Mapping[str, Reader]) -> None:
         self.head = _TYPE_FIRST
         self.readers = known.copy()
         self._known = known
         self._given = given
+        self.final: set[object] = {False, *given.values()}
         self._made: dict[bytes, int] = {}
-
-    def read(self, frame: bytes) -> RealtimeModelEvent | None:
-        """Return the event of a *frame* of one of the forms, else None."""
-        read = self.readers.get(frame[self.head])
-        return read(frame, len(frame)) if read else None
 
     def learn(self, frame: bytes, data: dict[str, Any], make: Callable[..., object] | None) -> None:
         """
@@ -98,7 +97,7 @@ class Forms:
             make: The function of the decoder's table; None makes an Other event.
         """
         frame_type = data["type"]
-        if len(frame_type) < _MIN_TYPE:
+        if not _MIN_TYPE <= len(frame_type) <= _MAX_NAME:
             return
         self.head = _TYPE_FIRST if next(iter(data)) == "type" else _ID_FIRST
         head = frame[self.head]
@@ -119,6 +118,8 @@ class Forms:
 def _read_of(data: dict[str, Any], make: Callable[..., object] | None) -> Reader | None:
     """Return the reader of frames like one with this data; None if there is none."""
     if make is not None and spec_of(make) is None:
+        return None
+    if len(data) > _MAX_FIELDS or not all(map(_is_plain, data)):
         return None
     fields = tuple([(name, type(value)) for name, value in data.items()])
     # Of longer numbers, no length is known without counting their digits.
@@ -143,12 +144,7 @@ def _reader(
         for name, value in fields
     }
     missing = {name: kind for name, kind in kinds.items() if name not in given}
-    if (
-        len(given) > _MAX_FIELDS
-        or not all(map(_is_plain, given))
-        or None in declared.values()
-        or any(kind.is_required for kind in missing.values())
-    ):
+    if None in declared.values() or any(kind.is_required for kind in missing.values()):
         return None
     texts = [f"form.{name}" for name in declared if declared[name] is str]
     texts += [f"form.{name} or ''" for name in declared if declared[name] == str | None]

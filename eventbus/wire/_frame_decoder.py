@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
+from typing import Any, ClassVar, Generic, Literal, TypeAlias, TypeVar
 from typing import Protocol as TypingProtocol
 
 import attrs
@@ -216,8 +216,11 @@ class FrameDecoder(Generic[_S]):
                 raw = self._to_bytes(frame)
             meaning = self._shortcut(raw) if len(raw) >= self._shortcut_bytes else None
             if meaning is None:
-                meaning = self._forms.read(raw)
-            return self._events(raw, self._meaning(raw) if meaning is None else meaning)
+                read = self._forms.readers.get(raw[self._forms.head])
+                meaning = read(raw, len(raw)) if read else None
+                if meaning is None:
+                    meaning = self._meaning(raw, read)
+            return self._events(raw, meaning)
         except _RefusedError as refused:
             return self._refused(frame, refused)
 
@@ -246,6 +249,7 @@ class FrameDecoder(Generic[_S]):
             self._publish_converted(bus, frame, sender)
             return
         meaning: Any = None
+        read = None
         if size >= self._shortcut_bytes:
             shortcut = self._shortcut  # a local: an attribute's is called more slowly
             meaning = shortcut(frame)
@@ -264,7 +268,7 @@ class FrameDecoder(Generic[_S]):
                 else:
                     colons = frame.count(_COLON)
                     if colons == len(data) or has_no_duplicate(frame, data, colons):
-                        if read is not False:
+                        if read not in forms.final:
                             forms.learn(frame, data, make)
                         try:
                             if make is not None:
@@ -275,7 +279,7 @@ class FrameDecoder(Generic[_S]):
                             meaning = exception_event(exc)
         if meaning is None:
             try:
-                meaning = self._meaning(frame)
+                meaning = self._meaning(frame, read)
             except _RefusedError as refused:
                 publish_events(bus, self._refused(frame, refused), sender)
                 return
@@ -358,13 +362,15 @@ class FrameDecoder(Generic[_S]):
 # A closure, not a method: it looks up no attributes, which is a tenth of a small frame's time.
 def _reader(  # noqa: C901  # in one frame
     session: _S, protocol: Protocol[_S], forms: Forms
-) -> Callable[[bytes], Meaning]:
+) -> Callable[[bytes, Reader | Literal[False] | None], Meaning]:
     """Return the function that parses a session's frames for their meaning, or refuses them."""
-    find, make_any = protocol.as_dict.get, protocol.make
+    find, make_any, final = protocol.as_dict.get, protocol.make, forms.final
     known_names, learn = protocol.known_names, protocol.learn
 
-    def meaning_of(raw: bytes) -> Meaning:  # noqa: C901  # in one frame, too
-        """Return the meaning of a frame, or refuse it."""
+    def meaning_of(  # noqa: C901  # as above
+        raw: bytes, tried: Reader | Literal[False] | None
+    ) -> Meaning:
+        """Return the meaning of a frame, which *tried* hasn't read, or refuse it."""
         try:
             data = _decode_json(raw)
         except (ValueError, RecursionError):
@@ -383,7 +389,7 @@ def _reader(  # noqa: C901  # in one frame
             if make is None:
                 kind = data.get("type")
                 make = find(kind if type(kind) is str else text(data, "type"))
-                if forms.readers.get(raw[forms.head]) is not False:
+                if tried not in final:
                     forms.learn(raw, data, make)
             if make is not None:
                 meaning = make(session, data)

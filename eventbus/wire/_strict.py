@@ -144,10 +144,15 @@ def has_pairs(frame: bytes, pairs: int, *texts: str) -> bool:
         texts: Their values; colons in those don't count.
     """
     # A pair besides has a colon, and more of them if there are some in its own name and value.
-    colons = frame.count(_COLON)
-    if colons == pairs:
-        return True
-    return colons == pairs + "".join(texts).count(":") and b"\\u003" not in frame
+    colons = frame.count(_COLON) - pairs
+    return not colons or are_in_texts(frame, colons, *texts)
+
+
+def are_in_texts(frame: bytes, colons: int, *texts: str) -> bool:
+    """Return True if so many *colons* are in these texts of *frame*, none of them escaped."""
+    if _BACKSLASH in frame and b"\\u003" in frame:
+        return False
+    return "".join(texts).count(":") == colons
 
 
 def duplicate_in(frame: bytes, known_names: Container[str]) -> FrameError | None:

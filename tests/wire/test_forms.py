@@ -54,6 +54,33 @@ DELTAS = [
 ]
 
 
+def message(role, *parts, **fields):
+    item = {"id": "i", "type": "message", "status": "completed", "role": role}
+    return {**item, "content": list(parts), **fields}
+
+
+MESSAGES = [
+    message("user", {"type": "input_text", "text": "at 3:30"}),
+    message("user", {"type": "input_audio", "transcript": None}, object="realtime.item"),
+    message("user", {"type": "input_image", "image_url": "data:,", "detail": "auto"}),
+    message("assistant", {"type": "output_audio", "transcript": "Well"}),
+    message("assistant", {"type": "audio", "audio": "AAAA"}, {"type": "text", "text": ""}),
+    message("assistant"),
+    message("system", {"type": "input_text", "text": "Be brief."}, object="other"),
+    {"id": "i", "type": "function_call", "call_id": "c", "name": "n", "arguments": "[]"},
+]
+ITEMS = [
+    {"event_id": "event_1", **place, "item": item}
+    for place in (
+        {"type": "conversation.item.added", "previous_item_id": None},
+        {"type": "conversation.item.created", "previous_item_id": "item_0"},
+        {"type": "response.output_item.added", "response_id": "resp_1", "output_index": 0},
+        {"type": "response.output_item.done", "response_id": "resp_1", "output_index": 0},
+    )
+    for item in MESSAGES
+]
+
+
 def shown(events):
     return [(type(e), str(e.exception) if e.type == "exception" else e) for e in events]
 
@@ -103,9 +130,40 @@ def test_frame_like_one_before_means_the_same(frame, data):
     assert decoded_after(encoded(frame), raw) == decoded_alone(raw)
 
 
-@settings(max_examples=300)
+def changed_within(value, data):
+    """
+    Return a copy of plain data with a field changed, added or left out, at any depth.
+    """
+    if isinstance(value, list) and value:
+        place = data.draw(st.integers(0, len(value) - 1))
+        return [*value[:place], changed_within(value[place], data), *value[place + 1 :]]
+    if not isinstance(value, dict):
+        return data.draw(values)
+    name = data.draw(st.sampled_from([*sorted(value), "text", "audio", "object", "new"]))
+    changed = dict(value)
+    if data.draw(st.booleans()):
+        changed[name] = changed_within(value.get(name), data)
+    else:
+        changed.pop(name, None)
+    return changed
+
+
+@settings(max_examples=500)
+@given(st.sampled_from(ITEMS), st.sampled_from(ITEMS), st.integers(0, 3), st.data())
+def test_item_like_one_before_means_the_same(known, frame, changes, data):
+    """
+    Whatever is in it, in its message and in the parts of that.
+    """
+    for _ in range(changes):
+        frame = changed_within(frame, data)
+    raw = encoded(frame, ensure_ascii=data.draw(st.booleans()))
+
+    assert decoded_after(encoded(known), raw) == decoded_alone(raw)
+
+
+@settings(max_examples=500)
 @given(
-    st.sampled_from(DELTAS),
+    st.sampled_from([*DELTAS, *ITEMS]),
     st.text("ab:", max_size=3),
     st.sampled_from(["event_id", "delta", "item_id", "type", "a", "obfuscation", ""]),
     st.one_of(st.text("a:", max_size=2), st.integers(0, 11), st.none()),
@@ -115,7 +173,7 @@ def test_name_that_comes_twice_is_found_in_a_frame_like_one_before(frame, text, 
     """
     Also where the frame is as long, or has as many colons, as one without it.
     """
-    raw = encoded({**frame, "item_id": text})
+    raw = encoded({**frame, "item_id": text} if frame in DELTAS else frame)
     pair = encoded({name: value})[1:-1]
     places = [at for at in range(1, len(raw) - 1) if raw[at : at + 2] == b',"']
     place = data.draw(st.sampled_from(places))

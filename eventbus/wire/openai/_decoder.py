@@ -64,12 +64,13 @@ from .._fields import (
     wrong,
 )
 from .._flat import INDEX, INTEGER, OPTIONAL_INTEGER, OPTIONAL_TEXT, TEXT, TEXT_OR_EMPTY, flat
+from .._forms import Reader
 from .._frame_decoder import DEFAULT_MAX_BYTES, FrameDecoder, Meaning, Protocol, exception_event
 from .._frames import freeze
 from .._strict import salvage
 from ._audio_layouts import AudioLayouts
 from ._dialects import BETA_TYPES, DIALECTS
-from ._items import message_item, tool_call_item
+from ._items import message_item, read_conversation_item, read_output_item, tool_call_item
 from ._reports import error_from, usage_event
 
 _MAX_REMEMBERED: Final = 256
@@ -520,6 +521,15 @@ TABLE: Mapping[str, Callable[[_Session, _Data], Meaning | None] | None] = Mappin
 """Type of a frame -> the function that makes its events; None makes `RealtimeModelOtherEvent`."""
 
 
+_READERS: Mapping[str, Reader] = {
+    "conversation.item.added": read_conversation_item,
+    "conversation.item.created": read_conversation_item,
+    "conversation.item.retrieved": read_conversation_item,
+    "response.output_item.added": read_output_item,
+    "response.output_item.done": read_output_item,
+}
+
+
 def _shortcut(session: _Session) -> Callable[[bytes], Meaning | None]:
     return session.audio.event_in
 
@@ -549,7 +559,7 @@ class OpenAIRealtimeDecoder(FrameDecoder[_Session]):
     name = "openai-realtime"
     version = 1
 
-    _protocol = Protocol(TABLE, _FIELD_NAMES, _shortcut, _learn, _ends)
+    _protocol = Protocol(TABLE, _FIELD_NAMES, _shortcut, _learn, _ends, readers=_READERS)
 
     def __init__(self, *, max_bytes: int = DEFAULT_MAX_BYTES) -> None:
         super().__init__(_Session(), max_bytes)

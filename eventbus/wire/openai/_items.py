@@ -4,6 +4,11 @@ Converts the conversation items in OpenAI's frames.
 Names and defaults are those of the openai-agents SDK. Fields that a service adds to an item or
 a part are kept in ``extra``; a content part of an unknown type, or one that doesn't belong to
 the item's role, is left out.
+
+Messages come often, and most of their frames have the same fields. `read_conversation_item` and
+`read_output_item` read these into structs, which takes two thirds of the time that plain data do,
+and leave all others to `message_item`. Structs hide fields that aren't declared and names that come
+twice, so the pairs that were read are counted, as in `_strict`.
 """
 
 from __future__ import annotations
@@ -12,7 +17,11 @@ from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from typing import Any, Literal, NamedTuple, TypeAlias
 
+import msgspec
+from msgspec import UNSET, UnsetType
+
 from ..._fast_init import constructor
+from ...events import RealtimeModelItemUpdatedEvent
 from ...items import (
     AssistantAudio,
     AssistantMessageItem,
@@ -27,10 +36,14 @@ from ...items import (
     UserMessageItem,
 )
 from .._fields import Fields
+from .._forms import Reader
 from .._frames import ReadOnlyDict, freeze
+from .._strict import are_in_texts
 
 Status: TypeAlias = Literal["in_progress", "completed", "incomplete"]
 _STATUSES = ("in_progress", "completed", "incomplete")
+
+_COLON, _BRACKET = b":["
 
 NOTHING: ReadOnlyDict[str, Any] = ReadOnlyDict()
 """The additional fields of most objects."""
@@ -43,6 +56,7 @@ _NEW_MESSAGE: dict[str, Callable[..., RealtimeMessageItem]] = {
     "assistant": constructor(AssistantMessageItem),
 }
 _new_call = constructor(RealtimeToolCallItem)
+_new_item_updated = constructor(RealtimeModelItemUpdatedEvent)
 
 _MESSAGE_FIELDS = frozenset({"id", "type", "role", "content", "status"})
 _CALL_FIELDS = frozenset({"id", "type", "call_id", "name", "arguments", "status"})
@@ -183,3 +197,110 @@ def tool_call_item(
     return _new_call(
         item_id, call_id, name, arguments, "in_progress", None, previous_item_id, extra
     )
+
+
+# --- from the frame itself -------------------------------------------------------------------
+
+
+class _Part(msgspec.Struct, gc=False):
+    type: str
+    text: str | UnsetType | None = UNSET
+    audio: str | UnsetType | None = UNSET
+    transcript: str | UnsetType | None = UNSET
+
+
+class _Item(msgspec.Struct, gc=False):
+    id: str
+    type: str
+    status: Status | None = None
+    role: str = ""
+    content: list[_Part] | None = None
+    object: str | UnsetType = UNSET
+
+
+class _ConversationItem(msgspec.Struct, gc=False):
+    type: Literal[
+        "conversation.item.added", "conversation.item.created", "conversation.item.retrieved"
+    ]
+    event_id: str
+    item: _Item
+    previous_item_id: str | UnsetType | None = UNSET
+
+
+class _OutputItem(msgspec.Struct, gc=False):
+    type: Literal["response.output_item.added", "response.output_item.done"]
+    event_id: str
+    response_id: str
+    output_index: int
+    item: _Item
+    previous_item_id: str | UnsetType | None = UNSET
+
+
+def _reader(  # noqa: C901  # in one frame
+    frame_class: type[_ConversationItem | _OutputItem], pairs_at_least: int
+) -> Reader:
+    decode = msgspec.json.Decoder(frame_class).decode
+
+    def read(  # noqa: C901, PLR0912  # as above
+        frame: bytes, _size: int
+    ) -> RealtimeModelItemUpdatedEvent | None:
+        """Return the event of a frame with a message; None if another way must be taken."""
+        if _BRACKET not in frame:  # no content: another kind of item
+            return None
+        try:
+            data = decode(frame)
+        except (ValueError, RecursionError):
+            return None
+        item, previous_item_id, pairs, extra = (
+            data.item,
+            data.previous_item_id,
+            pairs_at_least,
+            NOTHING,
+        )
+        role, status, parts = item.role, item.status, item.content
+        kinds = _PARTS.get(role)
+        if item.type != "message" or kinds is None or status is None or parts is None:
+            return None
+        if previous_item_id is UNSET:
+            previous_item_id = None
+        else:
+            pairs += 1
+        if item.object is not UNSET:
+            if item.object != "realtime.item":
+                return None
+            extra = _REALTIME_ITEM
+            pairs += 1
+        content = []
+        for part in parts:
+            kind = kinds.get(part.type)
+            words, audio, transcript = part.text, part.audio, part.transcript
+            if kind is None:
+                return None
+            if kind.name == "text" and audio is transcript is UNSET:
+                pairs += 1 + (words is not UNSET)
+                content.append(kind.make(None if words is UNSET else words, NOTHING))
+            elif kind.name == "audio" and words is UNSET:
+                pairs += 1 + (audio is not UNSET) + (transcript is not UNSET)
+                audio = None if audio is UNSET else audio
+                transcript = None if transcript is UNSET else transcript
+                content.append(kind.make(audio, transcript, NOTHING))
+            else:
+                return None
+        colons = frame.count(_COLON) - pairs
+        if colons and not are_in_texts(frame, colons, *_texts(parts)):
+            return None
+        message = _NEW_MESSAGE[role](item.id, tuple(content), previous_item_id, status, extra)
+        return _new_item_updated(message)
+
+    return read
+
+
+def _texts(parts: list[_Part]) -> list[str]:
+    return [each for part in parts for each in (part.text, part.transcript) if each]
+
+
+read_conversation_item = _reader(_ConversationItem, 8)
+"""Returns the event of a conversation's message, from its frame."""
+
+read_output_item = _reader(_OutputItem, 10)
+"""Returns the event of a response's message, from its frame."""
