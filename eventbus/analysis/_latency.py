@@ -190,6 +190,8 @@ class CallMeasure:
     def take(self, facts: RecordView) -> None:
         """Take the next record of the call."""
         match facts.record:
+            case SentRecord(audio_bytes=int(size)) as record:
+                self.take_said(record, size)
             case SentRecord() as record:
                 self._sent(record, facts)
             case FrameRecord(seq=seq, mono_ns=now_ns):
@@ -381,15 +383,15 @@ class CallMeasure:
 
     # --- messages to the service, and handler calls -----------------------------------------
 
+    def take_said(self, record: SentRecord, size: int) -> None:
+        """Take a message with so many bytes of the caller's audio, which isn't looked at yet."""
+        form = self._formats["input"]
+        start_ns = self._input.length_ns
+        end_ns = self._input.append(record.mono_ns, form.duration_ns(size))
+        self._caller.append(record, start_ns, end_ns, form)
+
     def _sent(self, record: SentRecord, facts: RecordView) -> None:
-        # Fifty times a second; parsed only as far as it must be.
-        now_ns, size = record.mono_ns, record.audio_bytes
-        if size is not None:
-            start_ns, form = self._input.length_ns, self._formats["input"]
-            length_ns = form.duration_ns(size)
-            self._input.append(now_ns, length_ns)
-            self._caller.append(record, start_ns, start_ns + length_ns, form)
-            return
+        now_ns = record.mono_ns
         match facts.data:
             case {
                 "type": "conversation.item.create" | "response.item.create",

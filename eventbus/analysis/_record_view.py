@@ -7,9 +7,9 @@ read: most records are skipped for their type alone.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cached_property
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -28,7 +28,7 @@ from ..journal._records import (
     StatusRecord,
 )
 from ..journal._selection import FAILED_EVENTS, ids_in
-from ..wire._names import frame_name
+from ..wire._names import frame_name, shown_type
 
 _KINDS: Final[Mapping[type[Record], str]] = {
     HeaderRecord: "header",
@@ -42,6 +42,8 @@ _KINDS: Final[Mapping[type[Record], str]] = {
     EndRecord: "end",
 }
 
+_FAILED: Final = ("error",)
+_CALL_STATES: Final = {"crashed": ("crash", "error"), "started": ("started",)}
 _AUDIO_DELTAS: Final = frozenset({"response.output_audio.delta", "response.audio.delta"})
 _AUDIO: Final = frozenset({"audio"})  # base64 contains any short word somewhere
 _BLOB: Final = frozenset({"data"})  # as Gemini has it
@@ -49,6 +51,31 @@ _parse: Final = msgspec.json.Decoder().decode
 _MAX_DEPTH: Final = 64  # of searched documents; deeper than any real one
 _RAW: Final = ("raw_server_event", RealtimeModelRawServerEvent.__name__)
 _STATUS: Final = ("connection_status", RealtimeModelConnectionStatusEvent.__name__)
+
+
+if TYPE_CHECKING:
+    from functools import cached_property as _read_once
+else:
+
+    class _read_once:  # noqa: N801  # as functools.cached_property
+        """
+        A property that is computed when it is first read.
+
+        That of functools takes a lock (until Python 3.12) and makes a dict of each view, which
+        takes longer than most properties of most records.
+        """
+
+        def __init__(self, make: Callable[[Any], Any]) -> None:
+            self._make = make
+            self._name = make.__name__
+            self.__doc__ = make.__doc__
+
+        def __get__(self, view: Any, owner: object = None) -> Any:
+            if view is None:
+                return self
+            value = self._make(view)
+            setattr(view, self._name, value)  # hides this property from now on
+            return value
 
 
 def kind_name(record: Record) -> str:
@@ -75,7 +102,8 @@ class RecordView:
         self.record = record
         self.seq = record.seq
         self.since_ns = record.mono_ns - origin_ns
-        self.kind = kind_name(record)
+        self.kind = _KINDS.get(type(record), "unknown")
+        self._has_data = False
 
     @property
     def sender(self) -> str | None:
@@ -83,7 +111,7 @@ class RecordView:
         sender = self.record.sender
         return None if sender is None else str(sender)
 
-    @cached_property
+    @_read_once
     def types(self) -> tuple[str, ...]:
         """The event's type and class, or the vendor's name of a frame."""
         match self.record:
@@ -92,7 +120,7 @@ class RecordView:
                 names = (type_name, class_name, class_name.rpartition(".")[2])
                 return tuple(dict.fromkeys(filter(None, names)))
             case FrameRecord() | SentRecord():
-                kind = self.data.get("type")
+                kind = self._names.get("type")
                 name = kind if isinstance(kind, str) else frame_name(self.data)
                 raw = () if self.kind == "sent" else _RAW
                 return raw if name is None else (*raw, name)
@@ -101,22 +129,25 @@ class RecordView:
             case _:
                 return ()
 
-    @property
+    @_read_once
     def type(self) -> str | None:
         """The name to show, which is an event's type or class, or the vendor's name of a frame."""
         match self.record:
             case EventRecord(type_name=type_name, class_name=class_name):
                 return type_name or class_name
             case FrameRecord() | SentRecord():
-                return frame_name(self.data)
+                kind = self._names.get("type")
+                # Of a service without types, the name is in the other fields.
+                return frame_name(self.data) if kind is None else shown_type(kind)
             case StatusRecord():
                 return _STATUS[0]
             case _:
                 return None
 
-    @cached_property
+    @_read_once
     def data(self) -> Mapping[str, Any]:
         """An event's fields, or a message's; empty if it has none, or they can't be read."""
+        self._has_data = True
         match self.record:
             case EventRecord() as record:
                 return _mapping(lambda: record.fields)
@@ -127,18 +158,27 @@ class RecordView:
             case _:
                 return {}
 
-    @cached_property
+    @_read_once
+    def _names(self) -> Mapping[str, Any]:
+        """The part of the data that has a type and ids; more of it, if it is at hand."""
+        record = self.record
+        if isinstance(record, (FrameRecord, SentRecord)) and not self._has_data:
+            return _names_in(record.data) if record.form == "json" else {}
+        return self.data
+
+    @_read_once
     def items(self) -> frozenset[str]:
         """The ids of its conversation items."""
-        found = ids_in(self.data, "item")
-        own = self.data.get("id") if "call_id" in self.data else None
+        names = self._names
+        found = ids_in(names, "item")
+        own = names.get("id") if "call_id" in names else None
         # A tool call is an item itself.
         return frozenset(found | {own} if isinstance(own, str) else found)
 
-    @cached_property
+    @_read_once
     def responses(self) -> frozenset[str]:
         """The ids of its responses."""
-        return frozenset(ids_in(self.data, "response"))
+        return frozenset(ids_in(self._names, "response"))
 
     @property
     def handler(self) -> str | None:
@@ -159,26 +199,24 @@ class RecordView:
         """The time that the event waited for the handler, of a call."""
         return self.record.queued_ns if isinstance(self.record, CallRecord) else None
 
-    @cached_property
+    @_read_once
     def states(self) -> frozenset[str]:
         """The states that ``is:`` in a filter can ask for; see `parse_filter`."""
-        states = {self.kind}
-        match self.record:
-            case CallRecord(state="crashed"):
-                states |= {"crash", "error"}
-            case CallRecord(state="started"):
-                states.add("started")
-            case DropRecord() | GapRecord():
-                states.add("error")
-            case EventRecord(type_name=type_name) if type_name in FAILED_EVENTS:
-                states.add("error")
-            case EventRecord(type_name="turn_ended") if self.data.get("status") == "failed":
-                states.add("error")
-            case FrameRecord(form=form) if form != "json" or self.data.get("type") == "error":
-                states.add("error")
-            case _:
-                pass
-        return frozenset(states)
+        record = self.record
+        more: tuple[str, ...] = ()
+        if isinstance(record, CallRecord):
+            more = _CALL_STATES.get(record.state, ())
+        elif isinstance(record, EventRecord):
+            is_failed = record.type_name in FAILED_EVENTS or (
+                record.type_name == "turn_ended" and self.data.get("status") == "failed"
+            )
+            more = _FAILED if is_failed else ()
+        elif isinstance(record, FrameRecord):
+            is_failed = record.form != "json" or self._names.get("type") == "error"
+            more = _FAILED if is_failed else ()
+        elif isinstance(record, (DropRecord, GapRecord)):
+            more = _FAILED
+        return frozenset((self.kind, *more))
 
     @property
     def error(self) -> str | None:
@@ -234,6 +272,39 @@ def _mapping(read: Callable[[], Any]) -> Mapping[str, Any]:
     except (ValueError, RecursionError):  # no JSON, or not the codec's
         return {}
     return data if isinstance(data, Mapping) else {}
+
+
+class _Names(msgspec.Struct):
+    """The fields of a frame or a message that have a type or ids."""
+
+    type: Any = msgspec.UNSET
+    item_id: Any = msgspec.UNSET
+    response_id: Any = msgspec.UNSET
+    item: Any = msgspec.UNSET
+    response: Any = msgspec.UNSET
+    call_id: Any = msgspec.UNSET
+    id: Any = msgspec.UNSET
+
+
+_read_names: Final = msgspec.json.Decoder(_Names).decode
+_LONG: Final = 1024  # bytes of a frame; in a longer one, most are audio
+_AUDIO_FIELD: Final = re.compile(rb'"(?:delta|data|audio)"\s*+:\s*+"')
+
+
+def _names_in(data: bytes) -> Mapping[str, Any]:
+    """Return the type and the ids in a JSON object, without looking at its audio."""
+    if len(data) > _LONG and b"\\" not in data:
+        # Without a backslash, every quote begins or ends a string.
+        found = _AUDIO_FIELD.search(data)
+        if found is not None:
+            end = data.find(b'"', found.end())
+            data = data[: found.end()] + data[max(end, found.end()) :]
+    try:
+        names = _read_names(data)
+    except (ValueError, RecursionError):
+        return {}
+    values = zip(_Names.__struct_fields__, msgspec.structs.astuple(names), strict=True)
+    return {name: value for name, value in values if value is not msgspec.UNSET}
 
 
 def _strings(value: object, depth: int) -> Iterator[str]:

@@ -146,16 +146,16 @@ class CallSound:
         elif facts.data.get("type") == "conversation.item.truncate":
             self._truncated(facts)
 
-    def begin_piece(self, size: int, now_ns: int) -> int:
-        """Return when so many bytes of the caller's audio began, which were sent now."""
+    def place_piece(self, size: int, now_ns: int) -> tuple[int, int]:
+        """Return when so many bytes of the caller's audio began and ended, which were sent now."""
         length_ns = self.input.duration_ns(size)
         # It was recorded before it was sent; and nobody says two things at once.
         start_ns = max(now_ns - length_ns, self._input_end_ns)
-        self._input_end_ns = start_ns + length_ns
-        return start_ns
+        self._input_end_ns = end_ns = start_ns + length_ns
+        return start_ns, end_ns
 
     def _said(self, size: int, facts: RecordView) -> None:
-        start_ns = self.begin_piece(size, facts.since_ns)
+        start_ns, _ = self.place_piece(size, facts.since_ns)
         if self._keeps_audio:
             audio = facts.data.get("audio")
             data = from_base64(audio) if isinstance(audio, str) else b""
@@ -164,7 +164,7 @@ class CallSound:
             self.pieces.append(Piece(start_ns, b""))
 
 
-def from_base64(text: str) -> bytes:
+def from_base64(text: str | bytes) -> bytes:
     """Return the bytes of a text in base64; none if it isn't that."""
     try:
         return pybase64.b64decode(text, validate=True)

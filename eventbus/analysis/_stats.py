@@ -134,25 +134,33 @@ class Measurement:
     def take_view(self, facts: RecordView) -> None:
         """Take the next record, seen from the journal's beginning."""
         record = facts.record
-        if isinstance(record, SentRecord):  # more often than anything else
-            call = self._call_of(facts)
-            call.end_ns = record.mono_ns
-            call.measure.take(facts)
+        if isinstance(record, GapRecord):
+            self._gaps += 1
             return
-        match record:
-            case GapRecord():
-                self._gaps += 1
-                return
-            case CallRecord(state="started"):
-                self._running[record.call] = record
-            case CallRecord():
-                self._running.pop(record.call, None)
-            case _:
-                pass
-        call = self._call_of(facts)
+        call = self._call_of(facts.sender, record.mono_ns)
         call.end_ns = record.mono_ns
-        self._count(record, call)
+        if isinstance(record, CallRecord):
+            self._count_call(record, call)
+        elif isinstance(record, DropRecord):
+            for tally in self._tallies(record.handler, call):
+                # Purged events are meant to be dropped.
+                tally.drops += 0 if record.reason == "purged" else record.count
         call.measure.take(facts)
+
+    def take_said(self, record: SentRecord, size: int, sender: str | None) -> None:
+        """
+        Take the next record, which is a message with the caller's audio.
+
+        There are more of them than of anything else, so they have a way of their own.
+
+        Args:
+            record: The message.
+            size: The bytes of audio in it.
+            sender: Its sender, as a view has it.
+        """
+        call = self._call_of(sender, record.mono_ns)
+        call.end_ns = record.mono_ns
+        call.measure.take_said(record, size)
 
     def figures(self) -> Figures:
         """Return the figures of the records so far."""
@@ -167,27 +175,27 @@ class Measurement:
             self._all_totals(calls),
         )
 
-    def _call_of(self, facts: RecordView) -> _Call:
-        call = self._calls.get(facts.sender)
+    def _call_of(self, sender: str | None, now_ns: int) -> _Call:
+        call = self._calls.get(sender)
         if call is None:
             assert self._origin_ns is not None
             measure_ = CallMeasure(self._origin_ns, self._is_player)
-            call = _Call(facts.sender, facts.record.mono_ns, measure_)
-            self._calls[facts.sender] = call
+            call = self._calls[sender] = _Call(sender, now_ns, measure_)
         return call
 
-    def _count(self, record: Record, call: _Call) -> None:
-        if isinstance(record, CallRecord) and record.state != "started":
-            for tally in self._tallies(record.handler, call):
-                tally.take(record)
-        elif isinstance(record, DropRecord):
-            for tally in self._tallies(record.handler, call):
-                # Purged events are meant to be dropped.
-                tally.drops += 0 if record.reason == "purged" else record.count
+    def _count_call(self, record: CallRecord, call: _Call) -> None:
+        if record.state == "started":
+            self._running[record.call] = record
+            return
+        self._running.pop(record.call, None)
+        for tally in self._tallies(record.handler, call):
+            tally.take(record)
 
-    def _tallies(self, handler: str, call: _Call) -> Iterator[_Tally]:
-        yield self._handlers.setdefault(handler, _Tally())
-        yield call.tally
+    def _tallies(self, handler: str, call: _Call) -> tuple[_Tally, _Tally]:
+        tally = self._handlers.get(handler)
+        if tally is None:
+            tally = self._handlers[handler] = _Tally()
+        return tally, call.tally
 
     def _call_figures(self, call: _Call) -> CallFigures:
         assert self._origin_ns is not None

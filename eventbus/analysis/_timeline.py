@@ -28,18 +28,25 @@ def part_of(data: Mapping[str, Any]) -> tuple[str, int]:
 
 
 class InputClock:
-    """The times at which the caller's audio was recorded."""
+    """
+    The times at which the caller's audio was recorded.
+
+    Attributes:
+        length_ns: The length of all audio that was sent.
+    """
 
     def __init__(self) -> None:
         # For each piece: the length of all audio up to its end, and the time it was sent.
         self._ends_ns: array[int] = array("q")
         self._sent_ns: array[int] = array("q")
+        self.length_ns = 0
 
-    def append(self, now_ns: int, duration_ns: int) -> None:
-        """Add audio that was sent."""
-        before = self._ends_ns[-1] if self._ends_ns else 0
-        self._ends_ns.append(before + duration_ns)
+    def append(self, now_ns: int, duration_ns: int) -> int:
+        """Add audio that was sent, and return the length of all of it."""
+        self.length_ns += duration_ns
+        self._ends_ns.append(self.length_ns)
         self._sent_ns.append(now_ns)
+        return self.length_ns
 
     def at(self, position_ns: int) -> int | None:
         """Return when a place in the audio was recorded; None if it was not sent so far."""
@@ -47,11 +54,6 @@ class InputClock:
         if position_ns < 0 or index == len(self._ends_ns):
             return None
         return self._sent_ns[index] - (self._ends_ns[index] - position_ns)
-
-    @property
-    def length_ns(self) -> int:
-        """The length of all audio that was sent."""
-        return self._ends_ns[-1] if self._ends_ns else 0
 
     @property
     def last_ns(self) -> int | None:

@@ -25,7 +25,6 @@ import math
 from array import array
 from collections import deque
 from collections.abc import Iterator
-from operator import mul
 from typing import Any, Final
 
 import attrs
@@ -48,6 +47,7 @@ _QUIETEST_VOICE_DB: Final = -60.0
 _ALWAYS_VOICED_DB: Final = 12.0  # below the loudest window
 _IN_A_ROW: Final = 2
 _FULL_SCALE: Final = 0x8000
+_LEAST_POWER: Final = _FULL_SCALE**2 * 10 ** (_MIN_LEVEL_DB / 10)
 
 _parse: Final = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -154,15 +154,19 @@ class CallerVoice:
             samples.extend(part)
         size = max(1, form.rate // _WINDOWS_PER_S)
         stride = max(1, size // _ENOUGH_SAMPLES)
+        size -= size % stride
+        known, rate = self._known, form.rate
+        values: list[int] = []
+        end = origin_ns
         for first in range(0, len(samples) - size + 1, size):
-            start = origin_ns + first * _NS_PER_S // form.rate
-            end = origin_ns + (first + size) * _NS_PER_S // form.rate
-            if start >= start_ns and end <= end_ns:
-                level = self._known.get(start)
-                if level is None:
-                    level = _level_db(samples[first : first + size : stride])
-                    self._known[start] = level
-                yield start, end, level
+            start, end = end, origin_ns + (first + size) * _NS_PER_S // rate
+            if start < start_ns or end > end_ns:
+                continue
+            level = known.get(start)
+            if level is None:
+                values = values or samples[::stride].tolist()
+                level = known[start] = _level_db(values[first // stride : (first + size) // stride])
+            yield start, end, level
 
 
 def _audio_of(record: SentRecord) -> bytes | None:
@@ -175,10 +179,9 @@ def _audio_of(record: SentRecord) -> bytes | None:
     return data if data is not None and len(data) == record.audio_bytes else None
 
 
-def _level_db(samples: Samples) -> float:
-    """Return the power of *samples* in dBFS, without their mean; at least `_MIN_LEVEL_DB`."""
-    values = samples.tolist()  # an array makes its numbers anew each time
-    count, total = len(values), sum(values)
-    power = sum(map(mul, values, values)) / count - (total / count) ** 2
-    least = _FULL_SCALE**2 * 10 ** (_MIN_LEVEL_DB / 10)
-    return 10 * math.log10(max(power, least) / _FULL_SCALE**2)
+def _level_db(values: list[int]) -> float:
+    """Return the power of samples in dBFS, without their mean; at least `_MIN_LEVEL_DB`."""
+    count = len(values)
+    # The root of the sum of squares takes a third of the time of squaring and adding.
+    power = math.hypot(*values) ** 2 / count - (sum(values) / count) ** 2
+    return 10 * math.log10(max(power, _LEAST_POWER) / _FULL_SCALE**2)

@@ -15,32 +15,23 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import attrs
-import msgspec
 
 from ..analysis import COUNTS, FIGURES, CallFigures, RecordView, Totals
-from ..analysis._sound import CallSound, from_base64
+from ..analysis._sound import CallSound
 from ..analysis._stats import Measurement
 from ..journal import CallRecord, EventRecord, FrameRecord, SentRecord, StatusRecord
 from ._lines import LineIndex, is_error, summary
+from ._said import SaidAudio
 from ._tracks import MAX_MARKS, PEAK_MS, HandlerTrack, Peaks, gaps, only_within, within
 
 _NS_PER_MS: Final = 1_000_000
+_AT_ONCE: Final = 16  # pieces of the model's speech
 _MAX_ERRORS: Final = 5_000
 _MAX_PLACES: Final = 5_000  # that keys lead to: turns, interruptions
 _OVERVIEW: Final = 1_500  # peaks of the whole call
 _BLOCKED_MS: Final = 20
 _LEAST_GAP_MS: Final = 300
 _MAX_BLOCKS: Final = 20_000
-
-
-class _Message(msgspec.Struct):
-    """What matters of a message with the caller's audio."""
-
-    type: str = ""
-    audio: str = ""
-
-
-_read_message: Final = msgspec.json.Decoder(_Message).decode
 
 
 @attrs.define(eq=False)
@@ -84,7 +75,9 @@ class CallView:
         self.error_count = 0
         self._sound = CallSound(keeps_audio=True)
         self._peaks = {"caller": Peaks(), "model": Peaks()}
+        self._said = SaidAudio(self._peaks["caller"])
         self._has_peaks = 0  # stretches of the model's speech whose audio has been taken
+        self._waiting = 0  # pieces of it that have not
         self._model_places: dict[int, int] = {}
         self._measurement = Measurement(None, origin_ns)
         self._measured: tuple[int, float, dict[str, Any]] = (0, 0.0, {})
@@ -109,19 +102,20 @@ class CallView:
         self.last_seq = facts.seq
         self.record_count += 1
         self._measurement.take_view(facts)
-        record = facts.record
-        if isinstance(record, SentRecord) and record.audio_bytes is not None:
-            self._said(record, record.audio_bytes, facts, at_ms)
-            return
         states = self.lines.take(facts, at_ms)
-        self._sound.take(facts)
+        record = facts.record
         match record:
             case EventRecord(type_name=str(name)):
+                if name == "session_updated":
+                    self._reduce_audio()  # which had the format of the session before
+                self._sound.take(facts)
                 self._event(name, facts, at_ms)
             case CallRecord() as call:
                 self._handler_call(call, at_ms)
             case FrameRecord() if facts.type == "session.started":
                 self._is_duplex = True  # GPT-Live, whose turns the decoder infers
+            case SentRecord():
+                self._sound.take(facts)
             case StatusRecord(status=status):
                 self._statuses.append([at_ms, at_ms, status])
             case _:
@@ -133,9 +127,30 @@ class CallView:
                 about = f"{facts.type or facts.kind}: {text}"
                 self._errors.append([round(at_ms, 3), round(at_ms, 3), facts.seq, about])
 
+    def take_said(self, record: SentRecord, size: int, since_ns: int) -> None:
+        """
+        Take the next record, which is a message with the caller's audio.
+
+        Args:
+            record: The message, of which there are more than of anything else.
+            size: The bytes of audio in it.
+            since_ns: Nanoseconds since the journal's beginning.
+        """
+        at_ms = since_ns / _NS_PER_MS
+        if self.start_ms is None:
+            self.start_ms = at_ms
+        self.end_ms = max(self.end_ms, at_ms)
+        self.last_seq = record.seq
+        self.record_count += 1
+        self._measurement.take_said(record, size, self.sender)
+        sound = self._sound
+        name = self._said.take(record, size, sound.place_piece(size, since_ns), sound.input)
+        self.lines.take_message(record.seq, name, at_ms)
+
     @property
     def has_sound(self) -> bool:
         """Whether there is audio that isn't silent."""
+        self._reduce_audio()
         return any(peaks.values for peaks in self._peaks.values())
 
     # --- for the page ---------------------------------------------------------------------
@@ -143,6 +158,7 @@ class CallView:
     def overview(self) -> dict[str, Any]:
         """Return the whole call in a size that doesn't grow with it: see `window` for the rest."""
         figures = self.figures()
+        self._reduce_audio()
         end_ms = max([self.end_ms, *(stretch[2] for stretch in self._stretches()[-3:])])
         step_ms, caller = self._peaks["caller"].overview(_OVERVIEW, end_ms)
         _, model = self._peaks["model"].overview(_OVERVIEW, end_ms)
@@ -172,6 +188,7 @@ class CallView:
     def window(self, from_ms: float, to_ms: float, most: int | None = MAX_MARKS) -> dict[str, Any]:
         """Return the marks of all lanes in a window of time; of each lane at most so many."""
         figures = self.figures()
+        self._reduce_audio()
         from_ms, to_ms = max(0.0, from_ms), max(to_ms, 0.0)
         # A little more on both sides, so that a silence at the edge is seen as a whole.
         wide_ms = max(0.0, from_ms - 10_000)
@@ -258,7 +275,9 @@ class CallView:
                 else:
                     self._received.append([at_ms, at_ms])
                 self._spoken(at_ms)
-                self._reduce_audio()
+                self._waiting += 1
+                if self._waiting >= _AT_ONCE:
+                    self._reduce_audio()
             case "delegation":
                 target, response = facts.data.get("target"), facts.data.get("response_id")
                 task = _Delegation(at_ms, str(target or ""), str(response or ""))
@@ -284,17 +303,6 @@ class CallView:
         if isinstance(left_s, (int, float)):
             self._expires_ms = at_ms + left_s * 1000
             self._statuses.append([at_ms, at_ms, f"ends in {left_s:.0f} s"])
-
-    def _said(self, record: SentRecord, size: int, facts: RecordView, at_ms: float) -> None:
-        """Take some of the caller's audio, which comes more often than anything else."""
-        try:
-            message = _read_message(record.data)
-        except ValueError:  # withheld, or of another form: the view knows
-            message = _Message(facts.type or "")
-        self.lines.take_message(record.seq, message.type, at_ms)
-        start_ns = self._sound.begin_piece(size, facts.since_ns)
-        if message.audio:
-            self._peaks["caller"].add(start_ns, from_base64(message.audio), self._sound.input)
 
     def _session(self, facts: RecordView, at_ms: float) -> None:
         self.session = facts
@@ -362,16 +370,20 @@ class CallView:
                 yield [*times, "model", text, item, sound.is_final(item)]
 
     def _reduce_audio(self) -> None:
-        """Make peaks of the model's audio that has come, and let it go."""
+        """Make peaks of the audio that has come, and let it go."""
+        self._said.flush()
+        self._waiting = 0
         sound = self._sound
         stretches = sound.playback.stretches
         for index in range(max(0, self._has_peaks - 1), len(stretches)):
             stretch = stretches[index]
-            for data in stretch.pieces:
-                place = self._model_places.get(index, 0)
-                self._peaks["model"].add(stretch.start_ns + place, data, sound.output)
-                self._model_places[index] = place + sound.output.duration_ns(len(data))
+            if not stretch.pieces:
+                continue
+            data = b"".join(stretch.pieces)
             stretch.pieces.clear()
+            place = self._model_places.get(index, 0)
+            self._peaks["model"].add(stretch.start_ns + place, data, sound.output)
+            self._model_places[index] = place + sound.output.duration_ns(len(data))
         self._has_peaks = len(stretches)
 
 

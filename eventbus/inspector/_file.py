@@ -23,7 +23,7 @@ import attrs
 from ..analysis import Filter, RecordView, parse_filter
 from ..exceptions import ExportError, JournalDamaged
 from ..export._rows import plain_json, record_data, wall_time
-from ..journal import EndRecord, HeaderRecord, Journal, Record, open_journal
+from ..journal import EndRecord, HeaderRecord, Journal, Record, SentRecord, open_journal
 from ._call import CallView
 from ._lines import LINE_COLUMNS, line_text
 from ._sound import LEAD_MS, write_part
@@ -187,12 +187,14 @@ class JournalView:
         if isinstance(record, EndRecord):
             self._is_closed = True
             return
-        facts = RecordView(record, self._origin_ns)
-        sender = facts.sender
+        sender = None if record.sender is None else str(record.sender)
         call = self.calls.get(sender)
         if call is None:
             call = self.calls[sender] = CallView(sender, self._origin_ns)
-        call.take(facts)
+        if isinstance(record, SentRecord) and record.audio_bytes is not None:
+            call.take_said(record, record.audio_bytes, record.mono_ns - self._origin_ns)
+        else:
+            call.take(RecordView(record, self._origin_ns))
 
     # --- for the page ---------------------------------------------------------------------
 

@@ -109,9 +109,13 @@ class LineIndex:
 
     def number_of(self, seq: int) -> int | None:
         """Return the number of the line that a record belongs to; None if it isn't of this call."""
-        index = bisect_left(self._seqs, seq)
-        if index == len(self._seqs) or self._seqs[index] != seq:
-            return None
+        seqs = self._seqs
+        # A cause is a few records back, and of a call by itself no number is missing.
+        index = len(seqs) - 1 - (seqs[-1] - seq) if seqs else -1
+        if index < 0 or index >= len(seqs) or seqs[index] != seq:
+            index = bisect_left(seqs, seq)
+            if index == len(seqs) or seqs[index] != seq:
+                return None
         return self._numbers[index]
 
     def take(self, facts: RecordView, at_ms: float) -> int:
@@ -182,18 +186,17 @@ def is_error(states: int) -> bool:
 
 
 def _states_of(facts: RecordView) -> int:
-    match facts.record:
-        case SentRecord():
-            return 0
-        case CallRecord(state=state):
-            return _CRASHED if state == "crashed" else 0
-        case DropRecord():
-            return _DROPPED
-        case _:
-            states = facts.states
-            if states.isdisjoint(_BITS):  # as most are
-                return 0
-            return sum(bit for name, bit in _BITS.items() if name in states)
+    record = facts.record
+    if isinstance(record, SentRecord):
+        return 0
+    if isinstance(record, CallRecord):
+        return _CRASHED if record.state == "crashed" else 0
+    if isinstance(record, DropRecord):
+        return _DROPPED
+    states = facts.states
+    if len(states) == 1:  # nothing but its kind, as most have
+        return 0
+    return sum(bit for name, bit in _BITS.items() if name in states)
 
 
 # --- texts ------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ together than a screen can show, it has the longest.
 
 from __future__ import annotations
 
+import functools
 import re
 from array import array
 from bisect import bisect_left
@@ -41,9 +42,10 @@ class Peaks:
 
     def add(self, start_ns: int, data: bytes, form: AudioFormat) -> None:
         """Add audio that is heard from *start_ns* on; silence needs not be added."""
-        if form.encoding != "audio/pcm":
-            data = form.to_pcm16(data)
-        levels = data[1 :: 2 * _STRIDE].translate(_LEVELS)
+        if form.encoding == "audio/pcm":
+            levels = data[1 :: 2 * _STRIDE].translate(_LEVELS)
+        else:
+            levels = data[::_STRIDE].translate(_levels_of(form))
         place, into_ns = divmod(start_ns, _PEAK_NS)
         step = max(1, form.rate * PEAK_MS // 1000 // _STRIDE)
         count = len(levels)
@@ -72,6 +74,12 @@ class Peaks:
         values = self.values
         found = bytes(max(values[n : n + group]) for n in range(0, len(values), group))
         return float(group * PEAK_MS), found
+
+
+@functools.cache
+def _levels_of(form: AudioFormat) -> bytes:
+    """Return the level of each byte of G.711, whose samples are bytes."""
+    return form.to_pcm16(bytes(range(256)))[1::2].translate(_LEVELS)
 
 
 def only_within(peaks: bytes, first_ms: float, times_ms: Iterable[tuple[float, float]]) -> bytes:

@@ -4,6 +4,7 @@ The lanes of a call, as data: each from records of its own.
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
 from pathlib import Path
@@ -40,8 +41,6 @@ def model_speech(story, ms):
     """
     Receive so much of the model's speech, as loud as a voice.
     """
-    import base64
-
     return story.frame(
         "response.output_audio.delta",
         response_id="resp_1",
@@ -65,6 +64,62 @@ def test_audible_gap_is_measured_in_the_audio(shown):
     view, call = shown(story)
 
     assert view.window(call, 0, 10_000)["gaps"] == [[1_000, 2_200, "answer"]]
+
+
+def caller_waveform(shown, messages):
+    """
+    Return the caller's waveform and the types of the list's lines, for 20 ms of audio a message.
+    """
+    story = Story()
+    story.session()
+    for number, message in enumerate(messages, 1):
+        story.at(20 * number).send(message, audio_bytes=960)
+    view, call = shown(story)
+    types = [line[5] for line in view.lines(call)["lines"] if line[4] == "sent"]
+    view.path.unlink()
+    return view.window(call, 0, 20 * len(messages))["peaks"]["caller"], types
+
+
+def test_waveform_does_not_depend_on_the_form_of_messages(shown):
+    """
+    The caller's audio is the same in messages that differ around it.
+    """
+    name, other = "input_audio_buffer.append", "session.input_audio.append"
+    audio = [
+        base64.b64encode(voice(20) if number % 9 < 5 else bytes(960)).decode()
+        for number in range(150)
+    ]
+    plain = [{"type": name, "audio": each} for each in audio]
+    ids = [{"event_id": f"e{n}", "type": name, "audio": each} for n, each in enumerate(audio)]
+    behind = [{"audio": each, "type": name, "at": n // 7} for n, each in enumerate(audio)]
+    mixed = [{"type": name if n % 7 else other, "audio": a} for n, a in enumerate(audio)]
+
+    expected, types = caller_waveform(shown, plain)
+
+    assert types == [name]
+    assert len(set(base64.b64decode(expected))) == 2
+    assert caller_waveform(shown, ids) == (expected, [name])
+    assert caller_waveform(shown, behind) == (expected, [name])
+    waveform, types = caller_waveform(shown, mixed)
+    assert waveform == expected
+    assert types[:3] == [other, name, other]
+
+
+def test_audio_that_is_not_there_is_silence(shown):
+    """
+    A message whose audio is withheld, or isn't base64, is silent, and moves no other.
+    """
+    name = "input_audio_buffer.append"
+    loud = base64.b64encode(voice(20)).decode()
+    messages = [{"type": name, "audio": loud} for _ in range(40)]
+    for lost in ("", "?" * len(loud), loud[:100]):
+        some = [*messages[:10], *({"type": name, "audio": lost} for _ in range(20))]
+        waveform, types = caller_waveform(shown, [*some, *messages[30:]])
+        peaks = base64.b64decode(waveform)
+        assert types == [name]
+        assert all(peaks[:4])
+        assert not any(peaks[5:12])
+        assert all(peaks[12:16])
 
 
 def test_speech_of_both_sides_at_once_is_told(shown):
