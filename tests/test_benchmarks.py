@@ -71,6 +71,10 @@ def test_every_row_of_the_table_is_measured(report):
         }
     for dialect in ("OpenAI", "Azure", "Voice Live", "xAI"):
         assert "openai-agents" in against[f"whole session, five handlers: {dialect}"]
+    for length in ("20 ms", "200 ms"):
+        peers = {"base64", "openai-agents", "openai SDK"}
+        variants = {"eventbus, GPT-Live", "eventbus, published, too"}
+        assert against[f"send audio, {length}"] == peers | variants
     assert "entered" in against["memory of an idle scope"]
     assert {"scopes", "classes", "subscriptions"} <= against["publish, 10 to many"]
 

@@ -79,7 +79,7 @@ class RealtimeModelListener(abc.ABC):
         Take note that *message* was handed to the connection; by default, don't.
 
         Args:
-            message: The message in the service's own words; not to be changed.
+            message: The message in the service's own words, as a read-only mapping.
         """
 
 

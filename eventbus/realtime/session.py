@@ -52,7 +52,7 @@ from ..exceptions import (
     EventBusError,
     MailboxFull,
 )
-from ..wire._frames import freeze
+from ..wire._frames import Frame, freeze
 from ._secrets import withhold_keys
 from ._succession import Succession
 from ._tool_calls import FormatError, ToolCalls, ToolCounts, tool_error_text
@@ -200,7 +200,7 @@ class RealtimeSession:
         self._info = RealtimeEventInfo(context)
         self._publisher = SessionPublisher(self.bus, self.sender)
         self._publish = self._publisher.publish
-        self._listener = _Listener(self, publish_sent=publish_sent)
+        self._listener = (_SentListener if publish_sent else _Listener)(self)
         kept = Memory.of(memory)
         recalled = None if kept is None else _SessionMemory(self, kept)
         self._models = Succession(given, self, self._listener, recalled)
@@ -632,7 +632,8 @@ class RealtimeSession:
 
     def publish_sent(self, message: Mapping[str, Any]) -> None:
         """Publish a message to the service; the session's listener calls it, if it is to."""
-        self._publish(RealtimeModelRawClientEvent(freeze(dict(message))))
+        data = message if isinstance(message, Frame) else freeze(dict(message))
+        self._publish(RealtimeModelRawClientEvent(data))
 
 
 class SessionPublisher:
@@ -713,16 +714,18 @@ class _SessionMemory:
 class _Listener(RealtimeModelListener):
     """The listener of a session at its model."""
 
-    def __init__(self, session: RealtimeSession, *, publish_sent: bool) -> None:
+    def __init__(self, session: RealtimeSession) -> None:
         self._session = session
-        self._publish_sent = publish_sent
 
     async def on_event(self, event: RealtimeModelEvent) -> None:
         self._session.take(event)
 
+
+class _SentListener(_Listener):
+    """The same, and it publishes the messages to the service."""
+
     def on_sent(self, message: Mapping[str, Any]) -> None:
-        if self._publish_sent:
-            self._session.publish_sent(message)
+        self._session.publish_sent(message)
 
 
 def _as_list(config: Any) -> list[Any]:

@@ -16,6 +16,7 @@ import growth
 import journal
 import memory
 import publishing
+import sending
 import short_sessions
 from frames import SERIES, frames_by_type, sessions
 from measuring import Comparison, Effort
@@ -198,6 +199,22 @@ async def _short_sessions(effort: Effort) -> AsyncIterator[Line]:
             yield _line(comparison, work, Kind.VARIANT, warm, variant, target)
 
 
+# Milliseconds of audio -> at least so many times faster than openai-agents.
+_SEND_TARGETS: Final = {20: 1.0, 200: 1.0}
+
+
+async def _sending(effort: Effort) -> AsyncIterator[Line]:
+    ours = sending.OURS
+    for length_ms, target in _SEND_TARGETS.items():
+        comparison = await sending.send_audio(length_ms, effort)
+        work = f"send audio, {length_ms} ms"
+        yield _line(comparison, work, Kind.LIMIT, ours, sending.LIMIT, None)
+        yield _line(comparison, work, Kind.PEER, ours, sending.AGENTS, target)
+        yield _line(comparison, work, Kind.PEER, ours, sending.SDK, None)
+        for variant in sending.VARIANTS:
+            yield _line(comparison, work, Kind.VARIANT, ours, variant, None)
+
+
 _MEMORY_TARGET: Final = 4_096
 
 
@@ -226,8 +243,8 @@ async def _growth(effort: Effort) -> AsyncIterator[Line]:
 
 
 async def publishing_lines(effort: Effort) -> AsyncIterator[Line]:
-    """Measure publishing, to handlers of all kinds, line by line."""
-    for measure in (_publishing, _bursts, _short_sessions):
+    """Measure publishing, to handlers of all kinds, and sending, line by line."""
+    for measure in (_publishing, _bursts, _short_sessions, _sending):
         async for line in measure(effort):
             yield line
 

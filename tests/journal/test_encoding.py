@@ -4,6 +4,8 @@ Published events and sent messages become bytes, or say why they can't.
 
 from __future__ import annotations
 
+import base64
+
 import attrs
 import msgspec
 import pytest
@@ -190,3 +192,21 @@ def test_length_of_the_users_audio_is_known(message, expected):
     data, _, _ = bytes_of(message)
 
     assert audio_in(message, data) == expected
+
+
+@pytest.mark.parametrize("kind", ["input_audio_buffer.append", "session.input_audio.append"])
+@given(st.binary(max_size=40))
+def test_length_of_the_users_audio_is_that_of_the_audio(kind, audio):
+    """
+    In a frame as sessions write it, and in one of another writer.
+    """
+    text = base64.b64encode(audio).decode()
+    escaped = text.replace("A", "\\u0041")
+    for raw in (
+        f'{{"type":"{kind}","audio":"{text}"}}',
+        f'{{"type":"{kind}","audio":"{escaped}"}}',
+        f'{{"type":"{kind}","audio":"{text}","event_id":"e"}}',
+        f'{{"type": "{kind}", "audio": "{text}"}}',
+    ):
+        frame = Frame(raw.encode())
+        assert audio_in(frame, frame.raw) == len(audio)

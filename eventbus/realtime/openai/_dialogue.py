@@ -62,11 +62,13 @@ from ._interruption import (
     turn_detection,
 )
 from ._messages import (
+    APPEND,
     append_message,
     check_interrupt,
     is_acknowledged,
     merge_sessions,
     outgoing,
+    outgoing_audio,
     raw_message,
     session_of,
     tool_output_message,
@@ -82,7 +84,7 @@ _logger = logging.getLogger(__name__)
 
 _MAX_CALLS: Final = 1024
 _MAX_UNACKNOWLEDGED: Final = 256
-_AUDIO_INPUT: Final = frozenset({"input_audio_buffer.append", "input_audio_buffer.commit"})
+_AUDIO_INPUT: Final = frozenset({APPEND, "input_audio_buffer.commit"})
 
 
 class OpenAIDialogue:
@@ -643,8 +645,8 @@ class OpenAIDialogue:
                 error = EventBusError(msg)
                 await self._emit(RealtimeModelExceptionEvent(error, "sending response.create"))
             self._post_response_create()
-        elif message["type"] == "input_audio_buffer.append":
-            await self._send_appended(outgoing(message, is_audio=True))
+        elif message["type"] == APPEND:
+            await self._send_appended(outgoing_audio(message))
         else:
             await self._send_message(message)
             session = message.get("session")

@@ -61,6 +61,7 @@ from ..transport._roles import Host, Watch
 from ..transport._sender import Sender
 from ._interruption import Interruption, PlaybackEstimate
 from ._live_messages import (
+    APPEND,
     SERVICE,
     append_audio,
     append_text,
@@ -74,9 +75,8 @@ from ._live_messages import (
     user_messages,
 )
 from ._live_work import DelegatedWork
-from ._messages import raw_message
+from ._messages import outgoing_audio, raw_message
 
-_AUDIO: Final = "session.input_audio.append"
 _MAX_WAITING_AUDIO: Final = 250  # pieces of 20 ms: the last five seconds
 _IDLE_MS: Final = 100
 _IDLE_GAP: Final = 0.3
@@ -509,11 +509,9 @@ class GPTLiveDialogue:
         if not kind.startswith(("session.", "response.", "decision.")):
             msg = f"GPT-Live has no {kind}; see the guide for its messages."
             raise NotSupported(msg, service=SERVICE, feature=kind)
-        if kind == _AUDIO:
-            made = sent(message)
-            piece = OutgoingMessage(made.frame, message, is_audio=True)
+        if kind == APPEND:
             self._audio_until = max(self._audio_until, self._loop.time() + _IDLE_GAP)
-            await self._send_piece(piece)
+            await self._send_piece(outgoing_audio(message))
             return
         if kind in ("session.input_audio.mute", "session.input_audio.unmute"):
             self._is_muted = kind.endswith(".mute")

@@ -11,14 +11,14 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-import pybase64
+import attrs
 
 from ...audio._formats import AudioFormat
 from ...exceptions import NotSupported
 from ...items import AssistantMessageItem, RealtimeItem, RealtimeToolCallItem, SystemMessageItem
 from ..inputs import RealtimeModelUserInput
 from ..transport._outbox import OutgoingMessage
-from ._messages import merge_nested, outgoing, session_of
+from ._messages import appending, merge_nested, outgoing, session_of
 
 SERVICE: Final = "GPT-Live"
 
@@ -27,6 +27,8 @@ DEFAULT_LIVE_MODEL: Final = "gpt-live-1"
 
 DEFAULT_BACKEND: Final = "gpt-6-sol"
 """The Responses model that does delegated work, unless another one is given."""
+
+APPEND: Final = "session.input_audio.append"
 
 MAX_CONTENT_TOKENS: Final = 500
 MAX_INPUT_ITEMS: Final = 128
@@ -204,12 +206,8 @@ def _pieces(text: str) -> Iterator[str]:
 # --- messages --------------------------------------------------------------------------------
 
 
-def append_audio(audio: bytes) -> OutgoingMessage:
-    """Return the message that appends the user's audio."""
-    encoded = pybase64.b64encode(audio)
-    frame = b'{"type":"session.input_audio.append","audio":"' + encoded + b'"}'
-    message = {"type": "session.input_audio.append", "audio": encoded.decode("ascii")}
-    return OutgoingMessage(frame, message, is_audio=True)
+append_audio: Final = appending(APPEND)
+"""Return the message that appends the user's audio."""
 
 
 def append_text(kind: str, content: str, delegation_id: str | None) -> dict[str, Any]:
@@ -274,8 +272,7 @@ def sent(message: Mapping[str, Any]) -> OutgoingMessage:
     Raises:
         TypeError: Something in it can't be JSON.
     """
-    made = outgoing(message)
-    return OutgoingMessage(made.frame, message, False, outlives_session(message))
+    return attrs.evolve(outgoing(message), outlives_session=outlives_session(message))
 
 
 def tokens_of(text: str) -> int:

@@ -34,7 +34,7 @@ class PendingSpeech:
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
-        self._format = PCM16
+        self._ms_per_byte = 1000 / PCM16.bytes_per_second
         self._detects_turns = True
         self._pieces: deque[tuple[OutgoingMessage, float]] = deque()  # with the place of its end
         self._bytes = 0
@@ -44,7 +44,8 @@ class PendingSpeech:
 
     def configure(self, audio_format: AudioFormat | None, *, detects_turns: bool) -> None:
         """Note the format of the audio, and whether the service detects turns."""
-        self._format = audio_format or self._format
+        if audio_format is not None:
+            self._ms_per_byte = 1000 / audio_format.bytes_per_second
         self._detects_turns = detects_turns
 
     def begin(self, messages: list[OutgoingMessage]) -> None:
@@ -58,9 +59,8 @@ class PendingSpeech:
 
     def append(self, message: OutgoingMessage) -> None:
         """Note that a message is sent; audio and commits are kept."""
-        audio = message.message.get("audio")
-        if isinstance(audio, str):
-            self._end_ms += len(audio) * 3 / 4 / self._format.bytes_per_second * 1000
+        if message.audio_bytes is not None:
+            self._end_ms += message.audio_bytes * self._ms_per_byte
         elif message.message["type"] == "input_audio_buffer.commit":
             self._committed_ms = self._end_ms
         else:
@@ -68,7 +68,7 @@ class PendingSpeech:
         self._pieces.append((message, self._end_ms))
         self._bytes += len(message.frame)
         while self._bytes > self._max_bytes:
-            self._drop_first()
+            self._bytes -= len(self._pieces.popleft()[0].frame)
         if self._detects_turns and not self._is_speaking:
             self._drop_until(self._end_ms - _SILENCE_MS)
 
@@ -98,8 +98,6 @@ class PendingSpeech:
         return [message for message, _ in self._pieces]
 
     def _drop_until(self, place_ms: float) -> None:
-        while self._pieces and self._pieces[0][1] <= place_ms:
-            self._drop_first()
-
-    def _drop_first(self) -> None:
-        self._bytes -= len(self._pieces.popleft()[0].frame)
+        pieces = self._pieces
+        while pieces and pieces[0][1] <= place_ms:
+            self._bytes -= len(pieces.popleft()[0].frame)

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from ...events import RealtimeModelEvent, RealtimeModelExceptionEvent
+from ...wire._frames import frame_of
 from ..model import RealtimeModelListener
 
 __all__ = ["Listeners"]
@@ -76,8 +76,11 @@ class Listeners:
         if self.awaited:
             await self.emit_awaited(event)
 
-    def on_sent(self, message: Mapping[str, Any]) -> None:
+    def on_sent(self, frame: bytes) -> None:
         """Tell a message that was sent to the listeners with `on_sent`."""
+        if not self._curious:
+            return
+        message = frame_of(frame)  # parsed only if a listener reads it
         for listener in self._curious:
             try:
                 listener.on_sent(message)

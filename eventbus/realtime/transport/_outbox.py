@@ -21,22 +21,27 @@ from typing import Any
 import attrs
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)  # a frozen one takes longer to make than to queue
 class OutgoingMessage:
     """
     A message to the service.
 
     Attributes:
         frame: The frame that is sent: UTF-8 text.
-        message: The same as a mapping.
-        is_audio: Whether it may be dropped.
+        message: The same as a mapping; its audio may be missing.
+        audio_bytes: The size of the audio in it; None if it is no audio.
         outlives_session: Whether it makes sense in another session of the service, too.
     """
 
     frame: bytes = attrs.field(repr=lambda frame: f"<{len(frame)} bytes>")
     message: Mapping[str, Any] = attrs.field(repr=lambda message: f"<{message.get('type')}>")
-    is_audio: bool = False
+    audio_bytes: int | None = None
     outlives_session: bool = False
+
+    @property
+    def is_audio(self) -> bool:
+        """True if it may be dropped."""
+        return self.audio_bytes is not None
 
 
 class Outbox:

@@ -18,8 +18,8 @@ Rules
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final, Protocol
 
 import attrs
 
@@ -113,7 +113,7 @@ class Renewing:
         decoder: Makes the decoder of a connection.
         dialogue: The session's dialogue.
         sender: The session's sender.
-        on_sent: Called with each message that is sent.
+        on_sent: Called with each frame that is sent.
         policy: The times; None renews nothing.
         reconnect: The delays between attempts.
         is_on: Whether sessions are renewed; otherwise their end is only announced.
@@ -127,7 +127,7 @@ class Renewing:
         decoder: Callable[[], Decoder],
         dialogue: Dialogue,
         sender: Sender,
-        on_sent: Callable[[Mapping[str, Any]], None],
+        on_sent: Callable[[bytes], None],
         policy: RenewalPolicy | None,
         reconnect: ReconnectPolicy | None,
         is_on: bool,
@@ -263,7 +263,7 @@ class Renewing:
             async with asyncio.timeout(_ANSWER_TIMEOUT):
                 for message in messages:
                     await connection.send(message.frame)
-                    self._on_sent(message.message)
+                    self._on_sent(message.frame)
                 events = successor.decode(await connection.receive())
         except (TimeoutError, self._dialer.ended) as exc:
             problem = "got no session"
@@ -334,7 +334,7 @@ class Renewing:
             async with asyncio.timeout(_ANSWER_TIMEOUT) as patience:
                 for message in seeding.messages:
                     await connection.send(message.frame)
-                    self._on_sent(message.message)
+                    self._on_sent(message.frame)
                 while not seeding.is_answered:
                     events = successor.decode(await connection.receive())
                     patience.reschedule(self._loop.time() + _ANSWER_TIMEOUT)

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, Protocol
+from collections.abc import Awaitable, Callable
+from typing import Final, Protocol
 
 from ...exceptions import ModelNotConnected, RealtimeConnectionError
 from ._outbox import Outbox, OutgoingMessage
@@ -95,14 +95,14 @@ class Sender:
         self,
         connection: Connection,
         ended: type[Exception],
-        on_sent: Callable[[Mapping[str, Any]], None],
+        on_sent: Callable[[bytes], None],
     ) -> None:
         """
         Write messages until the connection ends, which its reader finds out as well.
 
         Args:
             ended: The exception of a connection that has ended.
-            on_sent: Called with each message that was handed to the connection.
+            on_sent: Called with each frame that was handed to the connection.
         """
         take, send = self._outbox.take, connection.send
         with contextlib.suppress(ended):
@@ -114,7 +114,7 @@ class Sender:
                     continue
                 self._room.set()
                 await send(message.frame)
-                on_sent(message.message)
+                on_sent(message.frame)
 
     def put(self, message: OutgoingMessage) -> bool:
         """Queue a message without waiting for room; return True if that began a burst of drops."""

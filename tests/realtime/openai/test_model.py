@@ -838,7 +838,9 @@ async def test_listener_takes_note_of_what_is_sent(bus):
         await model.send_event(RealtimeModelSendAudio(b"\0\0"))
         await (await server.peer()).receive("input_audio_buffer.append")
 
-    assert {"type": "input_audio_buffer.append", "audio": "AAA="} in noting.sent
+    assert noting.sent[-1] == {"type": "input_audio_buffer.append", "audio": "AAA="}
+    with pytest.raises(TypeError):
+        noting.sent[-1]["type"] = "another"
 
 
 async def test_responses_are_asked_for_one_after_another(bus, captured):

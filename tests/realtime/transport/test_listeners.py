@@ -198,7 +198,7 @@ def test_only_who_wants_it_takes_note_of_what_is_sent(listeners, caplog):
     for listener in (Called(), failing, other):
         listeners.add(listener)
 
-    listeners.on_sent({"type": "x"})
+    listeners.on_sent(b'{"type":"x"}')
 
     assert other.sent == [{"type": "x"}]
     assert len(caplog.records) == 1

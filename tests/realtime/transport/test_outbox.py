@@ -11,7 +11,7 @@ def audio(number, size=10):
     """
     Return a message that may be dropped.
     """
-    return OutgoingMessage(b"a" * size, {"number": number}, is_audio=True)
+    return OutgoingMessage(b"a" * size, {"number": number}, audio_bytes=size)
 
 
 def control(number, size=10):
