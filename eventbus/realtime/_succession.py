@@ -93,6 +93,7 @@ class Succession:
 
     Attributes:
         place: The place of the present model.
+        is_replacing: Whether the present model is being replaced; requests wait for `ready`.
     """
 
     def __init__(
@@ -108,7 +109,7 @@ class Succession:
         self._listener = listener
         self._memory = memory
         self._is_connecting = False
-        self._is_replacing = False
+        self.is_replacing = False
         # Whether the present model has failed while it was taking over, and why one has failed.
         self._has_failed_again = False
         self._failure: Exception | None = None
@@ -127,7 +128,7 @@ class Succession:
 
     async def ready(self) -> RealtimeModel:
         """Return the present model, when none is being replaced."""
-        while self._is_replacing:
+        while self.is_replacing:
             await self._replaced.wait()
         return self.present
 
@@ -176,7 +177,7 @@ class Succession:
         if not self._models[1:]:
             return False
         if type(event) is RealtimeModelRawServerEvent:
-            if not (self._is_connecting or self._is_replacing):
+            if not (self._is_connecting or self.is_replacing):
                 self._failure = None  # it was of a renewal, and the session goes on
             return False
         return self._is_end(event)
@@ -205,14 +206,14 @@ class Succession:
     @property
     def _is_hidden(self) -> bool:
         """True if the end of a model is not that of the session."""
-        return self._is_replacing or (self._is_connecting and self._has_next)
+        return self.is_replacing or (self._is_connecting and self._has_next)
 
     def _fail(self) -> None:
         """Let the next model follow, or note that for the task that is at it."""
-        if self._is_replacing:
+        if self.is_replacing:
             self._has_failed_again = True
         elif self._has_next and not self._is_connecting:  # which sees the failure, too
-            self._is_replacing = True
+            self.is_replacing = True
             self._replaced = anyio.Event()
             self._host.start(self._replace)
 
@@ -276,7 +277,7 @@ class Succession:
             self._host.report(exc, "falling back")
             is_lost = True
         finally:  # also if the session is being left: requests may wait
-            self._is_replacing = False
+            self.is_replacing = False
             self._replaced.set()
         if self._has_failed_again and self._has_next and not is_lost:
             self._fail()

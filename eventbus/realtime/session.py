@@ -315,7 +315,9 @@ class RealtimeSession:
         Raises:
             ModelNotConnected: There is no connection.
         """
-        await (await self._models.ready()).send_event(RealtimeModelSendAudio(audio, commit))
+        models = self._models
+        model = await models.ready() if models.is_replacing else models.present
+        await model.send_event(RealtimeModelSendAudio(audio, commit))
 
     async def send_message(self, message: RealtimeModelUserInput) -> None:
         """

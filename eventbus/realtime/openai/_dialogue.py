@@ -12,7 +12,7 @@ import asyncio
 import itertools
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -512,17 +512,19 @@ class OpenAIDialogue:
 
     # --- sending ------------------------------------------------------------------------
 
-    async def send(self, event: RealtimeModelSendEvent) -> None:
+    def send(self, event: RealtimeModelSendEvent) -> Awaitable[None]:
         """Send *event*; raises as `RealtimeModel.send_event` does."""
         send = self._SENDERS.get(type(event))
         if send is None:
             msg = f"A {type(event).__qualname__} can't be sent; see RealtimeModelSendEvent."
             raise TypeError(msg)
-        await send(self, event)
+        return send(self, event)
 
     async def _send_audio(self, event: RealtimeModelSendAudio) -> None:
         if event.audio:
-            await self._send_appended(append_message(event.audio))
+            problem = self._append(append_message(event.audio))
+            if problem is not None or self._sender.is_crowded:
+                await self._follow_audio(problem)
         if event.commit:
             await self._send_message({"type": "input_audio_buffer.commit"})
 
@@ -577,10 +579,14 @@ class OpenAIDialogue:
     def _is_linked(self) -> bool:
         return self._sender.is_linked
 
-    async def _send_appended(self, message: OutgoingMessage) -> None:
+    def _append(self, message: OutgoingMessage) -> str | None:
+        """Queue audio; return the problem to report."""
         self._has_uncommitted_audio = True
         self._keep_speech(message)
-        problem = await self._sender.send_audio(message)
+        return self._sender.put_audio(message)
+
+    async def _follow_audio(self, problem: str | None) -> None:
+        await self._sender.let_write()
         if problem is not None:
             await self._report(problem, "sending audio")
 
@@ -646,22 +652,24 @@ class OpenAIDialogue:
                 await self._emit(RealtimeModelExceptionEvent(error, "sending response.create"))
             self._post_response_create()
         elif message["type"] == APPEND:
-            await self._send_appended(outgoing_audio(message))
+            await self._follow_audio(self._append(outgoing_audio(message)))
         else:
             await self._send_message(message)
             session = message.get("session")
             if message["type"] == "session.update" and isinstance(session, Mapping):
                 self._session = merge_sessions(self._session, session)
 
-    _SENDERS: Final[Mapping[type[Any], Callable[[OpenAIDialogue, Any], Any]]] = MappingProxyType(
-        {
-            RealtimeModelSendAudio: _send_audio,
-            RealtimeModelSendInterrupt: _send_interrupt,
-            RealtimeModelSendRawMessage: _send_raw,
-            RealtimeModelSendSessionUpdate: _send_session_update,
-            RealtimeModelSendToolOutput: _send_tool_output,
-            RealtimeModelSendUserInput: _send_user_input,
-        }
+    _SENDERS: Final[Mapping[type[Any], Callable[[OpenAIDialogue, Any], Awaitable[None]]]] = (
+        MappingProxyType(
+            {
+                RealtimeModelSendAudio: _send_audio,
+                RealtimeModelSendInterrupt: _send_interrupt,
+                RealtimeModelSendRawMessage: _send_raw,
+                RealtimeModelSendSessionUpdate: _send_session_update,
+                RealtimeModelSendToolOutput: _send_tool_output,
+                RealtimeModelSendUserInput: _send_user_input,
+            }
+        )
     )
 
     # --- responses ----------------------------------------------------------------------

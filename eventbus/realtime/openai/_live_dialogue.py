@@ -20,7 +20,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -392,13 +392,13 @@ class GPTLiveDialogue:
 
     # --- sending ------------------------------------------------------------------------
 
-    async def send(self, event: RealtimeModelSendEvent) -> None:
+    def send(self, event: RealtimeModelSendEvent) -> Awaitable[None]:
         """Send *event*; raises as `RealtimeModel.send_event` does."""
         send = self._SENDERS.get(type(event))
         if send is None:
             msg = f"A {type(event).__qualname__} can't be sent; see RealtimeModelSendEvent."
             raise TypeError(msg)
-        await send(self, event)
+        return send(self, event)
 
     def _put(self, message: Mapping[str, Any]) -> None:
         """Queue a message without waiting for room."""
@@ -429,7 +429,8 @@ class GPTLiveDialogue:
         if not self._is_started and self._sender.is_linked:
             self._wait_for_start(message)
             return
-        problem = await self._sender.send_audio(message)
+        problem = self._sender.put_audio(message)
+        await self._sender.let_write()
         if problem is not None:
             await self._report(problem, "sending audio")
 
@@ -517,15 +518,17 @@ class GPTLiveDialogue:
             self._is_muted = kind.endswith(".mute")
         await self._send_message(message)
 
-    _SENDERS: Final[Mapping[type[Any], Callable[[GPTLiveDialogue, Any], Any]]] = MappingProxyType(
-        {
-            RealtimeModelSendAudio: _send_audio,
-            RealtimeModelSendInterrupt: _send_interrupt,
-            RealtimeModelSendRawMessage: _send_raw,
-            RealtimeModelSendSessionUpdate: _send_session_update,
-            RealtimeModelSendToolOutput: _send_tool_output,
-            RealtimeModelSendUserInput: _send_user_input,
-        }
+    _SENDERS: Final[Mapping[type[Any], Callable[[GPTLiveDialogue, Any], Awaitable[None]]]] = (
+        MappingProxyType(
+            {
+                RealtimeModelSendAudio: _send_audio,
+                RealtimeModelSendInterrupt: _send_interrupt,
+                RealtimeModelSendRawMessage: _send_raw,
+                RealtimeModelSendSessionUpdate: _send_session_update,
+                RealtimeModelSendToolOutput: _send_tool_output,
+                RealtimeModelSendUserInput: _send_user_input,
+            }
+        )
     )
 
     # --- silence ------------------------------------------------------------------------

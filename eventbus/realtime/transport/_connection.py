@@ -33,7 +33,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import anyio
@@ -84,6 +84,7 @@ class SessionConnection:
         shown: The address, for people.
         is_over: Whether the last event was emitted.
         is_taking: Whether listeners are being told the events of a frame.
+        send: Sends a request, as `RealtimeModel.send_event` does.
     """
 
     def __init__(
@@ -107,6 +108,8 @@ class SessionConnection:
             max_bytes=timeouts.max_buffered_bytes, send_timeout=timeouts.send_timeout
         )
         self._dialogue = dialogue(self._sender, self)
+        # The very method: each coroutine between costs something, fifty times a second.
+        self.send: Callable[[RealtimeModelSendEvent], Awaitable[None]] = self._dialogue.send
         self._renewing = Renewing(
             self,
             dialer=dialer,
@@ -139,10 +142,6 @@ class SessionConnection:
     def is_in_own_task(self) -> bool:
         """True inside of a listener, for which the session waits."""
         return self._task is asyncio.current_task()
-
-    async def send(self, event: RealtimeModelSendEvent) -> None:
-        """Send *event*; raises as `RealtimeModel.send_event` does."""
-        await self._dialogue.send(event)
 
     async def open(self) -> None:
         """Open the first connection; raises RealtimeConnectionError, and leaves nothing then."""

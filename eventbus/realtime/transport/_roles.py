@@ -7,7 +7,7 @@ makes messages of the requests, and knows the conversation that a new session is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import attrs
@@ -173,6 +173,6 @@ class Dialogue(Protocol):
         """Stop all timers, and forget all that `cut_off` doesn't need."""
         ...
 
-    async def send(self, event: RealtimeModelSendEvent) -> None:
+    def send(self, event: RealtimeModelSendEvent) -> Awaitable[None]:
         """Send *event*; raises as `RealtimeModel.send_event` does."""
         ...

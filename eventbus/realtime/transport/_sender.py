@@ -58,8 +58,9 @@ class Sender:
         self.is_held = False
         self.max_bytes = max_bytes
         self._send_timeout = send_timeout
+        self._loop = asyncio.get_running_loop()
         self._outbox = Outbox(max_bytes)
-        self._news = asyncio.Event()
+        self._news: asyncio.Future[None] | None = None  # the writer's, while it waits for it
         self._room = asyncio.Event()
         self._turn = asyncio.Lock()
         self._waiting_callers = 0
@@ -84,7 +85,7 @@ class Sender:
     def hold(self, *, is_held: bool = True) -> None:
         """Queue everything and write nothing, or go on writing."""
         self.is_held = is_held
-        self._news.set()
+        self._wake()
 
     def clear(self) -> list[OutgoingMessage]:
         """Remove and return the queued messages."""
@@ -104,13 +105,14 @@ class Sender:
             ended: The exception of a connection that has ended.
             on_sent: Called with each frame that was handed to the connection.
         """
-        take, send = self._outbox.take, connection.send
+        take, send, new_future = self._outbox.take, connection.send, self._loop.create_future
         with contextlib.suppress(ended):
             while True:
                 message = None if self.is_held else take()
                 if message is None:
-                    self._news.clear()
-                    await self._news.wait()
+                    # Not an asyncio.Event, which takes three times as long, for each message.
+                    self._news = news = new_future()
+                    await news
                     continue
                 self._room.set()
                 await send(message.frame)
@@ -119,11 +121,22 @@ class Sender:
     def put(self, message: OutgoingMessage) -> bool:
         """Queue a message without waiting for room; return True if that began a burst of drops."""
         has_dropped = self._outbox.put(message)
-        self._news.set()
+        if self._news is not None:
+            self._wake()
         return has_dropped
 
-    async def send_audio(self, message: OutgoingMessage) -> str | None:
-        """Queue audio, or drop some; return the problem to report, once in a row."""
+    def _wake(self) -> None:
+        """Let the writer look for messages, if it waits."""
+        news, self._news = self._news, None
+        if news is not None and not news.done():  # it may be cancelled
+            news.set_result(None)
+
+    def put_audio(self, message: OutgoingMessage) -> str | None:
+        """
+        Queue audio, or drop some; return the problem to report, once in a row.
+
+        A caller that may send a whole file awaits `let_write` after it.
+        """
         if not self.is_linked and not self.is_held:
             # Once there is a connection again, the conversation has moved on.
             is_first, self._is_losing_audio = not self._is_losing_audio, True
@@ -136,9 +149,17 @@ class Sender:
             self._is_losing_audio = False
             is_first = self.put(message)
             problem = "The network is slower than speech; the oldest audio is dropped."
-        if self._outbox.byte_count > _YIELD_BYTES:
-            await asyncio.sleep(0)  # a caller that sends a whole file lets the writer run, too
         return problem if is_first else None
+
+    @property
+    def is_crowded(self) -> bool:
+        """True if so much is queued that `let_write` waits."""
+        return self._outbox.byte_count > _YIELD_BYTES
+
+    async def let_write(self) -> None:
+        """Let the writer run, if much is queued."""
+        if self.is_crowded:
+            await asyncio.sleep(0)
 
     async def send(self, message: OutgoingMessage) -> None:
         """

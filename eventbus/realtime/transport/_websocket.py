@@ -67,8 +67,8 @@ def discreet_logger(name: str) -> logging.LoggerAdapter[logging.Logger]:
     return _DiscreetLogger(logging.getLogger(name), {})
 
 
-class TextConnection(websockets.asyncio.client.ClientConnection):
-    """A client's connection that sends bytes as text frames, and follows no redirect."""
+class DirectConnection(websockets.asyncio.client.ClientConnection):
+    """A client's connection that follows no redirect."""
 
     async def handshake(self, *args: Any, **kwargs: Any) -> None:
         """Shake hands; a redirect raises ``InvalidStatus`` and has no target."""
@@ -79,10 +79,6 @@ class TextConnection(websockets.asyncio.client.ClientConnection):
             exc.response.headers.pop("Location", None)
             raise
 
-    async def send(self, message: Any, text: bool | None = None) -> None:
-        """Send a message; UTF-8 in bytes is sent as text, and so never decoded and encoded."""
-        return await super().send(message, True if isinstance(message, bytes) else text)
-
 
 class WebSocket:
     """A connection as `transport` uses it."""
@@ -92,7 +88,10 @@ class WebSocket:
         self.receive: Callable[[], Awaitable[bytes]] = functools.partial(
             cast("Any", connection.recv), decode=False
         )
-        self.send = connection.send
+        # Text, and never decoded and encoded.
+        self.send: Callable[[bytes], Awaitable[None]] = functools.partial(
+            connection.send, text=True
+        )
         self.close = connection.close
 
     async def ping(self) -> None:
@@ -119,7 +118,7 @@ async def open_websocket(
     url: str, headers: HeadersLike, options: Mapping[str, Any]
 ) -> websockets.asyncio.client.ClientConnection:
     """Open a connection; *options* are more options of ``websockets.connect``."""
-    options = {"create_connection": TextConnection, **options}
+    options = {"create_connection": DirectConnection, **options}
     return await websockets.asyncio.client.connect(url, additional_headers=headers, **options)
 
 
@@ -131,7 +130,7 @@ class ConnectionCapture:
     """
 
     def __init__(self, create: Callable[..., Any] | None = None) -> None:
-        self._create = create or TextConnection
+        self._create = create or DirectConnection
         self._made: Any = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
