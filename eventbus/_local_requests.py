@@ -20,8 +20,9 @@ from urllib.parse import urlsplit
 
 import attrs
 
+from ._origins import normalized_origin
+
 _ANY_ADDRESS: Final = frozenset({"", "0.0.0.0", "::"})  # compared, not bound
-_DEFAULT_PORTS: Final = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 _SHOWN_CHARACTERS: Final = 100
 
 
@@ -73,7 +74,7 @@ class RequestGuard:
                     f"address that it listens at, or start it with --allow-host and that name."
                 )
                 return RequestRefusal(403, msg)
-            if name == "origin" and _normalized(value) not in self.origins:
+            if name == "origin" and normalized_origin(value) not in self.origins:
                 msg = (
                     f"Web pages of {_shown(value)} may not connect. "
                     f"Start the server with --allow-origin and that origin to let them."
@@ -96,49 +97,6 @@ class RequestGuard:
             return False
         # An address can't be made to mean another one, so each that leads here is as good.
         return address.is_loopback or self.host in _ANY_ADDRESS or name == local_address
-
-
-def read_origins(given: str | Iterable[str]) -> frozenset[str]:
-    """
-    Return the origins in *given*, one or several, as browsers write them.
-
-    Raises:
-        ValueError: One is not an origin.
-    """
-    origins = set()
-    for text in (given,) if isinstance(given, str) else given:
-        origin = _normalized(text)
-        if origin is None:
-            msg = (
-                f"{text!r} is not an origin: write scheme and host, and the port if it isn't the "
-                f"scheme's, like http://localhost:3000."
-            )
-            raise ValueError(msg)
-        origins.add(origin)
-    return frozenset(origins)
-
-
-def read_hosts(given: str | Iterable[str]) -> frozenset[str]:
-    """Return the host names in *given*, one or several, in lower case."""
-    return frozenset(name.lower() for name in ((given,) if isinstance(given, str) else given))
-
-
-def _normalized(origin: str) -> str | None:
-    """Return *origin* in lower case and without its scheme's own port; None if it isn't one."""
-    if origin == "null":  # of pages from a file, for example
-        return origin
-    try:
-        parts = urlsplit(origin.strip())
-        port = parts.port
-    except ValueError:
-        return None
-    if not parts.scheme or not parts.hostname or parts.path.strip("/"):
-        return None
-    if parts.query or parts.fragment or parts.username is not None:
-        return None
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    is_default = port is None or port == _DEFAULT_PORTS.get(parts.scheme)
-    return f"{parts.scheme}://{host}" if is_default else f"{parts.scheme}://{host}:{port}"
 
 
 def _shown(value: str) -> str:

@@ -25,7 +25,8 @@ PACKAGE = ROOT / "eventbus"
 
 # The core, from the bottom up: each imports only what comes before it.
 CORE = [
-    *("_local_requests", "_local_tls", "exceptions", "items", "context", "_event_base"),
+    *("_origins", "_local_requests", "_local_tls", "exceptions", "items", "context"),
+    "_event_base",
     *("_fast_init", "_event_values", "events"),
     *("mailbox", "middleware", "_core", "handlers", "plugins", "_registrar", "bus", "testing"),
 ]
@@ -36,7 +37,7 @@ FOLDERS = {
     "audio": "exceptions events",
     "codec": "_event_base exceptions items events",
     "wire": "_event_base _fast_init exceptions items events",
-    "simulator": "_local_requests _local_tls exceptions audio wire",
+    "simulator": "_origins _local_requests _local_tls exceptions audio wire",
     "callers": "bus simulator audio",
     "realtime": "bus codec wire audio",
     "journal": "bus codec wire",
@@ -45,7 +46,7 @@ FOLDERS = {
     "export": "exceptions events codec audio journal analysis",
     "telemetry": "bus analysis",
     "bridges": "bus codec",
-    "inspector": "bus _local_requests journal analysis replay export audio",
+    "inspector": "bus _origins _local_requests journal analysis replay export audio",
     "pytest_plugin": "bus testing simulator callers replay",
     "cli": "bus testing inspector codec wire audio simulator realtime journal analysis replay"
     " export telemetry bridges",

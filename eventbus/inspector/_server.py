@@ -23,7 +23,8 @@ from collections.abc import AsyncIterator, Callable
 from importlib import resources
 from typing import Any, Final
 
-from .._local_requests import RequestGuard, read_origins
+from .._local_requests import RequestGuard
+from .._origins import read_origins
 from ..exceptions import ExportError, FilterError
 from ._call import CallView
 from ._compare import compare

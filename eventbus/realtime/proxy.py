@@ -44,7 +44,8 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 import attrs
 
-from .._local_requests import RequestGuard, read_hosts, read_origins
+from .._local_requests import RequestGuard
+from .._origins import read_hosts, read_origins
 from ..bus import EventBus, Scope
 from ..events import (
     RealtimeModelConnectionStatusEvent,

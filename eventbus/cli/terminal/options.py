@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from ..._local_requests import read_origins
+from ..._origins import read_origins
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 

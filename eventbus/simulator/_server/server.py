@@ -28,7 +28,8 @@ from weakref import WeakKeyDictionary
 
 import msgspec
 
-from ..._local_requests import RequestGuard, read_hosts, read_origins
+from ..._local_requests import RequestGuard
+from ..._origins import read_hosts, read_origins
 from ...exceptions import RealtimeConnectionError
 from .._live.service import LiveService
 from .._service.fault_plan import FaultPlan
