@@ -92,7 +92,8 @@ INSIDE = {
     "simulator._drift": "probes comparison client",
     "simulator._script": "config_reader caller_script placeholders example_values script"
     " turn_picker",
-    "simulator._server": "http client_secrets handshake endpoints frame_log driver server",
+    "simulator._server": "http client_secrets model_names handshake endpoints frame_log driver"
+    " server",
     "simulator._service": "ids timers checks dialects settings conversation input_audio usage"
     " fault_plan state validation playout outputs responses responder listener service",
     "simulator._service.dialects": "form flat xai forms",

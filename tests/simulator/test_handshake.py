@@ -4,6 +4,8 @@ Accepted and refused connections, and their keys.
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import pytest
 
 from eventbus.simulator._server.handshake import Admission, admit
@@ -23,7 +25,10 @@ def ask(target="/v1/realtime", headers=None, offered=(), api_key=KEY):
         ("/v1/realtime?call_id=rtc_1", None),
         ("/openai/v1/realtime?model=mine", "mine"),
         ("/openai/realtime?api-version=1&deployment=mine", "mine"),
-        ("/v1/realtime?model=%ff\udcff", "\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}"),
+        (
+            "/openai/v1/realtime?model=%ff\udcff",
+            "\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}",
+        ),
     ],
 )
 def test_model_is_in_the_url(target, model):
@@ -35,10 +40,55 @@ def test_model_is_in_the_url(target, model):
     assert (found.model, found.error) == (model, None)
 
 
+@pytest.mark.parametrize("dialect", ["openai", "xai"])
+@pytest.mark.parametrize(
+    ("model", "is_taken"),
+    [
+        ("gpt-realtime", True),
+        ("gpt-realtime-2.1-mini", True),
+        ("gpt-realtime-2025-08-28", True),
+        ("gpt-4o-mini-realtime-preview-2024-12-17", True),
+        ("grok-voice-latest", True),
+        ("eleven_realtime_v1_mini", True),
+        ("qwen3-omni-flash-realtime", True),
+        ("openai/gpt-4.1-mini", True),
+        ("gpt-raeltime", False),
+        ("gpt-realtimes", False),
+        ("gpt-4o", False),
+        ("gpt-live-1", False),
+        ("gpt-realtime-\N{ARABIC-INDIC DIGIT TWO}", False),
+    ],
+)
+def test_model_is_known_by_its_family(model, is_taken, dialect):
+    """
+    The names of the services that speak the protocol are taken, their later models too; any other
+    one is refused.
+    """
+    found = admit(f"/v1/realtime?model={quote(model)}&x", {}, (), None, dialect=dialect)
+
+    assert (found.error is None) == is_taken
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/openai/v1/realtime?model=my-deployment",
+        "/openai/realtime?api-version=2025-04-01-preview&deployment=my-deployment",
+        "/voice-live/realtime?api-version=2025-10-01&model=my-deployment",
+        "/v1/realtime?intent=transcription&model=my-deployment",
+    ],
+)
+def test_deployments_and_transcribers_have_any_name(target):
+    """
+    On Azure each customer has names of their own; a transcription is checked where it is set.
+    """
+    assert admit(target, {}, (), None).error is None
+
+
 @pytest.mark.parametrize(
     ("target", "dialect"),
     [
-        ("/v1/realtime?model=any", "xai"),
+        ("/v1/realtime?model=grok-voice-latest", "xai"),
         ("/openai/v1/realtime?model=mine", "azure"),
         ("/openai/v1/realtime?model=mine&api-version=2026-01-01", "azure"),
         ("/openai/realtime?api-version=2025-04-01-preview&deployment=mine", "azure-dated"),

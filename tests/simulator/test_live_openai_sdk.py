@@ -154,7 +154,10 @@ async def test_both_protocols_are_served() -> None:
     """
     async with Simulator(SCENARIO) as sim:
         client = CLIENT.with_options(base_url=sim.base_url)
-        async with live_session(sim) as live, client.realtime.connect(model="any") as realtime:
+        async with (
+            live_session(sim) as live,
+            client.realtime.connect(model="gpt-realtime") as realtime,
+        ):
             assert (await realtime.recv()).type == "session.created"
             await close(live)
 

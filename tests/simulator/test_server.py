@@ -364,9 +364,43 @@ async def test_model_may_be_appended_to_the_url():
     The URL names a model, so that it is one to connect to; another one takes its place.
     """
     async with Simulator() as sim:
-        for url in (f"{sim.url}?model=m", f"{sim.url}&model=m"):
+        for url in (f"{sim.url}?model=gpt-realtime-mini", f"{sim.url}&model=gpt-realtime-mini"):
             async with connect(url) as socket:
-                assert json.loads(await socket.recv())["session"]["model"] == "m"
+                created = json.loads(await socket.recv())
+                assert created["session"]["model"] == "gpt-realtime-mini"
+
+
+async def test_misspelt_model_is_refused_as_the_service_refuses_it():
+    """
+    An error with the service's code, the nearest name, and the close code of such mistakes.
+    """
+    async with Simulator() as sim, connect(f"{sim.url}&model=gpt-raeltime") as socket:
+        error = strict_server_event(json.loads(await socket.recv())).error
+        await socket.wait_closed()
+
+    assert (error.type, error.code, error.param) == (
+        "invalid_request_error",
+        "invalid_model",
+        "model",
+    )
+    assert error.message.startswith('Model "gpt-raeltime" is not supported in realtime mode.')
+    assert "Did you mean gpt-realtime?" in error.message
+    assert socket.close_code == 4000
+    assert socket.close_reason == "invalid_request_error.invalid_model"
+
+
+@pytest.mark.parametrize("allowed", ["my-model", ["other", "my-model"], "*"])
+async def test_other_models_can_be_allowed(allowed):
+    """
+    By their names, or all of them.
+    """
+    async with (
+        Simulator(allow_model=allowed) as sim,
+        connect(f"{sim.url}&model=my-model") as socket,
+    ):
+        created = json.loads(await socket.recv())
+
+    assert created["session"]["model"] == "my-model"
 
 
 async def test_port_in_use():

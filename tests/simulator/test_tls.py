@@ -39,7 +39,7 @@ async def test_client_that_trusts_the_file_connects():
         assert sim.base_url == f"https://127.0.0.1:{sim.port}/v1"
         for name in ("127.0.0.1", "localhost", "phone.test"):
             async with connect(
-                f"wss://{name}:{sim.port}/v1/realtime?model=m",
+                f"wss://{name}:{sim.port}/v1/realtime?model=gpt-realtime",
                 host="127.0.0.1",
                 ssl=trusting(ca_file),
             ) as client:

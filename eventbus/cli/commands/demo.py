@@ -147,7 +147,7 @@ def command(
             with time:
                 async with (
                     bridging.forwarding(bus) if bridging else contextlib.nullcontext(),
-                    Simulator(_SCENARIO, speed=speed, record=False) as service,
+                    Simulator(_SCENARIO, speed=speed, record=False, allow_model="*") as service,
                     bus,
                     _session_with(service, bus, agent, bridging) as session,
                 ):

@@ -39,6 +39,13 @@ _SCENARIOS: Final = ("barge_in", "default", "text_only", "weather")
 )
 @click.option("--api-key", metavar="KEY", help="The only key to accept; without it, any.")
 @click.option(
+    "--allow-model",
+    multiple=True,
+    metavar="NAME",
+    help="Another name of a model to take, beside those of the services' own families; * takes "
+    "any. Can be given several times.",
+)
+@click.option(
     "--log",
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final, Literal, TypeAlias
 from urllib.parse import parse_qs
 
@@ -21,6 +21,7 @@ import attrs
 from ...wire.openai import DIALECTS
 from .._service.checks import RequestError
 from .._service.dialects.forms import AZURE_DATED
+from .model_names import refuse_model
 
 _SUBPROTOCOL: Final = "realtime"
 Secret: TypeAlias = Mapping[str, Any] | Literal[False] | None
@@ -92,6 +93,7 @@ def admit(
     api_key: str | None,
     find_secret: Callable[[str], Secret] = lambda _key: None,
     dialect: str = "openai",
+    allowed: Collection[str] = (),
 ) -> Admission | Refusal:
     """
     Return whether a request may become a connection.
@@ -103,6 +105,7 @@ def admit(
         api_key: The only valid key; None accepts any, and none.
         find_secret: Looks an ephemeral key up: see `Secret`.
         dialect: The dialect of a path that says nothing of it.
+        allowed: Names of models to take beside those of known families.
     """
     offered = tuple(offered)
     path = target.partition("?")[0].rstrip("/")
@@ -144,6 +147,8 @@ def admit(
         and not secret
     ):
         error = _NO_MODEL
+    if error is None and not is_transcription:
+        error = refuse_model(model, dialect, allowed)
     return Admission(model, subprotocol, is_transcription, error, secret, dialect=dialect)
 
 

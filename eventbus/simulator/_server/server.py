@@ -177,6 +177,8 @@ class Simulator:
             request with another ``Origin`` header is refused.
         allow_host: Further names by which clients may call it: a ``Host`` header that is neither
             localhost nor the address that it listens at is refused.
+        allow_model: Names of models to take beside those of the services' own families, like the
+            name of a deployment; ``*`` takes any. The addresses of Azure take any name.
         max_session: After so many seconds a session is over; the service's last an hour.
         record: Whether ``received`` and ``sent`` are filled, which takes memory as long as it runs.
         log: A file for the messages of both directions, one JSON object a line: see ``FrameLog``.
@@ -207,6 +209,7 @@ class Simulator:
         api_key: str | None = None,
         allow_origin: str | Iterable[str] = (),
         allow_host: str | Iterable[str] = (),
+        allow_model: str | Iterable[str] = (),
         max_session: float | None = None,
         record: bool = True,
         log: str | PathLike[str] | None = None,
@@ -226,6 +229,7 @@ class Simulator:
         self._seed = seed
         self._api_key = api_key
         self._guard = RequestGuard(host, read_origins(allow_origin), read_hosts(allow_host))
+        self._models = {allow_model} if isinstance(allow_model, str) else {*allow_model}
         self._max_session = max_session
         self._is_recording = record
         self._plan = FaultPlan([*self.scenario.faults, *parse_faults(faults)])
@@ -413,6 +417,7 @@ class Simulator:
                 self._api_key,
                 self._find_secret,
                 self.scenario.dialect,
+                self._models,
             )
         if isinstance(found, Admission):
             status = self._plan.refusal()

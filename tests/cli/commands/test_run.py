@@ -751,3 +751,15 @@ def test_interrupt_leaves_a_whole_file_and_130(call, write_wav, write_module, tm
     with wave.open(str(tmp_path / "out.wav")) as file:
         assert file.getframerate() == RATE
         assert file.getnframes() > 0
+
+
+def test_misspelt_model_is_found_with_the_simulator(call):
+    """
+    It refuses a name that no service has, with the nearest one that a service has.
+    """
+    result = call("--sim", "--text", "--model", "gpt-raeltime", input="Hello")
+
+    assert result.exit_code == 4
+    line = only_line(result)
+    assert 'Model "gpt-raeltime" is not supported in realtime mode.' in line
+    assert "Did you mean gpt-realtime?" in line
