@@ -44,7 +44,7 @@ FOLDERS = {
     "analysis": "exceptions events journal codec wire audio",
     "replay": "bus codec wire audio journal analysis",
     "export": "exceptions events codec audio journal analysis",
-    "telemetry": "bus analysis",
+    "telemetry": "bus wire analysis",
     "bridges": "bus codec",
     "inspector": "bus _origins _local_requests journal analysis replay export audio",
     "pytest_plugin": "bus testing simulator callers replay",
@@ -101,7 +101,8 @@ INSIDE = {
     "wire": "_names _origin _decoder _frames _fields _strict _intake _flat _forms _frame_decoder"
     " gemini openai",
     "wire.gemini": "_audio _usage _decoder",
-    "wire.openai": "_dialects _items _reports _silence _audio_layouts _decoder _gpt_live",
+    "wire.openai": "_dialects _repeating _items _reports _silence _audio_layouts _decoder"
+    " _gpt_live",
 }
 
 # Imports against the table, each with its reason. Empty is best.

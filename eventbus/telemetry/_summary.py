@@ -10,17 +10,22 @@ import itertools
 import sys
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 import attrs
 
 from ..analysis._figures import percentile
 from ..bus import EventBus
-from ..events import RealtimeModelExceptionEvent, RealtimeModelRawServerEvent
+from ..events import (
+    RealtimeModelExceptionEvent,
+    RealtimeModelOtherEvent,
+    RealtimeModelRawServerEvent,
+)
 from ..exceptions import MailboxFull
 from ..handlers import handler_name
 from ..middleware import EventsDropped, HandlerCall
+from ..wire.openai import is_repeating
 from ._places import where_raised
 
 _NS_PER_MS: Final = 1_000_000
@@ -37,19 +42,22 @@ class EventSummary:
     Attributes:
         event: The name of the class.
         count: Number of events that middleware passed on, if there is any.
-        unhandled: Number of them that no handler took.
+        unhandled: Number of them that no handler took, though they say something.
         is_raw: Whether they are frames; each other event of a decoder was made of one.
+        repeating: Number of the others that no handler took: frames that repeat what other events
+            say (`eventbus.wire.openai.is_repeating`), so nobody misses anything.
     """
 
     event: str
     count: int
     unhandled: int
     is_raw: bool = False
+    repeating: int = 0
 
     @property
     def handled(self) -> int:
         """Number of them that a handler took."""
-        return self.count - self.unhandled
+        return self.count - self.unhandled - self.repeating
 
 
 @attrs.frozen
@@ -134,8 +142,13 @@ class Summary:
 
     @property
     def unhandled(self) -> int:
-        """Number of events that no handler took, without raw events."""
+        """Number of events that no handler took, without raw and repeating ones."""
         return sum(event.unhandled for event in self.events if not event.is_raw)
+
+    @property
+    def repeating(self) -> int:
+        """Number of events that no handler took, and that repeat what others say."""
+        return sum(event.repeating for event in self.events)
 
 
 class SummaryObserver:
@@ -164,6 +177,7 @@ class SummaryObserver:
         self._before = bus.stats
         self._published: Counter[type[Any]] = Counter()
         self._unhandled: Counter[type[Any]] = Counter()
+        self._repeating: Counter[type[Any]] = Counter()
         # By sequence number, the events that have reached no handler so far: they wait in a
         # mailbox, or middleware has kept them back.
         self._open: dict[int, type[Any]] = {}
@@ -200,11 +214,11 @@ class SummaryObserver:
         if self._on_event is not None:
             self._on_event(event, sender)
 
-    def event_unhandled(self, _event: Any, _sender: Any, sequence: int, /) -> None:
-        """Count an event as unhandled."""
+    def event_unhandled(self, event: Any, _sender: Any, sequence: int, /) -> None:
+        """Count an event as unhandled, or as repeating."""
         cls = self._open.pop(sequence, None)
         if cls is not None:
-            self._unhandled[cls] += 1
+            (self._repeating if _is_repeating(event) else self._unhandled)[cls] += 1
 
     def events_dropped(self, dropped: EventsDropped, /) -> None:
         """Count events as handled: their handler's mailbox had taken them."""
@@ -242,6 +256,7 @@ class SummaryObserver:
                     count,
                     self._unhandled[cls],
                     is_raw=cls is RealtimeModelRawServerEvent,
+                    repeating=self._repeating[cls],
                 )
                 for cls, count in counts
             ),
@@ -276,6 +291,12 @@ class SummaryObserver:
             )
         self._crashes[key] = crash = attrs.evolve(known, count=known.count + 1)
         self._on_crash(crash, error)
+
+
+def _is_repeating(event: Any) -> bool:
+    if not isinstance(event, RealtimeModelOtherEvent):
+        return False
+    return isinstance(event.data, Mapping) and is_repeating(event.data)
 
 
 def _file_of(handler: Any) -> str:

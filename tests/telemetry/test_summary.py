@@ -47,6 +47,34 @@ def test_events_are_counted_by_class_handled_and_not():
     assert observer.summary().events[0] == EventSummary("Pong", 3, 3), "the most frequent first"
 
 
+@pytest.mark.parametrize(
+    "frame",
+    [
+        {"type": "conversation.item.done"},
+        {"type": "conversation.item.added", "item": {"type": "function_call_output"}},
+    ],
+)
+def test_frame_that_repeats_other_events_is_not_unhandled(frame):
+    """
+    Without a handler it is counted by itself; with one it is handled as any other event.
+    """
+    bus = EventBus()
+    observer = SummaryObserver(bus)
+    event = RealtimeModelOtherEvent(data=frame)
+
+    with observer.observing():
+        bus.publish(event)
+        bus.publish(RealtimeModelOtherEvent(data={"type": "ping"}))
+        bus.publish(RealtimeModelOtherEvent(data={}))
+        bus.subscribe(lambda event: None, RealtimeModelOtherEvent)
+        bus.publish(event)
+
+    [row] = observer.summary().events
+    assert row == EventSummary("RealtimeModelOtherEvent", 4, 2, repeating=1)
+    assert row.handled == 1
+    assert (observer.summary().unhandled, observer.summary().repeating) == (2, 1)
+
+
 def test_event_that_a_fallback_takes_counts_as_handled():
     """
     An event that handlers of Other take, wrapped, is counted by its own class, as handled.

@@ -52,16 +52,23 @@ def summary_json(summary: Summary) -> str:
     """
     Return ``{"schema": …, "summary": …}``, in one line.
 
-    The summary has the fields of `Summary`, ``handled`` and ``unhandled``.
+    The summary has the fields of `Summary`, ``handled``, ``unhandled`` and ``repeating``.
     """
     data = {
         **attrs.asdict(summary),
         "events": [
-            {"event": e.event, "count": e.count, "handled": e.handled, "unhandled": e.unhandled}
+            {
+                "event": e.event,
+                "count": e.count,
+                "handled": e.handled,
+                "unhandled": e.unhandled,
+                "repeating": e.repeating,
+            }
             for e in summary.events
         ],
         "handled": summary.handled,
         "unhandled": summary.unhandled,
+        "repeating": summary.repeating,
     }
     return json.dumps({"schema": SCHEMA, "summary": data}, ensure_ascii=False)
 
@@ -77,7 +84,11 @@ def summary_lines(summary: Summary, max_width: int | None = None) -> Iterator[Te
     yield Text()
     yield from _table(
         ("events", "count", "handled", "unhandled"),
-        [(e.event, e.count, e.handled, e.unhandled) for e in summary.events if not e.is_raw]
+        [
+            (e.event, e.handled + e.unhandled, e.handled, e.unhandled)
+            for e in summary.events
+            if not e.is_raw and e.handled + e.unhandled
+        ]
         + [("all", summary.handled + summary.unhandled, summary.handled, summary.unhandled)],
         _EVENT_NUMBERS,
         max_width,
@@ -86,6 +97,8 @@ def summary_lines(summary: Summary, max_width: int | None = None) -> Iterator[Te
         if raw.is_raw:
             taken = f", {raw.handled} of them handled" if raw.handled else ""
             yield Text(f"  and {raw.count} raw events (frames){taken}")
+    if summary.repeating:
+        yield Text(f"  and {summary.repeating} that repeat what others say, and need no handler")
     if summary.published > summary.count:
         kept = summary.published - summary.count
         yield Text(f"  and {kept} that middleware kept back")

@@ -29,7 +29,7 @@ from ..terminal.options import inspect_option, read_speed
 @runs("demo", "openai", "sim")
 def command() -> None:
     """
-    Watch a short call: two turns, a tool call, an interruption, a crash.
+    Watch a short call: three turns, a tool call, an interruption, a crash.
 
     It takes about ten seconds, and neither a key nor a network: the service is the simulator, in
     this process, behind a real socket. No audio is played.

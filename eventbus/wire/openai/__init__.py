@@ -7,6 +7,7 @@ from __future__ import annotations
 from ._decoder import OpenAIRealtimeDecoder
 from ._dialects import BETA_SETTINGS, BETA_TYPES, DIALECTS, Dialect, dialect_of
 from ._gpt_live import GPTLiveDecoder
+from ._repeating import is_repeating
 from ._silence import RealtimeModelSilenceEvent
 
 __all__ = [
@@ -18,4 +19,5 @@ __all__ = [
     "OpenAIRealtimeDecoder",
     "RealtimeModelSilenceEvent",
     "dialect_of",
+    "is_repeating",
 ]

@@ -67,6 +67,16 @@ def test_demo_says_that_it_is_synthetic_and_that_the_crash_is_on_purpose(result)
     assert "on purpose" not in result.stdout
 
 
+def test_what_nobody_can_have_forgotten_is_not_unhandled(result):
+    """
+    Frames that repeat what others say stand below the table, and not in it.
+    """
+    table = result.stdout.partition("\nevents ")[2].partition("\nhandler calls")[0]
+
+    assert re.search(r"and \d+ that repeat what others say", table)
+    assert "RealtimeModelOtherEvent" not in table
+
+
 def test_interruption_cuts_off_speech_that_was_sent(result):
     """
     The service had sent seconds of speech that the caller never heard.

@@ -17,13 +17,14 @@ MUCH = Summary(
         EventSummary("Frame", 12, 11, is_raw=True),
         EventSummary("Audio", 10, 2),
         EventSummary("Text", 3, 3),
+        EventSummary("Other", 4, 0, repeating=4),
     ),
     calls=(CallSummary("agent.deeply.nested.module.Listener.play", 8, 0.012, 5.5, 20_400.0),),
     crashes=(
         CrashSummary("agent.play", "Audio", "ValueError: no", "agent.py:7", 2),
         CrashSummary("agent.stop", "Text", "TimeoutError", None, 1),
     ),
-    published=27,
+    published=31,
     crashed=4,
     dropped=6,
     dropped_by=("agent.play",),
@@ -56,6 +57,7 @@ def test_summary_tells_everything():
         "Text 3 0 3",
         "all 13 8 5",
         "and 12 raw events (frames), 1 of them handled",
+        "and 4 that repeat what others say, and need no handler",
         "and 2 that middleware kept back",
         "",
         "handler calls count p50 p95 max",
@@ -78,7 +80,7 @@ def test_tables_fit_the_terminal_and_keep_their_numbers():
     """
     In a narrow terminal names lose their beginning, and no number is lost.
     """
-    tables = lines_of(MUCH, 60)[1:10]
+    tables = lines_of(MUCH, 60)[1:11]
 
     assert max(map(len, tables)) <= 60
     assert "…" in tables[-1]
@@ -95,9 +97,10 @@ def test_json_has_the_same_facts():
 
     assert "\n" not in text
     assert data["events"][:2] == [
-        {"event": "Frame", "count": 12, "handled": 1, "unhandled": 11},
-        {"event": "Audio", "count": 10, "handled": 8, "unhandled": 2},
+        {"event": "Frame", "count": 12, "handled": 1, "unhandled": 11, "repeating": 0},
+        {"event": "Audio", "count": 10, "handled": 8, "unhandled": 2, "repeating": 0},
     ]
     assert data["calls"] == [attrs.asdict(MUCH.calls[0])]
     assert data["crashes"][0]["where"] == "agent.py:7"
     assert (data["handled"], data["unhandled"], data["dropped"]) == (8, 5, 6)
+    assert data["repeating"] == 4
