@@ -55,6 +55,7 @@ _MAX_FORMS: Final = 3
 _MAX_FIELDS: Final = 16
 _DIGITS: Final = frozenset(range(10))
 _NUMBERS: Final = (int, float)
+_NESTED: Final = frozenset({dict, list})
 
 Reader: TypeAlias = Callable[[bytes, int], RealtimeModelEvent | None]
 """Returns the event of a frame, which has so many bytes, or None if that isn't known for sure."""
@@ -104,21 +105,23 @@ class Forms:
         made = self._made.get(head, 0)
         if made > _MAX_FORMS or (not made and len(self._made) >= _MAX_HEADS):
             return
-        read = self._given.get(frame_type) or _read_of(data, make)
+        is_flat = make is None or spec_of(make) is not None
+        is_flat = is_flat and _NESTED.isdisjoint(map(type, data.values()))
+        read = self._given.get(frame_type)
+        if read is None and is_flat:
+            read = _read_of(data, make)
         if read is not None and read is self.readers.get(head):
             return  # it is the right one, and couldn't be sure
         self._made[head] = made + 1
         self.readers[head] = read if read is not None and made < _MAX_FORMS else False
-        # That there is none is a matter of the type, or else of a dialect.
-        is_for_all = read is not None or (make is not None and spec_of(make) is None)
+        # That a frame isn't flat is a matter of its type; another reason, of a dialect.
+        is_for_all = read is not None or not is_flat
         if is_for_all and (head in self._known or len(self._known) < _MAX_HEADS):
             self._known[head] = read or False
 
 
 def _read_of(data: dict[str, Any], make: Callable[..., object] | None) -> Reader | None:
-    """Return the reader of frames like one with this data; None if there is none."""
-    if make is not None and spec_of(make) is None:
-        return None
+    """Return the reader of flat frames like one with this data; None if there is none."""
     if len(data) > _MAX_FIELDS or not all(map(_is_plain, data)):
         return None
     fields = tuple([(name, type(value)) for name, value in data.items()])
