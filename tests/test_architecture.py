@@ -75,7 +75,7 @@ INSIDE = {
     " plots record_lines",
     "codec": "_remote _faults _plain _rules _declared _documents _utf8",
     "export": "_rows _chrome_trace _srt _wav _formats",
-    "inspector": "_lines _tracks _said _sound _call _file _heartbeat _compare _page _server"
+    "inspector": "_lines _tracks _marks _said _sound _call _file _heartbeat _compare _page _server"
     " _inspector",
     "journal": "_fsync _format _records _batches _redaction _encoding _derivation _assembly"
     " _segments _selection _rows _reader _repair _buffer _files _writer _copying _sessions _tap"
@@ -158,7 +158,7 @@ ALGORITHMS = {
     "one sync for many records": "journal._fsync",
     "names of senders": "journal._sessions",
     "records as rows": "export._rows",
-    "marks in lanes": "inspector._tracks",
+    "marks in lanes": "inspector._marks inspector._tracks",
     "lines, pace and differences of recordings": "replay._diff replay._frame_file replay._pacing"
     " replay._strict",
     "places in code": "telemetry._places",

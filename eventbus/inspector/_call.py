@@ -21,6 +21,7 @@ from ..analysis._sound import CallSound
 from ..analysis._stats import Measurement
 from ..journal import CallRecord, EventRecord, FrameRecord, SentRecord, StatusRecord
 from ._lines import LineIndex, is_error, summary
+from ._marks import mark_of_event, mark_of_frame
 from ._said import SaidAudio
 from ._tracks import MAX_MARKS, PEAK_MS, HandlerTrack, Peaks, gaps, only_within, within
 
@@ -89,6 +90,7 @@ class CallView:
         self._received: list[list[Any]] = []
         self._delegations: list[_Delegation] = []
         self._statuses: list[list[Any]] = []
+        self._marks: deque[list[Any]] = deque(maxlen=_MAX_BLOCKS)
         self._expires_ms: float | None = None
         self._is_duplex = False
         self.session: RecordView | None = None
@@ -112,8 +114,10 @@ class CallView:
                 self._event(name, facts, at_ms)
             case CallRecord() as call:
                 self._handler_call(call, at_ms)
-            case FrameRecord() if facts.type == "session.started":
-                self._is_duplex = True  # GPT-Live, whose turns the decoder infers
+            case FrameRecord():
+                # GPT-Live, whose turns the decoder infers, begins like this.
+                self._is_duplex |= facts.type == "session.started"
+                self._mark(mark_of_frame(facts), at_ms)
             case SentRecord():
                 self._sound.take(facts)
             case StatusRecord(status=status):
@@ -181,6 +185,7 @@ class CallView:
                 "responses": len(self._responses),
                 "tools": len(figures["tools"]),
                 "delegations": len(self._delegations),
+                "marks": len(self._marks),
             },
             "handlers": [[name, len(track)] for name, track in self._handlers.items()],
         }
@@ -215,6 +220,7 @@ class CallView:
             "interruptions": cuts,
             "errors": self._errors,
             "statuses": self._statuses,
+            "marks": list(self._marks),
             "blocks": list(self._blocks),
         }
         return {
@@ -289,7 +295,11 @@ class CallView:
             case "session_expiring":
                 self._expiring(facts.data.get("seconds_left"), at_ms)
             case _:
-                pass
+                self._mark(mark_of_event(name), at_ms)
+
+    def _mark(self, text: str | None, at_ms: float) -> None:
+        if text is not None:
+            self._marks.append([at_ms, at_ms, text])
 
     def _response(self, facts: RecordView, at_ms: float, *, has_ended: bool) -> None:
         for response in facts.responses:

@@ -9,13 +9,18 @@ import json
 import threading
 from pathlib import Path
 from time import monotonic
+from typing import get_args
 
+import attrs
 import pytest
 
-from eventbus import EventBus
+from eventbus import EventBus, events
+from eventbus.events import RealtimeModelEvent
 from eventbus.inspector import Inspector
 from eventbus.inspector._file import JournalView
+from eventbus.inspector._marks import UNDRAWN
 from eventbus.inspector._tracks import MAX_MARKS
+from eventbus.items import AssistantMessageItem
 from eventbus.wire.openai import GPTLiveDecoder
 from tests.cli.journals import write_journal
 from tests.journal.stories import WALL, Story, spoken_turn, voice
@@ -275,3 +280,96 @@ async def test_lag_of_a_live_loop_is_measured(anyio_backend):
                 assert monotonic() < end
                 threading.Event().wait(0.25)  # which blocks the loop
                 await sleep(0.01)
+
+
+# One event of each type, which happens in the middle of the call below.
+MOMENTS = (
+    events.RealtimeModelErrorEvent({"code": "unknown", "message": "no"}),
+    events.RealtimeModelToolCallEvent("look", "call_1", "{}"),
+    events.RealtimeModelAudioEvent(voice(100), "resp_1", "item_a", 0),
+    events.RealtimeModelAudioInterruptedEvent("item_a", 0),
+    events.RealtimeModelAudioDoneEvent("item_a", 0),
+    events.RealtimeModelInputAudioTranscriptionCompletedEvent("item_u", "Where is it?"),
+    events.RealtimeModelInputAudioTimeoutTriggeredEvent("item_u", 0, 100),
+    events.RealtimeModelTranscriptDeltaEvent("item_a", "Here", "resp_1"),
+    events.RealtimeModelOutputTextDeltaEvent("item_a", "Here", "resp_1"),
+    events.RealtimeModelItemUpdatedEvent(AssistantMessageItem("item_a", status="in_progress")),
+    events.RealtimeModelItemDeletedEvent("item_a"),
+    events.RealtimeModelEndOfStreamEvent(),
+    events.RealtimeModelTurnStartedEvent("resp_2"),
+    events.RealtimeModelUsageEvent(events.Usage(1, 1, 2)),
+    events.RealtimeModelTurnEndedEvent("resp_1", "cancelled"),
+    events.RealtimeModelOtherEvent({"type": "news"}),
+    events.RealtimeModelExceptionEvent(ValueError("no"), "handling it"),
+    events.RealtimeModelSessionUpdatedEvent({"expires_at": WALL / 1e9 + 60}, created=False),
+    events.RealtimeModelInputSpeechStartedEvent("item_v", 0),
+    events.RealtimeModelInputSpeechStoppedEvent("item_u", 900),
+    events.RealtimeModelInputAudioCommittedEvent("item_u", None),
+    events.RealtimeModelInputTranscriptDeltaEvent("item_u", "Where", 0),
+    events.RealtimeModelInputAudioTranscriptionFailedEvent("item_u", {"message": "no"}),
+    events.RealtimeModelTranscriptDoneEvent("item_a", "Here.", "resp_1"),
+    events.RealtimeModelOutputTextDoneEvent("item_a", "Here.", "resp_1"),
+    events.RealtimeModelToolCallDeltaEvent("call_1", "item_t", "{", "resp_1"),
+    events.RealtimeModelItemTruncatedEvent("item_a", 0, 100),
+    events.RealtimeModelRateLimitsEvent([]),
+    events.RealtimeModelInputTranscriptUpdatedEvent("item_u", "Where is"),
+    events.RealtimeModelToolCallCancelledEvent(["call_1"]),
+    events.RealtimeModelSessionExpiringEvent(50),
+    events.RealtimeModelDelegationEvent("d1", "backend", 0),
+)
+RECORDED_OTHERWISE = {"connection_status", "raw_server_event"}  # as a status, and as a frame
+
+
+def lanes_of(shown, moment):
+    """
+    Return all that the lanes of a call show in which an event happens, or none.
+    """
+    story = Story()
+    story.session()
+    story.say(400, is_voiced=True)
+    story.at(500).frame("input_audio_buffer.speech_started", item_id="item_u", audio_start_ms=0)
+    story.at(900).frame("response.created", response={"id": "resp_1"})
+    model_speech(story.at(1_000), 1_000)
+    if moment is not None:
+        story.at(1_500).event(moment)
+    story.at(3_000).send({"type": "input_audio_buffer.clear"})
+    view, call = shown(story)
+    overview = view.overview(call)
+    view.path.unlink()
+    return view.window(call, 0, 10_000), overview["expires_ms"]
+
+
+def test_every_event_of_the_vocabulary_is_drawn_or_named(shown):
+    """
+    An event changes what lanes show, or is one of those for which a reason is given.
+    """
+    types = {moment.type for moment in MOMENTS} | RECORDED_OTHERWISE
+    assert types == {attrs.fields(cls).type.default for cls in get_args(RealtimeModelEvent)}
+    assert types >= UNDRAWN.keys()
+
+    nothing = lanes_of(shown, None)
+
+    undrawn = {moment.type for moment in MOMENTS if lanes_of(shown, moment) == nothing}
+    assert undrawn == UNDRAWN.keys() - RECORDED_OTHERWISE
+
+
+@pytest.mark.parametrize(
+    ("frame", "text"),
+    [
+        ({"type": "input_audio_buffer.dtmf_event_received", "event": "5"}, "key 5"),
+        ({"type": "transport.dtmf.received", "event": "#"}, "key #"),
+        ({"type": "transport.dtmf.sent", "event": "1"}, "sent key 1"),
+        ({"type": "transport.dtmf.sent"}, "sent key"),
+    ],
+)
+def test_key_of_a_phone_is_a_mark(shown, frame, text):
+    """
+    A pressed key is a mark at its time, with the key.
+    """
+    story = Story()
+    story.session()
+    story.at(1_200).frame(frame.pop("type"), **frame)
+    view, call = shown(story)
+
+    assert view.window(call, 0, 10_000)["marks"] == [[1_200, 1_200, text]]
+    assert view.overview(call)["totals"]["marks"] == 1

@@ -48,6 +48,8 @@ export function lanesOf({ overview, window }, handlersOpen) {
   ];
   if (totals.delegations > 0)
     lanes.push({ name: "Delegation", height: 18, draw: delegations, marks: `${totals.delegations}`, about: "Created, worked on (darker), and spoken of" });
+  if (totals.marks > 0)
+    lanes.push({ name: "Marks", height: 18, draw: marks, marks: `${totals.marks}`, about: "Keys of the phone (DTMF), timeouts, cancelled tools, deleted items, the end of the stream" });
   lanes.push(
     { name: "Session", height: 18, draw: session, marks: "", about: "The connection, and when the service ends the session" },
     { name: "Errors", height: 18, draw: errors, marks: `${overview.error_count}`, about: "Failures of the service, of handlers, of the recording" },
@@ -210,6 +212,17 @@ function delegations(brush, { window }, height) {
     const text = `to ${target}${spoken === null ? "" : ` ${shownDuration(spoken - at)}`}`;
     bar(brush, at, to, { top: 2, height: height - 5, colour: brush.colours.queued, text, ink: brush.colours.text });
     if (work !== null) bar(brush, work, to, { top: height - 7, height: 4, colour: brush.colours.handler });
+  }
+}
+
+/** @type {Lane["draw"]} */
+function marks(brush, { window }, height) {
+  let right = -Infinity;
+  for (const [at, , text] of window.marks) {
+    line(brush, at, brush.colours.accent, height);
+    if (brush.x(at) < right) continue; // the one before has the place
+    label(brush, at, height - 2, text);
+    right = brush.x(at) + 10 + brush.pen.measureText(text).width;
   }
 }
 
