@@ -171,6 +171,14 @@ def pytest_addoption(parser):
     parser.addoption("--clients-table", type=Path, help="Write client by scenario to this file.")
 
 
+def _client_of(item):
+    """
+    Return package and title of the client that a test is for: its parameter, or its module's.
+    """
+    parameters = item.callspec.params if hasattr(item, "callspec") else {}
+    return parameters.get("client", getattr(item.module, "CLIENT", None))
+
+
 _OUTCOMES = pytest.StashKey[dict]()
 _IS_SKIPPED = pytest.StashKey[bool]()
 
@@ -183,7 +191,7 @@ def pytest_runtest_makereport(item, call):
     report = yield
     if report.skipped:  # its tear-down is reported as passed
         item.stash[_IS_SKIPPED] = True
-    client = getattr(item.module, "CLIENT", None)
+    client = _client_of(item)
     scenario = SCENARIOS.get(getattr(item, "originalname", ""))
     is_run = not item.stash.get(_IS_SKIPPED, False)
     if client is not None and scenario is not None and is_run:
