@@ -14,6 +14,9 @@ The processor time of the process is compared, from the request for the frames u
 handled, and recorded: all that recording costs is in it, the thread that syncs too, and the rest
 of the machine is not. An observer that does nothing shows the price of being told. Beside
 it stands the loop's lag: how much later than asked for a task that sleeps 5 ms goes on.
+
+As many live sessions talk with the project's own simulator, in another process too: each sends a
+text and gets a spoken answer in real time, with all the frames that belong to one.
 """
 
 from __future__ import annotations
@@ -36,13 +39,18 @@ from time import perf_counter, process_time
 from typing import Any, Final, TypeAlias
 from zlib import crc32
 
+import attrs
 from anyio.lowlevel import checkpoint
 from measuring import QUICK, Comparison, Effort, Side, compare
 from msgspec import msgpack
 from websockets.asyncio.client import ClientConnection, connect
 
 from eventbus import EventBus
-from eventbus.events import RealtimeModelAudioEvent, RealtimeModelTranscriptDeltaEvent
+from eventbus.events import (
+    RealtimeModelAudioEvent,
+    RealtimeModelTranscriptDeltaEvent,
+    RealtimeModelTurnEndedEvent,
+)
 from eventbus.journal import FrameRecord, JournalWriter, Recorder, open_journal
 from eventbus.journal._format import FILE_HEADER_BYTES
 from eventbus.realtime import RealtimeModelConfig, RealtimeModelSendRawMessage, RealtimeSession
@@ -69,6 +77,7 @@ __all__ = [
     "append",
     "read",
     "record_sessions",
+    "record_simulated",
     "seek",
 ]
 
@@ -100,6 +109,10 @@ _SESSIONS: Final = 200
 _FRAMES: Final = 55  # that a session takes before it ends
 _EVERY_S: Final = 0.02
 _LAG_S: Final = 0.005
+_ANSWERS: Final = """\
+pace: {generation_speed: 1}
+otherwise: Each word of this is spoken at its own time.
+"""
 
 
 @contextlib.contextmanager
@@ -466,6 +479,88 @@ async def record_sessions(kind: str, effort: Effort) -> tuple[Comparison, Compar
     rounds = len(comparison.seconds[RECORDED])
     # The first ones are of the warm-up.
     return comparison, Comparison({name: tuple(each[-rounds:]) for name, each in lags.items()})
+
+
+@contextlib.contextmanager
+def _simulator(folder: Path) -> Iterator[str]:
+    scenario = folder / "answers.yaml"
+    scenario.write_text(_ANSWERS, "utf-8")
+    command = [sys.executable, "-m", "eventbus", "sim", str(scenario), "--port", "0", "--json"]
+    pipe, devnull = subprocess.PIPE, subprocess.DEVNULL
+    with subprocess.Popen(command, stdout=pipe, stderr=devnull) as process:
+        assert process.stdout is not None
+        address = json.loads(process.stdout.readline())
+        try:
+            yield f"{address['url'].replace('http', 'ws', 1)}/realtime?model=gpt-realtime"
+        finally:
+            process.kill()
+
+
+async def record_simulated(effort: Effort) -> tuple[Comparison, Comparison]:
+    """
+    Compare 200 sessions with the simulator that are recorded with such as are not.
+
+    Returns:
+        The processor time of an answer, and the 99th percentile of the loop's lag.
+    """
+    numbers = itertools.count()
+    sessions = min(_SESSIONS, effort.scale // 20)
+    lags: dict[str, list[float]] = {}
+
+    def side(name: str, watch: Watch) -> Side:
+        async def measure(units: int) -> float:
+            bus, is_done, missing = EventBus(), asyncio.Event(), units
+            bus.on(RealtimeModelAudioEvent)(_play)
+
+            @bus.on(RealtimeModelTurnEndedEvent)
+            def end(event: RealtimeModelTurnEndedEvent) -> None:
+                nonlocal missing
+                missing -= 1
+                if not missing % sessions:
+                    is_done.set()
+
+            path = folder / f"{next(numbers)}.journal"
+            with watch(bus, path) as finish:
+                async with bus, contextlib.AsyncExitStack() as stack:
+                    opened = []
+                    for number in range(sessions):
+                        model = OpenAIRealtimeModel(reconnect=None)
+                        config: RealtimeModelConfig = {"api_key": "-", "url": url}
+                        session = RealtimeSession(
+                            model, bus, sender=f"call-{number}", config=config
+                        )
+                        opened.append(await stack.enter_async_context(session))
+                    noted: list[float] = []
+                    noting = asyncio.create_task(_note_lags(noted))
+                    start = process_time()
+                    for _ in range(units // sessions):
+                        is_done.clear()
+                        for session in opened:
+                            await session.send_message("Hello")
+                        await is_done.wait()
+                    await finish()
+                    took = process_time() - start
+                    noting.cancel()
+                    lags.setdefault(name, []).append(_percentile_99(noted))
+            return took
+
+        return Side(name, measure, sessions)
+
+    with _folder() as folder, _simulator(folder) as url:
+        sides = [
+            side(RECORDED, _recording()),
+            side(EACH, _recording(each=True)),
+            side(NOT_RECORDED, _leave),
+        ]
+        # An answer takes seconds, and no side more of them than the others.
+        effort = attrs.evolve(effort, rounds=min(effort.rounds, 3), tries=1)
+        comparison = await compare(sides, effort)
+    rounds = len(comparison.seconds[RECORDED])
+    return comparison, Comparison({name: tuple(each[-rounds:]) for name, each in lags.items()})
+
+
+async def _play(event: RealtimeModelAudioEvent) -> None:
+    """Do nothing with the audio, like the handlers of the other sessions."""
 
 
 def _percentile_99(values: list[float]) -> float:

@@ -296,6 +296,19 @@ async def journal_lines(effort: Effort) -> AsyncIterator[Line]:
         for variant in (recorded, journal.EACH):
             work = f"the loop's lag, p99, {kind}, {variant}"
             yield _line(lag, work, Kind.LIMIT, variant, not_recorded, _LAG_TARGET)
+    async for line in _simulated_lines(effort):
+        yield line
+
+
+async def _simulated_lines(effort: Effort) -> AsyncIterator[Line]:
+    comparison, lag = await journal.record_simulated(effort)
+    recorded, not_recorded = journal.RECORDED, journal.NOT_RECORDED
+    work = "an answer in one of 200 sessions, simulator"
+    yield _line(comparison, work, Kind.LIMIT, recorded, not_recorded, _RECORD_TARGET)
+    yield _line(comparison, work, Kind.VARIANT, recorded, journal.EACH, _EACH_TARGET)
+    for variant in (recorded, journal.EACH):
+        work = f"the loop's lag, p99, simulator, {variant}"
+        yield _line(lag, work, Kind.LIMIT, variant, not_recorded, _LAG_TARGET)
 
 
 # 0.7 and 0.6 times the rate of bare nats-py.
