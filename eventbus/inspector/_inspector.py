@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import secrets
 import shutil
@@ -174,7 +175,11 @@ class Inspector:
         except OSError as exc:
             listening.close()
             msg = f"The inspector can't listen at {self._host}:{self._port}: {exc.strerror}; "
-            raise InspectorError(msg + "give another port, or 0 for any that is free.") from exc
+            if isinstance(exc, socket.gaierror) or exc.errno == errno.EADDRNOTAVAIL:
+                msg += f"{self._host} is no address of this machine: give another host."
+            else:
+                msg += "give another port, or 0 for any that is free."
+            raise InspectorError(msg) from exc
         self._port = listening.getsockname()[1]
         name = f"[{self._host}]" if ":" in self._host else self._host
         self.url = f"http://{name}:{self._port}/?token={self._token}"

@@ -228,3 +228,15 @@ def test_messages_to_the_service_are_seen_through_the_model():
     """
     with Inspector(paths=[], port=0) as inspector, pytest.raises(InspectorError, match="its bus"):
         inspector.listen(object())
+
+
+@pytest.mark.parametrize("host", ["nohost.invalid", "192.0.2.1"])
+def test_host_that_is_not_this_machine_is_named(host):
+    """
+    An address that isn't the machine's is told as a matter of the host, and not of the port.
+    """
+    with pytest.raises(InspectorError, match="give another host") as told:
+        Inspector(host=host, port=0, token="secret").__enter__()
+
+    assert host in str(told.value)
+    assert "give another port" not in str(told.value)
