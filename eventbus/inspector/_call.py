@@ -64,6 +64,7 @@ class CallView:
         start_ms, end_ms: Its first and its last record, since the journal's beginning.
         error_count: The number of its errors.
         session: The record of the session's latest settings, if there is one.
+        status: The state of its connection, if that was recorded.
     """
 
     def __init__(self, sender: str | None, origin_ns: int = 0) -> None:
@@ -94,6 +95,7 @@ class CallView:
         self._expires_ms: float | None = None
         self._is_duplex = False
         self.session: RecordView | None = None
+        self.status: str | None = None
 
     def take(self, facts: RecordView) -> None:
         """Take the next record."""
@@ -122,6 +124,7 @@ class CallView:
                 self._sound.take(facts)
             case StatusRecord(status=status):
                 self._statuses.append([at_ms, at_ms, status])
+                self.status = status
             case _:
                 pass
         if is_error(states):

@@ -209,6 +209,7 @@ class JournalView:
                 "start_ms": start,
                 "duration_ms": call.end_ms - start,
                 "records": call.record_count,
+                "status": call.status,
                 "last_seq": call.last_seq,
                 "is_closed": self._is_closed,
                 "progress": self.progress,

@@ -10,7 +10,10 @@ import pytest
 
 from eventbus import EventBus
 from eventbus.analysis import measure
-from eventbus.events import RealtimeModelTranscriptDeltaEvent
+from eventbus.events import (
+    RealtimeModelConnectionStatusEvent,
+    RealtimeModelTranscriptDeltaEvent,
+)
 from eventbus.inspector import Inspector, write_html
 from eventbus.journal import open_journal
 from tests.cli.journals import write_journal
@@ -292,3 +295,52 @@ def test_page_is_usable_on_a_narrow_screen(journal, open_page):
         page.close()
 
     assert (width, found) == (390, {})
+
+
+def test_fifty_live_calls_are_listed_and_one_is_drawn(open_page):
+    """
+    All calls of a bus are in the list, with those that begin and end; of the others than the one
+    that is shown, the browser gets nothing that was said.
+    """
+    bus = EventBus()
+
+    def say(word, number):
+        text = f"{word}-{number}-word"
+        event = RealtimeModelTranscriptDeltaEvent(f"item_{number}", text, "resp_1")
+        bus.publish(event, sender=f"call-{number}")
+
+    asked, got = [], []
+
+    def note(response):
+        if "/api/" in response.url and "/api/stream" not in response.url:
+            asked.append(response.url)
+            got.append(response)
+
+    with Inspector(bus, port=0) as inspector:
+        for number in range(50):
+            say("first", number)
+        page = open_page(inspector.url)
+        options = page.locator("#call option")
+        expect(options).to_have_count(50)
+        chosen = options.filter(has_text="call-7,").get_attribute("value")
+        page.select_option("#call", chosen)
+        expect(page.locator(".line").filter(has_text="first-7-word")).to_be_visible()
+        page.on("response", note)
+
+        for number in range(51):  # the last one is new
+            say("second", number)
+        bus.publish(RealtimeModelConnectionStatusEvent("disconnected"), sender="call-9")
+
+        expect(options).to_have_count(51)
+        expect(page.locator(".line").filter(has_text="second-7-word")).to_be_visible()
+        expect(options.filter(has_text="call-9,")).to_contain_text("ended")
+        expect(options.filter(has_text="ended")).to_have_count(1)
+        page.remove_listener("response", note)
+        texts = "".join(response.text() for response in got)
+        assert all(f"/api/calls/{chosen}" in url for url in asked)
+        assert set(re.findall(r"(?:first|second)-\d+-word", texts)) == {
+            "first-7-word", "second-7-word",
+        }  # fmt: skip
+        listed = page.evaluate("fetch('api/calls').then((answer) => answer.text())")
+        assert "-word" not in listed  # and the stream has the same rows
+        page.close()

@@ -141,7 +141,8 @@ export function showState() {
 /** @param {Json} call */
 export function named(call) {
   const sender = call.sender === null ? "without a sender" : call.sender;
-  return `${call.journal}: ${sender}, ${shownDuration(call.duration_ms)}, ${call.records.toLocaleString("en")} records`;
+  const end = call.status === "disconnected" ? ", ended" : "";
+  return `${call.journal}: ${sender}, ${shownDuration(call.duration_ms)}, ${call.records.toLocaleString("en")} records${end}`;
 }
 
 export function writeHash() {
