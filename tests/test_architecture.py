@@ -181,7 +181,6 @@ ALGORITHMS = {
 NOT_YET = {
     "_core.workers": "a test shortens the time that a closed bus grants",
     "inspector._file": "windows of a journal, which the server gives as JSON only",
-    "inspector._page": "the names of the page's modules, and a row as the page gets it",
     "journal._tap": "tests continue streams every few frames",
     "journal._writer": "tests set the clock by which a full disk is tried again",
     "realtime.transport._connection": "tests hand in connections in memory",

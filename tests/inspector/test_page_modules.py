@@ -4,13 +4,24 @@ The modules of the page: those without a document by themselves, and all of them
 
 from __future__ import annotations
 
+import io
 import re
 import subprocess
 from pathlib import Path
 
-from eventbus.inspector._page import _MODULES, _STATIC
+import eventbus.inspector
+from eventbus.analysis import views
+from eventbus.inspector import write_html
+from eventbus.journal import open_journal
 
 HERE = Path(__file__).parent
+MODULES = {
+    path.name: path.read_text("utf-8")
+    for path in (Path(eventbus.inspector.__file__).parent / "static").glob("*.js")
+}
+DECLARED = re.compile(
+    r"^(?:export )?((?:async )?(?:function|const|let|class) (\w+))\b", re.MULTILINE
+)
 
 
 def test_modules_without_a_document_do_what_their_tests_say(node):
@@ -26,27 +37,31 @@ def test_modules_without_a_document_do_what_their_tests_say(node):
     assert result.returncode == 0, result.stdout
 
 
-def test_modules_can_be_joined_into_one():
+def test_modules_can_be_joined_into_one(journal):
     """
-    Names don't clash, and each module comes after those that it imports.
+    All of them are in the page of one file; names don't clash, and each module comes after those
+    that it imports.
     """
-    names, before = [], set()
-    for module in _MODULES:
-        text = (_STATIC / module).read_text("utf-8")
-        declared = r"^(?:export )?(?:async )?(?:function|const|let|class) (\w+)"
-        names += re.findall(declared, text, re.MULTILINE)
-        imported = set(re.findall(r'^import .* from "\./([\w.]+)";$', text, re.MULTILINE))
-        assert imported <= before, module
-        before.add(module)
+    page = io.StringIO()
+    write_html([view for view in views(open_journal(journal)) if view.sender == "call-1"], page)
+    _, _, script = page.getvalue().partition('<script type="module">')
+    places = {}
+    for module, text in MODULES.items():
+        declaration, _ = DECLARED.findall(text)[0]
+        assert script.count(f"\n{declaration}") == 1, module
+        places[module] = script.index(f"\n{declaration}")
 
+    names = [name for text in MODULES.values() for _, name in DECLARED.findall(text)]
     assert len(names) == len(set(names))
-    assert before == {path.name for path in _STATIC.iterdir() if path.name.endswith(".js")}
+    for module, text in MODULES.items():
+        for imported in re.findall(r'^import .* from "\./([\w.]+)";$', text, re.MULTILINE):
+            assert places[imported] < places[module], (module, imported)
 
 
 def test_modules_are_short():
     """
     Nobody has to read a long one, since nothing is generated.
     """
-    lengths = {name: (_STATIC / name).read_text("utf-8").count("\n") for name in _MODULES}
+    lengths = {name: text.count("\n") for name, text in MODULES.items()}
 
     assert {name: length for name, length in lengths.items() if length > 300} == {}
