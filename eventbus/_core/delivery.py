@@ -142,17 +142,20 @@ def _first_step(steps: Generator[Any, None, object], queue: MailboxQueue) -> obj
 
 @coroutine
 def _go_on(
-    variables: Variables, coro: Coroutine[Any, Any, object], awaited: object
+    variables: Variables, steps: Generator[Any, Any, object], awaited: object
 ) -> Generator[Any, Any, None]:
-    """Await the rest of *coro*, each step of it in *variables*."""
+    """Await the rest of *steps*, each of them in *variables*."""
     try:
-        while True:
+        while awaited is not _DONE:
             try:
                 sent = yield awaited
             except BaseException as exc:  # noqa: BLE001  # for the coroutine to deal with
-                awaited = variables.run(coro.throw, exc)
+                awaited = variables.run(steps.throw, exc)
             else:
-                awaited = variables.run(coro.send, sent)
+                if sent is None:  # always, on asyncio; it ends without a StopIteration, as above
+                    awaited = variables.run(next, steps, _DONE)
+                else:
+                    awaited = variables.run(steps.send, sent)
     except StopIteration:
         return
 
@@ -420,11 +423,12 @@ class Deliveries:
                 else:
                     coro = handler(event, context)
                 if timeout is None:
-                    awaited = variables.run(_first_step, coro.__await__(), queue)
+                    steps = coro.__await__()
+                    awaited = variables.run(_first_step, steps, queue)
                     if awaited is not _DONE:
                         if runner.driver is worker:
                             runner.hand_on()
-                        await _go_on(variables, coro, awaited)
+                        await _go_on(variables, steps, awaited)
                 else:
                     await self._run_in_time(timeout, variables, coro, queue, worker)
             except BaseException as exc:
@@ -466,11 +470,12 @@ class Deliveries:
         with anyio.move_on_after(timeout) as scope:
             queue.scope = scope
             try:
-                awaited = variables.run(_first_step, coro.__await__(), queue)
+                steps = coro.__await__()
+                awaited = variables.run(_first_step, steps, queue)
                 if awaited is not _DONE:
                     if self.runner is not None and self.runner.driver is worker:
                         self.runner.hand_on()
-                    await _go_on(variables, coro, awaited)
+                    await _go_on(variables, steps, awaited)
             except Exception as exc:
                 if not scope.cancel_called:
                     raise
