@@ -40,10 +40,10 @@ from ._flat import Kind, spec_of
 from ._frames import frame_of
 from ._strict import has_pairs
 
-_TYPE_FIRST: Final = slice(46)
-_ID_FIRST: Final = slice(41, 41 + 46)  # behind '{"event_id":"event_' and 22 characters
+_TYPE_FIRST: Final = slice(44)
+_ID_FIRST: Final = slice(41, 41 + 44)  # behind '{"event_id":"event_' and 22 characters
 
-_MIN_TYPE: Final = 23
+_MIN_TYPE: Final = 21
 """The length of a type from which on no id is among these bytes."""
 
 _MAX_NAME: Final = 80
