@@ -42,6 +42,7 @@ from ..exceptions import JournalError, JournalWriteError
 from ._assembly import entry_of
 from ._batches import encodable, encode_batch
 from ._buffer import BUFFER_BYTES, ENTRY_BYTES, Entry, RecordBuffer, gap_entry
+from ._derivation import StreamName
 from ._encoding import MAX_DATA_BYTES
 from ._files import Gone, OpenSegment, cause_of, reason_of, sync_folder, write_error
 from ._format import (
@@ -51,7 +52,7 @@ from ._format import (
     make_marker,
 )
 from ._fsync import FsyncPolicy, Syncer
-from ._records import RECORD_CLASSES, EndRecord, HeaderRecord, Record
+from ._records import RECORD_CLASSES, EndRecord, FrameRecord, HeaderRecord, Record
 from ._segments import segment_path, segment_paths
 
 if TYPE_CHECKING:
@@ -154,6 +155,7 @@ class JournalWriter:
         self.buffer = RecordBuffer(
             buffer_bytes, clock_ns, note=self._note, on_full=self._note_full, now_ns=_now_ns
         )
+        self._streams: dict[str | int, int] = {}
         self._is_closed = False
 
         # The file, for the one who holds it.
@@ -214,9 +216,24 @@ class JournalWriter:
                 left out.
         """
         seq = self.buffer.next_seq()
+        if kind == FrameRecord.kind and len(fields) == 1 and type(fields[0]) is bytes:
+            # As below, without the record: most records are frames.
+            (data,) = fields
+            stream = 0 if sender is None else self._stream_of(sender)
+            back = seq - cause if cause else 0
+            entry = (kind, seq, self.clock_ns(), stream, back, data)
+            self.buffer.put(entry, len(data) + ENTRY_BYTES)
+            return seq
         record = RECORD_CLASSES[kind](seq, self.clock_ns(), 0, sender, cause, *fields)
         self.buffer.put(entry_of(record, self.buffer.number_of), _size_of(record))
         return seq
+
+    def _stream_of(self, sender: str | int) -> int:
+        """Return the number of the stream of a sender."""
+        number = self._streams.get(sender)
+        if number is None:
+            number = self._streams[sender] = self.buffer.number_of(StreamName(sender))
+        return number
 
     def write(self, record: Record) -> None:
         """
