@@ -100,7 +100,7 @@ INSIDE = {
     "telemetry": "_places _summary",
     "wire": "_names _origin _decoder _frames _fields _strict _intake _flat _forms _frame_decoder"
     " gemini openai",
-    "wire.gemini": "_audio _usage _decoder",
+    "wire.gemini": "_audio _usage _session _rules _decoder",
     "wire.openai": "_dialects _repeating _items _reports _silence _audio_layouts _decoder"
     " _gpt_live",
 }
@@ -150,7 +150,7 @@ ALGORITHMS = {
     "the filter grammar": "analysis._filters",
     "values as plain data": "codec._declared codec._faults codec._plain",
     "strict JSON, and frames parsed late": "wire._frames wire._intake wire._strict",
-    "the decoders' tables": "wire.gemini._decoder wire.openai._decoder wire.openai._gpt_live",
+    "the decoders' tables": "wire.gemini._rules wire.openai._decoder wire.openai._gpt_live",
     "audio frames by their layout": "wire.openai._audio_layouts",
     "the journal's format": "journal._assembly journal._batches journal._encoding journal._format"
     " journal._segments",

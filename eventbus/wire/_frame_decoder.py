@@ -80,6 +80,10 @@ _S = TypeVar("_S", bound=SessionState)
 _Make: TypeAlias = Callable[[_S, dict[str, Any]], Meaning | None]
 
 
+_Read: TypeAlias = Callable[[bytes, Reader | Literal[False] | None], Meaning]
+"""Returns the meaning of a frame, or refuses it; the other argument has tried in vain."""
+
+
 def _no_shortcut(_raw: bytes) -> None:
     return None
 
@@ -103,7 +107,8 @@ class Protocol(Generic[_S]):
 
     Attributes:
         table: Type of a frame -> the function that returns its meaning; None stands for Other.
-        make: Returns the meaning of any frame, if frames have no type; None if they have one.
+        reader: Returns the function that parses frames for their meaning, or refuses them, if they
+            have no type; None if they have one.
         shortcut_bytes: The shortcut is for frames with at least so many bytes.
         known_names: Names in frames that an error may quote.
         shortcut: Returns a function that returns the event of a large frame of audio of a
@@ -121,7 +126,7 @@ class Protocol(Generic[_S]):
     shortcut: Callable[[_S], Callable[[bytes], Meaning | None]] = _without_shortcut
     learn: Callable[[_S, bytes, dict[str, Any], RealtimeModelAudioEvent], None] = _nothing_to_learn
     ends: Callable[[_S, str, bytes], tuple[RealtimeModelEvent, ...]] = _no_ends
-    make: _Make[_S] | None = None
+    reader: Callable[[_S], _Read] | None = None
     shortcut_bytes: int = _SMALL
     readers: Mapping[str, Reader] = MappingProxyType({})
     as_dict: dict[str, _Make[_S] | None] = attrs.field(
@@ -133,7 +138,7 @@ class Protocol(Generic[_S]):
 _decode_json = msgspec.json.Decoder().decode
 _new_raw = constructor(RealtimeModelRawServerEvent)
 _raw_of = constructor(RealtimeModelRawServerEvent, late=frame_of)
-_other_of = constructor(RealtimeModelOtherEvent, late=frame_of, is_marked=True)
+other_of = constructor(RealtimeModelOtherEvent, late=frame_of, is_marked=True)
 _source: Any = vars(Late)["_source"]
 _set_source: Callable[[object, object], None] = _source.__set__  # events are frozen
 _COLON, _BRACKET = b":["  # numbers: bytes are searched for one in half the time
@@ -164,7 +169,12 @@ class FrameDecoder(Generic[_S]):
         self._forms = Forms(self._protocol.known, self._protocol.readers)
         self._shortcut = self._protocol.shortcut(session)
         self._shortcut_bytes = self._protocol.shortcut_bytes
-        self._meaning = _reader(session, self._protocol, self._forms)
+        new_reader = self._protocol.reader
+        self._meaning: _Read = (
+            _reader(session, self._protocol, self._forms)
+            if new_reader is None
+            else new_reader(session)
+        )
 
     @property
     def options(self) -> Mapping[str, Any]:
@@ -221,7 +231,7 @@ class FrameDecoder(Generic[_S]):
                 if meaning is None:
                     meaning = self._meaning(raw, read)
             return self._events(raw, meaning)
-        except _RefusedError as refused:
+        except RefusedError as refused:
             return self._refused(frame, refused)
 
     # sender isn't keyword-only because CPython calls functions with keyword-only defaults slowly.
@@ -274,13 +284,13 @@ class FrameDecoder(Generic[_S]):
                             if make is not None:
                                 meaning = make(self._session, data)
                             if meaning is None:
-                                meaning = _other_of(frame)
+                                meaning = other_of(frame)
                         except FrameError as exc:
                             meaning = exception_event(exc)
         if meaning is None:
             try:
                 meaning = self._meaning(frame, read)
-            except _RefusedError as refused:
+            except RefusedError as refused:
                 publish_events(bus, self._refused(frame, refused), sender)
                 return
         fast_bus: Any = bus
@@ -299,7 +309,7 @@ class FrameDecoder(Generic[_S]):
         """Publish the events of a frame that isn't bytes, or is too long."""
         try:
             raw = self._to_bytes(frame)
-        except _RefusedError as refused:
+        except RefusedError as refused:
             publish_events(bus, self._refused(frame, refused), sender)
         else:
             self.publish_to(bus, raw, sender)
@@ -343,13 +353,13 @@ class FrameDecoder(Generic[_S]):
         """Return a frame of another form as bytes that are not too many, or refuse it."""
         raw, error = to_bytes(frame)
         if error is not None:
-            raise _RefusedError(raw, error)
+            raise RefusedError(raw, error)
         if len(raw) > self._max_bytes:
             problem = f"has {len(raw)} bytes, and max_bytes is {self._max_bytes}"
-            raise _RefusedError(raw[:0], refusal(raw, problem))
+            raise RefusedError(raw[:0], refusal(raw, problem))
         return raw
 
-    def _refused(self, frame: object, refused: _RefusedError) -> tuple[RealtimeModelEvent, ...]:
+    def _refused(self, frame: object, refused: RefusedError) -> tuple[RealtimeModelEvent, ...]:
         """Return the events of a frame that was not read, or not in full, marked."""
         first = _raw_of(refused.raw) if refused.is_object else _new_raw(as_it_came(frame))
         frame_type = refused.error.frame_type
@@ -362,9 +372,9 @@ class FrameDecoder(Generic[_S]):
 # A closure, not a method: it looks up no attributes, which is a tenth of a small frame's time.
 def _reader(  # noqa: C901  # in one frame
     session: _S, protocol: Protocol[_S], forms: Forms
-) -> Callable[[bytes, Reader | Literal[False] | None], Meaning]:
+) -> _Read:
     """Return the function that parses a session's frames for their meaning, or refuses them."""
-    find, make_any, final = protocol.as_dict.get, protocol.make, forms.final
+    find, final = protocol.as_dict.get, forms.final
     known_names, learn = protocol.known_names, protocol.learn
 
     def meaning_of(  # noqa: C901  # as above
@@ -383,14 +393,12 @@ def _reader(  # noqa: C901  # in one frame
         if colons != len(data) and not has_no_duplicate(raw, data, colons):
             error = duplicate_in(raw, known_names)
             if error is not None:
-                raise _RefusedError(raw, error, is_object=True)
+                raise RefusedError(raw, error, is_object=True)
         try:
-            make = make_any
-            if make is None:
-                kind = data.get("type")
-                make = find(kind if type(kind) is str else text(data, "type"))
-                if tried not in final:
-                    forms.learn(raw, data, make)
+            kind = data.get("type")
+            make = find(kind if type(kind) is str else text(data, "type"))
+            if tried not in final:
+                forms.learn(raw, data, make)
             if make is not None:
                 meaning = make(session, data)
                 if meaning is not None:
@@ -399,19 +407,19 @@ def _reader(  # noqa: C901  # in one frame
                     return meaning
         except FrameError as exc:
             return exception_event(exc)
-        return _other_of(raw)
+        return other_of(raw)
 
     return meaning_of
 
 
-def _unreadable(raw: bytes) -> _RefusedError:
+def _unreadable(raw: bytes) -> RefusedError:
     """Return the refusal of a frame that is no JSON object, or one that is too deep."""
     _, error = read_object(raw)
     assert error is not None
-    return _RefusedError(raw, error)
+    return RefusedError(raw, error)
 
 
-class _RefusedError(Exception):
+class RefusedError(Exception):
     """
     A frame that was not read, or not in full.
 

@@ -28,8 +28,7 @@ follows from the turn that is open.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import pybase64
 
@@ -118,22 +117,14 @@ class AudioLayout:
             self.head, self.tail = frame[:start], frame[end:]
             self.start, self.tail_size = start, len(self.tail)
 
-
-def shortcut_of(layout: AudioLayout) -> Callable[[bytes], RealtimeModelAudioEvent | None]:
-    """Return the function that makes the event of a frame of that layout, or returns None."""
-
-    def event_in(frame: bytes) -> Any:
-        place = layout.place
-        start = layout.start
-        if place is None or not start or frame[:start] != layout.head:
-            return None
-        end = len(frame) - layout.tail_size
-        if end < start or frame[end:] != layout.tail:
+    def event_in(self, frame: bytes) -> RealtimeModelAudioEvent | None:
+        """Return the event of a *frame* that begins with the head; None if it must be parsed."""
+        start, place = self.start, self.place
+        end = len(frame) - self.tail_size
+        if place is None or not start or end < start or frame[end:] != self.tail:
             return None
         try:
             audio = _b64decode(frame[start:end], None, True)
         except ValueError:
             return None
         return _new_audio(audio, place[0], place[1], 0)
-
-    return event_in

@@ -88,8 +88,8 @@ def _by_modality(details: object) -> list[int | None] | None:
     for each in details:
         if type(each) is not dict:
             continue
-        modality, count = each.get("modality", "TEXT"), integer_if_any(each, "tokenCount")
+        modality, count = each.get("modality", "TEXT"), each.get("tokenCount")
         place = _MODALITIES.get(modality) if type(modality) is str else None
-        if place is not None and count is not None:
+        if place is not None and type(count) is int:
             counts[place] = (counts[place] or 0) + count
     return counts

@@ -49,7 +49,7 @@ from eventbus.items import (
 )
 from eventbus.wire import find_decoder
 from eventbus.wire.gemini import GeminiDecoder
-from eventbus.wire.gemini._decoder import RULES
+from eventbus.wire.gemini._rules import RULES
 
 DATA = Path(__file__).parents[2] / "data"
 NAMES = (
@@ -955,7 +955,21 @@ def test_wrong_field_is_named(decoder, frame, frame_type, field):
 @pytest.mark.parametrize(
     ("frame", "events"),
     [
-        (voice("START", "soon"), ["exception", "input_speech_started"]),
+        *(
+            (voice("START", offset), ["exception", "input_speech_started"])
+            for offset in (
+                "soon",
+                "s",
+                ".s",
+                "-s",
+                "1e3s",
+                "1_0s",
+                "\u0661s",
+                f"{'9' * 400}s",
+                "5",
+                "nans",
+            )
+        ),
         ({"goAway": {"timeLeft": 50}}, ["exception", "session_expiring"]),
         ({"goAway": "now"}, ["exception", "session_expiring"]),
         (parts({"text": 1}, blob()), ["exception", "turn_started", "audio"]),
@@ -1036,7 +1050,7 @@ VALUES = {
     "setupComplete": st.just({}) | st.just({"sessionId": "s"}),
     "voiceActivity": st.fixed_dictionaries(
         {"voiceActivityType": st.sampled_from(["ACTIVITY_START", "ACTIVITY_END", "x"])},
-        optional={"audioOffset": st.sampled_from(["0s", "1.5s", "x"])},
+        optional={"audioOffset": st.sampled_from(["0s", "-1.5s", ".s"]) | st.text("0123.-s")},
     ),
     "voiceActivityDetectionSignal": st.fixed_dictionaries(
         {"vadSignalType": st.sampled_from(["VAD_SIGNAL_TYPE_SOS", "VAD_SIGNAL_TYPE_EOS"])}
@@ -1064,7 +1078,9 @@ VALUES = {
         {}, optional={"promptTokenCount": st.integers(), "responseTokenCount": st.integers()}
     ),
     "sessionResumptionUpdate": st.just({}),
-    "goAway": st.fixed_dictionaries({"timeLeft": st.sampled_from(["1s", "x", ""])}),
+    "goAway": st.fixed_dictionaries(
+        {"timeLeft": st.sampled_from(["1s", "x", ""]) | st.text("0123.-s")}
+    ),
     "unknown": plain,
 }
 texts = st.fixed_dictionaries({}, optional={"text": st.text(max_size=4), "finished": st.booleans()})
