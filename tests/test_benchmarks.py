@@ -75,6 +75,10 @@ def test_every_row_of_the_table_is_measured(report):
         peers = {"base64", "openai-agents", "openai SDK"}
         variants = {"eventbus, GPT-Live", "eventbus, published, too"}
         assert against[f"send audio, {length}"] == peers | variants
+    for work in ("audio, 20 ms", "audio, 200 ms", "transcript delta"):
+        assert "msgspec" in against[f"frame to handler: {work}, Gemini"]
+    assert "msgspec" in against["whole session, five handlers: Gemini"]
+    assert {"modelTurn, audio", "turnComplete"} <= against["each rule of Gemini"]
     assert "entered" in against["memory of an idle scope"]
     assert {"scopes", "classes", "subscriptions"} <= against["publish, 10 to many"]
 

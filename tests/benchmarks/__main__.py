@@ -59,6 +59,7 @@ _COMPARED_WITH = (
     "websockets",
     "pipecat-ai",
     "pydantic-ai-slim",
+    "google-genai",
 )
 
 

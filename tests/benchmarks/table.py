@@ -12,6 +12,7 @@ from typing import Final
 import attrs
 import bursts
 import decoding
+import gemini
 import growth
 import journal
 import memory
@@ -130,6 +131,8 @@ _DECODE_TARGETS: Final[dict[str, tuple[float, float, float | None]]] = {
     "transcript delta": (5, 4, 25),
     "message item": (5, 50, None),
 }
+# The same for Gemini: at most so many times msgspec's time.
+_GEMINI_TARGETS: Final = {"audio, 20 ms": 1.5, "audio, 200 ms": 1.5}
 _TYPE_TARGET: Final = 5
 _SESSION_TARGET: Final = 6
 _PARSING_TARGET: Final = 1  # faster than the parsing alone
@@ -159,11 +162,39 @@ async def decoding_lines(effort: Effort) -> AsyncIterator[Line]:
         for name in (PIPECAT, PYDANTIC_AI):
             if name in comparison.seconds:
                 yield _line(comparison, work, Kind.PEER, ours, name, _PARSING_TARGET)
-    rounds = max(1, effort.rounds // 5)
+    fewer = attrs.evolve(effort, rounds=_fewer(effort))
     for frame_type, frame in frames_by_type().items():
-        comparison = await decoding.decode_type(frame, attrs.evolve(effort, rounds=rounds))
+        comparison = await decoding.decode_type(frame, fewer)
         line = _line(comparison, "each type", Kind.LIMIT, ours, decoding.LIMIT, _TYPE_TARGET)
         yield attrs.evolve(line, against=frame_type)
+    async for line in _gemini(effort):
+        yield line
+
+
+def _fewer(effort: Effort) -> int:
+    """Return the number of rounds for lines of which there are many."""
+    return max(1, effort.rounds // 5)
+
+
+async def _gemini(effort: Effort) -> AsyncIterator[Line]:
+    """Measure the frames of Gemini Live, a whole session, and each rule."""
+    ours, limit, sdk = gemini.OURS, gemini.LIMIT, gemini.SDK
+    for series in gemini.SERIES:
+        comparison = await gemini.decode_frames(series, effort)
+        work = f"frame to handler: {series.name}"
+        target = _GEMINI_TARGETS.get(series.name.removesuffix(", Gemini"), _TYPE_TARGET)
+        yield _line(comparison, work, Kind.LIMIT, ours, limit, target)
+        if sdk in comparison.seconds:
+            yield _line(comparison, work, Kind.PEER, ours, sdk, _PARSING_TARGET)
+    comparison = await gemini.decode_session(effort)
+    work = "whole session, five handlers: Gemini"
+    yield _line(comparison, work, Kind.LIMIT, ours, limit, None)
+    if sdk in comparison.seconds:
+        yield _line(comparison, work, Kind.PEER, ours, sdk, _PARSING_TARGET)
+    for rule in gemini.RULES:
+        comparison = await gemini.decode_frames(rule, attrs.evolve(effort, rounds=_fewer(effort)))
+        line = _line(comparison, "each rule of Gemini", Kind.LIMIT, ours, limit, _TYPE_TARGET)
+        yield attrs.evolve(line, against=rule.name)
 
 
 _BURSTS: Final = (1, 100, 1000)

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventbus import EventBus
+from eventbus._event_base import mark_of
 from eventbus.events import (
     RealtimeError,
     RealtimeModelAudioDoneEvent,
@@ -1198,8 +1199,8 @@ def one_by_one(frames):
     for frame in frames:
         events = decoder.decode(frame)
         found.append(told(events[1:]))
-        before, decoder = decoder, GeminiDecoder()
-        decoder.restore(before._session.dump())
+        state, decoder = decoder.state_at(mark_of(events[0])), GeminiDecoder()
+        decoder.restore(state)
     return found
 
 
