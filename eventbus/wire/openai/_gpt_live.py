@@ -54,9 +54,10 @@ from ...events import (
     RealtimeModelUsageEvent,
     Usage,
 )
+from ...exceptions import FrameError
 from ...items import AssistantAudio, AssistantMessageItem, InputAudio, UserMessageItem
 from .._fields import Fields, child, child_if_any, integer, integer_if_any, text, text_if_any, wrong
-from .._frame_decoder import DEFAULT_MAX_BYTES, FrameDecoder, Meaning, Protocol
+from .._frame_decoder import DEFAULT_MAX_BYTES, FrameDecoder, Meaning, Protocol, exception_event
 from .._frames import ReadOnlyDict, freeze
 from .._origin import decoded_other
 from ._items import tool_call_item
@@ -337,10 +338,14 @@ def _session_updated(session: _LiveSession, data: _Data) -> Meaning:
 
 
 def _session_closed(session: _LiveSession, data: _Data) -> Meaning:
+    events = list(session.end_all())
     usage = data.get("usage")
-    final = [_seconds(usage, data)] if type(usage) is dict else []
-    other = decoded_other(freeze(data))
-    return (*session.end_all(), *final, other)
+    if type(usage) is dict:
+        try:
+            events.append(_seconds(usage, data))
+        except FrameError as exc:  # the session has ended all the same
+            events.append(exception_event(exc))
+    return (*events, decoded_other(freeze(data)))
 
 
 def _usage(_session: _LiveSession, data: _Data) -> Meaning:
@@ -350,10 +355,14 @@ def _usage(_session: _LiveSession, data: _Data) -> Meaning:
 def _seconds(usage: _Data, data: _Data) -> RealtimeModelUsageEvent:
     """Return the usage of a session so far, which is counted in seconds of audio."""
     seconds = usage.get("seconds")
-    if type(seconds) is not float and type(seconds) is not int:
+    try:
+        if type(seconds) is not float and type(seconds) is not int:
+            raise TypeError  # noqa: TRY301  # as below
+        total = float(seconds)
+    except (TypeError, OverflowError):  # an integer may have any number of digits
         fields = Fields(usage, data["type"], "usage")
-        raise fields.wrong("seconds", "a number of seconds")  # noqa: EM101  # names, no message
-    return RealtimeModelUsageEvent(Usage(seconds=float(seconds), is_cumulative=True))
+        raise fields.wrong("seconds", "a number of seconds") from None  # noqa: EM101  # names, no message
+    return RealtimeModelUsageEvent(Usage(seconds=total, is_cumulative=True))
 
 
 def _error(_session: _LiveSession, data: _Data) -> Meaning:

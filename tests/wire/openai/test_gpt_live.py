@@ -446,6 +446,23 @@ def test_malformed_close_ends_the_turn_all_the_same(decoder):
     ]
 
 
+def test_closed_session_with_malformed_usage_ends_the_turn_all_the_same(decoder):
+    """
+    The exception takes the place of the usage, and of nothing else.
+    """
+    meaning(decoder, said("Goodbye.", 300, 600))
+
+    events = meaning(decoder, {**CLOSED, "usage": {"seconds": "4"}})
+
+    assert [event.type for event in events] == [
+        "transcript_done",
+        "item_updated",
+        "turn_ended",
+        "exception",
+        "other",
+    ]
+
+
 @pytest.mark.parametrize(
     ("audio_format", "silent", "loud"),
     [
@@ -527,6 +544,7 @@ def test_sideband_tells_the_times_of_audio(decoder):
         ({"type": "session.input_transcript.delta", "delta": "x", "start_ms": 1}, "end_ms"),
         ({"type": "session.delegation.created", "delegation": {"id": "d"}}, "delegation.target"),
         ({"type": "session.usage.updated", "usage": {"seconds": "3"}}, "usage.seconds"),
+        ({"type": "session.usage.updated", "usage": {"seconds": 10**400}}, "usage.seconds"),
         ({"type": "response.event"}, "event"),
         ({"type": "error"}, "error"),
     ],
