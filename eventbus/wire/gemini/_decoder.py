@@ -311,9 +311,15 @@ def _rules_of(message: _Data) -> Iterator[tuple[int, Apply, _Data]]:
 def _in_camel_case(message: _Data) -> _Data:
     """Return a message whose names are written as in Python in the names of the protocol."""
     return {
-        _CAMEL.get(name, name): each if name == "args" else _renamed(each)
-        for name, each in message.items()
+        name: each if name == "args" else _renamed(each)
+        for name, each in _with_camel_names(message).items()
     }
+
+
+def _with_camel_names(fields: _Data) -> _Data:
+    """Return an object with other names; of a field that has both, only the protocol's counts."""
+    names = ((name, _CAMEL.get(name, name)) for name in fields)
+    return {name if camel in fields else camel: fields[name] for name, camel in names}
 
 
 def _renamed(value: Any) -> Any:
@@ -334,7 +340,7 @@ def _ends(session: GeminiSession, _type: str, raw: bytes) -> tuple[RealtimeModel
     # Code that waits for the end of the turn must not wait for ever.
     message = salvage(raw)
     content = child_if_any(message, "serverContent") or child_if_any(message, "server_content")
-    content = {_CAMEL.get(name, name): each for name, each in content.items()}
+    content = _with_camel_names(content)
     if content.get("turnComplete") is not True:
         return ()
     events: Events = []

@@ -832,6 +832,34 @@ def test_names_may_be_those_of_python(decoder, name):
     assert same == events
 
 
+@pytest.mark.parametrize("is_reversed", [False, True])
+def test_field_with_both_names_has_the_value_of_the_protocols_own(decoder, is_reversed):
+    """
+    Whatever their order; the other one isn't lost, but is a field that isn't known.
+    """
+    meaning(decoder, said("Bye."))
+    fields = [
+        ("serverContent", {"turnComplete": True}),
+        ("server_content", {"outputTranscription": {"text": "Hello."}}),
+    ]
+
+    seen = kinds(decoder, dict(reversed(fields) if is_reversed else fields))
+
+    assert seen == ["transcript_done", "item_updated", "turn_ended", "other"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    ['"turn_complete":false,"turnComplete":true', '"turnComplete":true,"turn_complete":false'],
+)
+@pytest.mark.parametrize("rest", ["", ',"x":1,"x":2'])
+def test_turn_ends_with_both_names_in_any_order(decoder, content, rest):
+    """
+    Also in a frame that is refused.
+    """
+    assert "turn_ended" in kinds(decoder, f'{{"server_content":{{{content}{rest}}}}}')
+
+
 def test_arguments_keep_their_names(decoder):
     """
     Names inside of them are the tool's.
