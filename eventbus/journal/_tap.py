@@ -47,7 +47,7 @@ import threading
 import weakref
 from collections.abc import Awaitable, Callable, Collection, Generator, Sequence
 from functools import partial
-from types import coroutine
+from types import CoroutineType, coroutine
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from .._core.observing import Sending, Watch
@@ -183,9 +183,10 @@ class Tap:
             cls = type(event)
             names = session.sink.classes.get(cls) or session.sink.class_numbers(cls)
             class_name, type_name = names
-            buffer.room = room = buffer.room - len(raw) - 2 * ENTRY_BYTES
+            size = len(raw) + 2 * ENTRY_BYTES  # here, as it is a call: see `_buffer`
+            buffer.room = room = buffer.room - size
             if room < 0:
-                buffer.room += len(raw) + 2 * ENTRY_BYTES
+                buffer.room += size
                 self._add_frame(raw, "json", problem, mark, session)
                 return
             seq = session.frame = buffer.next_seq()
@@ -502,7 +503,7 @@ class Tap:
                 result = call(*args)
             except BaseException as exc:
                 reset_call(token)
-                end(opened, exc, args[0], owner)
+                self.stamp = session, cause, end(opened, exc, args[0], owner)
                 raise
             reset_call(token)
             self.stamp = session, cause, end(opened)
@@ -532,7 +533,10 @@ class Tap:
             set_call(opened)  # for good: this runs in a context of its own
             try:
                 # Not just awaited: most handlers never wait, and are over with their first step.
-                steps = call(*args).__await__()
+                result: Any = call(*args)
+                if type(result) is not CoroutineType:  # of a function that is marked as one
+                    result = _awaiting(result)
+                steps = result.__await__()
                 awaited = next(steps, _DONE)
                 if awaited is not _DONE:
                     state.add_running(opened)
@@ -629,6 +633,11 @@ class Tap:
 
 
 _stamp_of: Final[Callable[[Tap], _Stamp]] = operator.attrgetter("stamp")
+
+
+async def _awaiting(result: Awaitable[object]) -> None:
+    """Await any object that can be awaited; not each has the methods of a coroutine."""
+    await result
 
 
 @coroutine

@@ -7,8 +7,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import inspect
 import os
+import sys
 import threading
+import types
 
 import anyio
 import attrs
@@ -720,6 +723,65 @@ async def test_queued_events_know_what_they_were(tmp_path):
     assert [call.cause for call in calls] == [1, 2, 3, 4, 5]
     assert all(call.queued_ns > 0 and call.run_ns > 0 for call in calls)
     assert all(call.started_ns <= call.mono_ns for call in calls)
+
+
+async def test_time_of_a_handler_that_crashes_is_not_that_of_a_mailbox(tmp_path):
+    """
+    An event waits in a mailbox from when it was put in, however long handlers before it took.
+    """
+    path, bus, now = tmp_path / "call.journal", EventBus(), [0]
+    event = RealtimeModelTurnStartedEvent()
+
+    def run_long(_):
+        now[0] += 10 * SECOND
+        raise ValueError
+
+    async def handle(_):
+        await anyio.lowlevel.checkpoint()
+
+    bus.subscribe(run_long, RealtimeModelTurnStartedEvent)
+    bus.subscribe(handle, RealtimeModelTurnStartedEvent)
+    bus.subscribe(repr, RealtimeModelExceptionEvent)
+    with Recorder(path, fsync="none", clock_ns=lambda: now[0]) as recorder, recorder.attach(bus):
+        async with bus:
+            bus.publish(event, sender="a")
+
+    calls = {call.handler.rpartition(".")[2]: call for call in read(path, CallRecord)}
+    assert calls["run_long"].run_ns == 10 * SECOND
+    assert calls["handle"].queued_ns == 0
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="inspect.markcoroutinefunction is new there")
+async def test_handler_that_is_marked_as_async_may_return_any_awaitable(tmp_path):
+    """
+    A recorded call awaits whatever the handler returns, as the bus does by itself.
+    """
+    path, bus, seen = tmp_path / "call.journal", EventBus(), []
+
+    class Step:
+        def __await__(self):
+            seen.append(self)
+            return iter(())
+
+    @types.coroutine
+    def generate(event):
+        yield from anyio.lowlevel.checkpoint().__await__()
+        seen.append(event)
+
+    def step(_):
+        return Step()
+
+    def steps(event):
+        return generate(event)
+
+    for handler in (step, steps):
+        bus.subscribe(vars(inspect)["markcoroutinefunction"](handler), Ping)
+    with Recorder(path, fsync="none") as recorder, recorder.attach(bus):
+        async with bus:
+            bus.publish(Ping("1"))
+
+    assert len(seen) == 2
+    assert [call.state for call in read(path, CallRecord)] == ["finished", "finished"]
 
 
 async def test_tasks_of_a_handler_belong_to_its_call(tmp_path):
