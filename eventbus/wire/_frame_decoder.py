@@ -183,7 +183,7 @@ class FrameDecoder(Generic[_S]):
 
     def state_at(self, mark: int) -> Mapping[str, Any] | None:
         """
-        Return the state after the frame with that mark, as plain data.
+        Return the state after the frame with that mark, as plain data that stays as it is.
 
         A journal has it now and then, so that reading can begin there. None if later frames have
         been decoded since.

@@ -5,6 +5,7 @@ Reading from any place gives the events that reading from the beginning gives, i
 from __future__ import annotations
 
 import itertools
+import copy
 import json
 from pathlib import Path
 
@@ -67,6 +68,19 @@ def test_decoder_goes_on_from_a_saved_state(name, decoder):
                 twin.decode(frame)
             for frame in frames[split + 1 :]:
                 assert told(restored.decode(frame)) == told(twin.decode(frame))
+
+
+@pytest.mark.parametrize(("name", "decoder"), SESSIONS)
+def test_saved_state_stays_as_it_was(name, decoder):
+    """
+    The frames after it change nothing in a state, which a journal writes some time later.
+    """
+    whole, states, copies = decoder(), [], []
+    for frame in frames_in(name):
+        states.append(whole.state_at(mark_of(whole.decode(frame)[0])))
+        copies.append(copy.deepcopy(states[-1]))
+
+    assert states == copies
 
 
 def test_state_is_that_of_the_latest_frame_only():

@@ -172,15 +172,15 @@ class GeminiSession:
                 "is_interrupted": turn.is_interrupted,
                 "has_audio": turn.has_audio,
                 "undone": {name: name in turn.undone for name in _ENDS},
-                "transcript": turn.transcript if turn.is_open else [],
-                "text": turn.text if turn.is_open else [],
+                "transcript": list(turn.transcript) if turn.is_open else [],
+                "text": list(turn.text) if turn.is_open else [],
             },
             "user": {
                 "number": user.number,
                 "is_open": user.is_open,
                 "is_next": user.is_next,
                 "speaks": {name: name == user.speaks for name in SIGNALS},
-                "words": user.words,
+                "words": list(user.words),
             },
         }
 
