@@ -4,8 +4,8 @@ Reading from any place gives the events that reading from the beginning gives, i
 
 from __future__ import annotations
 
-import itertools
 import copy
+import itertools
 import json
 from pathlib import Path
 
