@@ -90,6 +90,8 @@ def _by_modality(details: object) -> list[int | None] | None:
             continue
         modality, count = each.get("modality", "TEXT"), each.get("tokenCount")
         place = _MODALITIES.get(modality) if type(modality) is str else None
-        if place is not None and type(count) is int:
+        if type(count) is not int:
+            count = integer_if_any(each, "tokenCount")
+        if place is not None and count is not None:
             counts[place] = (counts[place] or 0) + count
     return counts

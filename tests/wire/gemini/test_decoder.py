@@ -575,6 +575,19 @@ def test_usage_of_both_services(decoder, name):
     )
 
 
+def test_counts_of_usage_may_be_spelled_as_fractions(decoder):
+    """
+    JSON has one kind of number, so 26.0 is a whole one, in the totals as in the breakdowns.
+    """
+    tokens = {"modality": "AUDIO", "tokenCount": 26.0}
+    usage = {"promptTokenCount": 26.0, "promptTokensDetails": [tokens]}
+
+    (event,) = meaning(decoder, {"usageMetadata": usage})
+
+    assert event.usage.input_tokens == 26
+    assert event.input_tokens_details == RealtimeModelInputTokensDetails(audio_tokens=26)
+
+
 def test_usage_without_a_total_is_the_sum(decoder):
     """
     A count that is missing is 0, and a breakdown that can't be read is left out.
