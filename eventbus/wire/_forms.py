@@ -105,17 +105,21 @@ class Forms:
         made = self._made.get(head, 0)
         if made > _MAX_FORMS or (not made and len(self._made) >= _MAX_HEADS):
             return
-        is_flat = make is None or spec_of(make) is not None
-        is_flat = is_flat and _NESTED.isdisjoint(map(type, data.values()))
+        has_spec = make is not None and spec_of(make) is not None
+        is_nested = not _NESTED.isdisjoint(map(type, data.values()))
+        is_flat = not is_nested and (make is None or has_spec)
         read = self._given.get(frame_type)
         if read is None and is_flat:
             read = _read_of(data, make)
         if read is not None and read is self.readers.get(head):
             return  # it is the right one, and couldn't be sure
         self._made[head] = made + 1
-        self.readers[head] = read if read is not None and made < _MAX_FORMS else False
-        # That a frame isn't flat is a matter of its type; another reason, of a dialect.
-        is_for_all = read is not None or not is_flat
+        # That a frame isn't flat is a matter of its type; another reason, of a dialect. But one
+        # with fields for a flat event has a nested one besides, which the next may not have.
+        is_odd = is_nested and has_spec
+        if made >= _MAX_FORMS or not is_odd:
+            self.readers[head] = read if read is not None and made < _MAX_FORMS else False
+        is_for_all = read is not None or not (is_flat or is_odd)
         if is_for_all and (head in self._known or len(self._known) < _MAX_HEADS):
             self._known[head] = read or False
 
