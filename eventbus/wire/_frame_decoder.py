@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, ClassVar, Generic, Literal, TypeAlias, TypeVar
+from typing import Any, ClassVar, Generic, Literal, NoReturn, TypeAlias, TypeVar
 from typing import Protocol as TypingProtocol
 
 import attrs
@@ -107,9 +107,6 @@ class Protocol(Generic[_S]):
 
     Attributes:
         table: Type of a frame -> the function that returns its meaning; None stands for Other.
-        reader: Returns the function that parses frames for their meaning, or refuses them, if they
-            have no type; None if they have one.
-        shortcut_bytes: The shortcut is for frames with at least so many bytes.
         known_names: Names in frames that an error may quote.
         shortcut: Returns a function that returns the event of a large frame of audio of a
             well-known form, else None.
@@ -117,6 +114,8 @@ class Protocol(Generic[_S]):
             taken.
         ends: Returns the events that a refused frame must give all the same, like a turn's end.
         readers: Type -> a function that may return the event of a frame in less time.
+        untyped: Returns the function that gives any frame its meaning, None if it is to be
+            refused; for a protocol whose frames have no type, and so neither table nor shortcut.
         as_dict: The table again, as the mapping that is fastest.
         known: The forms of frames that there have been in any session; see `_forms`.
     """
@@ -126,9 +125,8 @@ class Protocol(Generic[_S]):
     shortcut: Callable[[_S], Callable[[bytes], Meaning | None]] = _without_shortcut
     learn: Callable[[_S, bytes, dict[str, Any], RealtimeModelAudioEvent], None] = _nothing_to_learn
     ends: Callable[[_S, str, bytes], tuple[RealtimeModelEvent, ...]] = _no_ends
-    reader: Callable[[_S], _Read] | None = None
-    shortcut_bytes: int = _SMALL
     readers: Mapping[str, Reader] = MappingProxyType({})
+    untyped: Callable[[_S], Callable[[bytes], Meaning | None]] | None = None
     as_dict: dict[str, _Make[_S] | None] = attrs.field(
         init=False, default=attrs.Factory(lambda self: dict(self.table), takes_self=True)
     )
@@ -167,14 +165,14 @@ class FrameDecoder(Generic[_S]):
         self._fast_bus: type[Any] | None = None  # the last class of bus that is one
         self._table: dict[str, _Make[_S] | None] = self._protocol.as_dict
         self._forms = Forms(self._protocol.known, self._protocol.readers)
-        self._shortcut = self._protocol.shortcut(session)
-        self._shortcut_bytes = self._protocol.shortcut_bytes
-        new_reader = self._protocol.reader
-        self._meaning: _Read = (
-            _reader(session, self._protocol, self._forms)
-            if new_reader is None
-            else new_reader(session)
-        )
+        # What is tried first with frames of at least so many bytes, and what reads all others.
+        self._meaning: _Read
+        if self._protocol.untyped is None:
+            self._shortcut, self._shortcut_bytes = self._protocol.shortcut(session), _SMALL
+            self._meaning = _reader(session, self._protocol, self._forms)
+        else:
+            self._shortcut, self._shortcut_bytes = self._protocol.untyped(session), 0
+            self._meaning = _refuser(self._protocol.known_names)
 
     @property
     def options(self) -> Mapping[str, Any]:
@@ -231,7 +229,7 @@ class FrameDecoder(Generic[_S]):
                 if meaning is None:
                     meaning = self._meaning(raw, read)
             return self._events(raw, meaning)
-        except RefusedError as refused:
+        except _RefusedError as refused:
             return self._refused(frame, refused)
 
     # sender isn't keyword-only because CPython calls functions with keyword-only defaults slowly.
@@ -290,7 +288,7 @@ class FrameDecoder(Generic[_S]):
         if meaning is None:
             try:
                 meaning = self._meaning(frame, read)
-            except RefusedError as refused:
+            except _RefusedError as refused:
                 publish_events(bus, self._refused(frame, refused), sender)
                 return
         fast_bus: Any = bus
@@ -309,7 +307,7 @@ class FrameDecoder(Generic[_S]):
         """Publish the events of a frame that isn't bytes, or is too long."""
         try:
             raw = self._to_bytes(frame)
-        except RefusedError as refused:
+        except _RefusedError as refused:
             publish_events(bus, self._refused(frame, refused), sender)
         else:
             self.publish_to(bus, raw, sender)
@@ -353,13 +351,13 @@ class FrameDecoder(Generic[_S]):
         """Return a frame of another form as bytes that are not too many, or refuse it."""
         raw, error = to_bytes(frame)
         if error is not None:
-            raise RefusedError(raw, error)
+            raise _RefusedError(raw, error)
         if len(raw) > self._max_bytes:
             problem = f"has {len(raw)} bytes, and max_bytes is {self._max_bytes}"
-            raise RefusedError(raw[:0], refusal(raw, problem))
+            raise _RefusedError(raw[:0], refusal(raw, problem))
         return raw
 
-    def _refused(self, frame: object, refused: RefusedError) -> tuple[RealtimeModelEvent, ...]:
+    def _refused(self, frame: object, refused: _RefusedError) -> tuple[RealtimeModelEvent, ...]:
         """Return the events of a frame that was not read, or not in full, marked."""
         first = _raw_of(refused.raw) if refused.is_object else _new_raw(as_it_came(frame))
         frame_type = refused.error.frame_type
@@ -393,7 +391,7 @@ def _reader(  # noqa: C901  # in one frame
         if colons != len(data) and not has_no_duplicate(raw, data, colons):
             error = duplicate_in(raw, known_names)
             if error is not None:
-                raise RefusedError(raw, error, is_object=True)
+                raise _RefusedError(raw, error, is_object=True)
         try:
             kind = data.get("type")
             make = find(kind if type(kind) is str else text(data, "type"))
@@ -412,14 +410,25 @@ def _reader(  # noqa: C901  # in one frame
     return meaning_of
 
 
-def _unreadable(raw: bytes) -> RefusedError:
+def _refuser(known_names: Container[str]) -> _Read:
+    """Return the function that refuses frames that have no meaning."""
+
+    def refuse(raw: bytes, _tried: object) -> NoReturn:
+        data, error = read_object(raw, known_names=known_names)
+        assert error is not None
+        raise _RefusedError(raw, error, is_object=data is not None)
+
+    return refuse
+
+
+def _unreadable(raw: bytes) -> _RefusedError:
     """Return the refusal of a frame that is no JSON object, or one that is too deep."""
     _, error = read_object(raw)
     assert error is not None
-    return RefusedError(raw, error)
+    return _RefusedError(raw, error)
 
 
-class RefusedError(Exception):
+class _RefusedError(Exception):
     """
     A frame that was not read, or not in full.
 

@@ -24,7 +24,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from operator import itemgetter
 from types import MappingProxyType
-from typing import Any, Final, NoReturn, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -37,13 +37,12 @@ from .._frame_decoder import (
     FrameDecoder,
     Meaning,
     Protocol,
-    RefusedError,
     exception_event,
     other_of,
 )
 from .._frames import freeze
 from .._names import snake_case
-from .._strict import MAX_DEPTH, duplicate_in, has_no_duplicate, is_too_deep, read_object, salvage
+from .._strict import MAX_DEPTH, duplicate_in, has_no_duplicate, is_too_deep, salvage
 from ._rules import RULES, Apply, Rule, hear, hear_interim, nothing, other, say, turn_complete
 from ._session import Events, GeminiSession
 
@@ -154,7 +153,7 @@ _PIECES: Final[Mapping[str, Callable[[GeminiSession, _Data], RealtimeModelEvent 
 
 
 # A closure, not a method, as in `FrameDecoder`.
-def _shortcut(  # noqa: C901  # in one frame
+def _meaning(  # noqa: C901  # in one frame
     session: GeminiSession,
 ) -> Callable[[bytes], Meaning | None]:
     """Return the function that returns the meaning of a session's frames; None if refused."""
@@ -204,22 +203,7 @@ def _shortcut(  # noqa: C901  # in one frame
             return _meaning_of_several(session, raw, data, None)
         if apply is other:
             return other_of(raw)
-        events: Events = []
-        try:
-            is_other = apply(session, message, events)
-        except FrameError as exc:
-            events.append(exception_event(exc))
-            is_other = False
-        if not events:
-            return other_of(raw)
-        if is_other:
-            events.append(_new_other(data))
-        if len(events) > 1:
-            return tuple(events)
-        [event] = events
-        if type(event) is RealtimeModelAudioEvent:
-            _learn(session, raw, data)
-        return event
+        return _meaning_of_one(session, raw, data, message, apply)
 
     return meaning_of
 
@@ -229,6 +213,34 @@ def _has_duplicate(raw: bytes, data: _Data, colons: int) -> bool:
     if colons == len(data) + _pairs_below(data) or has_no_duplicate(raw, data, colons):
         return False
     return duplicate_in(raw, _FIELD_NAMES) is not None
+
+
+def _meaning_of_one(
+    session: GeminiSession, raw: bytes, data: _Data, message: _Data, apply: Apply
+) -> Meaning:
+    """
+    Return the meaning of a frame with one field.
+
+    Args:
+        message: The object with the field.
+        apply: The function of its rule.
+    """
+    events: Events = []
+    try:
+        is_other = apply(session, message, events)
+    except FrameError as exc:
+        events.append(exception_event(exc))
+        is_other = False
+    if not events:
+        return other_of(raw)
+    if is_other:
+        events.append(_new_other(data))
+    if len(events) > 1:
+        return tuple(events)
+    [event] = events
+    if type(event) is RealtimeModelAudioEvent:
+        _learn(session, raw, data)
+    return event
 
 
 def _meaning_of_several(
@@ -257,17 +269,6 @@ def _meaning_of_several(
     if len(events) > 1:
         return tuple(events)
     return events[0] if events and not has_other else other_of(raw)
-
-
-def _reader(_session: GeminiSession) -> Callable[[bytes, object], Meaning]:
-    return _refuse
-
-
-def _refuse(raw: bytes, _tried: object) -> NoReturn:
-    """Refuse a frame that has no meaning."""
-    data, error = read_object(raw, known_names=_FIELD_NAMES)
-    assert error is not None
-    raise RefusedError(raw, error, is_object=data is not None)
 
 
 def _pairs_below(value: _Data) -> int:
@@ -368,14 +369,7 @@ class GeminiDecoder(FrameDecoder[GeminiSession]):
     name = "gemini-live"
     version = 1
 
-    _protocol = Protocol(
-        MappingProxyType({}),
-        _FIELD_NAMES,
-        shortcut=_shortcut,
-        ends=_ends,
-        reader=_reader,
-        shortcut_bytes=0,
-    )
+    _protocol = Protocol(MappingProxyType({}), _FIELD_NAMES, ends=_ends, untyped=_meaning)
 
     def __init__(self, *, id_prefix: str = "gem", max_bytes: int = DEFAULT_MAX_BYTES) -> None:
         if not id_prefix:

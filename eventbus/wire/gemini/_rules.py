@@ -390,6 +390,7 @@ def _generation_complete(session: GeminiSession, content: _Data, events: Events)
 
 
 def turn_complete(session: GeminiSession, content: _Data, events: Events) -> bool:
+    """End the turn."""
     _flag(content, "turnComplete")
     status, error = "completed", None
     reason = text_if_any(content, "turnCompleteReason")
@@ -402,7 +403,7 @@ def turn_complete(session: GeminiSession, content: _Data, events: Events) -> boo
     return False
 
 
-def __about_turn_complete(_session: GeminiSession, content: _Data, _events: Events) -> bool:
+def _about_turn_complete(_session: GeminiSession, content: _Data, _events: Events) -> bool:
     return content.get("turnComplete") in (None, False)
 
 
@@ -417,10 +418,12 @@ def _go_away(_session: GeminiSession, message: _Data, events: Events) -> bool:
 
 
 def other(_session: GeminiSession, _message: _Data, _events: Events) -> bool:
+    """Add no event: the frame is something other."""
     return True
 
 
 def nothing(_session: GeminiSession, message: _Data, _events: Events) -> bool:
+    """Add no event, but refuse a ``serverContent`` that is no object."""
     _object(message, "serverContent")
     return False
 
@@ -459,8 +462,8 @@ _IN_ORDER: Final[Mapping[str, Apply]] = {
     "usageMetadata": _usage_metadata,
     "serverContent.generationComplete": _generation_complete,
     "serverContent.turnComplete": turn_complete,
-    "serverContent.turnCompleteReason": __about_turn_complete,
-    "serverContent.interactionStatus": __about_turn_complete,
+    "serverContent.turnCompleteReason": _about_turn_complete,
+    "serverContent.interactionStatus": _about_turn_complete,
     "sessionResumptionUpdate": other,
     "goAway": _go_away,
 }
