@@ -26,6 +26,7 @@ Rules
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
@@ -355,14 +356,10 @@ def _usage(_session: _LiveSession, data: _Data) -> Meaning:
 def _seconds(usage: _Data, data: _Data) -> RealtimeModelUsageEvent:
     """Return the usage of a session so far, which is counted in seconds of audio."""
     seconds = usage.get("seconds")
-    try:
-        if type(seconds) is not float and type(seconds) is not int:
-            raise TypeError  # noqa: TRY301  # as below
-        total = float(seconds)
-    except (TypeError, OverflowError):  # an integer may have any number of digits
-        fields = Fields(usage, data["type"], "usage")
-        raise fields.wrong("seconds", "a number of seconds") from None  # noqa: EM101  # names, no message
-    return RealtimeModelUsageEvent(Usage(seconds=total, is_cumulative=True))
+    if type(seconds) is float or type(seconds) is int:
+        with contextlib.suppress(OverflowError):  # an integer may have any number of digits
+            return RealtimeModelUsageEvent(Usage(seconds=float(seconds), is_cumulative=True))
+    raise Fields(usage, data["type"], "usage").wrong("seconds", "a number of seconds")  # noqa: EM101  # names, no message
 
 
 def _error(_session: _LiveSession, data: _Data) -> Meaning:
