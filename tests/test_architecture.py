@@ -99,7 +99,7 @@ INSIDE = {
     "simulator._service.dialects": "form flat xai forms",
     "telemetry": "_places _summary",
     "wire": "_names _origin _decoder _frames _fields _strict _intake _flat _forms _frame_decoder"
-    " gemini openai",
+    " gemini openai _guessing",
     "wire.gemini": "_audio _usage _session _rules _decoder",
     "wire.openai": "_dialects _repeating _items _reports _silence _audio_layouts _decoder"
     " _gpt_live",

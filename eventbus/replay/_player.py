@@ -32,7 +32,6 @@ from typing import Any, Final, TypeAlias
 import anyio
 import anyio.lowlevel
 import attrs
-import msgspec
 
 from ..analysis._record_view import RecordView
 from ..bus import EventBus
@@ -49,9 +48,7 @@ from ..journal._records import (
 )
 from ..journal._segments import segment_paths
 from ..wire import Decoder
-from ..wire._names import is_from_gemini
-from ..wire.gemini import GeminiDecoder
-from ..wire.openai import GPTLiveDecoder, OpenAIRealtimeDecoder
+from ..wire._guessing import decoder_for
 from ._frame_file import BadLine, FrameFile, FrameLine
 from ._pacing import Pacer
 from ._strict import Comparison, is_decodable, is_report, is_skip
@@ -64,8 +61,6 @@ Point: TypeAlias = int | timedelta
 beginning."""
 
 _NS_PER_S: Final = 1_000_000_000
-_parse: Final = msgspec.json.Decoder().decode
-_HEAD_BYTES: Final = 500  # in which the type of a frame is
 _MOMENT: Final = 0.001  # seconds
 
 
@@ -541,7 +536,7 @@ async def _frame_steps(file: FrameFile, options: _Options) -> AsyncGenerator[_St
                 yield _Step(line.number, 0, is_readable=False)
                 continue
             if decoder is None and not line.is_sent:
-                decoder = _decoder_for(line.frame)
+                decoder = decoder_for(line.frame)
             events = () if line.is_sent or decoder is None else decoder.decode(line.frame)
             problem = _problem(line, events)
             at_ns = round(pacer.due(events, line.seconds) * _NS_PER_S)
@@ -555,17 +550,6 @@ async def _frame_steps(file: FrameFile, options: _Options) -> AsyncGenerator[_St
                 yield _Step(line.number, at_ns, line)
             for event in events:
                 yield _Step(line.number, at_ns, event, options.sender)
-
-
-def _decoder_for(frame: bytes) -> Decoder:
-    """Return a decoder for frames of which this is the first: it tells the protocol."""
-    try:
-        if is_from_gemini(_parse(frame)):
-            return GeminiDecoder()
-    except (ValueError, RecursionError):  # for a decoder to report
-        pass
-    is_live = b'"session.started"' in frame[:_HEAD_BYTES]
-    return GPTLiveDecoder() if is_live else OpenAIRealtimeDecoder()
 
 
 def _note_bad_line(file: FrameFile, line: BadLine, options: _Options) -> None:
