@@ -28,7 +28,7 @@ from ..journal._records import (
     StatusRecord,
 )
 from ..journal._selection import FAILED_EVENTS, ids_in
-from ..wire._names import frame_name, shown_type
+from ..wire._names import FrameNames, frame_name, read_names, shown_type
 
 _KINDS: Final[Mapping[type[Record], str]] = {
     HeaderRecord: "header",
@@ -274,19 +274,6 @@ def _mapping(read: Callable[[], Any]) -> Mapping[str, Any]:
     return data if isinstance(data, Mapping) else {}
 
 
-class _Names(msgspec.Struct):
-    """The fields of a frame or a message that have a type or ids."""
-
-    type: Any = msgspec.UNSET
-    item_id: Any = msgspec.UNSET
-    response_id: Any = msgspec.UNSET
-    item: Any = msgspec.UNSET
-    response: Any = msgspec.UNSET
-    call_id: Any = msgspec.UNSET
-    id: Any = msgspec.UNSET
-
-
-_read_names: Final = msgspec.json.Decoder(_Names).decode
 _LONG: Final = 1024  # bytes of a frame; in a longer one, most are audio
 _AUDIO_FIELD: Final = re.compile(rb'"(?:delta|data|audio)"\s*+:\s*+"')
 
@@ -300,11 +287,11 @@ def _names_in(data: bytes) -> Mapping[str, Any]:
             end = data.find(b'"', found.end())
             data = data[: found.end()] + data[max(end, found.end()) :]
     try:
-        names = _read_names(data)
-    except (ValueError, RecursionError):
+        names = read_names(data)
+    except ValueError:
         return {}
-    values = zip(_Names.__struct_fields__, msgspec.structs.astuple(names), strict=True)
-    return {name: value for name, value in values if value is not msgspec.UNSET}
+    values = zip(FrameNames.__struct_fields__, msgspec.structs.astuple(names), strict=True)
+    return {name: value for name, value in values if value is not None}
 
 
 def _strings(value: object, depth: int) -> Iterator[str]:

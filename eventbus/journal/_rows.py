@@ -18,7 +18,7 @@ from ..events import (
     RealtimeModelTurnEndedEvent,
 )
 from ..exceptions import CodecError, RemoteException
-from ..wire._names import frame_name, shown_type
+from ..wire._names import frame_name, read_names, shown_type
 from ._assembly import Assembler
 from ._batches import (
     BatchHead,
@@ -93,17 +93,6 @@ class Row(msgspec.Struct):
     is_error: bool = False
 
 
-class _Names(msgspec.Struct):
-    """The names in a frame or a message; the rest isn't looked at."""
-
-    type: Any = None
-    item_id: Any = None
-    response_id: Any = None
-    item: Any = None
-    response: Any = None
-
-
-_names_in: Final = msgspec.json.Decoder(_Names).decode
 _parse: Final = msgspec.json.Decoder().decode
 _Common: TypeAlias = tuple[int, int, int, str | int | None, int]
 
@@ -215,8 +204,8 @@ def _message_row(
     row.data = entry.data
     if entry.form == "json":
         try:
-            names = _names_in(entry.data)
-        except (ValueError, RecursionError):
+            names = read_names(entry.data)
+        except ValueError:
             return row
         row.type = _frame_name(entry.data) if names.type is None else shown_type(names.type)
         row.item_id = _id_in(names.item_id, names.item, "item_id")
@@ -226,7 +215,10 @@ def _message_row(
 
 def _frame_name(data: bytes) -> str | None:
     """Return the name of a frame without a type."""
-    frame = _parse(data)
+    try:
+        frame = _parse(data)
+    except (ValueError, RecursionError):  # it isn't checked as much where only names are read
+        return None
     return frame_name(frame) if isinstance(frame, Mapping) else None
 
 

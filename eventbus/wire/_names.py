@@ -12,6 +12,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+import msgspec
+
 _PLAIN_TYPE: Final = re.compile(r"[A-Za-z0-9_.\-]{1,80}")
 
 _CONTENT: Final = (
@@ -74,6 +76,38 @@ _CAMEL: Final = {
     for name in (*_FROM_SERVER, *_FROM_CLIENT, *_CONTENT, *_INPUT)
     if name != name.lower()
 }
+
+
+class FrameNames(msgspec.Struct):
+    """
+    The fields of a frame, or of a message to a service, that have its type and its ids.
+
+    One that is missing is None, like one that is null.
+    """
+
+    type: Any = None
+    item_id: Any = None
+    response_id: Any = None
+    item: Any = None
+    response: Any = None
+    call_id: Any = None
+    id: Any = None
+
+
+_decode_names: Final = msgspec.json.Decoder(FrameNames).decode
+
+
+def read_names(data: bytes) -> FrameNames:
+    """
+    Return the type and the ids in a JSON object; the rest of it is only checked.
+
+    Raises:
+        ValueError: That isn't one, or it is nested too deeply.
+    """
+    try:
+        return _decode_names(data)
+    except RecursionError as exc:
+        raise ValueError(str(exc)) from exc
 
 
 def shown_type(value: object) -> str | None:
