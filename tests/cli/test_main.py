@@ -60,6 +60,16 @@ def test_version_is_told(run):
     assert result.stdout.startswith("eventbus ")
 
 
+@pytest.mark.parametrize("command", ["grep", "trim", "redact", "export"])
+def test_help_has_the_exit_code_of_a_filter_that_matches_nothing(run, command):
+    """
+    The help of a command with a filter tells its exit code if no record matches.
+    """
+    result = run(command, "--help")
+
+    assert re.search(r"^ +1  no record matches, or", result.stdout, re.MULTILINE)
+
+
 def test_each_schema_is_on_the_page(checkout):
     """
     The page on JSON has a section for each schema of the commands, and for nothing else.

@@ -31,7 +31,7 @@ Formats:
 
 @click.command(
     "export",
-    epilog=epilog(about=f"{_HELP}\n{FILTER_HELP}"),
+    epilog=epilog(no="no record matches", about=f"{_HELP}\n{FILTER_HELP}"),
     short_help="Write a journal as audio, text, table.",
 )
 @journal_argument()

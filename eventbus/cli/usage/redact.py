@@ -10,7 +10,11 @@ from ..lazy import runs
 from ..terminal.options import copying_options, epilog, withholding_options
 
 
-@click.command("redact", epilog=epilog(), short_help="Write a journal without what is private.")
+@click.command(
+    "redact",
+    epilog=epilog(no="no record matches"),
+    short_help="Write a journal without what is private.",
+)
 @withholding_options
 @copying_options
 @runs("redact")

@@ -10,7 +10,9 @@ from ..lazy import runs
 from ..terminal.options import copying_options, epilog
 
 
-@click.command("trim", epilog=epilog(), short_help="Write a part of a journal.")
+@click.command(
+    "trim", epilog=epilog(no="no record matches"), short_help="Write a part of a journal."
+)
 @copying_options
 @runs("trim")
 def command() -> None:
