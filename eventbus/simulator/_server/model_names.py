@@ -46,9 +46,9 @@ def refuse_model(
         return None
     near = difflib.get_close_matches(model, [*_SUGGESTED, *allowed], n=1)
     remedy = f"Did you mean {near[0]}? " if near else ""
-    # The code and the first sentence are the service's, as in github.com/hurttlocker/o8/pull/2169.
+    # The code and the first sentence are the service's.
     msg = (
         f'Model "{model}" is not supported in realtime mode. {remedy}The simulator takes other '
-        f"names with allow_model=, or --allow-model."
+        f"names with allow_model=, and the command eventbus sim with --allow-model."
     )
     return RequestError(msg, code="invalid_model", param="model")
