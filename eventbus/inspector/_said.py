@@ -4,9 +4,9 @@ The waveform of the caller's audio, which comes in more messages than anything e
 Rules
 -----
 
-* A message is parsed once: the next ones are the same bytes around the audio, and are only
-  compared. What is between is one JSON string, since it has no quote, and it has the place of the
-  audio, since it is the only string that has changed.
+* One message is parsed; the next ones have the same bytes around their audio, and are only
+  compared with it. Between those bytes is one JSON string, as it has no quote, and it is the audio,
+  as no other string may differ.
 * Audio is decoded for a second of the call at a time, and for whoever looks at it before.
 """
 

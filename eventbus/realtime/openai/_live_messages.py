@@ -207,7 +207,7 @@ def _pieces(text: str) -> Iterator[str]:
 
 
 append_audio: Final = appending(APPEND)
-"""Return the message that appends the user's audio."""
+"""Returns the message that appends audio to the user's."""
 
 
 def append_text(kind: str, content: str, delegation_id: str | None) -> dict[str, Any]:

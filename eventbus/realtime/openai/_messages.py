@@ -183,7 +183,7 @@ def appending(message_type: str) -> Callable[[bytes], OutgoingMessage]:
 
 
 append_message: Final = appending(APPEND)
-"""Return the message that appends the user's audio."""
+"""Returns the message that appends audio to the user's."""
 
 
 def outgoing(message: Mapping[str, Any]) -> OutgoingMessage:
