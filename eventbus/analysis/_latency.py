@@ -31,6 +31,10 @@ call may have one session after another. The next one begins with a connection, 
 over from the last one, with its ``session.created``. A response that is lost with its connection,
 and is asked for again, answers the same turn; the conversation that a new session is told is not
 asked by anybody.
+
+Gemini Live need not say when the caller has finished. If it doesn't, the voice is looked
+for when an answer begins, in the audio since the one before, and *endpointing* is all of the time
+until then; the time that the model takes is part of it.
 """
 
 from __future__ import annotations
@@ -45,7 +49,7 @@ from ..journal._records import CallRecord, EventRecord, FrameRecord, SentRecord
 from ._figures import Interruption, Outcome, Span, Tokens, ToolCall, Turn
 from ._record_view import RecordView
 from ._timeline import InputClock, Playback, Stretch, part_of
-from ._voice import CallerVoice
+from ._voice import CallerVoice, format_of
 
 _NS_PER_MS: Final = 1_000_000
 
@@ -170,6 +174,8 @@ class CallMeasure:
         self._playback = Playback()
         self._formats: dict[str, AudioFormat] = {"input": PCM16, "output": PCM16}
         self._detection = _Detection()
+        self._is_gemini = False
+        self._has_detection = False  # the service tells when the caller begins and stops to speak
         self._frame = (0, 0)  # the latest one: its seq, and when it came
         self._turns: list[_Asked] = []
         self._open: _Asked | None = None
@@ -230,6 +236,7 @@ class CallMeasure:
             self._formats["output"] = session_format(session, "output")
 
     def _speech_started(self, facts: RecordView, now_ns: int) -> None:
+        self._has_detection = True
         self._close("abandoned")
         start_ns = self._place_of(facts.data.get("audio_start_ms"))
         place_ns = None
@@ -257,19 +264,24 @@ class CallMeasure:
         if voice_ns is None and end_ns is not None:
             voice_ns = self._input.at(end_ns - silence_ns)
         began_ns = now_ns - silence_ns if voice_ns is None else min(voice_ns, now_ns)
-        self._stop(facts, began_ns, now_ns, is_estimated=is_estimated)
+        self._ask("speech", began_ns, now_ns, is_estimated=is_estimated)
+        self._stopped_items.update(dict.fromkeys(facts.items, now_ns))
         self._heard_caller(began_ns)
         self._said_ns = self._input.length_ns if end_ns is None else end_ns
 
     def _committed(self, facts: RecordView, now_ns: int) -> None:
         if facts.items <= self._stopped_items.keys():
             return  # the turn detection has committed it
-        # By the application, which need not have done so at once.
+        self._commit(now_ns)
+        self._stopped_items.update(dict.fromkeys(facts.items, now_ns))
+
+    def _commit(self, now_ns: int) -> None:
+        """Begin the turn after speech that the application has ended, not always at once."""
         voice_ns = self._last_voiced(self._input.length_ns, self._input.length_ns)
         is_estimated = voice_ns is None
         began_ns = self._input.last_ns if voice_ns is None else voice_ns
         began_ns = now_ns if began_ns is None else min(began_ns, now_ns)
-        self._stop(facts, began_ns, now_ns, is_estimated=is_estimated)
+        self._ask("speech", began_ns, now_ns, is_estimated=is_estimated)
         self._said_ns = self._input.length_ns
 
     def _place_of(self, session_ms: object) -> int | None:
@@ -281,18 +293,28 @@ class CallMeasure:
         place_ns = self._caller.last_ns(self._said_ns, end_ns, before_ns)
         return None if place_ns is None else self._input.at(place_ns)
 
-    def _stop(self, facts: RecordView, began_ns: int, now_ns: int, *, is_estimated: bool) -> None:
-        self._ask("speech", began_ns, now_ns, is_estimated=is_estimated)
-        for item_id in facts.items:
-            self._stopped_items[item_id] = now_ns
-
     def _transcribed(self, facts: RecordView, now_ns: int) -> None:
         for item_id in facts.items:
             stopped_ns = self._stopped_items.get(item_id)
             if stopped_ns is not None:
                 self.transcription_ms.append(_ms(now_ns - stopped_ns))
 
+    def _find_speech(self, now_ns: int) -> None:
+        """Look for the speech that is being answered, of which the service hasn't told."""
+        end_ns = self._input.length_ns
+        voice_ns = self._last_voiced(end_ns, end_ns)
+        if voice_ns is not None:
+            began_ns = min(voice_ns, now_ns)
+            place_ns = self._caller.first_ns(self._said_ns, end_ns)
+            first_ns = None if place_ns is None else self._input.at(place_ns)
+            if first_ns is not None:
+                self._spans.append(self._span("caller", first_ns, began_ns))
+            self._ask("speech", began_ns, now_ns, is_estimated=False)
+        self._said_ns = end_ns
+
     def _turn_started(self, facts: RecordView, now_ns: int) -> None:
+        if self._is_gemini and self._open is None and not self._has_detection:
+            self._find_speech(now_ns)
         self._owners.update(dict.fromkeys(facts.responses, self._open))
         if self._open is not None and self._open.waits_for != "audio":
             self._open.pass_to("audio", now_ns)
@@ -386,6 +408,9 @@ class CallMeasure:
     def take_said(self, record: SentRecord, size: int) -> None:
         """Take a message with so many bytes of the caller's audio, which isn't looked at yet."""
         form = self._formats["input"]
+        own_form = format_of(record, form)
+        if own_form is not form:
+            form, self._is_gemini = own_form, True
         start_ns = self._input.length_ns
         end_ns = self._input.append(record.mono_ns, form.duration_ns(size))
         self._caller.append(record, start_ns, end_ns, form)
@@ -403,14 +428,39 @@ class CallMeasure:
                 self._ask("text", self._texts, now_ns, is_estimated=False)
             case {"type": "conversation.item.truncate"}:
                 self._truncate(facts.data)
+            case {"type": _}:
+                pass
+            case _:
+                self._sent_to_gemini(facts, now_ns)
+
+    def _sent_to_gemini(self, facts: RecordView, now_ns: int) -> None:
+        match facts.type, *facts.data.values():
+            case "toolResponse", Mapping() as answer:
+                given = answer.get("functionResponses", answer.get("function_responses"))
+                for each in given if isinstance(given, list) else ():
+                    self._output_sent(each.get("id") if isinstance(each, Mapping) else None, now_ns)
+            case "clientContent", Mapping() as content:
+                if content.get("turnComplete", content.get("turn_complete")) is True:
+                    self._text_sent(now_ns)
+            case "realtimeInput.text", _:
+                self._text_sent(now_ns)
+            case "realtimeInput.activityEnd", _:
+                self._commit(now_ns)
             case _:
                 pass
+
+    def _text_sent(self, now_ns: int) -> None:
+        if self._open is None:
+            self._ask("text", now_ns, now_ns, is_estimated=False)
 
     def _item_sent(self, item: Mapping[str, Any], now_ns: int, *, is_told: bool) -> None:
         if item.get("type") == "message" and item.get("role") == "user" and not is_told:
             self._texts = now_ns
-        call_id = item.get("call_id")
-        if item.get("type") != "function_call_output" or not isinstance(call_id, str):
+        if item.get("type") == "function_call_output":
+            self._output_sent(item.get("call_id"), now_ns)
+
+    def _output_sent(self, call_id: object, now_ns: int) -> None:
+        if not isinstance(call_id, str):
             return
         known = self._tools.get(call_id)
         if known is not None and known[2] is None:

@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 import attrs
-import pybase64
 
 from ..audio._formats import PCM16, session_format
 from ..exceptions import ExportError
 from ..journal._records import EventRecord, Record, SentRecord
+from ..wire._audio_text import caller_audio, decode_base64
 from ._record_view import RecordView, views
 from ._timeline import Playback, part_of
+from ._voice import audio_of, format_of
 
 _NS_PER_MS: Final = 1_000_000
 
@@ -142,32 +143,36 @@ class CallSound:
 
     def _sent(self, record: SentRecord, facts: RecordView) -> None:
         if record.audio_bytes is not None:
-            self._said(record.audio_bytes, facts)
+            self._said(record, record.audio_bytes, facts)
         elif facts.data.get("type") == "conversation.item.truncate":
             self._truncated(facts)
 
-    def place_piece(self, size: int, now_ns: int) -> tuple[int, int]:
+    def place_piece(self, record: SentRecord, size: int, now_ns: int) -> tuple[int, int]:
         """Return when so many bytes of the caller's audio began and ended, which were sent now."""
+        self.input = format_of(record, self.input)
         length_ns = self.input.duration_ns(size)
         # It was recorded before it was sent; and nobody says two things at once.
         start_ns = max(now_ns - length_ns, self._input_end_ns)
         self._input_end_ns = end_ns = start_ns + length_ns
         return start_ns, end_ns
 
-    def _said(self, size: int, facts: RecordView) -> None:
-        start_ns, _ = self.place_piece(size, facts.since_ns)
+    def _said(self, record: SentRecord, size: int, facts: RecordView) -> None:
+        start_ns, _ = self.place_piece(record, size, facts.since_ns)
+        data = b""
         if self._keeps_audio:
-            audio = facts.data.get("audio")
-            data = from_base64(audio) if isinstance(audio, str) else b""
-            self.pieces.append(Piece(start_ns, data if len(data) == size else bytes(size)))
-        else:
-            self.pieces.append(Piece(start_ns, b""))
+            data = audio_of(record) or bytes(size)  # withheld
+        self.pieces.append(Piece(start_ns, data))
 
 
-def from_base64(text: str | bytes) -> bytes:
+def said_text(facts: RecordView) -> bytes:
+    """Return the caller's audio in a message, in base64; empty if it isn't there."""
+    return (caller_audio(facts.data) or "").encode()
+
+
+def from_base64(text: bytes) -> bytes:
     """Return the bytes of a text in base64; none if it isn't that."""
     try:
-        return pybase64.b64decode(text, validate=True)
+        return decode_base64(text.decode())
     except ValueError:
         return b""
 

@@ -21,6 +21,7 @@ call has fifty messages a second, and most of them matter to no figure.
 
 from __future__ import annotations
 
+import functools
 import math
 from array import array
 from collections import deque
@@ -29,11 +30,11 @@ from typing import Any, Final
 
 import attrs
 import msgspec
-import pybase64
 
 from ..audio._formats import AudioFormat
 from ..audio._samples import Samples, samples_of
 from ..journal._records import SentRecord
+from ..wire._audio_text import caller_audio, caller_rate, decode_base64
 
 MAX_KEPT_S: Final = 10
 """Seconds of the caller's audio that are kept for one turn."""
@@ -66,7 +67,7 @@ class _Piece:
     def samples(self) -> Samples | None:
         """Its samples, which are looked at twice in a turn; None if they aren't there."""
         if self._samples is None:
-            data = _audio_of(self.record)
+            data = audio_of(self.record)
             if data is not None:
                 whole = data[: len(data) // self.form.sample_bytes * self.form.sample_bytes]
                 self._samples = samples_of(self.form.to_pcm16(whole))
@@ -169,14 +170,23 @@ class CallerVoice:
             yield start, end, level
 
 
-def _audio_of(record: SentRecord) -> bytes | None:
-    """Return the audio of a message; None if it isn't there."""
+def audio_of(record: SentRecord) -> bytes | None:
+    """Return the caller's audio in a message; None if it isn't there."""
     try:
-        audio = _parse(record.data).get("audio")
-        data = pybase64.b64decode(audio, validate=True) if isinstance(audio, str) else None
-    except ValueError:
+        audio = caller_audio(_parse(record.data))
+        data = None if audio is None else decode_base64(audio)
+    except (ValueError, RecursionError):
         return None
     return data if data is not None and len(data) == record.audio_bytes else None
+
+
+def format_of(record: SentRecord, session: AudioFormat) -> AudioFormat:
+    """Return the format of the caller's audio in a message: its own, or else the session's."""
+    rate = caller_rate(record.data)
+    return session if rate is None else _pcm(rate)
+
+
+_pcm = functools.lru_cache(8)(lambda rate: AudioFormat(rate=rate))  # formats are told apart by `is`
 
 
 def _level_db(values: list[int]) -> float:

@@ -151,7 +151,8 @@ class CallView:
         self.record_count += 1
         self._measurement.take_said(record, size, self.sender)
         sound = self._sound
-        name = self._said.take(record, size, sound.place_piece(size, since_ns), sound.input)
+        place_ns = sound.place_piece(record, size, since_ns)
+        name = self._said.take(record, size, place_ns, sound.input)
         self.lines.take_message(record.seq, name, at_ms)
 
     @property

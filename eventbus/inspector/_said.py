@@ -14,10 +14,8 @@ from __future__ import annotations
 
 from typing import Final
 
-import msgspec
-
 from ..analysis import RecordView
-from ..analysis._sound import from_base64
+from ..analysis._sound import from_base64, said_text
 from ..audio._formats import PCM16, AudioFormat
 from ..journal import SentRecord
 from ._tracks import PEAK_MS, Peaks
@@ -26,16 +24,6 @@ _AT_ONCE: Final = 64  # messages
 _APART_NS: Final = PEAK_MS * 1_000_000 // 4  # no more than a waveform can show
 _LEAST: Final = 64  # characters of audio that tell its place
 _QUOTE: Final = b'"'
-
-
-class _Message(msgspec.Struct):
-    """What matters of a message with the caller's audio."""
-
-    type: str = ""
-    audio: str = ""
-
-
-_read_message: Final = msgspec.json.Decoder(_Message).decode
 
 
 class SaidAudio:
@@ -105,12 +93,10 @@ class SaidAudio:
 
     def _parsed(self, record: SentRecord) -> tuple[str, bytes]:
         """Return the type and the audio of a message, and remember the bytes around that."""
-        try:
-            message = _read_message(record.data)
-        except ValueError:  # withheld, or of another form
-            return RecordView(record).type or "", b""
-        text = message.audio.encode()
+        facts = RecordView(record)
+        text = said_text(facts)
+        name = facts.type or ""
         head, found, tail = record.data.partition(text) if len(text) >= _LEAST else (b"",) * 3
         if found and text not in tail and b"\\" not in head and head.endswith(_QUOTE):
-            self._head, self._tail, self._type = head, tail, message.type
-        return message.type, text
+            self._head, self._tail, self._type = head, tail, name
+        return name, text

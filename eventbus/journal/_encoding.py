@@ -25,6 +25,7 @@ from ..events import (
     RealtimeModelEvent,
 )
 from ..exceptions import CodecError
+from ..wire._audio_text import APPENDS, GEMINI_INPUTS, caller_audio
 from ..wire._frames import Frame
 from ..wire._intake import to_bytes
 from ..wire.openai import RealtimeModelSilenceEvent
@@ -43,10 +44,9 @@ DECODED: Final = frozenset((*RealtimeModelEvent.__args__, RealtimeModelSilenceEv
 )
 """The classes that a decoder may make of a frame; the others are the transport's."""
 
-# Messages with the caller's audio, of the Realtime and the GPT-Live protocol.
-_APPENDS: Final = ("input_audio_buffer.append", "session.input_audio.append")
-_APPENDED: Final = tuple(f'"{name}"'.encode() for name in _APPENDS)
-_APPEND_STARTS: Final = tuple(b'{"type":%b,"audio":"' % name for name in _APPENDED)
+# Messages with the caller's audio have one of these at their edges.
+_WITH_AUDIO: Final = tuple(f'"{name}"'.encode() for name in (*APPENDS, *GEMINI_INPUTS))
+_APPEND_STARTS: Final = tuple(f'{{"type":"{name}","audio":"'.encode() for name in APPENDS)
 _EDGE: Final = 200  # bytes at the beginning and at the end that are searched for it
 _parse: Final = msgspec.json.Decoder().decode
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -208,7 +208,7 @@ def audio_in(message: Any, data: bytes) -> int | None:
     """Return how many bytes of audio a message to the service has; None if it is no audio."""
     # Clients differ in the order of the names: the type may come before the audio or after it.
     first, last = data[:_EDGE], data[-_EDGE:]
-    if not any(name in first or name in last for name in _APPENDED):
+    if not any(name in first or name in last for name in _WITH_AUDIO):
         return None
     if type(message) is Frame and data.isascii() and b"\\" not in data:
         for start in _APPEND_STARTS:  # as our own sessions write them: nothing is parsed
@@ -220,9 +220,5 @@ def audio_in(message: Any, data: bytes) -> int | None:
             message = _parse(data)
         except ValueError:
             return None
-    if not isinstance(message, Mapping) or message.get("type") not in _APPENDS:
-        return None
-    audio = message.get("audio")
-    if not isinstance(audio, str):
-        return None
-    return len(audio) * 3 // 4 - audio.count("=", -2)
+    audio = caller_audio(message) if isinstance(message, Mapping) else None
+    return None if audio is None else len(audio) * 3 // 4 - audio.count("=", -2)

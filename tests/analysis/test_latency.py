@@ -13,6 +13,7 @@ from eventbus.analysis import Tokens, measure
 from eventbus.codec import packs
 from eventbus.events import RealtimeModelUsageEvent, Usage
 from eventbus.journal import EventRecord
+from eventbus.wire.gemini import GeminiDecoder
 from eventbus.wire.openai import GPTLiveDecoder
 from tests.journal.stories import Story, spoken_turn, voice
 
@@ -423,3 +424,138 @@ def test_silence_is_not_speech():
     call = call_of(story)
 
     assert (call.spans, call.turns) == ((), ())
+
+
+# --- Gemini Live -----------------------------------------------------------------------------
+
+
+def to_gemini():
+    story = Story(decoder=GeminiDecoder())
+    story.receive({"setupComplete": {}})
+    return story
+
+
+def model_turn(story, ms):
+    """
+    Receive the first audio of an answer.
+    """
+    data = base64.b64encode(bytes(4_800)).decode()
+    blob = {"mimeType": "audio/pcm;rate=24000", "data": data}
+    story.at(ms).receive({"serverContent": {"modelTurn": {"parts": [{"inlineData": blob}]}}})
+
+
+def test_turn_of_gemini_begins_with_the_last_voiced_sample():
+    """
+    Without a word of the service about speech, it is found when the answer begins, once.
+    """
+    story = to_gemini()
+    story.say(200, to_gemini=True)
+    story.say(600, is_voiced=True, to_gemini=True)
+    story.say(300, to_gemini=True)
+    model_turn(story, 1_500)
+    story.receive({"serverContent": {"turnComplete": True}})
+    story.say(300, to_gemini=True)
+    model_turn(story, 2_500)
+    call = call_of(story)
+
+    (turn,) = call.turns
+    assert (turn.kind, turn.at_ms, turn.latency_ms, turn.is_estimated) == (
+        "speech",
+        800.0,
+        700.0,
+        False,
+    )
+    assert parts(turn) == (700.0, 0.0, 0.0, 0.0, None)
+    spans = [(span.start_ms, span.end_ms) for span in call.spans if span.lane == "caller"]
+    assert spans == [(200.0, 800.0)]
+
+
+def test_rate_of_audio_that_is_sent_to_gemini_counts():
+    """
+    The same bytes at 16 kHz last longer than at 24 kHz, whatever the session's format is.
+    """
+    story = to_gemini()
+    for _ in range(10):
+        data = base64.b64encode(voice(100)).decode()  # 150 ms at 16 kHz
+        blob = {"mimeType": "audio/pcm;rate=16000", "data": data}
+        story.at(story.now_ms + 150).send({"realtimeInput": {"audio": blob}}, audio_bytes=4_800)
+    model_turn(story, 2_000)
+    call = call_of(story)
+
+    (span,) = [span for span in call.spans if span.lane == "caller"]
+    assert (span.start_ms, span.end_ms) == (0.0, 1_500.0)
+
+
+def test_words_of_gemini_about_speech_are_believed():
+    """
+    A session that tells when the caller begins and stops to speak is measured by that.
+    """
+    story = to_gemini()
+    story.say(500, is_voiced=True, to_gemini=True)
+    activity = {"voiceActivityType": "ACTIVITY_START", "audioOffset": "0s"}
+    story.receive({"voiceActivity": activity})
+    story.say(300, to_gemini=True)
+    activity = {"voiceActivityType": "ACTIVITY_END", "audioOffset": "0.8s"}
+    story.receive({"voiceActivity": activity})
+    model_turn(story, 1_000)
+    story.receive({"serverContent": {"turnComplete": True}})
+    story.say(300, is_voiced=True, to_gemini=True)
+    model_turn(story, 1_400)
+
+    assert len(call_of(story).turns) == 1
+
+
+def test_end_of_speech_by_the_application_begins_a_turn_of_gemini():
+    """
+    ``activityEnd`` is to Gemini what a commit is to OpenAI.
+    """
+    story = to_gemini()
+    story.say(500, is_voiced=True, to_gemini=True)
+    story.at(600).send({"realtimeInput": {"activityEnd": {}}})
+    model_turn(story, 900)
+
+    turn = turn_of(story)
+    assert (turn.at_ms, turn.latency_ms) == (500.0, 400.0)
+    assert parts(turn) == (100.0, 300.0, 0.0, 0.0, None)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"clientContent": {"turns": [], "turnComplete": True}},
+        {"client_content": {"turns": [], "turn_complete": True}},
+        {"realtime_input": {"text": "Hello"}},
+    ],
+)
+def test_text_to_gemini_begins_a_turn(message):
+    """
+    A text that is to be answered begins a turn, in any spelling.
+    """
+    story = to_gemini()
+    story.send({"clientContent": {"turns": [], "turnComplete": False}})
+    story.at(100).send(message)
+    model_turn(story, 400)
+
+    turn = turn_of(story)
+    assert (turn.kind, turn.at_ms, turn.latency_ms) == ("text", 100.0, 300.0)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("toolResponse", "functionResponses"), ("tool_response", "function_responses")],
+)
+def test_tools_of_gemini_are_a_part_of_their_own(names):
+    """
+    A tool takes from its call until its answer is sent, in any spelling.
+    """
+    outer, inner = names
+    story = to_gemini()
+    story.at(0).send({"clientContent": {"turnComplete": True}})
+    call = {"functionCalls": [{"name": "weather", "args": {}, "id": "c1"}]}
+    story.at(200).receive({"toolCall": call})
+    story.at(700).send({outer: {inner: [{"id": "c1", "response": {}}, {"id": 5}, None]}})
+    model_turn(story, 1_000)
+    measured = call_of(story)
+
+    assert [(tool.name, tool.time_ms) for tool in measured.tool_calls] == [("weather", 500.0)]
+    assert measured.turns[0].tool_ms == 500.0

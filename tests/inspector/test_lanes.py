@@ -97,6 +97,8 @@ def test_waveform_does_not_depend_on_the_form_of_messages(shown):
     plain = [{"type": name, "audio": each} for each in audio]
     ids = [{"event_id": f"e{n}", "type": name, "audio": each} for n, each in enumerate(audio)]
     behind = [{"audio": each, "type": name, "at": n // 7} for n, each in enumerate(audio)]
+    rate = "audio/pcm;rate=24000"
+    gemini = [{"realtimeInput": {"audio": {"data": each, "mimeType": rate}}} for each in audio]
     mixed = [{"type": name if n % 7 else other, "audio": a} for n, a in enumerate(audio)]
 
     expected, types = caller_waveform(shown, plain)
@@ -104,6 +106,7 @@ def test_waveform_does_not_depend_on_the_form_of_messages(shown):
     assert types == [name]
     assert len(set(base64.b64decode(expected))) == 2
     assert caller_waveform(shown, ids) == (expected, [name])
+    assert caller_waveform(shown, gemini) == (expected, ["realtimeInput.audio"])
     assert caller_waveform(shown, behind) == (expected, [name])
     waveform, types = caller_waveform(shown, mixed)
     assert waveform == expected

@@ -84,7 +84,13 @@ class Story:
         """
         Receive a frame, and publish its events; return the number of the last one.
         """
-        data = json.dumps({"type": type_name, **fields}).encode()
+        return self.receive({"type": type_name, **fields})
+
+    def receive(self, frame: Mapping[str, Any]) -> int:
+        """
+        Receive a frame of any protocol, as `frame` does.
+        """
+        data = json.dumps(frame).encode()
         seq = cause = self.add(FrameRecord, data=data)
         for event in self._decoder.decode(data):
             if not isinstance(event, RealtimeModelRawServerEvent):
@@ -118,15 +124,23 @@ class Story:
         chunk_ms: int = 20,
         is_voiced: bool = False,
         type_name: str = "input_audio_buffer.append",
+        to_gemini: bool = False,
     ) -> None:
         """
         Send so much of the caller's audio, chunk by chunk, each when it has been recorded.
+
+        To Gemini, every piece has the rate with it, and the other alphabet of base64.
         """
         for _ in range(0, ms, chunk_ms):
             self.now_ms += chunk_ms
             audio = voice(chunk_ms) if is_voiced else speech(chunk_ms)
-            text = base64.b64encode(audio).decode()
-            message = {"type": type_name, "audio": text}
+            message: dict[str, Any]
+            if to_gemini:
+                text = base64.urlsafe_b64encode(audio).decode()
+                blob = {"data": text, "mime_type": "audio/pcm;rate=24000"}
+                message = {"realtime_input": {"audio": blob}}
+            else:
+                message = {"type": type_name, "audio": base64.b64encode(audio).decode()}
             self.send(message, audio_bytes=len(audio))
 
     def audio(self, ms: int, item: str = "item_a", response: str = "resp_1") -> int:

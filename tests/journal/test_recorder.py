@@ -262,6 +262,33 @@ def test_what_is_sent_is_recorded(path, bus):
     assert end.call == start.seq
 
 
+def test_audio_to_gemini_is_recorded_with_its_length(path, bus):
+    """
+    The length of audio is known in each spelling of the message; other input has none.
+    """
+    audio = {"mimeType": "audio/pcm;rate=16000", "data": "AAAA"}
+    picture = {"mime_type": "image/jpeg", "data": "AAAA"}
+    messages = [
+        {"realtimeInput": {"audio": audio}},
+        {"realtime_input": {"audio": {"data": "_-8=", "mime_type": "audio/pcm"}}},
+        {"realtimeInput": {"mediaChunks": [audio]}},
+        {"realtime_input": {"media_chunks": [picture, audio]}},
+        {"realtimeInput": {"mediaChunks": [picture]}},
+        {"realtimeInput": {"video": picture}},
+        {"realtimeInput": {"text": "realtimeInput"}},
+        {"realtimeInput": {"audio": {"mimeType": "audio/pcm"}}},
+        {"realtimeInput": None},
+        {"clientContent": {"turns": [{"parts": [{"inlineData": audio}]}]}},
+    ]
+    recorder = record(path, bus)
+    for message in messages:
+        recorder.sent(message)
+    stop(recorder)
+
+    lengths = [each.audio_bytes for each in read(path, SentRecord)]
+    assert lengths == [3, 2, 3, 3, None, None, None, None, None, None]
+
+
 def test_status_of_the_connection_is_recorded(path, bus):
     """
     It is no frame's doing.

@@ -206,6 +206,7 @@ def test_audio_can_be_left_out_everywhere():
     append = {"type": "input_audio_buffer.append", "audio": "AAAA"}
     item = {"item": {"content": [{"type": "input_audio", "audio": "AAAA", "transcript": "hi"}]}}
     inline = {"inlineData": {"mimeType": "audio/pcm;rate=24000", "data": "AAAA"}}
+    spoken = {"mime_type": "audio/pcm;rate=16000", "data": "AAAA"}
 
     assert frame(withholding, delta) == delta | {"delta": ""}
     assert frame(withholding, text) == text
@@ -213,6 +214,8 @@ def test_audio_can_be_left_out_everywhere():
     assert "AAAA" not in str(frame(withholding, item))
     assert "'hi'" in str(frame(withholding, item))
     assert frame(withholding, inline)["inlineData"]["data"] == ""
+    assert "AAAA" not in str(frame(withholding, {"realtime_input": {"audio": spoken}}))
+    assert "AAAA" not in str(frame(withholding, {"realtimeInput": {"mediaChunks": [spoken]}}))
     audio = RealtimeModelAudioEvent(b"\x01\x02", "r-1", "i-1", 0)
     assert event(withholding, audio) == RealtimeModelAudioEvent(b"", "r-1", "i-1", 0)
 

@@ -43,7 +43,6 @@ DEFAULT_FORMAT: Final[AudioFormat] = ("audio/pcm", 24_000)
 
 _RATE: Final = re.compile(r"rate\s*=\s*\"?([1-9][0-9]{0,8})\"?")
 _NAME: Final = re.compile(rb'"data"\s*+:\s*+"')
-_STANDARD: Final = str.maketrans("-_", "+/")
 
 _b64decode = pybase64.b64decode
 _new_audio = constructor(RealtimeModelAudioEvent)
@@ -67,20 +66,6 @@ def format_in(mime_type: str, before: AudioFormat) -> AudioFormat | None:
         if rate is not None:
             return kind, int(rate[1])
     return kind, before[1]
-
-
-def audio_in(text: str) -> bytes:
-    """
-    Return the bytes of a text in base64, of either alphabet.
-
-    Raises:
-        ValueError: It isn't that.
-    """
-    try:
-        return _b64decode(text, None, True)
-    except ValueError:
-        padding = "" if text.endswith("=") else "=" * (-len(text) % 4)
-        return _b64decode(text.translate(_STANDARD) + padding, None, True)
 
 
 class AudioLayout:

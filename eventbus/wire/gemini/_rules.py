@@ -32,10 +32,11 @@ from ...events import (
 )
 from ...exceptions import FrameError
 from ...items import RealtimeToolCallItem
+from .._audio_text import decode_base64
 from .._fields import Fields, text_if_any
 from .._frame_decoder import exception_event
 from .._frames import freeze
-from ._audio import DEFAULT_FORMAT, AudioFormat, audio_in, format_in
+from ._audio import DEFAULT_FORMAT, AudioFormat, format_in
 from ._session import NOTHING, Events, GeminiSession, Turn
 from ._usage import usage_event
 
@@ -290,7 +291,7 @@ def _audio(session: GeminiSession, blob: _Data, events: Events) -> bool:
     try:
         if type(data) is not str:
             raise ValueError  # noqa: TRY301  # as below
-        samples = audio_in(data)
+        samples = decode_base64(data)
     except ValueError:
         raise _wrong(blob, _MODEL_TURN, "parts.inlineData.data", "a string of base64") from None
     turn = session.open_turn(events)
