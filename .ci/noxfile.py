@@ -43,12 +43,13 @@ DIST = os.environ.get("EVENTBUS_DIST")
 
 # What a client does to the simulator is its own affair: warnings of theirs are no errors.
 CLIENTS = {
+    "google-genai": "3.6.1",
     "livekit-agents": "1.8.9",
     "livekit-plugins-openai": "1.8.9",
     "pipecat-ai[openai]": "1.14.0",
     "pydantic-ai-slim[openai,realtime,xai]": "2.68.0",
 }
-PYTEST_FOR_CLIENTS = ["pytest", "-n0", "-W", "default", "tests/clients"]
+PYTEST_FOR_CLIENTS = ["pytest", "-n0", "-W", "default", "tests/clients", "tests/wire/gemini"]
 NPM_CLIENTS = ["openai", "@openai/agents-realtime", "ws", "zod"]
 
 nox.options.sessions = ["lint", "types", "docs", "package"]

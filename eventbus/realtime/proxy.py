@@ -53,10 +53,11 @@ from ..events import (
     RealtimeModelExceptionEvent,
 )
 from ..exceptions import RealtimeConnectionError
+from ..wire import Decoder
 from ..wire._frames import Frame
+from ..wire._guessing import decoder_at
 from ..wire._intake import to_bytes
 from ..wire._strict import read_object
-from ..wire.openai import GPTLiveDecoder, OpenAIRealtimeDecoder
 from .events import RealtimeModelRawClientEvent
 from .transport._websocket import discreet_logger
 
@@ -121,7 +122,6 @@ _BAD_GATEWAY: Final = 1014
 _GOOD_ENDS: Final = frozenset({1000, 1001, 1005})
 
 _MAX_BYTES: Final = 32 * 1024 * 1024
-_LIVE_PATH: Final = "/live/sessions"
 _OPEN_TIMEOUT: Final = 10.0
 _CLOSE_TIMEOUT: Final = 2.0
 
@@ -532,14 +532,13 @@ class _Call:
     path: str
     service: _ServiceConnection | None = None
     _scope: Scope = attrs.field(init=False)
-    _decoder: OpenAIRealtimeDecoder | GPTLiveDecoder = attrs.field(init=False)
+    _decoder: Decoder = attrs.field(init=False)
     _ended: tuple[_Side, int | None, str] | None = attrs.field(init=False, default=None)
     _failures: set[type[Exception]] = attrs.field(init=False, factory=set)
 
     def __attrs_post_init__(self) -> None:
         self._scope = self.bus.scope(f"connection-{next(_numbers)}")
-        is_live = self.path.rstrip("/").endswith(_LIVE_PATH)
-        self._decoder = GPTLiveDecoder() if is_live else OpenAIRealtimeDecoder()
+        self._decoder = decoder_at(self.path)
 
     async def pump(self, source: _Socket, target: _Socket, side: _Side) -> None:
         """Hand on the messages of *source* until it closes; then close *target* in the same way."""

@@ -820,6 +820,50 @@ async def test_connections_have_senders_of_their_own(bus):
     assert first == third != second
 
 
+@pytest.mark.parametrize(
+    "method",
+    [
+        "google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent",
+        "google.ai.generativelanguage.v1alpha.GenerativeService.BidiGenerateContentConstrained",
+        "google.cloud.aiplatform.v1beta1.LlmBidiService/BidiGenerateContent/",
+    ],
+)
+async def test_gemini_is_known_by_its_path(bus, method):
+    """
+    The binary messages of Gemini Live are events, with those of the client as they were sent.
+    """
+    said = {"serverContent": {"outputTranscription": {"text": "Hello"}}}
+
+    async def answer(connection):
+        await connection.recv()
+        await connection.send(json.dumps({"setupComplete": {}}).encode())
+        await connection.send(json.dumps(said, indent=2).encode())
+        await connection.close()
+
+    with capture(bus) as seen:
+        async with upstream(answer) as url, RealtimeProxy(url, bus) as proxy:
+            address = proxy.url.removesuffix("/v1/realtime")
+            async with connect(f"{address}/ws/{method}?key={KEY}") as client:
+                await client.send('{"setup": {"model": "models/m"}}')
+                assert json.loads(await client.recv(decode=False)) == {"setupComplete": {}}
+                assert json.loads(await client.recv(decode=False)) == said
+                await client.wait_closed()
+            await ended(seen)
+
+    types = [event.type for event in seen.events]
+    assert types[2:] == [
+        "raw_client_event",
+        "raw_server_event",
+        "session_updated",
+        "raw_server_event",
+        "turn_started",
+        "transcript_delta",
+        "connection_status",
+        "end_of_stream",
+    ]
+    assert KEY not in str(seen.events)
+
+
 async def test_client_message_that_is_no_object_is_published_as_it_came(bus):
     """
     A client's message that is no JSON object is the raw event's data, unparsed.

@@ -25,6 +25,8 @@ from ...exceptions import CodecError, RealtimeConnectionError
 from ...realtime.events import RealtimeModelRawClientEvent
 from ...realtime.proxy import RealtimeProxy
 from ...telemetry._summary import Summary, SummaryObserver
+from ...wire._audio_text import APPENDS
+from ...wire._names import frame_name
 from ..apps import load_app
 from ..inspecting import inspected
 from ..terminal.addresses import address_json, trust_line
@@ -39,7 +41,7 @@ from ..waking import run_loop
 
 EVENT_SCHEMA: Final = "eventbus.event/1"
 
-_APPEND: Final = "input_audio_buffer.append"
+_APPENDS: Final = (*APPENDS, "realtimeInput.audio", "realtimeInput.mediaChunks")
 
 
 @click.pass_context
@@ -193,7 +195,7 @@ class _Show:
             case RealtimeModelAudioEvent(item_id=item_id):
                 side, what = "service", item_id
             case RealtimeModelRawClientEvent(data=Mapping() as message):
-                side, what = "client", str(message.get("type"))
+                side, what = "client", frame_name(message) or ""
             case RealtimeModelEndOfStreamEvent():
                 self._last.pop((sender, "service"), None)
                 self._last.pop((sender, "client"), None)
@@ -201,4 +203,4 @@ class _Show:
             case _:
                 return False
         before, self._last[sender, side] = self._last.get((sender, side)), what
-        return before == what and (side == "service" or what == _APPEND)
+        return before == what and (side == "service" or what in _APPENDS)

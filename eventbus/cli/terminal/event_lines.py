@@ -19,6 +19,7 @@ from ...events import (
 )
 from ...items import RealtimeToolCallItem
 from ...realtime.events import RealtimeModelRawClientEvent
+from ...wire._names import frame_name
 from .escaping import printable
 
 _STYLES: Final = {
@@ -84,11 +85,11 @@ def _parts_of(event: Any) -> tuple[list[str], list[str]]:
     """Return the content of *event* and its ids."""
     match event:
         case RealtimeModelOtherEvent(data=Mapping() as frame):
-            return [printable(str(frame.get("type", "")))], []
+            return [_label(frame)], []
         case RealtimeModelRawClientEvent(data=data):
             if not isinstance(data, Mapping):
                 return [f"<{len(data)} {'characters' if isinstance(data, str) else 'bytes'}>"], []
-            return [printable(str(data.get("type", "")))], []
+            return [_label(data)], []
         case RealtimeModelSessionUpdatedEvent(session=session, created=created):
             words = ["created" if created else "updated", printable(str(session.get("model", "")))]
             return words, []
@@ -98,6 +99,11 @@ def _parts_of(event: Any) -> tuple[list[str], list[str]]:
             return _fields(event)
         case _:
             return [], []
+
+
+def _label(frame: Mapping[str, Any]) -> str:
+    """Return the name to show of a frame or a message."""
+    return printable(str(frame["type"])) if "type" in frame else frame_name(frame) or ""
 
 
 def _fields(event: Any) -> tuple[list[str], list[str]]:

@@ -94,6 +94,21 @@ def test_call_is_shown_line_by_line(call):
     assert KEY not in result.output
 
 
+def test_messages_to_gemini_are_shown_by_their_fields(call, monkeypatch):
+    """
+    A message without a type is shown by its field; audio in a row is shown once, too.
+    """
+    audio = {"mime_type": "audio/pcm;rate=16000", "data": "AAAA"}
+    said = json.dumps({"realtime_input": {"audio": audio}})
+    text = json.dumps({"clientContent": {"turnComplete": True}})
+    monkeypatch.setattr(proxy_module.RealtimeProxy, "messages", (said, said, text, said))
+
+    lines = [line.split() for line in call().stdout.splitlines()]
+
+    shown = [line[2] for line in lines if line[1:2] == ["raw_client_event"]]
+    assert shown == ["realtimeInput.audio", "clientContent", "realtimeInput.audio"]
+
+
 def test_json_has_all_of_both_directions_with_the_sender(call):
     """
     With --json the first line is the address, each event has its sender, and all audio is there.
