@@ -58,7 +58,8 @@ FOLDERS = {
 INSIDE = {
     "_core": "failures signatures options queue observing chain registry routing calls routes"
     " backend workers delivery turn waiting compiler dispatcher lifecycle",
-    "analysis": "_record_view _timeline _voice _filters _figures _sound _latency _stats",
+    "analysis": "_record_view _timeline _audio_texts _voice _filters _figures _sound _latency"
+    " _stats",
     "audio": "_samples _formats _resampling _wav _playout devices",
     "bridges": "_failures _commands nats",
     "bridges.nats": "_subjects _client _stream _messages _outbox _forwarding _journals _reading"

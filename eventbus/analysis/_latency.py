@@ -39,17 +39,19 @@ until then; the time that the model takes is part of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Literal
 
 import attrs
 
 from ..audio._formats import PCM16, AudioFormat, session_format
 from ..journal._records import CallRecord, EventRecord, FrameRecord, SentRecord
+from ..wire._audio_text import caller_rate
+from ._audio_texts import pcm_at
 from ._figures import Interruption, Outcome, Span, Tokens, ToolCall, Turn
 from ._record_view import RecordView
 from ._timeline import InputClock, Playback, Stretch, part_of
-from ._voice import CallerVoice, format_of
+from ._voice import CallerVoice
 
 _NS_PER_MS: Final = 1_000_000
 
@@ -196,10 +198,6 @@ class CallMeasure:
     def take(self, facts: RecordView) -> None:
         """Take the next record of the call."""
         match facts.record:
-            case SentRecord(audio_bytes=int(size)) as record:
-                self.take_said(record, size)
-            case SentRecord() as record:
-                self._sent(record, facts)
             case FrameRecord(seq=seq, mono_ns=now_ns):
                 self._frame = seq, now_ns
             case EventRecord(type_name=str(type_name)) as record:
@@ -208,6 +206,10 @@ class CallMeasure:
                     handle(self, facts, self._arrival(record))
             case CallRecord() as record:
                 self._called(record)
+            case SentRecord(audio_bytes=int()) as record:
+                self.take_said([record], caller_rate(record.data))
+            case SentRecord() as record:
+                self._sent(record, facts)
             case _:
                 pass
 
@@ -405,15 +407,23 @@ class CallMeasure:
 
     # --- messages to the service, and handler calls -----------------------------------------
 
-    def take_said(self, record: SentRecord, size: int) -> None:
-        """Take a message with so many bytes of the caller's audio, which isn't looked at yet."""
-        form = self._formats["input"]
-        own_form = format_of(record, form)
-        if own_form is not form:
-            form, self._is_gemini = own_form, True
-        start_ns = self._input.length_ns
-        end_ns = self._input.append(record.mono_ns, form.duration_ns(size))
-        self._caller.append(record, start_ns, end_ns, form)
+    def take_said(self, records: Sequence[SentRecord], rate: int | None) -> None:
+        """Take messages with the caller's audio, which isn't looked at yet, and have that rate."""
+        form, end_ns = self._formats["input"], self._input.length_ns
+        if rate is not None:
+            form, self._is_gemini = pcm_at(rate), True
+        lengths_ns: dict[int, int] = {}  # nearly all messages have the same size
+        pieces, ends_ns = [], []
+        for record in records:
+            size = record.audio_bytes or 0
+            length_ns = lengths_ns.get(size)
+            if length_ns is None:
+                length_ns = lengths_ns[size] = form.duration_ns(size)
+            start_ns, end_ns = end_ns, end_ns + length_ns
+            pieces.append((start_ns, end_ns, record))
+            ends_ns.append(end_ns)
+        self._input.extend([record.mono_ns for record in records], ends_ns)
+        self._caller.extend(pieces, form)
 
     def _sent(self, record: SentRecord, facts: RecordView) -> None:
         now_ns = record.mono_ns

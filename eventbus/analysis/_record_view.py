@@ -28,7 +28,7 @@ from ..journal._records import (
     StatusRecord,
 )
 from ..journal._selection import FAILED_EVENTS, ids_in
-from ..wire._names import FrameNames, frame_name, read_names, shown_type
+from ..wire._names import frame_name, read_names, shown_type
 
 _KINDS: Final[Mapping[type[Record], str]] = {
     HeaderRecord: "header",
@@ -42,7 +42,6 @@ _KINDS: Final[Mapping[type[Record], str]] = {
     EndRecord: "end",
 }
 
-_FAILED: Final = ("error",)
 _CALL_STATES: Final = {"crashed": ("crash", "error"), "started": ("started",)}
 _AUDIO_DELTAS: Final = frozenset({"response.output_audio.delta", "response.audio.delta"})
 _AUDIO: Final = frozenset({"audio"})  # base64 contains any short word somewhere
@@ -171,7 +170,7 @@ class RecordView:
         """The ids of its conversation items."""
         names = self._names
         found = ids_in(names, "item")
-        own = names.get("id") if "call_id" in names else None
+        own = None if names.get("call_id") is None else names.get("id")
         # A tool call is an item itself.
         return frozenset(found | {own} if isinstance(own, str) else found)
 
@@ -203,20 +202,24 @@ class RecordView:
     def states(self) -> frozenset[str]:
         """The states that ``is:`` in a filter can ask for; see `parse_filter`."""
         record = self.record
-        more: tuple[str, ...] = ()
         if isinstance(record, CallRecord):
-            more = _CALL_STATES.get(record.state, ())
-        elif isinstance(record, EventRecord):
-            is_failed = record.type_name in FAILED_EVENTS or (
-                record.type_name == "turn_ended" and self.data.get("status") == "failed"
+            return frozenset((self.kind, *_CALL_STATES.get(record.state, ())))
+        return frozenset((self.kind, "error") if self.is_failure else (self.kind,))
+
+    @property
+    def is_failure(self) -> bool:
+        """True if it tells of a failure; the crash of a handler is one, too."""
+        record = self.record
+        if isinstance(record, EventRecord):
+            name = record.type_name
+            return name in FAILED_EVENTS or (
+                name == "turn_ended" and self.data.get("status") == "failed"
             )
-            more = _FAILED if is_failed else ()
-        elif isinstance(record, FrameRecord):
-            is_failed = record.form != "json" or self._names.get("type") == "error"
-            more = _FAILED if is_failed else ()
-        elif isinstance(record, (DropRecord, GapRecord)):
-            more = _FAILED
-        return frozenset((self.kind, *more))
+        if isinstance(record, FrameRecord):
+            return record.form != "json" or self._names.get("type") == "error"
+        if isinstance(record, CallRecord):
+            return record.state == "crashed"
+        return isinstance(record, (DropRecord, GapRecord))
 
     @property
     def error(self) -> str | None:
@@ -290,8 +293,7 @@ def _names_in(data: bytes) -> Mapping[str, Any]:
         names = read_names(data)
     except ValueError:
         return {}
-    values = zip(FrameNames.__struct_fields__, msgspec.structs.astuple(names), strict=True)
-    return {name: value for name, value in values if value is not None}
+    return msgspec.structs.asdict(names)
 
 
 def _strings(value: object, depth: int) -> Iterator[str]:

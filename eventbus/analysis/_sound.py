@@ -4,7 +4,7 @@ The sound of one call: the speech of both sides where it was heard, and its tran
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 import attrs
@@ -12,10 +12,10 @@ import attrs
 from ..audio._formats import PCM16, session_format
 from ..exceptions import ExportError
 from ..journal._records import EventRecord, Record, SentRecord
-from ..wire._audio_text import caller_audio, decode_base64
+from ..wire._audio_text import caller_rate
+from ._audio_texts import audio_of, pcm_at
 from ._record_view import RecordView, views
 from ._timeline import Playback, part_of
-from ._voice import audio_of, format_of
 
 _NS_PER_MS: Final = 1_000_000
 
@@ -147,34 +147,43 @@ class CallSound:
         elif facts.data.get("type") == "conversation.item.truncate":
             self._truncated(facts)
 
-    def place_piece(self, record: SentRecord, size: int, now_ns: int) -> tuple[int, int]:
-        """Return when so many bytes of the caller's audio began and ended, which were sent now."""
-        self.input = format_of(record, self.input)
-        length_ns = self.input.duration_ns(size)
-        # It was recorded before it was sent; and nobody says two things at once.
-        start_ns = max(now_ns - length_ns, self._input_end_ns)
-        self._input_end_ns = end_ns = start_ns + length_ns
-        return start_ns, end_ns
+    def places_of(
+        self, records: Sequence[SentRecord], origin_ns: int, rate: int | None
+    ) -> list[tuple[int, int]]:
+        """
+        Return when the caller's audio in messages began and ended, since the journal's beginning.
+
+        Args:
+            records: The messages.
+            origin_ns: The ``mono_ns`` of the journal's beginning.
+            rate: The rate of their audio, if they say it themselves.
+        """
+        if rate is not None:
+            self.input = pcm_at(rate)
+        end_ns = self._input_end_ns
+        lengths_ns: dict[int, int] = {}  # nearly all messages have the same size
+        places = []
+        for record in records:
+            size = record.audio_bytes or 0
+            length_ns = lengths_ns.get(size)
+            if length_ns is None:
+                length_ns = lengths_ns[size] = self.input.duration_ns(size)
+            # It was recorded before it was sent; and nobody says two things at once.
+            start_ns = record.mono_ns - origin_ns - length_ns
+            if start_ns < end_ns:  # noqa: PLR1730  # a call of max() takes longer
+                start_ns = end_ns
+            end_ns = start_ns + length_ns
+            places.append((start_ns, end_ns))
+        self._input_end_ns = end_ns
+        return places
 
     def _said(self, record: SentRecord, size: int, facts: RecordView) -> None:
-        start_ns, _ = self.place_piece(record, size, facts.since_ns)
+        origin_ns = record.mono_ns - facts.since_ns
+        ((start_ns, _),) = self.places_of([record], origin_ns, caller_rate(record.data))
         data = b""
         if self._keeps_audio:
             data = audio_of(record) or bytes(size)  # withheld
         self.pieces.append(Piece(start_ns, data))
-
-
-def said_text(facts: RecordView) -> bytes:
-    """Return the caller's audio in a message, in base64; empty if it isn't there."""
-    return (caller_audio(facts.data) or "").encode()
-
-
-def from_base64(text: bytes) -> bytes:
-    """Return the bytes of a text in base64; none if it isn't that."""
-    try:
-        return decode_base64(text.decode())
-    except ValueError:
-        return b""
 
 
 _HEARD: Final[Mapping[str, Callable[[CallSound, RecordView], None]]] = {

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fnmatch import translate
 from typing import Final
 
@@ -147,20 +147,22 @@ class Measurement:
                 tally.drops += 0 if record.reason == "purged" else record.count
         call.measure.take(facts)
 
-    def take_said(self, record: SentRecord, size: int, sender: str | None) -> None:
+    def take_said(
+        self, records: Sequence[SentRecord], sender: str | None, rate: int | None
+    ) -> None:
         """
-        Take the next record, which is a message with the caller's audio.
+        Take the next records, which are messages with the caller's audio.
 
         There are more of them than of anything else, so they have a way of their own.
 
         Args:
-            record: The message.
-            size: The bytes of audio in it.
-            sender: Its sender, as a view has it.
+            records: The messages, at least one.
+            sender: Their sender, as a view has it.
+            rate: The rate of their audio, if they say it themselves.
         """
-        call = self._call_of(sender, record.mono_ns)
-        call.end_ns = record.mono_ns
-        call.measure.take_said(record, size)
+        call = self._call_of(sender, records[0].mono_ns)
+        call.end_ns = records[-1].mono_ns
+        call.measure.take_said(records, rate)
 
     def figures(self) -> Figures:
         """Return the figures of the records so far."""

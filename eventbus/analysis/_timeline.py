@@ -43,10 +43,14 @@ class InputClock:
 
     def append(self, now_ns: int, duration_ns: int) -> int:
         """Add audio that was sent, and return the length of all of it."""
-        self.length_ns += duration_ns
-        self._ends_ns.append(self.length_ns)
-        self._sent_ns.append(now_ns)
+        self.extend([now_ns], [self.length_ns + duration_ns])
         return self.length_ns
+
+    def extend(self, sent_ns: list[int], ends_ns: list[int]) -> None:
+        """Add pieces of audio: when each was sent, and the length of all audio up to its end."""
+        self._ends_ns.extend(ends_ns)
+        self._sent_ns.extend(sent_ns)
+        self.length_ns = ends_ns[-1]
 
     def at(self, position_ns: int) -> int | None:
         """Return when a place in the audio was recorded; None if it was not sent so far."""

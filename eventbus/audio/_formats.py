@@ -121,8 +121,10 @@ class AudioFormat:
             AudioFormatError: PCM data ends with half a sample.
         """
         if self.encoding != "audio/pcm":
-            table = _decoding(self.encoding)
-            return to_bytes(array.array("h", [table[byte] for byte in data]))
+            low, high = _decoding(self.encoding)
+            pcm = bytearray(2 * len(data))
+            pcm[::2], pcm[1::2] = data.translate(low), data.translate(high)
+            return bytes(pcm)
         _check_whole(data)
         return data
 
@@ -193,10 +195,11 @@ def _check_whole(data: bytes) -> None:
 
 
 @functools.cache
-def _decoding(encoding: Encoding) -> tuple[int, ...]:
-    """Return the 16-bit sample for each byte."""
+def _decoding(encoding: Encoding) -> tuple[bytes, bytes]:
+    """Return the low and the high byte of the 16-bit sample for each byte."""
     decode = _ulaw_sample if encoding == "audio/pcmu" else _alaw_sample
-    return tuple(decode(byte) for byte in range(256))
+    pcm = to_bytes(array.array("h", map(decode, range(256))))
+    return pcm[::2], pcm[1::2]
 
 
 @functools.cache

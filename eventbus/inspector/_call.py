@@ -12,11 +12,14 @@ import base64
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Final
 
 import attrs
 
 from ..analysis import COUNTS, FIGURES, CallFigures, RecordView, Totals
+from ..analysis._audio_texts import AudioTexts
 from ..analysis._sound import CallSound
 from ..analysis._stats import Measurement
 from ..journal import CallRecord, EventRecord, FrameRecord, SentRecord, StatusRecord
@@ -26,7 +29,9 @@ from ._said import SaidAudio
 from ._tracks import MAX_MARKS, PEAK_MS, HandlerTrack, Peaks, gaps, only_within, within
 
 _NS_PER_MS: Final = 1_000_000
+_rate_of: Final = itemgetter(2)
 _AT_ONCE: Final = 16  # pieces of the model's speech
+_SAID_AT_ONCE: Final = 64  # messages with the caller's audio
 _MAX_ERRORS: Final = 5_000
 _MAX_PLACES: Final = 5_000  # that keys lead to: turns, interruptions
 _OVERVIEW: Final = 1_500  # peaks of the whole call
@@ -70,6 +75,7 @@ class CallView:
     def __init__(self, sender: str | None, origin_ns: int = 0) -> None:
         self.sender = sender
         self.lines = LineIndex()
+        self._origin_ns = origin_ns
         self.start_ms: float | None = None
         self.end_ms = 0.0
         self.last_seq = 0
@@ -78,6 +84,8 @@ class CallView:
         self._sound = CallSound(keeps_audio=True)
         self._peaks = {"caller": Peaks(), "model": Peaks()}
         self._said = SaidAudio(self._peaks["caller"])
+        self._said_waiting: list[SentRecord] = []
+        self._texts = AudioTexts()
         self._has_peaks = 0  # stretches of the model's speech whose audio has been taken
         self._waiting = 0  # pieces of it that have not
         self._model_places: dict[int, int] = {}
@@ -99,12 +107,8 @@ class CallView:
 
     def take(self, facts: RecordView) -> None:
         """Take the next record."""
-        at_ms = facts.since_ns / _NS_PER_MS
-        if self.start_ms is None:
-            self.start_ms = at_ms
-        self.end_ms = max(self.end_ms, at_ms)
-        self.last_seq = facts.seq
-        self.record_count += 1
+        self.settle()
+        at_ms = self._note_time(facts.seq, facts.since_ns)
         self._measurement.take_view(facts)
         states = self.lines.take(facts, at_ms)
         record = facts.record
@@ -128,32 +132,62 @@ class CallView:
             case _:
                 pass
         if is_error(states):
-            self.error_count += 1
-            if len(self._errors) < _MAX_ERRORS:
-                text = facts.error or summary(facts)
-                about = f"{facts.type or facts.kind}: {text}"
-                self._errors.append([round(at_ms, 3), round(at_ms, 3), facts.seq, about])
+            self._note_error(facts, at_ms)
 
-    def take_said(self, record: SentRecord, size: int, since_ns: int) -> None:
+    def _note_error(self, facts: RecordView, at_ms: float) -> None:
+        self.error_count += 1
+        if len(self._errors) < _MAX_ERRORS:
+            text = facts.error or summary(facts)
+            about = f"{facts.type or facts.kind}: {text}"
+            self._errors.append([round(at_ms, 3), round(at_ms, 3), facts.seq, about])
+
+    def take_said(self, record: SentRecord, since_ns: int) -> None:
         """
         Take the next record, which is a message with the caller's audio.
 
+        There are more of them than of anything else, so they wait for each other: see `settle`.
+
         Args:
-            record: The message, of which there are more than of anything else.
-            size: The bytes of audio in it.
+            record: The message.
             since_ns: Nanoseconds since the journal's beginning.
         """
+        self._note_time(record.seq, since_ns)
+        self._said_waiting.append(record)
+        if len(self._said_waiting) >= _SAID_AT_ONCE:
+            self.settle()
+
+    def _note_time(self, seq: int, since_ns: int) -> float:
+        """Note that a record has come; return its time."""
         at_ms = since_ns / _NS_PER_MS
         if self.start_ms is None:
             self.start_ms = at_ms
-        self.end_ms = max(self.end_ms, at_ms)
-        self.last_seq = record.seq
+        if at_ms > self.end_ms:  # noqa: PLR1730  # a call of max() takes longer
+            self.end_ms = at_ms
+        self.last_seq = seq
         self.record_count += 1
-        self._measurement.take_said(record, size, self.sender)
-        sound = self._sound
-        place_ns = sound.place_piece(record, size, since_ns)
-        name = self._said.take(record, size, place_ns, sound.input)
-        self.lines.take_message(record.seq, name, at_ms)
+        return at_ms
+
+    def settle(self) -> None:
+        """Take the messages that wait; before anything else of the call is taken or looked at."""
+        records = self._said_waiting
+        if not records:
+            return
+        self._said_waiting = []
+        found = self._texts
+        said: list[tuple[bytes, str, int | None]] = []
+        for record in records:
+            text = found.text_of(record)
+            said.append((text, found.type, found.rate))
+        end = 0
+        for rate, group in groupby(said, _rate_of):  # nearly always the same
+            texts = [text for text, _, _ in group]
+            start, end = end, end + len(texts)
+            run = records[start:end]
+            self._measurement.take_said(run, self.sender, rate)
+            places = self._sound.places_of(run, self._origin_ns, rate)
+            sizes = [record.audio_bytes or 0 for record in run]
+            self._said.take(texts, sizes, places, self._sound.input)
+        self.lines.take_messages(records, [name for _, name, _ in said], self._origin_ns)
 
     @property
     def has_sound(self) -> bool:

@@ -137,6 +137,8 @@ class JournalView:
             except OSError:
                 self._reading = None
                 raise
+            finally:
+                self._settle()
             return self._last_seq > before
 
     def _begin(self) -> Iterator[Record | None]:
@@ -168,6 +170,7 @@ class JournalView:
                 view._header = record.record
             view._origin_ns = record.record.mono_ns - record.since_ns
             view._take(record.record)
+        view._settle()
         view._is_closed = True
         return view
 
@@ -179,22 +182,28 @@ class JournalView:
             self._damages.append(problem)
 
     def _take(self, record: Record) -> None:
-        if self._origin_ns is None:
-            self._origin_ns = record.mono_ns
-        if isinstance(record, HeaderRecord) or (record.seq <= self._last_seq and record.seq):
+        origin_ns = self._origin_ns
+        if origin_ns is None:
+            origin_ns = self._origin_ns = record.mono_ns
+        seq = record.seq
+        if isinstance(record, HeaderRecord) or (seq <= self._last_seq and seq):
             return
-        self._last_seq = record.seq or self._last_seq
+        self._last_seq = seq or self._last_seq
         if isinstance(record, EndRecord):
             self._is_closed = True
             return
         sender = None if record.sender is None else str(record.sender)
         call = self.calls.get(sender)
         if call is None:
-            call = self.calls[sender] = CallView(sender, self._origin_ns)
+            call = self.calls[sender] = CallView(sender, origin_ns)
         if isinstance(record, SentRecord) and record.audio_bytes is not None:
-            call.take_said(record, record.audio_bytes, record.mono_ns - self._origin_ns)
+            call.take_said(record, record.mono_ns - origin_ns)
         else:
-            call.take(RecordView(record, self._origin_ns))
+            call.take(RecordView(record, origin_ns))
+
+    def _settle(self) -> None:
+        for call in self.calls.values():
+            call.settle()
 
     # --- for the page ---------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ import json
 from array import array
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import Any, Final
 
 import attrs
@@ -25,13 +26,12 @@ from ..analysis import RecordView
 from ..journal import CallRecord, DropRecord, EventRecord, FrameRecord, GapRecord, SentRecord
 
 MAX_TEXT: Final = 160
+_NS_PER_MS: Final = 1_000_000
 
 STATES: Final = ("error", "crash", "drop", "gap")
 """The states of lines that need attention."""
 
 _BITS: Final = {name: 1 << place for place, name in enumerate(STATES)}
-_DROPPED: Final = _BITS["error"] | _BITS["drop"]
-_CRASHED: Final = _BITS["error"] | _BITS["crash"]
 _FOLDED: Final = ("frame", "sent")
 
 _INNER: Final = (
@@ -85,7 +85,8 @@ class LineIndex:
         # The line of each record, by the record's number.
         self._seqs, self._numbers = array("Q"), array("I")
         # The latest line of messages, which most often goes on.
-        self._message, self._message_line = "", -1
+        self._message: str | None = None
+        self._message_line = -1
         self._known: dict[object, int] = {}
         self._values: list[Any] = []
 
@@ -136,17 +137,36 @@ class LineIndex:
         self._numbers.append(number)
         return states
 
-    def take_message(self, seq: int, type_name: str, at_ms: float) -> None:
-        """Take a message to the service that is about no item, and led to nothing."""
-        last = len(self._first) - 1
-        if type_name == self._message and self._message_line == last and not self._states[last]:
-            self._counts[last] += 1
-            self._last[last], self._end_ms[last] = seq, at_ms
-        else:
-            last = self._place(seq, "sent", type_name, "", at_ms)
+    def take_messages(
+        self, records: Sequence[SentRecord], type_names: Sequence[str], origin_ns: int
+    ) -> None:
+        """
+        Take messages to the service that are about no item, and led to nothing.
+
+        Args:
+            records: The messages.
+            type_names: The type of each.
+            origin_ns: The ``mono_ns`` of the journal's beginning.
+        """
+        end = 0
+        for type_name, group in groupby(type_names):
+            start, end = end, end + sum(1 for _ in group)
+            self._take_run(type_name, records[start:end], origin_ns)
+
+    def _take_run(self, type_name: str, records: Sequence[SentRecord], origin_ns: int) -> None:
+        """Take messages of one type."""
+        last, count = len(self._first) - 1, len(records)
+        if type_name != self._message or self._message_line != last or self._states[last]:
+            at_ms = (records[0].mono_ns - origin_ns) / _NS_PER_MS
+            last = self._place(records[0].seq, "sent", type_name, "", at_ms)
             self._message, self._message_line = type_name, last
-        self._numbers.append(last)
-        self._seqs.append(seq)
+            count -= 1
+        if count:
+            self._counts[last] += count
+            self._last[last] = records[-1].seq
+            self._end_ms[last] = (records[-1].mono_ns - origin_ns) / _NS_PER_MS
+        self._seqs.extend([record.seq for record in records])
+        self._numbers.extend([last] * len(records))
 
     def _place(self, seq: int, kind: str, type_name: str, item_id: str, at_ms: float) -> int:
         """Return the number of the line for a record without a cause: the last, or a new one."""
@@ -186,17 +206,9 @@ def is_error(states: int) -> bool:
 
 
 def _states_of(facts: RecordView) -> int:
-    record = facts.record
-    if isinstance(record, SentRecord):
+    if not facts.is_failure:
         return 0
-    if isinstance(record, CallRecord):
-        return _CRASHED if record.state == "crashed" else 0
-    if isinstance(record, DropRecord):
-        return _DROPPED
-    states = facts.states
-    if len(states) == 1:  # nothing but its kind, as most have
-        return 0
-    return sum(bit for name, bit in _BITS.items() if name in states)
+    return _BITS["error"] | _BITS.get("crash" if facts.kind == "call" else facts.kind, 0)
 
 
 # --- texts ------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ MAX_MARKS: Final = 1_000
 
 _PEAK_NS: Final = PEAK_MS * 1_000_000
 _MAX_PEAKS: Final = 20 * 3600 * 12  # of twelve hours
-_STRIDE: Final = 8  # of samples: a peak needs no more than every eighth
+_ENOUGH_SAMPLES: Final = 50  # of a peak
 # The louder byte of a sample, as a level from 0 to 255.
 _LEVELS: Final = bytes(min(255, 2 * (b if b < 128 else 255 - b)) for b in range(256))
 _AUDIBLE: Final = 4  # about -42 dBFS
@@ -42,12 +42,14 @@ class Peaks:
 
     def add(self, start_ns: int, data: bytes, form: AudioFormat) -> None:
         """Add audio that is heard from *start_ns* on; silence needs not be added."""
+        samples = form.rate * PEAK_MS // 1000  # of a peak, most of which it doesn't need
+        stride = _stride_of(samples)
         if form.encoding == "audio/pcm":
-            levels = data[1 :: 2 * _STRIDE].translate(_LEVELS)
+            levels = data[1 :: 2 * stride].translate(_LEVELS)
         else:
-            levels = data[::_STRIDE].translate(_levels_of(form))
+            levels = data[::stride].translate(_levels_of(form))
         place, into_ns = divmod(start_ns, _PEAK_NS)
-        step = max(1, form.rate * PEAK_MS // 1000 // _STRIDE)
+        step = max(1, samples // stride)
         count = len(levels)
         end = step - step * into_ns // _PEAK_NS or 1  # of the first peak, which may be begun
         last = place + (0 if count <= end else -((end - count) // step))
@@ -74,6 +76,15 @@ class Peaks:
         values = self.values
         found = bytes(max(values[n : n + group]) for n in range(0, len(values), group))
         return float(group * PEAK_MS), found
+
+
+@functools.cache
+def _stride_of(samples: int) -> int:
+    """Return the greatest power of two that divides a peak's samples, and leaves enough."""
+    stride = 1
+    while samples % (2 * stride) == 0 and samples >= 2 * stride * _ENOUGH_SAMPLES:
+        stride *= 2
+    return stride
 
 
 @functools.cache

@@ -23,7 +23,7 @@ def noise(ms, amplitude, *, offset=0):
     return array("h", (offset + RNG.randint(-amplitude, amplitude) for _ in range(24 * ms)))
 
 
-def heard(*parts, piece_ms=20, form=PCM16, is_kept=True):
+def heard(*parts, piece_ms=20, form=PCM16, is_kept=True, is_escaped=False):
     """
     Return the detector with samples at 24 kHz, and their length.
     """
@@ -33,7 +33,10 @@ def heard(*parts, piece_ms=20, form=PCM16, is_kept=True):
         data = form.from_pcm16(pcm[start : start + 48 * piece_ms])
         text = base64.b64encode(data).decode() if is_kept else ""
         message = {"audio": text, "type": "input_audio_buffer.append"}
-        record = SentRecord(data=json.dumps(message).encode(), audio_bytes=len(data))
+        written = json.dumps(message)
+        if is_escaped:
+            written = written.replace("/", "\\/").replace("+", "\\u002B")
+        record = SentRecord(data=written.encode(), audio_bytes=len(data))
         end = place + piece_ms * MS
         voice.append(record, place, end, form)
         place = end
@@ -49,6 +52,15 @@ def test_voice_is_found_in_silence_and_in_noise(floor, piece_ms):
     voice, end = heard(noise(300, floor), noise(500, 6_000), noise(700, floor), piece_ms=piece_ms)
 
     assert voice.first_ns(0, end) == 300 * MS
+    assert voice.last_ns(0, end, end) == 800 * MS
+
+
+def test_voice_is_found_in_audio_with_escapes():
+    """
+    JSON may have a slash and a plus sign in another form.
+    """
+    voice, end = heard(noise(300, 0), noise(500, 6_000), noise(700, 0), is_escaped=True)
+
     assert voice.last_ns(0, end, end) == 800 * MS
 
 

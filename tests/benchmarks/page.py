@@ -99,6 +99,7 @@ class _Call:
         self._recorder, self._bus, self._clock = recorder, bus, clock
         self._decoder = OpenAIRealtimeDecoder()
         self.sent_ms = 0
+        self._frames = 0
         self._quiet = _text(bytes(2 * _RATE * 20 // 1000))
         self._loud = _text(_tone(20, 220))
         self._answer = _text(_tone(100, 330))
@@ -106,7 +107,9 @@ class _Call:
     def frame(self, kind: str, **fields: Any) -> None:
         """Receive a frame."""
         self._clock.ns += _MS // 20
-        data = json.dumps({"type": kind, "event_id": "event_1", **fields}).encode()
+        self._frames += 1
+        event_id = f"event_{self._frames:06}"
+        data = json.dumps({"type": kind, "event_id": event_id, **fields}).encode()
         self._decoder.publish_to(self._bus, data, sender="call-1")
 
     def say(self, ms: int, *, is_voiced: bool = False) -> None:
@@ -136,13 +139,13 @@ class _Call:
         name = "conversation.item.input_audio_transcription.completed"
         self.frame(name, item_id=caller, **words)
         for piece in range(50):
-            self.frame("response.output_audio.delta", delta=self._answer, **ids)
+            self.frame("response.output_audio.delta", **ids, delta=self._answer)
             if not piece % 3:
                 delta = f" word{piece}"
-                self.frame("response.output_audio_transcript.delta", delta=delta, **ids)
+                self.frame("response.output_audio_transcript.delta", **ids, delta=delta)
             self.say(40)
         text = {"transcript": f"Answer {number}."}
-        self.frame("response.output_audio_transcript.done", **text, **ids)
+        self.frame("response.output_audio_transcript.done", **ids, **text)
         self.frame("response.done", response={"id": response, "status": "completed"})
         self.say(3200)
 
