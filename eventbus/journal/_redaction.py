@@ -73,17 +73,8 @@ _AUDIO_APPEND: Final = b'"input_audio_buffer.append"'
 _EDGE: Final = 200
 
 # In these, names are whoever's who has filled them in.
-_FREE: Final = frozenset(
-    {
-        "args",
-        "arguments",
-        "context",
-        "functionResponses",
-        "function_responses",
-        "metadata",
-        "variables",
-    }
-)
+_ANSWERS: Final = frozenset({"functionResponses", "function_responses"})
+_FREE: Final = _ANSWERS | {"args", "arguments", "context", "metadata", "variables"}
 
 # Texts that are JSON, if all is well.
 _JSON_TEXTS: Final = frozenset({"arguments", "output"})
@@ -544,7 +535,9 @@ def _is_name(path: tuple[str, ...]) -> bool:
     name = path[-1] if path else ""
     if name == "$class":
         return True
-    is_free = not _FREE.isdisjoint(path) or path[:1] == ("output",)
+    # Gemini's answers of tools have an id and a name of the protocol's beside what is free.
+    where = path[:-2] if len(path) > 1 and path[-2] in _ANSWERS else path
+    is_free = not _FREE.isdisjoint(where) or path[:1] == ("output",)
     return (name in _NAMES or name.endswith("_id")) and not is_free
 
 

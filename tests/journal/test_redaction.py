@@ -501,12 +501,13 @@ def test_what_users_fill_in_is_content_whatever_it_is_called():
     A name among the variables of a prompt is content; so is an application's description of its
     work.
     """
+    answer = {"id": "c-1", "name": "greet", "response": {"id": "Ada", "status": "Ada"}}
     plain = {
         "metadata": {"name": "Ada", "user_id": "Ada"},
         "prompt": {"id": "p-1", "variables": {"name": {"type": "input_text", "text": "Ada"}}},
         "context": "while Ada spoke",
         "toolCall": {"functionCalls": [{"name": "greet", "args": {"name": "Ada"}}]},
-        "toolResponse": {"functionResponses": [{"response": {"status": "Ada"}}]},
+        "toolResponse": {"functionResponses": [answer]},
         "arguments": {"reason": "Ada"},
         "output": {"name": "Ada"},
     }
@@ -516,3 +517,5 @@ def test_what_users_fill_in_is_content_whatever_it_is_called():
     assert "Ada" not in str(got)
     assert got["prompt"]["id"] == "p-1"
     assert got["toolCall"]["functionCalls"][0]["name"] == "greet"
+    told = got["toolResponse"]["functionResponses"][0]
+    assert (told["id"], told["name"]) == ("c-1", "greet")
