@@ -722,7 +722,8 @@ class Scope(Registrar):
         mark: int = 0,
     ) -> bool:
         """Publish *event* as the session's after one of *unseen*; see `EventBus.publish_after`."""
-        return self.bus.publish_after(unseen, event, self._own(sender), frame, mark)
+        own = self.sender if sender is None else self._own(sender)
+        return self.bus.publish_after(unseen, event, own, frame, mark)
 
     # --- entering -----------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping
 from contextvars import copy_context
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from ..context import Context, Publisher
 from ..events import (
@@ -39,24 +39,18 @@ from .observing import (
     observes_events,
 )
 from .queue import DEFAULT_MAILBOX, MailboxQueue
-from .routing import DERIVED, VOCABULARY, find_route, published_class
+from .routing import NO_OVERVIEW, find_route, in_order, overview, published_class, wants_context
 from .turn import DELIVERED, PUBLISHED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Hashable, Iterable
+    from collections.abc import Callable, Coroutine, Hashable, Iterator
+    from collections.abc import Set as AbstractSet
 
     from .delivery import Deliveries, Item, Tracker
     from .registry import Registry, Subscription
     from .turn import Turn
 
 logger = logging.getLogger(__name__)
-
-# The classes whose events are merely counted, and logged at DEBUG, if no handler takes them.
-_UNREMARKABLE: Final = VOCABULARY - {
-    RealtimeModelErrorEvent,
-    RealtimeModelExceptionEvent,
-    RealtimeModelRawServerEvent,
-}
 
 
 class Dispatch:
@@ -116,8 +110,9 @@ class Compiler:
         self.observers: tuple[Observer, ...] = ()
         self.taps: tuple[Tap, ...] = ()
         self.call_observers: tuple[Observer, ...] = ()
+        self._overview = NO_OVERVIEW
         self._unhandled: dict[type[Any], Calls] = {}
-        self._unhandled_at = -1
+        self._seen_at = -1
         self._bus = bus
         self._registry = registry
         self._deliveries = deliveries
@@ -197,28 +192,45 @@ class Compiler:
         own sees each for the first time: to compile a route for each would take a good part of a
         short session.
         """
+        return self._unhandled if self._sees_all() else {}
+
+    def compile_own(
+        self, classes: AbstractSet[type[Any]], sender: Any
+    ) -> Iterator[tuple[type[Any], Calls]]:
+        """
+        Yield those of *classes* that handlers have by themselves, with the calls for events.
+
+        A handler of a base, a fallback and whatever else may be told of an event is looked for
+        once for all of them.
+        """
+        if not self._sees_all():
+            return
+        subscriptions_for = self._registry.subscriptions_for
+        for event_type in self._overview.own & classes:
+            subscriptions = subscriptions_for(event_type, sender)
+            if not subscriptions:
+                continue  # they are other senders'
+            calls = Calls()
+            if wants_context(subscriptions):
+                calls.append(self.begin_context)
+            for subscription in in_order(subscriptions):
+                self._append(calls, subscription)
+            calls.tally += PUBLISHED
+            yield event_type, calls
+
+    def _sees_all(self) -> bool:
+        """Return whether subscriptions are all that events reach; note which classes have some."""
         registry = self._registry
         if self.observers or registry.has_purging:
-            return {}
-        if self._unhandled_at != registry.class_count:
-            self._unhandled_at = registry.class_count
-            self._unhandled = self._compile_unhandled(registry.subscribed_classes())
-        return self._unhandled
-
-    def _compile_unhandled(self, subscribed: Iterable[type[Any]]) -> dict[type[Any], Calls]:
-        unhandled: dict[type[Any], Calls] = dict.fromkeys(
-            _UNREMARKABLE, self._unhandled_calls(object)
-        )
-        raw_calls = self._unhandled_calls(RealtimeModelRawServerEvent)
-        unhandled[RealtimeModelRawServerEvent] = raw_calls
-        for base in subscribed:
-            for event_type in DERIVED.get(base, ()):
-                unhandled.pop(event_type, None)
-        if RealtimeModelRawServerEvent not in unhandled:
-            return {}
-        if RealtimeModelOtherEvent not in unhandled:
-            return {RealtimeModelRawServerEvent: raw_calls}
-        return unhandled
+            return False
+        if self._seen_at != registry.class_count:
+            self._seen_at = registry.class_count
+            self._overview = overview(registry.subscribed_classes())
+            self._unhandled = dict.fromkeys(self._overview.unhandled, self._unhandled_calls(object))
+            if self._unhandled:
+                raw = RealtimeModelRawServerEvent
+                self._unhandled[raw] = self._unhandled_calls(raw)
+        return True
 
     def _unhandled_calls(self, event_type: type[Any]) -> Calls:
         calls = Calls()

@@ -156,6 +156,7 @@ class Dispatcher:
         self.routes = Routes(
             self.registry,
             self._compile,
+            self._compile_own,
             self._unhandled_classes,
             lambda event_type, sender: self._compiler.compile(event_type, sender, begins=False),
         )
@@ -460,6 +461,11 @@ class Dispatcher:
             calls.is_fast = False  # middleware may make another event of it, for which it isn't
         calls.tally += PUBLISHED
         return calls
+
+    def _compile_own(
+        self, classes: frozenset[type[Any]], sender: Any
+    ) -> Iterable[tuple[type[Any], Calls]]:
+        return () if self._chain is not None else self._compiler.compile_own(classes, sender)
 
     def _unhandled_classes(self) -> Mapping[type[Any], Calls]:
         return {} if self._chain is not None else self._compiler.unhandled_classes()

@@ -389,8 +389,7 @@ class Registry:
             entries = signal.receivers_for(_blinker_sender(sender))
         else:  # all receivers get the events of any sender
             entries = tuple(signal.receivers.values())
-        subscriptions = [entry.subscription for entry in entries]
-        return [s for s in subscriptions if s is not None and s.is_active]
+        return [s for entry in entries if (s := entry.subscription) is not None and s.is_active]
 
     def purged_by(self, event_type: type[Any], sender: object) -> list[Subscription]:
         """Return the subscriptions that an event of *event_type* empties the queues of."""

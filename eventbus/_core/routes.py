@@ -17,7 +17,7 @@ from .registry import sender_key
 from .routing import VOCABULARY, published_class, route_class
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Mapping
+    from collections.abc import Callable, Hashable, Iterable, Mapping
 
     from .calls import Calls
     from .registry import Registry
@@ -30,6 +30,8 @@ class Routes:
     Args:
         registry: The subscriptions.
         compile_route: Returns the calls for events of a class from a sender.
+        compile_own: Yields those of some classes that have handlers by themselves, with the calls
+            for events from a sender.
         unhandled_classes: Returns the calls for classes that nobody has subscribed to, by class.
         compile_inner: Returns the calls behind the middleware.
 
@@ -43,6 +45,7 @@ class Routes:
     __slots__ = (
         "_compile",
         "_compile_inner",
+        "_compile_own",
         "_inner",
         "_is_new",
         "_new_senders",
@@ -61,11 +64,13 @@ class Routes:
         self,
         registry: Registry,
         compile_route: Callable[[type[Any], Any], Calls],
+        compile_own: Callable[[frozenset[type[Any]], Any], Iterable[tuple[type[Any], Calls]]],
         unhandled_classes: Callable[[], Mapping[type[Any], Calls]],
         compile_inner: Callable[[type[Any], Any], Calls],
     ) -> None:
         self._registry = registry
         self._compile = compile_route
+        self._compile_own = compile_own
         self._unhandled_classes = unhandled_classes
         self._compile_inner = compile_inner
         self._is_new = True
@@ -124,8 +129,16 @@ class Routes:
             else:
                 table, fast = self._shared, self.fast
             unhandled = self._unhandled_classes()
-            for subscribed in self._subscribed_at_first(key):
-                self._make_in(table, fast, subscribed, sender, unhandled)
+            if self.may_be_fast and not fast:
+                fast.update(unhandled)
+            subscribed = self._subscribed_at_first(key)
+            if subscribed:
+                for own, calls in self._compile_own(subscribed, sender):
+                    table[own] = calls
+                    if self._is_fast(calls):
+                        fast[own] = calls
+                for each in subscribed - table.keys():
+                    self._make_in(table, fast, each, sender, unhandled)
             return self._make_in(table, fast, event_type, sender, unhandled)
 
     def _subscribed_at_first(self, key: Hashable) -> frozenset[type[Any]]:
@@ -157,7 +170,7 @@ class Routes:
         calls = unhandled.get(published_type)
         if calls is not None:
             table[event_type] = calls
-            if self.may_be_fast:
+            if self.may_be_fast and published_type not in fast:
                 fast.update(unhandled)
             return calls
         calls = table.get(event_type)
@@ -168,10 +181,13 @@ class Routes:
         # A fast route is found by the class of the event itself. Where that of a decoder's
         # Other is another one than that of the others, because those fall back, none is fast.
         fast_calls = table[published_type]
-        is_fast = fast_calls.is_fast and self.may_be_fast
-        if is_fast and (self.may_be_async or not fast_calls.needs_loop):
+        if self._is_fast(fast_calls):
             fast[published_type] = fast_calls
         return calls
+
+    def _is_fast(self, calls: Calls) -> bool:
+        """Return whether events can take such a route without asking anybody, as things are."""
+        return calls.is_fast and self.may_be_fast and (self.may_be_async or not calls.needs_loop)
 
     def find_inner(self, event: Any, sender: Any, key: Hashable) -> Calls:
         """

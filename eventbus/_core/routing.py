@@ -17,12 +17,14 @@ Event class -> its handlers, in order, and the form of the event; nothing is cal
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, get_args
+import functools
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, get_args
 
 import attrs
 
 from .._event_base import mark_of
 from ..events import (
+    RealtimeModelErrorEvent,
     RealtimeModelEvent,
     RealtimeModelExceptionEvent,
     RealtimeModelOtherEvent,
@@ -30,7 +32,7 @@ from ..events import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from .registry import Subscription
 
@@ -41,6 +43,40 @@ DERIVED: Final = {
     for base in {base for cls in VOCABULARY for base in cls.__mro__}
 }
 """The classes of the vocabulary by each of their bases; each class is a base of itself."""
+
+
+class Overview(NamedTuple):
+    """
+    The vocabulary, as far as it can be seen from the classes that have subscriptions.
+
+    Attributes:
+        unhandled: The classes that nobody takes, not even as a fallback.
+        own: The classes with subscriptions to exactly them, and to none of their bases.
+    """
+
+    unhandled: frozenset[type[Any]]
+    own: frozenset[type[Any]]
+
+
+NO_OVERVIEW: Final = Overview(frozenset(), frozenset())
+
+
+def overview(subscribed: Collection[type[Any]]) -> Overview:
+    """Return the overview over a bus or a sender with subscriptions to these classes."""
+    return _overview(frozenset(DERIVED.keys() & subscribed))
+
+
+@functools.lru_cache(maxsize=64)  # the buses of a program are much alike
+def _overview(subscribed: frozenset[type[Any]]) -> Overview:
+    handled = {cls for base in subscribed for cls in DERIVED[base]}
+    if RealtimeModelRawServerEvent in handled:
+        unhandled: frozenset[type[Any]] = frozenset()
+    elif RealtimeModelOtherEvent in handled:
+        unhandled = frozenset({RealtimeModelRawServerEvent})
+    else:
+        unhandled = VOCABULARY - handled - {RealtimeModelErrorEvent, RealtimeModelExceptionEvent}
+    own = {cls for cls in VOCABULARY & subscribed if len(subscribed.intersection(cls.__mro__)) == 1}
+    return Overview(unhandled, frozenset(own))
 
 
 class _DecodedOther(RealtimeModelOtherEvent):
@@ -81,10 +117,15 @@ class Route:
     @property
     def wants_context(self) -> bool:
         """True if a handler takes the `Context` of the event."""
-        for subscription in (*self.direct, *self.fallback):
-            if subscription.description.wants_context:
-                return True
-        return False
+        return wants_context(self.direct) or wants_context(self.fallback)
+
+
+def wants_context(subscriptions: Iterable[Subscription]) -> bool:
+    """Return True if one of the handlers takes the `Context` of the event."""
+    for subscription in subscriptions:  # noqa: SIM110  # any() takes longer than the rest of a route
+        if subscription.description.wants_context:
+            return True
+    return False
 
 
 def find_route(
@@ -98,14 +139,14 @@ def find_route(
         subscriptions_for: Returns the subscriptions to exactly the class that it is given.
     """
     handlers = _takers(event_type, subscriptions_for)
-    direct = _in_order([*handlers, *subscriptions_for(object)])
+    direct = in_order([*handlers, *subscriptions_for(object)])
     if handlers:
         return Route(direct)
     for fallback_type, wrap in _fallbacks(event_type):
         takers = _takers(fallback_type, subscriptions_for)
         fallback = [taker for taker in takers if taker not in direct]
         if fallback:
-            return Route(direct, _in_order(fallback), wrap)
+            return Route(direct, in_order(fallback), wrap)
     return Route(direct, is_handled=False)
 
 
@@ -137,7 +178,8 @@ def _fallbacks(
     yield RealtimeModelRawServerEvent, RealtimeModelRawServerEvent
 
 
-def _in_order(subscriptions: list[Subscription]) -> tuple[Subscription, ...]:
+def in_order(subscriptions: Sequence[Subscription]) -> tuple[Subscription, ...]:
+    """Return the subscriptions in the order in which they are called."""
     if len(subscriptions) < 2:
         return tuple(subscriptions)
     unique = dict.fromkeys(subscriptions)
