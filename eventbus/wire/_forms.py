@@ -20,9 +20,10 @@ frame is at least as long as names, punctuation and the values that were read, w
 escaped and no spaces. If it is exactly as long, then there is nothing else in it. If it is longer,
 because of spaces, escapes or a letter of two bytes, then colons decide, as in `_strict`.
 
-A form is found by a few bytes of a frame, which hold most of its type and no id. Where a session
-has an id before the type, as in Voice Live, these bytes are further behind; ids of other lengths
-make for a form each.
+A form is found by a few bytes of a frame, the head, which hold most of its type and no id. Where a
+session has an id before the type, as in Voice Live, these bytes are further behind; ids of other
+lengths make for a form each. Types that are alike so far are found by a longer head, as soon as
+there are two of them.
 """
 
 from __future__ import annotations
@@ -42,9 +43,11 @@ from ._strict import has_pairs
 
 _TYPE_FIRST: Final = slice(44)
 _ID_FIRST: Final = slice(41, 41 + 44)  # behind '{"event_id":"event_' and 22 characters
+_TYPE_FIRST_LONGER: Final = slice(44 + 14)
+_ID_FIRST_LONGER: Final = slice(41, 41 + 44 + 14)
 
-_MIN_TYPE: Final = 21
-"""The length of a type from which on no id is among these bytes."""
+MIN_TYPE: Final = 21
+"""The length of a type from which on no id is in the head, nor in a longer one."""
 
 _MAX_NAME: Final = 80
 
@@ -60,8 +63,24 @@ _NESTED: Final = frozenset({dict, list})
 Reader: TypeAlias = Callable[[bytes, int], RealtimeModelEvent | None]
 """Returns the event of a frame, which has so many bytes, or None if that isn't known for sure."""
 
-Known: TypeAlias = dict[bytes, Reader | Literal[False]]
+Readers: TypeAlias = dict[bytes, Reader | Literal[False]]
 """The readers of forms, by a part of their frames; False if frames like it are parsed."""
+
+
+class Known:
+    """
+    The forms of all sessions.
+
+    Attributes:
+        readers: The reader of the last form of each head.
+        shared: The heads that several types have, and the longer ones of each.
+    """
+
+    __slots__ = ("readers", "shared")
+
+    def __init__(self) -> None:
+        self.readers: Readers = {}
+        self.shared: dict[bytes, slice] = {}
 
 
 class Forms:
@@ -69,24 +88,26 @@ class Forms:
     The forms that a session has had.
 
     Args:
-        known: The forms of all sessions, the last one for each head: this one has those, too.
+        known: The forms of all sessions: this one has those, too.
         given: Type -> the reader of frames that aren't flat, but of one form.
 
     Attributes:
         head: The part of a frame that its form is found by.
         readers: The readers, by that part.
+        shared: The heads that several types have, and the longer ones of each.
         final: The readers that stay, whether they take a frame or not.
     """
 
-    __slots__ = ("_given", "_known", "_made", "final", "head", "readers")
+    __slots__ = ("_given", "_known", "_made", "final", "head", "readers", "shared")
 
     def __init__(self, known: Known, given: Mapping[str, Reader]) -> None:
         self.head = _TYPE_FIRST
-        self.readers = known.copy()
+        self.readers = known.readers.copy()
+        self.shared = known.shared
         self._known = known
         self._given = given
         self.final: set[object] = {False, *given.values()}
-        self._made: dict[bytes, int] = {}
+        self._made: dict[bytes, tuple[str, int]] = {}  # the type, and the number of forms
 
     def learn(self, frame: bytes, data: dict[str, Any], make: Callable[..., object] | None) -> None:
         """
@@ -98,30 +119,41 @@ class Forms:
             make: The function of the decoder's table; None makes an Other event.
         """
         frame_type = data["type"]
-        if not _MIN_TYPE <= len(frame_type) <= _MAX_NAME:
+        if not MIN_TYPE <= len(frame_type) <= _MAX_NAME:
             return
         self.head = _TYPE_FIRST if next(iter(data)) == "type" else _ID_FIRST
-        head = frame[self.head]
-        made = self._made.get(head, 0)
-        if made > _MAX_FORMS or (not made and len(self._made) >= _MAX_HEADS):
-            return
         has_spec = make is not None and spec_of(make) is not None
         is_nested = not _NESTED.isdisjoint(map(type, data.values()))
         is_flat = not is_nested and (make is None or has_spec)
         read = self._given.get(frame_type)
         if read is None and is_flat:
             read = _read_of(data, make)
+        head = frame[self.head]
+        of, made = self._made.get(head, (frame_type, 0))
+        # One without a form must not keep others from theirs that may come.
+        is_shared = of != frame_type or (read is None and b'"%b"' % frame_type.encode() not in head)
+        if is_shared and head not in self.shared and len(self.shared) < _MAX_HEADS:
+            longer = _TYPE_FIRST_LONGER if self.head is _TYPE_FIRST else _ID_FIRST_LONGER
+            self.shared[head] = longer
+            self._known.readers.pop(head, None)
+        if head in self.shared:
+            self.readers.pop(head, None)
+            head = frame[self.shared[head]]
+            _, made = self._made.get(head, (frame_type, 0))
+        if made > _MAX_FORMS or (not made and len(self._made) >= _MAX_HEADS):
+            return
         if read is not None and read is self.readers.get(head):
             return  # it is the right one, and couldn't be sure
-        self._made[head] = made + 1
+        self._made[head] = frame_type, made + 1
         # That a frame isn't flat is a matter of its type; another reason, of a dialect. But one
         # with fields for a flat event has a nested one besides, which the next may not have.
         is_odd = is_nested and has_spec
         if made >= _MAX_FORMS or not is_odd:
             self.readers[head] = read if read is not None and made < _MAX_FORMS else False
         is_for_all = read is not None or not (is_flat or is_odd)
-        if is_for_all and (head in self._known or len(self._known) < _MAX_HEADS):
-            self._known[head] = read or False
+        known = self._known.readers
+        if is_for_all and (head in known or len(known) < _MAX_HEADS):
+            known[head] = read or False
 
 
 def _read_of(data: dict[str, Any], make: Callable[..., object] | None) -> Reader | None:

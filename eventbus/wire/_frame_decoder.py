@@ -42,7 +42,7 @@ from ..events import (
 from ..exceptions import FrameError
 from ._decoder import Bus, has_raw_handlers, publish_events
 from ._fields import text
-from ._forms import Forms, Known, Reader
+from ._forms import MIN_TYPE, Forms, Known, Reader
 from ._frames import frame_of
 from ._intake import as_it_came, to_bytes
 from ._origin import FRAME_STEP, first_mark, mark_events
@@ -130,7 +130,7 @@ class Protocol(Generic[_S]):
     as_dict: dict[str, _Make[_S] | None] = attrs.field(
         init=False, default=attrs.Factory(lambda self: dict(self.table), takes_self=True)
     )
-    known: Known = attrs.field(init=False, factory=dict)
+    known: Known = attrs.field(init=False, factory=Known)
 
 
 _decode_json = msgspec.json.Decoder().decode
@@ -224,7 +224,11 @@ class FrameDecoder(Generic[_S]):
                 raw = self._to_bytes(frame)
             meaning = self._shortcut(raw) if len(raw) >= self._shortcut_bytes else None
             if meaning is None:
-                read = self._forms.readers.get(raw[self._forms.head])
+                forms = self._forms
+                head = raw[forms.head]
+                read = forms.readers.get(head)
+                if read is None and (longer := forms.shared.get(head)) is not None:
+                    read = forms.readers.get(raw[longer])
                 meaning = read(raw, len(raw)) if read else None
                 if meaning is None:
                     meaning = self._meaning(raw, read)
@@ -263,20 +267,24 @@ class FrameDecoder(Generic[_S]):
             meaning = shortcut(frame)
         if meaning is None:
             forms = self._forms
-            read = forms.readers.get(frame[forms.head])
+            head = frame[forms.head]
+            read = forms.readers.get(head)
+            if read is None and (longer := forms.shared.get(head)) is not None:
+                read = forms.readers.get(frame[longer])
             if read:
                 meaning = read(frame, size)
             if meaning is None and (size < _SHALLOW or (size < _SMALL and _BRACKET not in frame)):
                 # As `_reader` does it, for the usual frame: a call less is a tenth of the time.
                 try:
                     data = _decode_json(frame)
-                    make = self._table[data["type"]]
+                    frame_type = data["type"]
+                    make = self._table[frame_type]
                 except (ValueError, RecursionError, TypeError, KeyError):
                     pass
                 else:
                     colons = frame.count(_COLON)
                     if colons == len(data) or has_no_duplicate(frame, data, colons):
-                        if read not in forms.final:
+                        if read not in forms.final and len(frame_type) >= MIN_TYPE:
                             forms.learn(frame, data, make)
                         try:
                             if make is not None:

@@ -145,14 +145,12 @@ def has_pairs(frame: bytes, pairs: int, *texts: str) -> bool:
     """
     # A pair besides has a colon, and more of them if there are some in its own name and value.
     colons = frame.count(_COLON) - pairs
-    return not colons or are_in_texts(frame, colons, *texts)
+    return not colons or ("".join(texts).count(":") == colons and not may_hide_colons(frame))
 
 
-def are_in_texts(frame: bytes, colons: int, *texts: str) -> bool:
-    """Return True if so many *colons* are in these texts of *frame*, none of them escaped."""
-    if _BACKSLASH in frame and b"\\u003" in frame:
-        return False
-    return "".join(texts).count(":") == colons
+def may_hide_colons(frame: bytes) -> bool:
+    """Return whether there may be an escaped colon in *frame*, which has none of its own."""
+    return _BACKSLASH in frame and b"\\u003" in frame
 
 
 def duplicate_in(frame: bytes, known_names: Container[str]) -> FrameError | None:

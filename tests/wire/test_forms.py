@@ -5,8 +5,11 @@ Frames like one before: they mean the same as for a decoder that sees the first 
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -130,6 +133,37 @@ def test_frame_like_one_before_means_the_same(frame, data):
     assert decoded_after(encoded(frame), raw) == decoded_alone(raw)
 
 
+TRANSCRIPTS = [
+    {**ids, "type": f"conversation.item.input_audio_transcription.{kind}", "item_id": "i", **fields}
+    for ids in ({}, {"event_id": "event_" + "x" * 22})
+    for kind, fields in {
+        "delta": {"delta": "a", "content_index": 0},
+        "updated": {"transcript": "ab"},
+        "completed": {"transcript": "abc"},
+        "failed": {"error": {"message": "noise"}},
+        "segment": {"text": "a", "speaker": "b"},
+    }.items()
+]
+
+
+@given(st.lists(st.sampled_from(TRANSCRIPTS), max_size=8), st.sampled_from(TRANSCRIPTS), st.data())
+def test_frame_after_those_of_types_that_begin_alike_means_the_same(before, frame, data):
+    """
+    Whichever came before, and with another value, a field more, or one less.
+    """
+    changed = dict(frame)
+    name = data.draw(st.sampled_from([*sorted(frame), "new"]))
+    if data.draw(st.booleans()):
+        changed[name] = data.draw(values)
+    else:
+        changed.pop(name, None)
+    decoder = OpenAIRealtimeDecoder()
+    for each in before:
+        decoder.decode(encoded(each))
+
+    assert shown(decoder.decode(encoded(changed))) == decoded_alone(encoded(changed))
+
+
 def changed_within(value, data):
     """
     Return a copy of plain data with a field changed, added or left out, at any depth.
@@ -231,3 +265,40 @@ def test_types_that_begin_alike_are_told_apart():
         )
         for kind in kinds * 3
     ]
+
+
+def types_read_by(function, *args):
+    """
+    Return the types that msgspec reads JSON into during a call: structs, or Any for plain data.
+    """
+    types = []
+
+    def note(_frame, event, function):
+        decoder = getattr(function, "__self__", None) if event == "c_call" else None
+        if isinstance(decoder, msgspec.json.Decoder):
+            types.append(decoder.type)
+
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        function(*args)
+    finally:
+        sys.setprofile(before)
+    return types
+
+
+@pytest.mark.parametrize("frames", [TRANSCRIPTS[:5], TRANSCRIPTS[5:]])
+@pytest.mark.parametrize("comes_first", [True, False])
+def test_type_keeps_its_form_after_others_that_begin_alike(frames, comes_first):
+    """
+    A delta of the user's transcript is read into a struct, also after one was completed or failed.
+    """
+    decoder = OpenAIRealtimeDecoder()
+    for frame in (frames if comes_first else frames[::-1]) * 3:
+        decoder.decode(encoded(frame))
+    delta, *_, failed, _segment = map(encoded, frames)
+
+    assert Any in types_read_by(decoder.decode, failed)
+    for _ in range(2):
+        (struct,) = types_read_by(decoder.decode, delta)
+        assert issubclass(struct, msgspec.Struct)

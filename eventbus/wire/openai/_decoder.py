@@ -236,10 +236,14 @@ def _rate_limits(_session: _Session, data: _Data) -> Meaning:
 
 def _speech_started(session: _Session, data: _Data) -> Meaning:
     started: RealtimeModelEvent
-    try:
-        started = _new_speech_started(text(data, "item_id"), integer(data, "audio_start_ms"))
-    except FrameError as exc:  # the user has begun to speak all the same
-        started = exception_event(exc)
+    item_id, start_ms = data.get("item_id"), data.get("audio_start_ms")
+    if type(item_id) is str and type(start_ms) is int:
+        started = _new_speech_started(item_id, start_ms)
+    else:
+        try:
+            started = _new_speech_started(text(data, "item_id"), integer(data, "audio_start_ms"))
+        except FrameError as exc:  # the user has begun to speak all the same
+            started = exception_event(exc)
     if session.interrupts:
         for response_id in session.in_progress:
             session.fenced.add(response_id)

@@ -38,7 +38,7 @@ from ...items import (
 from .._fields import Fields
 from .._forms import Reader
 from .._frames import ReadOnlyDict, freeze
-from .._strict import are_in_texts
+from .._strict import may_hide_colons
 
 Status: TypeAlias = Literal["in_progress", "completed", "incomplete"]
 _STATUSES = ("in_progress", "completed", "incomplete")
@@ -287,16 +287,17 @@ def _reader(  # noqa: C901  # in one frame
             else:
                 return None
         colons = frame.count(_COLON) - pairs
-        if colons and not are_in_texts(frame, colons, *_texts(parts)):
-            return None
+        if colons:
+            for part in parts:
+                for words in (part.text, part.transcript):
+                    if words:
+                        colons -= words.count(":")
+            if colons or may_hide_colons(frame):
+                return None
         message = _NEW_MESSAGE[role](item.id, tuple(content), previous_item_id, status, extra)
         return _new_item_updated(message)
 
     return read
-
-
-def _texts(parts: list[_Part]) -> list[str]:
-    return [each for part in parts for each in (part.text, part.transcript) if each]
 
 
 read_conversation_item = _reader(_ConversationItem, 8)
