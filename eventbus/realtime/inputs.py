@@ -93,7 +93,7 @@ class RealtimeModelSendUserInput:
     user_input: RealtimeModelUserInput = attrs.field(repr=lambda _: "<withheld>")
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)  # so that `_fast_init` can make one
 class RealtimeModelSendAudio:
     """
     Append *audio* to the user's speech.

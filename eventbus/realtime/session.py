@@ -35,6 +35,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, overload
 import anyio
 import attrs
 
+from .._fast_init import constructor
 from ..bus import EventBus, Scope
 from ..events import (
     RealtimeModelConnectionStatusEvent,
@@ -94,6 +95,8 @@ _CLOSE_TIMEOUT: Final = 10.0
 """Seconds that a model gets to close, even if the session was cancelled."""
 
 _logger = logging.getLogger(__name__)
+
+_new_send_audio: Final = constructor(RealtimeModelSendAudio)
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -317,7 +320,7 @@ class RealtimeSession:
         """
         models = self._models
         model = await models.ready() if models.is_replacing else models.present
-        await model.send_event(RealtimeModelSendAudio(audio, commit))
+        await model.send_event(_new_send_audio(audio, commit))
 
     async def send_message(self, message: RealtimeModelUserInput) -> None:
         """

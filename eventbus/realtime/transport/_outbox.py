@@ -85,7 +85,7 @@ class Outbox:
         self._messages[number] = message
         size = len(message.frame)
         self._bytes += size
-        if message.is_audio:
+        if message.audio_bytes is not None:
             self._audio.append(number)
             self._audio_bytes += size
         if self._bytes <= self._max_bytes:
@@ -99,7 +99,7 @@ class Outbox:
         _, message = self._messages.popitem(last=False)
         size = len(message.frame)
         self._bytes -= size
-        if message.is_audio:
+        if message.audio_bytes is not None:
             self._audio.popleft()
             self._audio_bytes -= size
         if not self._messages:

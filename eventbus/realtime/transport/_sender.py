@@ -114,7 +114,8 @@ class Sender:
                     self._news = news = new_future()
                     await news
                     continue
-                self._room.set()
+                if self._waiting_callers:
+                    self._room.set()
                 await send(message.frame)
                 on_sent(message.frame)
 
