@@ -28,6 +28,7 @@ from ._call import CallView
 from ._lines import LINE_COLUMNS, line_text
 from ._sound import LEAD_MS, write_part
 from ._tracks import MAX_MARKS, within
+from ._traffic import Traffic
 
 SCHEMA: Final = "eventbus.inspection/2"
 """The form of the data that the page gets; it changes when a page would misunderstand."""
@@ -110,12 +111,13 @@ class JournalView:
         with self._lock:
             self._begin()
 
-    def update(self, seconds: float | None = None) -> bool:
+    def update(self, seconds: float | None = None, traffic: Traffic | None = None) -> bool:
         """
         Take the records that were written since the last time; return whether there were any.
 
         Args:
             seconds: The time after which to stop, although there are more; None to take all.
+            traffic: Requests, for which to stop as well.
 
         Raises:
             OSError, JournalError: The journal can't be read.
@@ -132,7 +134,9 @@ class JournalView:
                         self._look_at_end(before)
                         break
                     self._take(record)
-                    if seconds is not None and not number % _SLICE and time.monotonic() > end:
+                    if seconds is None or number % _SLICE:
+                        continue
+                    if time.monotonic() > end or (traffic is not None and traffic.is_busy):
                         break
             except OSError:
                 self._reading = None

@@ -23,6 +23,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+import anyio.to_thread
+
 from ..bus import EventBus
 from ..exceptions import InspectorError, JournalError
 from ..journal import Recorder
@@ -30,6 +32,7 @@ from ..journal._recorder import SendingModel
 from ._file import JournalView
 from ._heartbeat import Heartbeat
 from ._server import make_app
+from ._traffic import Traffic
 
 try:
     import uvicorn
@@ -98,7 +101,6 @@ class Inspector:
         self._stack = contextlib.ExitStack()
         self._recorder: Recorder | None = None
         self._heartbeat: Heartbeat | None = None
-        self._asked_at = float("-inf")
         self.url = ""
 
     def __enter__(self) -> Self:
@@ -185,7 +187,7 @@ class Inspector:
         self.url = f"http://{name}:{self._port}/?token={self._token}"
         return listening
 
-    def app(self, closing: asyncio.Event) -> ASGIApp:
+    def app(self, closing: asyncio.Event, traffic: Traffic) -> ASGIApp:
         """Return the application, which ends its streams when *closing* is set."""
         return make_app(
             self._views,
@@ -193,15 +195,21 @@ class Inspector:
             address=(self._host, self._port),
             is_live=self._bus is not None,
             closing=closing,
-            on_request=self._note_request,
+            traffic=traffic,
         )
 
-    def _note_request(self) -> None:
-        self._asked_at = time.monotonic()
+    @property
+    def is_read(self) -> bool:
+        """Whether the journals have been read as far as they were when they were opened."""
+        return all(view.progress >= 1 for view in self._views)
 
-    def update(self) -> bool:
+    def update(self, traffic: Traffic, *, is_polite: bool) -> bool:
         """
         Take the next records, for a moment; return whether to go on at once.
+
+        Args:
+            traffic: The requests of pages.
+            is_polite: Whether to stop for the next one.
 
         A bus that nobody looks at is only recorded: the page that comes reads what was missed. One
         that runs gets most of the time, since two threads share one interpreter.
@@ -209,11 +217,11 @@ class Inspector:
         if self._heartbeat is not None:
             self._heartbeat.beat()
         is_changed = False
-        if self._bus is not None and time.monotonic() - self._asked_at > _ATTENTION_S:
+        if self._bus is not None and time.monotonic() - traffic.asked_at > _ATTENTION_S:
             return False
         for view in self._views:
             try:
-                is_changed |= view.update(_SLICE_S)
+                is_changed |= view.update(_SLICE_S, traffic if is_polite else None)
             except (OSError, JournalError) as exc:
                 logger.debug("a journal can't be read at present", exc_info=exc)
         return is_changed and self._bus is None
@@ -250,30 +258,39 @@ class _Serving:
     async def _serve(self) -> None:
         closing = asyncio.Event()
         loop = asyncio.get_running_loop()
+        traffic = Traffic()
         config = uvicorn.Config(
-            self._inspector.app(closing),
+            self._inspector.app(closing, traffic),
             log_config=None,
             access_log=False,
             lifespan="off",
             ws="none",
             timeout_graceful_shutdown=5,
         )
+        # What the first requests would import, beside a journal that is being read.
+        config.load()
+        await anyio.to_thread.run_sync(list)
         server = uvicorn.Server(config)
         # Signals are the program's, and can only be caught in its main thread.
         vars(server)["capture_signals"] = contextlib.nullcontext
 
         def stop() -> None:
             closing.set()
+            traffic.is_read.set()  # wakes the streams
             server.should_exit = True
 
         self._stop = lambda: loop.call_soon_threadsafe(stop)
-        updating = loop.create_task(self._update(closing))
+        updating = loop.create_task(self._update(closing, traffic))
         self._ready.set()
         await server.serve(sockets=[self._listening])
         await updating
 
-    async def _update(self, closing: asyncio.Event) -> None:
+    async def _update(self, closing: asyncio.Event, traffic: Traffic) -> None:
+        update = self._inspector.update
         while not closing.is_set():
-            has_more = await asyncio.to_thread(self._inspector.update)
+            is_polite = await traffic.wait_idle()
+            has_more = await asyncio.to_thread(update, traffic, is_polite=is_polite)
+            if self._inspector.is_read:
+                traffic.is_read.set()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(closing.wait(), 0.0 if has_more else _UPDATE_S)

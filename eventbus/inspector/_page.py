@@ -23,13 +23,15 @@ from ..journal import Record
 from ._call import CallView
 from ._file import JournalView, row_of
 
-_MODULES: Final = (
+MODULES: Final = (
     *("scale.js", "filter.js", "pages.js", "address.js", "keys.js", "source.js", "sound.js"),
     *("detail.js", "paint.js", "lanes.js", "list.js", "compare.js", "frame.js", "screen.js"),
     *("moving.js", "records.js", "calls.js", "app.js"),
 )
 
-FILES: Final = frozenset({"index.html", "style.css", *_MODULES})
+"""The modules of the page, each behind those that it imports."""
+
+FILES: Final = frozenset({"index.html", "style.css", *MODULES})
 """The files of the page."""
 
 _STATIC: Final = resources.files(__name__.rpartition(".")[0]) / "static"
@@ -111,7 +113,7 @@ def _without_audio(data: dict[str, Any]) -> dict[str, Any]:
 
 def _page(recording: dict[str, Any], title: str) -> str:
     style = (_STATIC / "style.css").read_text("utf-8")
-    script = "".join(_joined(name) for name in _MODULES)
+    script = "".join(_joined(name) for name in MODULES)
     policy = (
         f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; "
         "img-src data:; media-src data:; base-uri 'none'; form-action 'none'"

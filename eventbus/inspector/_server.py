@@ -29,7 +29,8 @@ from ..exceptions import ExportError, FilterError
 from ._call import CallView
 from ._compare import compare
 from ._file import MAX_LINES, JournalView
-from ._page import FILES
+from ._page import FILES, MODULES
+from ._traffic import Traffic
 
 try:
     from starlette.applications import Starlette
@@ -49,9 +50,10 @@ except ModuleNotFoundError as exc:
 
 _COOKIE: Final = "eventbus-inspector"  # and the port: cookies don't know ports apart
 _POLL_S: Final = 0.25
-_LOOKS: Final = 10  # in that time, whether the journals have been read
+_STREAM: Final = "/api/stream"
 _MAX_SOUND_MS: Final = 120_000
 _STATIC: Final = resources.files(__name__.rpartition(".")[0]) / "static"
+_PRELOAD: Final = ", ".join(f"<{name}>; rel=modulepreload" for name in MODULES)
 _TYPES: Final = {
     ".css": "text/css",
     ".html": "text/html; charset=utf-8",
@@ -112,6 +114,20 @@ class _Guarded:
         return with_headers
 
 
+class _Counted:
+    """Counts requests, apart from those that go on as long as a page is open."""
+
+    def __init__(self, app: ASGIApp, traffic: Traffic) -> None:
+        self._app, self._traffic = app, traffic
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] == _STREAM:
+            await self._app(scope, receive, send)
+            return
+        with self._traffic.request():
+            await self._app(scope, receive, send)
+
+
 def make_app(
     views: list[JournalView],
     *,
@@ -119,7 +135,7 @@ def make_app(
     address: tuple[str, int],
     is_live: bool,
     closing: asyncio.Event,
-    on_request: Callable[[], object],
+    traffic: Traffic,
 ) -> ASGIApp:
     """
     Return the application that serves the page and the data of *views*.
@@ -130,9 +146,9 @@ def make_app(
         address: The host and port that the server listens at.
         is_live: Whether the journals may still be written.
         closing: Set when the server stops, so that streams end.
-        on_request: Called with each request that may be made, and again while a stream goes on.
+        traffic: Is told of each request, and again while a stream goes on.
     """
-    api = _Api(views, is_live=is_live, closing=closing, on_request=on_request)
+    api = _Api(views, is_live=is_live, closing=closing, traffic=traffic)
     routes = [
         Route("/", _static),
         Route("/api/calls", api.overview),
@@ -144,13 +160,14 @@ def make_app(
         Route("/api/calls/{call}/rows", api.answer(_rows)),
         Route("/api/calls/{call}/records/{seq:int}", api.answer(_detail)),
         Route("/api/calls/{call}/audio.wav", api.answer(_sound)),
-        Route("/api/stream", api.stream),
+        Route(_STREAM, api.stream),
         Route("/{name}", _static),
     ]
     host, port = address
     names = ("localhost", "127.0.0.1", "[::1]")
     origins = read_origins([f"http://{name}:{port}" for name in names])
-    return _Guarded(Starlette(routes=routes), RequestGuard(host, origins), token, port)
+    guard = RequestGuard(host, origins)
+    return _Guarded(_Counted(Starlette(routes=routes), traffic), guard, token, port)
 
 
 class _Api:
@@ -162,16 +179,16 @@ class _Api:
         *,
         is_live: bool,
         closing: asyncio.Event,
-        on_request: Callable[[], object],
+        traffic: Traffic,
     ) -> None:
         self._views, self._is_live, self._closing = views, is_live, closing
-        self._on_request = on_request
+        self._traffic = traffic
 
     def answer(self, make: Callable[[Request, JournalView, CallView], Response]) -> Handler:
         """Return the handler of requests about one call; *make* runs in a thread."""
 
         async def handler(request: Request) -> Response:
-            self._on_request()
+            self._traffic.note()
             found = self._find(request.path_params["call"])
             if found is None:
                 return JSONResponse({"error": "There is no such call."}, 404)
@@ -200,7 +217,7 @@ class _Api:
 
     async def overview(self, _: Request) -> Response:
         """Answer with the list of calls."""
-        self._on_request()
+        self._traffic.note()
         calls = await run_in_threadpool(self._calls)
         return JSONResponse({"is_live": self._is_live, "calls": calls})
 
@@ -221,7 +238,7 @@ class _Api:
         """Yield messages whose id is the sum of the numbers of the latest records."""
         yield "retry: 1000\n\n"
         while not self._closing.is_set() and not await request.is_disconnected():
-            self._on_request()
+            self._traffic.note()
             total = sum(view.last_seq for view in list(self._views))
             if total != after:
                 after = total
@@ -232,16 +249,9 @@ class _Api:
 
     async def _pause(self) -> None:
         """Wait a quarter of a second; less, if the journals have been read or the server stops."""
-        looks = _LOOKS if self._is_reading() else 1
-        for _ in range(looks):
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._closing.wait(), _POLL_S / looks)
-                return
-            if not self._is_reading():
-                return
-
-    def _is_reading(self) -> bool:
-        return any(view.progress < 1 for view in list(self._views))
+        is_read = self._traffic.is_read
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for((self._closing if is_read.is_set() else is_read).wait(), _POLL_S)
 
 
 def _overview(_: Request, view: JournalView, call: CallView) -> Response:
@@ -317,7 +327,10 @@ async def _static(request: Request) -> Response:
     name = request.path_params.get("name") or "index.html"
     if name not in FILES:
         return Response("There is no such page.", 404)
-    return Response((_STATIC / name).read_bytes(), media_type=_TYPES[name[name.rindex(".") :]])
+    # Else a browser would learn of each module from those that import it, one after the other.
+    headers = {"link": _PRELOAD} if name == "index.html" else None
+    media_type = _TYPES[name[name.rindex(".") :]]
+    return Response((_STATIC / name).read_bytes(), headers=headers, media_type=media_type)
 
 
 def _in_ranges(request: Request, data: bytes, media_type: str) -> Response:

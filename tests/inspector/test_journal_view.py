@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode
+from types import SimpleNamespace
 
 import attrs
 import pytest
@@ -16,7 +17,8 @@ from eventbus.events import RealtimeModelTranscriptDeltaEvent
 from eventbus.exceptions import FilterError
 from eventbus.inspector._file import JournalView
 from eventbus.journal import Recorder, open_journal
-from tests.cli.journals import torn
+from tests.cli.journals import torn, write_journal
+from tests.journal.stories import Story
 
 
 @pytest.fixture
@@ -24,6 +26,28 @@ def view(journal):
     view = JournalView(journal)
     view.update()
     return view
+
+
+def test_reading_makes_way_for_requests(tmp_path):
+    """
+    While a page waits for an answer, reading stops after some hundred records.
+    """
+    view = JournalView(write_journal(tmp_path / "long.journal", long_call()))
+    view.open()
+
+    assert view.update(60.0, SimpleNamespace(is_busy=True))
+    stopped_at = view.progress
+    view.update(60.0, SimpleNamespace(is_busy=False))
+
+    assert 0 < stopped_at < view.progress == 1
+
+
+def long_call():
+    story = Story("call-1")
+    story.session()
+    for number in range(1_000):
+        story.at(20 * number).audio(20)
+    return story
 
 
 def call_of(view):

@@ -53,6 +53,18 @@ def test_page_is_served_to_who_has_the_token(inspector):
     assert get(inspector.url, "/api/calls", Cookie=cookie)[0] == 200
 
 
+def test_page_names_its_modules_at_once(inspector):
+    """
+    A browser fetches them together, and not each when another one has told of it.
+    """
+    _, headers, _ = get(inspector.url, f"/?{token_of(inspector)}")
+    named = [each.partition(">")[0].lstrip(" <") for each in headers["link"].split(",")]
+
+    assert "app.js" in named
+    for name in named:
+        assert get(inspector.url, f"/{name}?{token_of(inspector)}")[0] == 200
+
+
 @pytest.mark.parametrize(
     "headers",
     [
