@@ -23,16 +23,20 @@ backslash, so it is one JSON string too. The tail must be the same bytes, or mat
 same names in the same order, with values of the same kind that can't contain a quote. Fields
 that the event is made of are part of the pattern with their values.
 
-Some services leave out a field of the tail now and then. Therefore a decoder keeps a few layouts,
-and makes a few for one item. If frames of the item still don't fit, they are parsed: to make a
-layout for every frame would cost more.
+Some services leave out a field of the tail now and then. Therefore two patterns become one if the
+fields of one are among those of the other: in it, the rest are optional. The last patterns of all
+sessions are kept, since it takes less time to find one that fits than to make it. One that has
+names which are in front of the audio already is not taken: they could come twice.
+
+A decoder keeps a few layouts, and makes a few for one item. If frames of the item still don't fit,
+they are parsed: to make a layout for every frame would cost more.
 """
 
 from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 import pybase64
@@ -44,7 +48,9 @@ MAX_LAYOUTS: Final = 3
 """Layouts that are made for one item, and that are kept."""
 
 _MAX_PLACES: Final = 64
-_QUOTE: Final = ord('"')
+_MAX_PATTERNS: Final = 8
+_MAX_PAIRS: Final = 16
+_QUOTE, _COLON = b'":'  # numbers: bytes are searched for one in half the time
 
 _b64decode = pybase64.b64decode
 _new_audio = constructor(RealtimeModelAudioEvent)
@@ -108,7 +114,7 @@ class AudioLayout(NamedTuple):
             frame[:id_at],
             frame[middle_at:audio_at],
             tail,
-            _tail_matcher(tail),
+            _tails.matcher_for(tail, data),
             event.response_id,
             event.item_id,
             event.content_index,
@@ -205,9 +211,88 @@ def _span(frame: bytes, name: bytes) -> tuple[int, int] | None:
     return None
 
 
-def _tail_matcher(tail: bytes) -> Callable[[bytes, int], object] | None:
-    """Return a function that matches tails like this one; None if they are all equal."""
-    return _matcher_of(_PAIR.sub(_with_placeholder, tail))
+class _Pattern(NamedTuple):
+    """
+    A pattern of tails.
+
+    Attributes:
+        matches: Returns whether a frame has such a tail from a place on.
+        pairs: Its fields, with placeholders, each with its comma.
+        names: Their names.
+    """
+
+    matches: Callable[..., object]
+    pairs: tuple[bytes, ...]
+    names: frozenset[str]
+
+
+class _Tails:
+    """The patterns of the tails that there have been in any session, the last one first."""
+
+    def __init__(self) -> None:
+        self._patterns: tuple[_Pattern, ...] = ()  # changed in one step: sessions have threads
+
+    def matcher_for(self, tail: bytes, data: Mapping[str, Any]) -> Callable[..., object] | None:
+        """Return the function that matches tails like that of a frame; None if all are equal."""
+        if _COLON not in tail:
+            return None
+        before = list(data)
+        del before[before.index("delta") :]
+        for pattern in self._patterns:
+            if pattern.matches(tail) and pattern.names.isdisjoint(before):
+                return pattern.matches
+        pairs = _pairs_of(tail)
+        if not pairs:
+            return _matcher_of(_PAIR.sub(_with_placeholder, tail))
+        others = self._patterns
+        for pattern in others:
+            joined = _joined(pattern.pairs, pairs)
+            if joined is not None and pattern.names.isdisjoint(before):
+                others = tuple(other for other in others if other is not pattern)
+                pairs = joined
+                break
+        matches = _matcher_of(_tail_of(pairs))
+        if matches is not None and len(pairs) <= _MAX_PAIRS:
+            names = frozenset([pair.split(b'"')[1].decode() for pair in pairs])
+            self._patterns = (_Pattern(matches, pairs, names), *others)[:_MAX_PATTERNS]
+        return matches
+
+
+_tails: Final = _Tails()
+
+
+def _pairs_of(tail: bytes) -> tuple[bytes, ...]:
+    """Return the fields of a tail with placeholders, each with its comma; none if one has none."""
+    found = list(_PAIR.finditer(tail))
+    if not found:
+        return ()
+    comma = tail[1 : found[0].start()]
+    if tail != _tail_of([comma + pair[0] for pair in found]):
+        return ()
+    return tuple([comma + _with_placeholder(pair) for pair in found])
+
+
+def _tail_of(pairs: Iterable[bytes]) -> bytes:
+    return b'"%b}' % b"".join(pairs)
+
+
+def _joined(first: tuple[bytes, ...], second: tuple[bytes, ...]) -> tuple[bytes, ...] | None:
+    """
+    Return the fields of both, if all of one are in the other, in the same order.
+
+    None if one with a value of the event's would become optional: without it, there is another one.
+    """
+    longer, shorter = (first, second) if len(first) >= len(second) else (second, first)
+    bare = [pair.strip(_BRACKETS) for pair in longer]
+    others = [pair.strip(_BRACKETS) for pair in shorter]
+    if [pair for pair in bare if pair in others] != others:
+        return None
+    if not all(pair.endswith(_PLACEHOLDERS) for pair in bare if pair not in others):
+        return None
+    return tuple(
+        each if pair in shorter else _OPTIONAL % each
+        for pair, each in zip(longer, bare, strict=True)
+    )
 
 
 def _with_placeholder(pair: re.Match[bytes]) -> bytes:
@@ -222,6 +307,9 @@ def _with_placeholder(pair: re.Match[bytes]) -> bytes:
 _A_STRING: Final = b"\0"
 _A_NUMBER: Final = b"\1"
 _A_NULL: Final = b"\2"
+_PLACEHOLDERS: Final = (_A_STRING, _A_NUMBER, _A_NULL)
+_OPTIONAL: Final = b"\3%b\4"
+_BRACKETS: Final = b"\3\4"
 
 
 # Most items of a dialect have tails that differ in these values only.
@@ -232,5 +320,7 @@ def _matcher_of(tail: bytes) -> Callable[[bytes, int], object] | None:
         .replace(_A_STRING, _STRING)
         .replace(_A_NUMBER, _NUMBER)
         .replace(_A_NULL, rb"(?:null|%b)" % _STRING)
+        .replace(_BRACKETS[:1], b"(?:")
+        .replace(_BRACKETS[1:], b")?+")
     )
     return None if pattern == re.escape(tail) else re.compile(pattern).fullmatch

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventbus.events import RealtimeModelAudioEvent, RealtimeModelInputSpeechStartedEvent
-from eventbus.wire.openai import OpenAIRealtimeDecoder
+from eventbus.wire.openai import OpenAIRealtimeDecoder, _audio_layouts
 from eventbus.wire.openai._audio_layouts import MAX_LAYOUTS, AudioLayout, AudioLayouts
 
 COMPACT = (",", ":")
@@ -254,9 +254,104 @@ def test_layout_reads_no_more_than_a_parser_does(dialect, separators, data):
         assert (event.data, event.response_id, event.item_id) == (audio, "resp_1", "item_1")
 
 
+TAIL = list(XAI)[list(XAI).index("delta") + 1 :]
+lacking = st.sets(st.sampled_from(TAIL), max_size=3)
+
+
+def xai(lacks, separators=COMPACT, **changes):
+    """
+    Return a frame of xAI without some of the fields behind its audio.
+    """
+    return encoded({name: XAI[name] for name in XAI if name not in lacks}, separators, **changes)
+
+
+@pytest.fixture
+def tails(monkeypatch):
+    """
+    No patterns of tails, as if there had been no session yet.
+    """
+    monkeypatch.setattr(_audio_layouts, "_tails", _audio_layouts._Tails())
+
+
+@pytest.mark.usefixtures("tails")
+def test_pattern_is_for_all_tails_if_some_lack_fields_of_the_others():
+    """
+    From then on each layout takes frames with some of these fields, but in their order only.
+    """
+    for lacks in ({"latency"}, {"ts", "latency"}, set()):
+        layout_of(xai(lacks))
+    moved = dict(XAI)
+    moved["rid"] = moved.pop("rid")
+
+    layout = layout_of(xai({"latency", "ts"}))
+
+    for lacks in (set(), {"latency"}, {"ts"}, {"latency", "ts"}):
+        assert audio_in(layout, xai(lacks)) == b"\0\0\0"
+    for frame in (xai({"rid"}), encoded(moved), encoded(XAI, new=1)):
+        assert audio_in(layout, frame) is None
+
+
+@pytest.mark.usefixtures("tails")
+def test_field_with_a_value_of_the_event_is_not_optional():
+    """
+    Without a content index it is 0, whatever it was in other frames.
+    """
+    audio = {"delta": audio_of(20)}
+    frames = [xai(set(), content_index=1, **audio), xai({"content_index"}, **audio)]
+
+    assert decoded(*frames * 2) == parsed(*frames * 2)
+
+
+@pytest.mark.usefixtures("tails")
+def test_pattern_with_a_name_that_is_in_front_of_the_audio_is_not_taken():
+    """
+    There it would let the name come twice.
+    """
+    for lacks in (set(), {"latency"}):
+        layout_of(xai(lacks))
+    latency_first = {"latency": "1", **{name: XAI[name] for name in XAI if name != "latency"}}
+    place = b',"audio_duration_ms"'
+    twice = encoded(latency_first).replace(place, b',"latency":"2"' + place)
+
+    assert audio_in(layout_of(encoded(latency_first)), twice) is None
+
+
+@given(
+    st.lists(st.tuples(lacking, st.integers(0, 1)), max_size=5),
+    lacking,
+    st.sampled_from([COMPACT, SPACED]),
+    st.data(),
+)
+def test_layouts_of_many_tails_read_no_more_than_a_parser_does(known, lacks, separators, data):
+    """
+    Also a field more, one that comes twice, and flipped bytes.
+    """
+    before = [xai(each, separators, content_index=index) for each, index in known]
+    frame = xai(lacks, separators)
+    at = data.draw(st.integers(0, len(frame)))
+    commas = [place for place in range(len(frame)) if frame[place : place + 1] == b","]
+    at = data.draw(st.sampled_from([at, *commas]))
+    cut = data.draw(st.integers(0, 2))
+    pairs = [b',"ts":1', b',"latency":"0.1"', b',"content_index":1', b',"a":"b"']
+    inserted = data.draw(st.binary(max_size=2) | st.sampled_from([b"", *pairs]))
+    changed = frame[:at] + inserted + frame[at + cut :]
+    layouts = AudioLayouts()
+    with mock.patch.object(_audio_layouts, "_tails", _audio_layouts._Tails()):
+        for raw in before:
+            ((_, event),) = parsed(raw)
+            layouts.learn(raw, json.loads(raw), event)
+
+        event = layouts.event_in(changed)
+
+    if event is not None:
+        ((_, alone),) = parsed(changed)
+        assert alone == event
+
+
 # --- the layouts of a session ----------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("tails")
 def test_field_that_comes_now_and_then_does_not_end_the_shortcut():
     """
     Frames with and without a field are both recognised, once each has been parsed.
@@ -307,6 +402,12 @@ DONE = {"type": "response.done", "response": {"id": "resp_1", "status": "complet
             response_id=st.sampled_from(["resp_1", "resp_2"]),
             content_index=st.integers(0, 1),
             delta=st.sampled_from([audio_of(20), audio_of(20, 7), audio_of(4), "", "A"]),
+        )
+        | st.builds(
+            xai,
+            lacking,
+            delta=st.sampled_from([audio_of(20), audio_of(20, 7), "A"]),
+            previous_item_id=st.sampled_from([None, "item_0"]),
         )
         | st.sampled_from([encoded(SPEECH), encoded(SESSION), encoded(DONE)]),
         max_size=12,
