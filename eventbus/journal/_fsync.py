@@ -9,12 +9,16 @@ handler or a finalizer may record at any bytecode, also while this thread or the
 is in the middle of noting another one. So there are only operations that CPython makes in one
 step: appending to a `deque`, and `SimpleQueue.put`, which is documented as reentrant.
 
-Once woken, the thread waits 5 ms for more, and then writes the batches of all files that were
-noted. Where that were more than twenty, it waits longer the next time, 0.25 ms for each: a call
-of ``write`` for each frame of each of 200 journals would take longer than all else. Then one of
-the written files is made durable, the one that has waited longest. So that is the turn of each
+Once woken, the thread waits 5 ms for more, and then writes the batches of up to twenty files that
+were noted, those first that have waited longest. Where that were more than ten, it waits longer
+the next time, 0.5 ms for each: a call of ``write`` for each frame of each of 200 journals would
+take longer than all else. Twenty files take about a millisecond, and an event loop may have to
+wait for as long: after a call of ``write`` this thread has the interpreter again before another one
+has woken up.
+
+Then written files are made durable, those first that have waited longest. It is the turn of each
 file once in `INTERVAL`, or in `PER_FILE` for each file if that is longer: many journals cost no
-more calls of ``fsync`` a second than ten.
+more calls of ``fsync`` than 200 a second. Where these take long, files are written in between.
 """
 
 from __future__ import annotations
@@ -34,7 +38,7 @@ When written records are made durable; recording waits for none of it.
 
 ``interval``: 50 ms after they were written, or 5 ms for each journal of the recorder if that is
 longer: 1 s for 200. A power failure costs no more than the records since. They are written each
-5 ms, or 0.25 ms for each journal: 50 ms for 200; the end of the process costs those since.
+5 ms, or 0.5 ms for each journal: 100 ms for 200; the end of the process costs those since.
 ``group``: at once; the records that come meanwhile are next, all of them together. ``every``: each
 record by itself, before the next one is written. ``none``: when the system thinks fit; written
 records survive the end of the process, not that of the machine.
@@ -43,11 +47,13 @@ records survive the end of the process, not that of the machine.
 BATCH: Final = 0.005
 """Seconds in which records are collected for one batch."""
 
-PER_BATCH: Final = 0.00025
+PER_BATCH: Final = 0.0005
 """Seconds in which they are collected for each journal, if there are many."""
 
 INTERVAL: Final = 0.05
 PER_FILE: Final = 0.005
+
+_AT_ONCE: Final = 20  # files that are written without a pause
 
 
 class Syncable(Protocol):
@@ -81,7 +87,8 @@ class Syncer:
         self._wakeups: SimpleQueue[None] = SimpleQueue()
         self._is_awake = False
         self._stopping = threading.Event()
-        self._written = 0  # files in the latest round
+        self._written = 0  # files at the latest time
+        self._next_sync = 0.0
         self._behind: dict[Syncable, None] = {}
         # Started here: Thread.start() takes locks, and so must not happen while recording.
         self._thread = threading.Thread(target=self._run, name="eventbus-journal", daemon=True)
@@ -102,32 +109,32 @@ class Syncer:
             self._thread.join()
 
     def _run(self) -> None:
-        next_sync = 0.0
         while not self._stopping.is_set():
-            timeout = max(0.0, next_sync - time.monotonic()) if self._behind else None
-            try:
-                self._wakeups.get(timeout=timeout)
-            except Empty:
-                pass
-            else:
-                self._collect()
-                self._is_awake = False
-            self._write()
-            if self._behind and time.monotonic() >= next_sync:
-                next_sync = time.monotonic() + self._sync_next()
+            if self._wait_noted():
+                for_many = PER_BATCH * self._written if self._interval else 0.0
+                # Not an event, which could end it sooner: to wait for one takes longer.
+                time.sleep(max(self._batch, for_many))
+                self._write()
+            self._sync()
 
-    def _collect(self) -> None:
-        """Wait for more records."""
-        pause = PER_BATCH * self._written if self._interval else 0.0
-        if pause > self._batch:
-            self._stopping.wait(pause)
-        else:
-            time.sleep(self._batch)  # which takes less time than the wait for an event
+    def _wait_noted(self) -> bool:
+        """Wait until there is something to be written; False: or to be made durable."""
+        if not self._noted:
+            self._is_awake = False
+            # Between the two lines one may have been noted without a wake-up.
+            if not self._noted:
+                pause = max(0.0, self._next_sync - time.monotonic()) if self._behind else None
+                try:
+                    self._wakeups.get(timeout=pause)
+                except Empty:
+                    return False
+            self._is_awake = True
+        return not self._stopping.is_set()
 
     def _write(self) -> None:
-        """Write the records of the files that were noted."""
+        """Write the records of files that were noted."""
         files: dict[Syncable, None] = {}
-        while self._noted:
+        while self._noted and len(files) < _AT_ONCE:
             files[self._noted.popleft()] = None
         self._written = len(files)
         for file in files:
@@ -137,6 +144,15 @@ class Syncer:
                     self._behind.setdefault(file)
             except Exception:
                 logger.exception("a journal could not be written")
+
+    def _sync(self) -> None:
+        """Make the files durable whose turn it is, for no longer than records are collected."""
+        began = now = time.monotonic()
+        while self._behind and self._next_sync <= now < began + self._batch:
+            # A turn that was missed is made up for, where the pause for more records was longer.
+            missed = max(self._next_sync, now - PER_BATCH * _AT_ONCE)
+            self._next_sync = missed + self._sync_next()
+            now = time.monotonic()
 
     def _sync_next(self) -> float:
         """Make the file durable that has waited longest; return the seconds until the next one."""

@@ -4,9 +4,11 @@ One thread writes and waits for the disk, so that no event loop has to.
 
 from __future__ import annotations
 
+import queue
 import signal
 import threading
 import time
+from functools import partial
 
 import pytest
 
@@ -35,6 +37,40 @@ class File:
         self.synced.release()
         if self.error is not None:
             raise self.error
+
+
+class Clock:
+    """
+    A clock that goes on by the time that the thread sleeps, as soon as it is told to.
+    """
+
+    def __init__(self):
+        self.now = 0.0
+        self._pauses, self._may_go_on = queue.SimpleQueue(), threading.Semaphore(0)
+        self._is_free = False
+
+    def monotonic(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self._pauses.put(seconds)
+        if not self._is_free:
+            assert self._may_go_on.acquire(timeout=10)
+        self.now += seconds
+
+    def wait_sleeping(self):
+        return self._pauses.get(timeout=10)
+
+    def go_on(self, *, forever=False):
+        self._is_free = forever
+        self._may_go_on.release()
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(_fsync, "time", clock)
+    return clock
 
 
 def test_files_that_are_noted_are_written_and_synced_in_a_thread():
@@ -130,17 +166,51 @@ def test_without_a_thread_nothing_is_done():
     assert threading.active_count() == before
 
 
-def test_many_files_are_written_less_often(monkeypatch):
+def test_many_files_are_written_twenty_at_a_time(clock):
     """
-    After a round with many files the next one collects longer, and to stop doesn't wait for it.
+    After twenty files there is a pause, as long as half a millisecond for each of them.
     """
-    monkeypatch.setattr(_fsync, "PER_BATCH", 3600.0)
-    syncer, one, two = Syncer(0.05), File(), File()
-    syncer.note(one)
-    assert one.flushed.acquire(timeout=10)  # the round before was empty
-    assert one.synced.acquire(timeout=10)
+    syncer = Syncer(0.05)
+    files = [File() for _ in range(50)]
+    syncer.note(files[0])
+    assert clock.wait_sleeping() == 0.005
+    for file in files[1:]:
+        syncer.note(file)
 
-    syncer.note(two)  # it would be written in an hour
+    for written in (20, 40):
+        clock.go_on()
+        assert clock.wait_sleeping() == 0.01
+        assert sum(file.flushed.acquire(blocking=False) for file in files) == 20, written
+    clock.go_on()
+    assert files[-1].flushed.acquire(timeout=10)
     syncer.stop()
 
-    assert not one.thread.is_alive()
+
+def test_files_that_are_always_written_to_have_their_turns_of_syncing(clock):
+    """
+    Of 200 files that are noted again at once, each is made durable within a second.
+    """
+    syncer, synced_at = Syncer(0.05), {}
+    files = [File() for _ in range(200)]
+
+    def note_again(file):
+        file.needs_sync = True
+        syncer.note(file)
+
+    def note_time(file):
+        file.needs_sync = False
+        synced_at.setdefault(file, clock.now)
+
+    for file in files:
+        file.flush = partial(note_again, file)
+        file.sync = partial(note_time, file)
+        syncer.note(file)
+    while clock.now < 1.2:
+        clock.wait_sleeping()
+        clock.go_on()
+    clock.go_on(forever=True)
+    syncer.stop()
+
+    # The first ones are written after five milliseconds, the last ones ten rounds later.
+    assert max(synced_at.values()) < 1.02
+    assert len(synced_at) == 200
