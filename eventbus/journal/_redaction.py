@@ -204,11 +204,24 @@ class AudioForm:
 
     def has(self, frame: bytes, size: int) -> bool:
         """Return whether *frame*, with so many bytes of audio, is of this form."""
+        end = len(frame) - self._tail_size
+        return end == self._audio_at + (size + 2) // 3 * 4 and self._fits(frame)
+
+    def is_of(self, frame: bytes) -> bool:
+        """Return whether *frame* is of this form, with any audio."""
+        end = len(frame) - self._tail_size
+        return (
+            frame.find(b'"', self._audio_at) == end
+            and not (end - self._audio_at) % 4
+            and self._fits(frame)
+            and b"\\" not in frame
+        )
+
+    def _fits(self, frame: bytes) -> bool:
         return (
             frame[self._middle_at : self._audio_at] == self._middle
             and frame[: self._id_at] == self._head
             and frame[-self._tail_size :] == self._tail
-            and len(frame) == self._audio_at + (size + 2) // 3 * 4 + self._tail_size
             and frame[self._id_at : self._middle_at].isalnum()
         )
 
@@ -293,7 +306,11 @@ class Withholding:
         self, data: bytes, form: AudioForm | None
     ) -> tuple[bytes, str | None, AudioForm | None]:
         """Withhold as `of_audio_frame` does, in a frame of any kind that a decoder has read."""
-        if not self.is_idle and _AUDIO_DELTA in data[:_EDGE]:
+        if _AUDIO_DELTA in data[:_EDGE]:
+            if self.is_idle:
+                return data, None, form
+            if form is not None and form.is_of(data):
+                return data if self.has_audio else form.without_audio(data), None, form
             place = _place_of_audio(data)
             if place is not None:
                 return self.of_audio_frame(data, (place[1] - place[0]) // 4 * 3, form)

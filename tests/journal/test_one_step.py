@@ -161,3 +161,29 @@ def test_audio_is_cut_by_its_place_as_by_its_name(
         wanted, wanted_problem = withholding.of_frame(data, "json")
         assert problem == wanted_problem
         assert json.loads(left) == json.loads(wanted)
+
+
+@given(
+    withholding=WITHHOLDINGS,
+    audio=st.lists(st.text('AQ+/=\\"', max_size=8) | st.binary(max_size=9), min_size=2, max_size=5),
+    after=st.lists(st.tuples(NAMES, VALUES), max_size=2, unique_by=lambda pair: pair[0]),
+    separators=st.sampled_from([(",", ":"), (", ", ": ")]),
+)
+def test_audio_of_a_live_session_is_cut_by_its_place_as_by_its_name(
+    withholding, audio, after, separators
+):
+    """
+    A frame after another one of its form leaves the same as one that is taken apart.
+    """
+    form = None
+    for number, each in enumerate(audio):
+        delta = each if isinstance(each, str) else base64.b64encode(each).decode()
+        frame = {"type": "response.output_audio.delta", "event_id": f"event_{number}"}
+        frame |= {"delta": delta, **dict(after)}
+        data = json.dumps(frame, separators=separators).encode()
+
+        left, problem, form = withholding.of_raw_frame(data, form)
+
+        wanted, wanted_problem = withholding.of_frame(data, "json")
+        assert problem == wanted_problem
+        assert json.loads(left) == json.loads(wanted)
