@@ -149,8 +149,8 @@ class Syncer:
         """Make the files durable whose turn it is, for no longer than records are collected."""
         began = now = time.monotonic()
         while self._behind and self._next_sync <= now < began + self._batch:
-            # A turn that was missed is made up for, where the pause for more records was longer.
-            missed = max(self._next_sync, now - PER_BATCH * _AT_ONCE)
+            # Turns that were missed, while records were collected or written, are made up for.
+            missed = max(self._next_sync, now - INTERVAL)
             self._next_sync = missed + self._sync_next()
             now = time.monotonic()
 
