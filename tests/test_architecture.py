@@ -76,8 +76,8 @@ INSIDE = {
     " plots record_lines",
     "codec": "_remote _faults _plain _rules _declared _documents _utf8",
     "export": "_rows _chrome_trace _srt _wav _formats",
-    "inspector": "_traffic _lines _tracks _marks _said _sound _call _file _heartbeat _compare _page"
-    " _server _inspector",
+    "inspector": "_traffic _listed _lines _tracks _marks _said _sound _call _file _heartbeat"
+    " _compare _page _server _inspector",
     "journal": "_fsync _format _records _batches _redaction _encoding _derivation _assembly"
     " _segments _selection _rows _reader _repair _buffer _files _writer _copying _sessions _tap"
     " _recorder",

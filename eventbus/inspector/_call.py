@@ -24,6 +24,7 @@ from ..analysis._sound import CallSound
 from ..analysis._stats import Measurement
 from ..journal import CallRecord, EventRecord, FrameRecord, SentRecord, StatusRecord
 from ._lines import LineIndex, is_error, summary
+from ._listed import Listed
 from ._marks import mark_of_event, mark_of_frame
 from ._said import SaidAudio
 from ._tracks import MAX_MARKS, PEAK_MS, HandlerTrack, Peaks, gaps, only_within, within
@@ -63,6 +64,7 @@ class CallView:
     Args:
         sender: The name of the session; None for records without one.
         origin_ns: The ``mono_ns`` of the journal's beginning.
+        listed: The call as the list has it, if its records are taken only when a page asks.
 
     Attributes:
         lines: Its list.
@@ -72,8 +74,11 @@ class CallView:
         status: The state of its connection, if that was recorded.
     """
 
-    def __init__(self, sender: str | None, origin_ns: int = 0) -> None:
+    def __init__(
+        self, sender: str | None, origin_ns: int = 0, listed: Listed | None = None
+    ) -> None:
         self.sender = sender
+        self.listed = listed
         self.lines = LineIndex()
         self._origin_ns = origin_ns
         self.start_ms: float | None = None

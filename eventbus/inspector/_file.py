@@ -25,7 +25,8 @@ from ..exceptions import ExportError, JournalDamaged
 from ..export._rows import plain_json, record_data, wall_time
 from ..journal import EndRecord, HeaderRecord, Journal, Record, SentRecord, open_journal
 from ._call import CallView
-from ._lines import LINE_COLUMNS, line_text
+from ._lines import LINE_COLUMNS, LineReading, line_text
+from ._listed import Listed
 from ._sound import LEAD_MS, write_part
 from ._tracks import MAX_MARKS, within
 from ._traffic import Traffic
@@ -38,9 +39,11 @@ _MAX_ROWS: Final = 2_000
 _MAX_EFFECTS: Final = 200
 _LOOK_AHEAD: Final = 5_000
 _MAX_SEARCHES: Final = 4
+_MAX_TEXTS: Final = 1_000  # of lines of a call
 _SEARCH_S: Final = 0.25
-_RECORDS_OF_A_LINE: Final = 60  # that its text is made of
 _SLICE: Final = 256
+_AT_A_STRETCH: Final = 64  # records, which take half a millisecond
+_BREATH_S: Final = 0.000_5
 _MAX_LAGS: Final = 36_000
 _CUT: Final = (
     "The end of the journal is cut off: {} records were read. Run: eventbus validate --repair"
@@ -64,10 +67,14 @@ class JournalView:
     Args:
         path: The journal's file.
         name: Its name on the page; by default the file's.
+        is_live: Whether a bus of this process writes it. Then only calls that are asked for are
+            analysed (see `want`), and reading leaves most of the time to the bus.
     """
 
-    def __init__(self, path: Path, name: str | None = None) -> None:
+    def __init__(self, path: Path, name: str | None = None, *, is_live: bool = False) -> None:
         self.path = path
+        self._is_live = is_live
+        self._caught_up = 0  # records that were read again, of calls that were asked for later
         self.name = path.name if name is None else name
         self.calls: dict[str | None, CallView] = {}
         self.lags: deque[tuple[int, int]] = deque(maxlen=_MAX_LAGS)
@@ -76,13 +83,19 @@ class JournalView:
         self._lock = threading.RLock()
         self._last_seq = 0
         self._goal_seq = 0
+        self._is_behind = False
         self._origin_ns: int | None = None
         self._kept: list[RecordView] | None = None
         self._header = HeaderRecord()
         self._reading: Iterator[Record | None] | None = None
+        # One to be read on and on, and one to look at places in; it knows the names in it.
+        self._followed: Journal | None = None
+        self._looked_at: Journal | None = None
         self._is_closed = False
         self._seen_to_end = -1
         self._searches: dict[tuple[str | None, str], _Search] = {}
+        # Of each call, the last record, states and text of lines, by their numbers.
+        self._texts: dict[str | None, dict[int, tuple[int, tuple[str, ...], str]]] = {}
 
     @property
     def problems(self) -> list[str]:
@@ -93,6 +106,16 @@ class JournalView:
     def last_seq(self) -> int:
         """The number of the latest record that was taken."""
         return self._last_seq
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the last `update` has left something for the next one."""
+        return self._is_behind
+
+    @property
+    def changes(self) -> int:
+        """A number that grows with all that a page may ask for."""
+        return self._last_seq + self._caught_up
 
     @property
     def progress(self) -> float:
@@ -123,6 +146,7 @@ class JournalView:
             OSError, JournalError: The journal can't be read.
         """
         with self._lock:
+            self._is_behind = False
             if self._is_closed:
                 return False
             before, end = self._last_seq, time.monotonic() + (seconds or 0.0)
@@ -134,20 +158,23 @@ class JournalView:
                         self._look_at_end(before)
                         break
                     self._take(record)
+                    self._breathe(number)
                     if seconds is None or number % _SLICE:
                         continue
                     if time.monotonic() > end or (traffic is not None and traffic.is_busy):
+                        self._is_behind = True
                         break
             except OSError:
                 self._reading = None
                 raise
             finally:
                 self._settle()
+            self._follow_wanted(end)
             return self._last_seq > before
 
     def _begin(self) -> Iterator[Record | None]:
         """Return the records from the first that wasn't taken on."""
-        journal = self._open()
+        self._followed = journal = self._open()
         self._header = journal.header
         self._goal_seq = journal.last.seq if journal.last is not None else 0
         if self._last_seq:
@@ -157,6 +184,8 @@ class JournalView:
 
     def _look_at_end(self, before: int) -> None:
         """Tell of a cut end; what is being written looks cut for a moment, so not at once."""
+        if self._is_live:
+            return  # its recorder is at work
         if self._last_seq > before:
             self._torn = ""
         elif self._seen_to_end != self._last_seq:
@@ -181,6 +210,16 @@ class JournalView:
     def _open(self) -> Journal:
         return open_journal(self.path, on_damage=lambda damage: self._note(str(damage)))
 
+    def _opened(self) -> Journal:
+        """Return the journal to look at places in, with the segments that there are."""
+        if (
+            self._looked_at is None
+            or self._followed is None
+            or self._looked_at.paths != self._followed.paths
+        ):
+            self._looked_at = self._open()
+        return self._looked_at
+
     def _note(self, problem: str) -> None:
         if problem not in self._damages:
             self._damages.append(problem)
@@ -196,14 +235,74 @@ class JournalView:
         if isinstance(record, EndRecord):
             self._is_closed = True
             return
-        sender = None if record.sender is None else str(record.sender)
+        sender = _name_of(record)
         call = self.calls.get(sender)
         if call is None:
-            call = self.calls[sender] = CallView(sender, origin_ns)
+            listed = Listed(seq - 1) if self._is_live else None
+            call = self.calls[sender] = CallView(sender, origin_ns, listed)
+        if call.listed is not None:
+            call.listed.note(record, record.mono_ns - origin_ns)
+            if not call.listed.is_followed:
+                return
+        self._give(call, record, origin_ns)
+
+    @staticmethod
+    def _give(call: CallView, record: Record, origin_ns: int) -> None:
         if isinstance(record, SentRecord) and record.audio_bytes is not None:
             call.take_said(record, record.mono_ns - origin_ns)
         else:
             call.take(RecordView(record, origin_ns))
+
+    # --- calls of a running bus -----------------------------------------------------------
+
+    def want(self, call: CallView) -> None:
+        """
+        Analyse a call from now on, as long as this is called every few seconds.
+
+        What has passed of it is read for a quarter of a second, and further by `update`.
+
+        Raises:
+            OSError, JournalError: The journal can't be read.
+        """
+        if call.listed is not None:
+            with self._lock:
+                call.listed.wanted_at = time.monotonic()
+                self._catch_up(call, call.listed, call.listed.wanted_at + _SEARCH_S)
+
+    def _follow_wanted(self, end: float) -> None:
+        """Go on with the calls that are asked for, and leave those that aren't any more."""
+        for call in self.calls.values() if self._is_live else ():
+            listed = call.listed
+            assert listed is not None
+            if listed.is_wanted:
+                self._catch_up(call, listed, end)
+            elif listed.is_followed:
+                listed.is_followed, listed.read_seq = False, self._last_seq
+
+    def _catch_up(self, call: CallView, listed: Listed, end: float) -> None:
+        """Take the records of a call that have passed, until a time."""
+        if listed.is_followed:
+            return
+        try:
+            for number, record in enumerate(self._opened().seek(seq=listed.read_seq + 1), 1):
+                if record.seq > self._last_seq:
+                    break
+                is_about_journal = isinstance(record, (HeaderRecord, EndRecord))
+                if not is_about_journal and _name_of(record) == call.sender:
+                    self._give(call, record, self._origin_ns or 0)
+                self._caught_up += 1
+                listed.read_seq = max(listed.read_seq, record.seq)
+                self._breathe(number)
+                if not number % _SLICE and time.monotonic() > end:
+                    return
+            listed.is_followed = True
+        finally:
+            call.settle()
+
+    def _breathe(self, number: int) -> None:
+        """Let the bus have the interpreter now and then; else it would wait 5 ms each time."""
+        if self._is_live and not number % _AT_A_STRETCH:
+            time.sleep(_BREATH_S)
 
     def _settle(self) -> None:
         for call in self.calls.values():
@@ -214,18 +313,19 @@ class JournalView:
     def summary(self, call: CallView) -> dict[str, Any]:
         """Return one row of the list of calls."""
         with self._lock:
-            start = call.start_ms or 0.0
+            listed = call.listed or call
+            start = listed.start_ms or 0.0
             return {
                 "journal": self.name,
                 "sender": call.sender,
                 "wall": wall_time(self._header.wall_ns),
                 "start_ms": start,
-                "duration_ms": call.end_ms - start,
-                "records": call.record_count,
-                "status": call.status,
-                "last_seq": call.last_seq,
+                "duration_ms": listed.end_ms - start,
+                "records": listed.record_count,
+                "status": listed.status,
+                "last_seq": listed.last_seq,
                 "is_closed": self._is_closed,
-                "progress": self.progress,
+                "progress": self.progress if call.listed is None else call.listed.progress,
                 "problems": list(self.problems),
             }
 
@@ -235,6 +335,7 @@ class JournalView:
             return {
                 "schema": SCHEMA,
                 **self.summary(call),
+                "last_seq": call.last_seq,
                 "path": str(self.path),
                 "creator": self._header.creator,
                 "has_audio": self._header.has_audio,
@@ -303,7 +404,7 @@ class JournalView:
     def rows(self, call: CallView, first: int, last: int) -> list[dict[str, Any]]:
         """Return the records from *first* to *last* in short, at most 2,000 of them."""
         with self._lock:
-            found = (f for f in self._facts(call.sender, first) if f.seq <= last)
+            found = (f for f in self._facts(call, first) if f.seq <= last)
             return [row_of(facts) for facts in islice(found, min(_MAX_ROWS, last - first + 1))]
 
     def detail(self, call: CallView, seq: int) -> str | None:
@@ -311,7 +412,7 @@ class JournalView:
         with self._lock:
             record: RecordView | None = None
             effects: list[RecordView] = []
-            for facts in islice(self._facts(call.sender, seq), _LOOK_AHEAD):
+            for facts in islice(self._facts(call, seq), _LOOK_AHEAD):
                 if facts.seq == seq:
                     record = facts
                 elif record is None:
@@ -322,7 +423,7 @@ class JournalView:
                 return None
             cause: RecordView | None = None
             if record.record.cause:
-                cause = next(self._facts(call.sender, record.record.cause), None)
+                cause = next(self._facts(call, record.record.cause), None)
             return plain_json(
                 {
                     "record": record_data(record),
@@ -343,13 +444,13 @@ class JournalView:
             raise ExportError(msg)
         with self._lock:
             origin_ns = self._origin_ns or 0
-            facts = self._facts(call.sender, since_ms=max(0.0, from_ms - LEAD_MS))
+            facts = self._facts(call, since_ms=max(0.0, from_ms - LEAD_MS))
             return write_part(facts, call.session, origin_ns, from_ms, to_ms)
 
     def details(self, call: CallView) -> Iterator[RecordView]:
         """Yield the records of a call."""
         with self._lock:
-            yield from self._facts(call.sender)
+            yield from self._facts(call)
 
     # --- reading --------------------------------------------------------------------------
 
@@ -362,7 +463,7 @@ class JournalView:
             del self._searches[next(iter(self._searches))]
         end = time.monotonic() + _SEARCH_S
         if search.records is None:
-            search.records = self._facts(call.sender, search.next_seq)
+            search.records = self._facts(call, search.next_seq)
         for count, facts in enumerate(search.records, 1):
             search.next_seq = facts.seq + 1
             if search.wanted.matches(facts):
@@ -384,34 +485,29 @@ class JournalView:
             insort(numbers, number)
 
     def _line_values(self, call: CallView, numbers: Iterable[int]) -> Iterator[list[object]]:
-        """Yield the lines with their texts, which are read from the journal."""
-        reading: Iterator[RecordView] = iter(())
-        read: deque[RecordView] = deque()
-        position: int | None = None
+        """Yield the lines with their texts, which are read from the journal, or at hand."""
+        known = self._texts.setdefault(call.sender, {})
+        reading = LineReading(call.lines, lambda first: self._facts(call, first))
         for number in numbers:
             line = call.lines[number]
-            last = min(line.last, line.first + _RECORDS_OF_A_LINE)
-            if position is None or not position - len(read) <= line.first <= position + _SLICE:
-                reading, position = self._facts(call.sender, line.first), line.first
-                read.clear()
-            while position <= last:
-                facts = next(reading, None)
-                if facts is None:
-                    break
-                read.append(facts)
-                position = facts.seq + 1
-            while read and read[0].seq < line.first:
-                read.popleft()
-            own = [f for f in read if call.lines.number_of(f.seq) == number]
-            yield line.values(line_text(line, own))
+            last, states, text = known.pop(number, (0, (), ""))
+            if (last, states) != (line.last, line.states):  # it has grown
+                text = line_text(line, reading.records_of(number, line))
+            known[number] = line.last, line.states, text
+            yield line.values(text)
+        for oldest in list(islice(known, max(0, len(known) - _MAX_TEXTS))):
+            del known[oldest]
 
     def _facts(
-        self, sender: str | None, first: int = 0, *, since_ms: float = 0.0
+        self, call: CallView, first: int = 0, *, since_ms: float = 0.0
     ) -> Iterator[RecordView]:
-        """Yield the records of a call, from a number or a time on."""
+        """Yield the records of a call that it has taken, from a number or a time on."""
+        sender = call.sender
         for record in self._read(first, since_ms):
+            if record.seq > call.last_seq:
+                return
             is_about_journal = isinstance(record.record, (HeaderRecord, EndRecord))
-            if not is_about_journal and record.sender == sender and record.seq <= self._last_seq:
+            if not is_about_journal and record.sender == sender:
                 yield record
 
     def _read(self, first: int, since_ms: float) -> Iterator[RecordView]:
@@ -421,15 +517,19 @@ class JournalView:
             )
             return
         try:
-            journal = self._open()
-            if first:
-                journal.seek(seq=first)
-            elif since_ms:
+            journal = self._opened()
+            if since_ms:
                 journal.seek(time=since_ms / 1000)
+            else:
+                journal.seek(seq=first)
             for record in journal:
                 yield RecordView(record, self._origin_ns or 0)
         except JournalDamaged as damage:
             self._note(str(damage))
+
+
+def _name_of(record: Record) -> str | None:
+    return None if record.sender is None else str(record.sender)
 
 
 def row_of(facts: RecordView) -> dict[str, Any]:

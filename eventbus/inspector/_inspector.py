@@ -163,7 +163,7 @@ class Inspector:
         path = folder / "live.journal"
         self._recorder = stack.enter_context(Recorder(path, fsync="none"))
         self._recorder.attach(bus)
-        view = JournalView(path, "this process")
+        view = JournalView(path, "this process", is_live=True)
         self._views.append(view)
         self._heartbeat = Heartbeat(bus, view)
 
@@ -216,15 +216,14 @@ class Inspector:
         """
         if self._heartbeat is not None:
             self._heartbeat.beat()
-        is_changed = False
         if self._bus is not None and time.monotonic() - traffic.asked_at > _ATTENTION_S:
             return False
         for view in self._views:
             try:
-                is_changed |= view.update(_SLICE_S, traffic if is_polite else None)
+                view.update(_SLICE_S, traffic if is_polite else None)
             except (OSError, JournalError) as exc:
                 logger.debug("a journal can't be read at present", exc_info=exc)
-        return is_changed and self._bus is None
+        return any(view.is_behind for view in self._views)
 
 
 class _Serving:

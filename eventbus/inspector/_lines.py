@@ -14,9 +14,11 @@ Rules
 from __future__ import annotations
 
 import json
+import sys
 from array import array
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, Final
 
@@ -26,6 +28,8 @@ from ..analysis import RecordView
 from ..journal import CallRecord, DropRecord, EventRecord, FrameRecord, GapRecord, SentRecord
 
 MAX_TEXT: Final = 160
+_RECORDS_OF_A_LINE: Final = 60  # that its text is made of
+_NEAR: Final = 256  # records, which take less time to read than a place to find
 _NS_PER_MS: Final = 1_000_000
 
 STATES: Final = ("error", "crash", "drop", "gap")
@@ -212,6 +216,41 @@ def _states_of(facts: RecordView) -> int:
 
 
 # --- texts ------------------------------------------------------------------------------------
+
+
+class LineReading:
+    """
+    The records of lines in ascending order, read once where they lie close by.
+
+    Args:
+        lines: The lines of a call.
+        read: Yields the records of the call, from a number on.
+    """
+
+    def __init__(self, lines: LineIndex, read: Callable[[int], Iterator[RecordView]]) -> None:
+        self._lines, self._read = lines, read
+        self._reading: Iterator[RecordView] = iter(())
+        # The records of the call from one number on, below another one; none so far.
+        self._records: deque[RecordView] = deque()
+        self._start, self._stop = sys.maxsize, 0
+
+    def records_of(self, number: int, line: Line) -> list[RecordView]:
+        """Return the first records of a line."""
+        last = min(line.last, line.first + _RECORDS_OF_A_LINE)
+        if not self._start <= line.first <= self._stop + _NEAR:
+            self._reading, self._stop = self._read(line.first), line.first
+            self._records.clear()
+        self._start = line.first
+        while self._stop <= last:
+            facts = next(self._reading, None)
+            if facts is None:
+                break
+            self._records.append(facts)
+            self._stop = facts.seq + 1
+        while self._records and self._records[0].seq < line.first:
+            self._records.popleft()
+        number_of = self._lines.number_of
+        return [facts for facts in self._records if number_of(facts.seq) == number]
 
 
 def line_text(line: Line, records: Sequence[RecordView]) -> str:

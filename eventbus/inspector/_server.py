@@ -192,7 +192,11 @@ class _Api:
             found = self._find(request.path_params["call"])
             if found is None:
                 return JSONResponse({"error": "There is no such call."}, 404)
-            return await run_in_threadpool(make, request, *found)
+            return await run_in_threadpool(answer, request, *found)
+
+        def answer(request: Request, view: JournalView, call: CallView) -> Response:
+            view.want(call)
+            return make(request, view, call)
 
         return handler
 
@@ -213,7 +217,7 @@ class _Api:
         left, right = found
         if left is None or right is None:
             return JSONResponse({"error": "left= and right= are two calls."}, 404)
-        return JSONResponse(await run_in_threadpool(compare, left, right))
+        return JSONResponse(await run_in_threadpool(_compared, left, right))
 
     async def overview(self, _: Request) -> Response:
         """Answer with the list of calls."""
@@ -235,11 +239,11 @@ class _Api:
         ]
 
     async def _changes(self, request: Request, after: int) -> AsyncIterator[str]:
-        """Yield messages whose id is the sum of the numbers of the latest records."""
+        """Yield messages whose id is the number of changes so far."""
         yield "retry: 1000\n\n"
         while not self._closing.is_set() and not await request.is_disconnected():
             self._traffic.note()
-            total = sum(view.last_seq for view in list(self._views))
+            total = sum(view.changes for view in list(self._views))
             if total != after:
                 after = total
                 data = json.dumps(await run_in_threadpool(self._calls))
@@ -252,6 +256,14 @@ class _Api:
         is_read = self._traffic.is_read
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for((self._closing if is_read.is_set() else is_read).wait(), _POLL_S)
+
+
+def _compared(
+    left: tuple[JournalView, CallView], right: tuple[JournalView, CallView]
+) -> dict[str, Any]:
+    for view, call in (left, right):
+        view.want(call)
+    return compare(left, right)
 
 
 def _overview(_: Request, view: JournalView, call: CallView) -> Response:

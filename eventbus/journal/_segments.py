@@ -201,6 +201,8 @@ class Segment:
     path: Path
     marker: bytes
     header: HeaderRecord | None = None
+    # The names that were looked for, and those beside them; a number has one value in a segment.
+    _names: dict[int, object] = attrs.field(factory=dict, init=False, eq=False, repr=False)
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -300,6 +302,8 @@ class Segment:
 
         If one of those is damaged, the name may have been written again, before or behind.
         """
+        if number in self._names:
+            return self._names[number]
         with self.reading() as file:
             place = offset
             while place >= FILE_HEADER_BYTES:
@@ -307,9 +311,9 @@ class Segment:
                 if payload is None:
                     break
                 before, names = names_of(payload)
-                found = _value_in(names, number)
-                if found is not None:
-                    return found
+                self._names.update(names)
+                if number in self._names:
+                    return self._names[number]
                 if not before or before >= place:
                     break
                 place = before

@@ -74,6 +74,7 @@ __all__ = [
     "REDACTED",
     "SESSIONS",
     "SMALL",
+    "WITH_PAGE",
     "append",
     "read",
     "record_sessions",
@@ -88,6 +89,7 @@ BATCHES: Final = "no record looked into"
 RECORDED: Final = "recorded"
 EACH: Final = "a journal each"
 INSPECTED: Final = "inspected"
+WITH_PAGE: Final = "with a page open"
 NO_AUDIO: Final = "without audio"
 NO_CONTENT: Final = "without content"
 REDACTED: Final = "a field redacted"
@@ -414,6 +416,28 @@ def _inspect(bus: EventBus, _: Path) -> Iterator[Callable[[], Awaitable[object]]
 
 
 @contextlib.contextmanager
+def _look(bus: EventBus, _: Path) -> Iterator[Callable[[], Awaitable[object]]]:
+    """Show the bus on a page, which follows one of its calls, until it has seen all records."""
+    script = Path(__file__).with_name("looking.py")
+    with bus.inspect(port=0) as inspector:
+        recorder, (view,) = inspector._recorder, inspector._views
+
+        async def finish() -> None:
+            await recorder.flush()
+            while view.last_seq < recorder.last_seq:  # noqa: ASYNC110  # of another thread
+                await asyncio.sleep(_LAG_S)
+
+        command = [sys.executable, script, inspector.url]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            try:
+                yield finish
+            finally:
+                process.kill()
+
+
+@contextlib.contextmanager
 def _observe(bus: EventBus, _: Path) -> Iterator[Callable[[], Awaitable[object]]]:
     with bus.observe(_Blind()):
         yield checkpoint
@@ -469,6 +493,7 @@ async def record_sessions(kind: str, effort: Effort) -> tuple[Comparison, Compar
             side(RECORDED, _recording()),
             side(EACH, _recording(each=True)),
             side(INSPECTED, _inspect),
+            side(WITH_PAGE, _look),
             side(NO_AUDIO, _recording(audio=False)),
             side(NO_CONTENT, _recording(content=False)),
             side(REDACTED, _recording(redact=["phone_number"])),

@@ -322,6 +322,7 @@ async def journal_lines(effort: Effort) -> AsyncIterator[Line]:
         yield _line(comparison, work, Kind.VARIANT, not_recorded, journal.OBSERVED, None)
         yield _line(comparison, work, Kind.VARIANT, recorded, journal.EACH, _EACH_TARGET)
         yield _line(comparison, work, Kind.VARIANT, not_recorded, journal.INSPECTED, None)
+        yield _line(comparison, work, Kind.VARIANT, not_recorded, journal.WITH_PAGE, None)
         for variant in (journal.NO_AUDIO, journal.NO_CONTENT, journal.REDACTED):
             yield _line(comparison, work, Kind.VARIANT, recorded, variant, _LEAVING_OUT_TARGET)
         for variant in (recorded, journal.EACH):

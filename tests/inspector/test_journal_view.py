@@ -157,6 +157,88 @@ def test_records_that_are_written_later_are_taken_later(tmp_path):
         assert not view.update()
 
 
+@pytest.fixture
+def live(tmp_path):
+    """
+    Records of a bus with two sessions, and the view of them while they go on.
+    """
+    bus, path = EventBus(), tmp_path / "live.journal"
+    with Recorder(path, fsync="none") as recorder, recorder.attach(bus):
+        view = JournalView(path, is_live=True)
+
+        def publish(count):
+            for number in range(count):
+                for sender in ("call-1", "call-2"):
+                    event = RealtimeModelTranscriptDeltaEvent(f"item_{number}", "Hello", "resp_1")
+                    bus.publish(event, sender=sender)
+            recorder.sync()
+            view.update()
+
+        yield view, publish
+
+
+def analysed(view, name):
+    """
+    Return all that the page shows of a call.
+    """
+    call = view.calls[name]
+    window = view.window(call, 0, 1e9, is_whole=True)
+    return view.overview(call), window, view.lines(call)
+
+
+def same_as_recorded(view, name):
+    """
+    Return all that the page shows of the call, once it is a file.
+    """
+    recorded = JournalView(view.path, view.name)
+    recorded.update()
+    return analysed(recorded, name)
+
+
+def test_live_call_is_listed_before_a_page_asks_for_it(live):
+    """
+    Its length and its number of records are known, and nothing of it is analysed.
+    """
+    view, publish = live
+    publish(300)
+    call = view.calls["call-2"]
+
+    listed = view.summary(call)
+    assert (listed["records"], listed["progress"]) == (300, 1.0)
+    assert view.lines(call)["count"] == 0
+
+
+def test_live_call_that_is_asked_for_is_analysed_from_its_beginning(live):
+    """
+    What has passed of it is read again, and it grows from then on.
+    """
+    view, publish = live
+    publish(300)
+    view.want(view.calls["call-2"])
+    assert analysed(view, "call-2") == same_as_recorded(view, "call-2")
+    assert view.lines(view.calls["call-2"])["lines"][0][7] == "Hello"
+
+    publish(20)
+    assert analysed(view, "call-2") == same_as_recorded(view, "call-2")
+    assert view.lines(view.calls["call-1"])["count"] == 0
+
+
+def test_live_call_that_is_looked_at_again_lacks_nothing(live):
+    """
+    While no page asks for it, its records are passed over, and read when one does.
+    """
+    view, publish = live
+    publish(10)
+    view.want(view.calls["call-1"])
+    view.calls["call-1"].listed.wanted_at = float("-inf")
+    publish(10)
+    publish(10)
+    assert view.lines(view.calls["call-1"])["count"] < 30
+
+    view.want(view.calls["call-1"])
+    assert analysed(view, "call-1") == same_as_recorded(view, "call-1")
+
+
 def test_torn_end_is_told_with_its_remedy(journal):
     """
     A journal that a crash has cut off is shown as far as it goes.
