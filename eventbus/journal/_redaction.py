@@ -270,13 +270,8 @@ class Withholding:
 
     def of_frame(self, data: bytes, form: Form) -> tuple[bytes, str | None]:
         """Return a frame or a message without withheld data; and why, if nothing is left."""
-        if self.is_idle:
-            head = data[:_EDGE]
-            is_audio = _AUDIO_DELTA in head or _AUDIO_APPEND in head
-            # Some clients write the audio before the type.
-            is_audio = is_audio or _AUDIO_APPEND in data[-_EDGE:]
-            if is_audio or not _may_have_secrets(data):
-                return data, None
+        if self.is_idle and (_is_piece_of_audio(data) or not _may_have_secrets(data)):
+            return data, None
         if form != "json":
             return b"", _NOT_JSON
         left = self._cut(data)
@@ -306,9 +301,7 @@ class Withholding:
         self, data: bytes, form: AudioForm | None
     ) -> tuple[bytes, str | None, AudioForm | None]:
         """Withhold as `of_audio_frame` does, in a frame of any kind that a decoder has read."""
-        if _AUDIO_DELTA in data[:_EDGE]:
-            if self.is_idle:
-                return data, None, form
+        if not self.is_idle and _AUDIO_DELTA in data[:_EDGE]:
             if form is not None and form.is_of(data):
                 return data if self.has_audio else form.without_audio(data), None, form
             place = _place_of_audio(data)
@@ -528,6 +521,16 @@ def _without_texts(data: bytes) -> bytes | None:
         elif value is not None and type(value) not in (int, float, bool):
             return None
     return _write_json(plain)
+
+
+def _is_piece_of_audio(data: bytes) -> bool:
+    """Return whether a frame or a message is audio and nothing else."""
+    head = data[:_EDGE]
+    return (
+        _AUDIO_DELTA in head
+        or _AUDIO_APPEND in head
+        or _AUDIO_APPEND in data[-_EDGE:]  # some clients write the audio before the type
+    ) and data.count(b"{") == 1  # an error may be about such a message
 
 
 def _may_have_secrets(data: bytes) -> bool:
