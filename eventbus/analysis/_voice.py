@@ -155,6 +155,8 @@ class CallerVoice:
 
 def _level_db(values: list[int]) -> float:
     """Return the power of samples in dBFS, without their mean; at least `_MIN_LEVEL_DB`."""
+    if not any(values):  # as in most pauses
+        return _MIN_LEVEL_DB
     count = len(values)
     # The root of the sum of squares takes a third of the time of squaring and adding.
     power = math.hypot(*values) ** 2 / count - (sum(values) / count) ** 2

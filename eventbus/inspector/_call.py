@@ -113,7 +113,13 @@ class CallView:
     def take(self, facts: RecordView) -> None:
         """Take the next record."""
         self.settle()
-        at_ms = self._note_time(facts.seq, facts.since_ns)
+        at_ms = facts.since_ns / _NS_PER_MS
+        if self.start_ms is None:
+            self.start_ms = at_ms
+        if at_ms > self.end_ms:  # noqa: PLR1730  # a call of max() takes longer
+            self.end_ms = at_ms
+        self.last_seq = facts.seq
+        self.record_count += 1
         self._measurement.take_view(facts)
         states = self.lines.take(facts, at_ms)
         record = facts.record
@@ -146,31 +152,15 @@ class CallView:
             about = f"{facts.type or facts.kind}: {text}"
             self._errors.append([round(at_ms, 3), round(at_ms, 3), facts.seq, about])
 
-    def take_said(self, record: SentRecord, since_ns: int) -> None:
+    def take_said(self, record: SentRecord) -> None:
         """
         Take the next record, which is a message with the caller's audio.
 
         There are more of them than of anything else, so they wait for each other: see `settle`.
-
-        Args:
-            record: The message.
-            since_ns: Nanoseconds since the journal's beginning.
         """
-        self._note_time(record.seq, since_ns)
         self._said_waiting.append(record)
         if len(self._said_waiting) >= _SAID_AT_ONCE:
             self.settle()
-
-    def _note_time(self, seq: int, since_ns: int) -> float:
-        """Note that a record has come; return its time."""
-        at_ms = since_ns / _NS_PER_MS
-        if self.start_ms is None:
-            self.start_ms = at_ms
-        if at_ms > self.end_ms:  # noqa: PLR1730  # a call of max() takes longer
-            self.end_ms = at_ms
-        self.last_seq = seq
-        self.record_count += 1
-        return at_ms
 
     def settle(self) -> None:
         """Take the messages that wait; before anything else of the call is taken or looked at."""
@@ -178,6 +168,12 @@ class CallView:
         if not records:
             return
         self._said_waiting = []
+        if self.start_ms is None:
+            self.start_ms = (records[0].mono_ns - self._origin_ns) / _NS_PER_MS
+        latest_ns = max([record.mono_ns for record in records])
+        self.end_ms = max(self.end_ms, (latest_ns - self._origin_ns) / _NS_PER_MS)
+        self.last_seq = records[-1].seq
+        self.record_count += len(records)
         found = self._texts
         said: list[tuple[bytes, str, int | None]] = []
         for record in records:

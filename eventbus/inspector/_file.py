@@ -249,7 +249,7 @@ class JournalView:
     @staticmethod
     def _give(call: CallView, record: Record, origin_ns: int) -> None:
         if isinstance(record, SentRecord) and record.audio_bytes is not None:
-            call.take_said(record, record.mono_ns - origin_ns)
+            call.take_said(record)
         else:
             call.take(RecordView(record, origin_ns))
 

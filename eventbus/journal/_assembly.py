@@ -299,15 +299,12 @@ class Assembler:
 
     def _derived(self, entry: DerivedEntry, common: _Common) -> EventRecord:
         label = self._text(entry.class_name)
+        type_name = self._text_or_none(entry.type_name)
+        seq, mono_ns, wall_ns, sender, cause = common
         record = EventRecord(
-            *common,
-            label,
-            self._text_or_none(entry.type_name),
-            None,
-            None,
-            entry.audio_bytes,
-            self._source_of(entry, common[4], label),
-        )
+            seq, mono_ns, wall_ns, sender, cause,
+            label, type_name, None, None, entry.audio_bytes, self._source_of(entry, cause, label),
+        )  # fmt: skip
         self._remember(record)
         return record
 
@@ -353,19 +350,24 @@ class Assembler:
         return record
 
     def _sent(self, entry: SentEntry, common: _Common) -> SentRecord:
-        return SentRecord(*common, entry.data, entry.form, entry.problem, entry.audio_bytes)
+        seq, mono_ns, wall_ns, sender, cause = common
+        return SentRecord(
+            seq, mono_ns, wall_ns, sender, cause,
+            entry.data, entry.form, entry.problem, entry.audio_bytes,
+        )  # fmt: skip
 
     def _call(self, entry: CallEntry, common: _Common) -> CallRecord:
+        seq, mono_ns, wall_ns, sender, cause = common
         return CallRecord(
-            *common,
-            common[0] - entry.call_back,
+            seq, mono_ns, wall_ns, sender, cause,
+            seq - entry.call_back,
             self._text(entry.handler),
             "crashed" if entry.error is not None else _state(entry.run_ns),
             entry.queued_ns,
             entry.mono_ns - entry.ago_ns,
             entry.run_ns,
             entry.error,
-        )
+        )  # fmt: skip
 
     def _drop(self, entry: DropEntry, common: _Common) -> DropRecord:
         handler = self._text(entry.handler) if entry.handler else ""
