@@ -52,6 +52,7 @@ logger = logging.getLogger(__name__)
 
 _UPDATE_S = 0.1
 _SLICE_S = 0.05
+_LONG_SLICE_S = 0.2  # where a request ends it
 _ATTENTION_S = 5.0
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
@@ -218,9 +219,10 @@ class Inspector:
             self._heartbeat.beat()
         if self._bus is not None and time.monotonic() - traffic.asked_at > _ATTENTION_S:
             return False
+        slice_s = _LONG_SLICE_S if is_polite and self._bus is None else _SLICE_S
         for view in self._views:
             try:
-                view.update(_SLICE_S, traffic if is_polite else None)
+                view.update(slice_s, traffic if is_polite else None)
             except (OSError, JournalError) as exc:
                 logger.debug("a journal can't be read at present", exc_info=exc)
         return any(view.is_behind for view in self._views)
