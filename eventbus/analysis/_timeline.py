@@ -144,7 +144,7 @@ class Playback:
 
     def stop(self, now_ns: int) -> list[Stretch]:
         """End the playing, and return the stretches that were cut off or never heard."""
-        cut = [stretch for stretch in self._from_the_end() if stretch.end_ns > now_ns]
+        cut = list(self._audible_from(now_ns))
         for stretch in cut:
             stretch.heard_ns = min(stretch.heard_ns, max(0, now_ns - stretch.start_ns))
         self._end_ns = min(self._end_ns, now_ns)
@@ -157,9 +157,10 @@ class Playback:
                 stretch.heard_ns = min(stretch.received_ns, heard_ns)
                 heard_ns -= stretch.heard_ns
 
-    def _from_the_end(self) -> Iterator[Stretch]:
-        """Yield the stretches that may still be heard, the last one first."""
+    def _audible_from(self, now_ns: int) -> Iterator[Stretch]:
+        """Yield the stretches that would be heard after that time, the last one first."""
+        # They end one after the other, up to one that was cut off.
         for stretch in reversed(self.stretches):
-            if stretch.end_ns <= 0 or stretch.unheard_ns:
+            if stretch.end_ns <= now_ns or stretch.unheard_ns:
                 return
             yield stretch
