@@ -210,7 +210,8 @@ def _reader(
 
 
 def _is_plain(name: str) -> bool:
-    return name.isascii() and name.isidentifier() and name[0] != "_" and not keyword.iskeyword(name)
+    is_name = len(name) <= _MAX_NAME and name.isascii() and name.isidentifier()
+    return is_name and name[0] != "_" and not keyword.iskeyword(name)
 
 
 def _declared(value: type[Any], kind: Kind | None) -> Any:

@@ -302,3 +302,15 @@ def test_type_keeps_its_form_after_others_that_begin_alike(frames, comes_first):
     for _ in range(2):
         (struct,) = types_read_by(decoder.decode, delta)
         assert issubclass(struct, msgspec.Struct)
+
+
+@pytest.mark.parametrize("length", [80, 81])
+def test_form_keeps_no_long_names(length):
+    """
+    Forms are for all sessions and stay, so a field with a long name makes none.
+    """
+    decoder = OpenAIRealtimeDecoder()
+    frame = encoded({**DELTA, "type": f"response.unknown_{length}.delta", "n" * length: "x"})
+    decoder.decode(frame)
+
+    assert (Any in types_read_by(decoder.decode, frame)) == (length > 80)

@@ -50,6 +50,7 @@ MAX_LAYOUTS: Final = 3
 _MAX_PLACES: Final = 64
 _MAX_PATTERNS: Final = 8
 _MAX_PAIRS: Final = 16
+_MAX_TAIL: Final = 512  # bytes: making a pattern takes a hundred times as long as parsing
 _QUOTE, _COLON = b'":'  # numbers: bytes are searched for one in half the time
 
 _b64decode = pybase64.b64decode
@@ -234,7 +235,7 @@ class _Tails:
 
     def matcher_for(self, tail: bytes, data: Mapping[str, Any]) -> Callable[..., object] | None:
         """Return the function that matches tails like that of a frame; None if all are equal."""
-        if _COLON not in tail:
+        if _COLON not in tail or len(tail) > _MAX_TAIL:
             return None
         before = list(data)
         del before[before.index("delta") :]

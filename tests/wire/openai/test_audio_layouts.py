@@ -292,6 +292,19 @@ def test_pattern_is_for_all_tails_if_some_lack_fields_of_the_others():
 
 
 @pytest.mark.usefixtures("tails")
+@pytest.mark.parametrize("fields", [{"n" * 600: 1}, {f"n{number}": 1 for number in range(100)}])
+def test_no_pattern_is_made_of_a_long_tail(fields):
+    """
+    A service can't make a decoder spend more than about a millisecond on a pattern.
+    """
+    layout = layout_of(encoded(**fields))
+
+    assert layout.matches_tail is None
+    assert audio_in(layout, encoded(**fields)) == b"\0\0\0"
+    assert audio_in(layout, encoded(**{**fields, next(iter(fields)): 2})) is None
+
+
+@pytest.mark.usefixtures("tails")
 def test_field_with_a_value_of_the_event_is_not_optional():
     """
     Without a content index it is 0, whatever it was in other frames.
