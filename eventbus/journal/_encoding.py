@@ -214,11 +214,11 @@ def audio_in(message: Any, data: bytes) -> int | None:
         for start in _APPEND_STARTS:  # as our own sessions write them: nothing is parsed
             if data.startswith(start) and data.find(b'"', len(start)) == len(data) - 2:
                 size = len(data) - len(start) - 2
-                return size * 3 // 4 - data.count(b"=", -4)
+                return max(0, size * 3 // 4 - data.count(b"=", -4))
     if not isinstance(message, Mapping):
         try:
             message = _parse(data)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
     audio = caller_audio(message) if isinstance(message, Mapping) else None
-    return None if audio is None else len(audio) * 3 // 4 - audio.count("=", -2)
+    return None if audio is None else max(0, len(audio) * 3 // 4 - audio.count("=", -2))

@@ -289,6 +289,27 @@ def test_audio_to_gemini_is_recorded_with_its_length(path, bus):
     assert lengths == [3, 2, 3, 3, None, None, None, None, None, None]
 
 
+def test_strange_message_about_audio_is_recorded(path, bus):
+    """
+    One that is nested too deeply to be read has no length, and less than a byte is none.
+    """
+    deep = b'{"realtimeInput":{"audio":%b%b}}' % (b"[" * 100_000, b"]" * 100_000)
+    messages = [
+        deep,
+        {"realtimeInput": {"audio": {"mimeType": "audio/pcm", "data": "="}}},
+        {"type": "input_audio_buffer.append", "audio": "=="},
+        {"realtimeInput": {"audio": {"mimeType": "audio/pcm", "data": 5}}},
+    ]
+    recorder = record(path, bus)
+    for message in messages:
+        recorder.sent(message)
+    stop(recorder)
+
+    sent = read(path, SentRecord)
+    assert [each.audio_bytes for each in sent] == [None, 0, 0, None]
+    assert sent[0].data == deep
+
+
 def test_status_of_the_connection_is_recorded(path, bus):
     """
     It is no frame's doing.
