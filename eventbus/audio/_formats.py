@@ -19,6 +19,7 @@ from ..exceptions import AudioFormatError
 from ._samples import samples_of, to_bytes
 
 _NS_PER_S: Final = 1_000_000_000
+_RATES: Final = range(1_000, 192_001)  # of a session: a gigahertz would fill the memory
 
 Encoding: TypeAlias = Literal["audio/pcm", "audio/pcmu", "audio/pcma"]
 """The names of the GA protocol: 16-bit PCM, µ-law, A-law."""
@@ -164,7 +165,8 @@ def session_format(session: Mapping[str, Any], side: Literal["input", "output"])
 
     Args:
         session: The session's configuration, as the service sent it. Where it has no format, or
-            an unknown one, the result is 16-bit PCM at 24 kHz, the default of the services.
+            an unknown one, the result is 16-bit PCM at 24 kHz, the default of the services; so it
+            is where the rate isn't one of speech.
         side: ``input`` is the caller's audio, ``output`` the model's.
     """
     audio = _mapping(session.get("audio"))
@@ -176,7 +178,7 @@ def session_format(session: Mapping[str, Any], side: Literal["input", "output"])
     except AudioFormatError:
         found = PCM16
     rate = named.get("rate")
-    if found.encoding == "audio/pcm" and type(rate) is int and rate > 0:
+    if found.encoding == "audio/pcm" and type(rate) is int and rate in _RATES:
         return AudioFormat(rate=rate)
     return found
 

@@ -22,8 +22,9 @@ GEMINI_INPUTS: Final = ("realtimeInput", "realtime_input")
 _OPENING: Final = b'"realtime'
 _OPENING_BYTES: Final = 30  # in which the name of a message is, as it has only one
 _EDGE: Final = 200  # bytes at the beginning and at the end, in one of which the MIME type is
-_RATE: Final = re.compile(rb"rate\s*=\s*([1-9][0-9]{0,8})")
-_DEFAULT_RATE: Final = 16_000  # Gemini's, where a message has none
+_RATE: Final = re.compile(rb"\brate\s*=\s*([1-9][0-9]{0,8})")
+_RATES: Final = range(1_000, 192_001)  # others are mistakes: at 1 Hz, a piece lasts for hours
+_DEFAULT_RATE: Final = 16_000  # Gemini's, where a message has none, or an impossible one
 
 _STANDARD: Final = str.maketrans("-_", "+/")
 _b64decode = pybase64.b64decode
@@ -71,5 +72,6 @@ def caller_rate(data: bytes) -> int | None:
     """
     if _OPENING not in data[:_OPENING_BYTES]:  # the beginning of both names
         return None
-    rate = _RATE.search(data[:_EDGE]) or _RATE.search(data[-_EDGE:])
-    return int(rate[1]) if rate else _DEFAULT_RATE
+    found = _RATE.search(data[:_EDGE]) or _RATE.search(data[-_EDGE:])
+    rate = int(found[1]) if found else 0
+    return rate if rate in _RATES else _DEFAULT_RATE

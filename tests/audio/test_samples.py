@@ -21,7 +21,10 @@ from eventbus.audio._samples import samples_of
         ({"audio": {"output": {"format": {"type": "audio/pcmu"}}}}, ULAW),
         ({"output_audio_format": "g711_alaw"}, ALAW),
         ({"output_audio_format": "pcm16"}, PCM16),
-        ({"audio": {"output": {"format": {"type": "audio/pcm", "rate": 0}}}}, PCM16),
+        *(
+            ({"audio": {"output": {"format": {"type": "audio/pcm", "rate": rate}}}}, PCM16)
+            for rate in (0, 1, 10**9, 10**400)
+        ),
         ({"audio": []}, PCM16),
         ({"audio": {"output": {"format": {"type": ["audio/pcmu"]}}}}, PCM16),
     ],

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import wave
 from array import array
@@ -13,7 +14,7 @@ import pytest
 from eventbus.analysis import RecordView
 from eventbus.exceptions import ExportError
 from eventbus.export import write_wav
-from tests.journal.stories import BEGINNING, Story, spoken_turn
+from tests.journal.stories import BEGINNING, Story, spoken_turn, voice
 
 
 def exported(*stories):
@@ -47,6 +48,20 @@ def test_both_sides_are_where_they_were_heard():
     assert form == (24_000, 2)
     assert (heard(left), heard(right)) == ((0, 2_000), (2_500, 3_500))
     assert len(left) == len(right)
+
+
+@pytest.mark.parametrize("rate", [1, 5_000_000, 9_999_999_999])
+def test_impossible_rate_does_not_count(rate):
+    """
+    Audio to Gemini has 16 kHz if its message names a rate that no audio has.
+    """
+    story = Story()
+    blob = {"mimeType": f"audio/pcm;rate={rate}", "data": base64.b64encode(voice(20)).decode()}
+    story.at(100).send({"realtimeInput": {"audio": blob}}, audio_bytes=960)
+    form, (left, _) = exported(story)
+
+    assert form == (24_000, 2)
+    assert heard(left) == (70, 100)
 
 
 def test_model_alone_is_one_channel():
