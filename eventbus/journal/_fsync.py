@@ -27,6 +27,7 @@ import logging
 import threading
 import time
 from collections import deque
+from itertools import islice
 from queue import Empty, SimpleQueue
 from typing import Final, Literal, Protocol, TypeAlias
 
@@ -84,6 +85,8 @@ class Syncer:
         self._interval = interval
         self._batch = batch
         self._noted: deque[Syncable] = deque()
+        # The same files, each once: one is noted again if a sync has written its records.
+        self._waiting: dict[Syncable, None] = {}
         self._wakeups: SimpleQueue[None] = SimpleQueue()
         self._is_awake = False
         self._stopping = threading.Event()
@@ -119,7 +122,7 @@ class Syncer:
 
     def _wait_noted(self) -> bool:
         """Wait until there is something to be written; False: or to be made durable."""
-        if not self._noted:
+        if not self._waiting and not self._noted:
             self._is_awake = False
             # Between the two lines one may have been noted without a wake-up.
             if not self._noted:
@@ -133,11 +136,13 @@ class Syncer:
 
     def _write(self) -> None:
         """Write the records of files that were noted."""
-        files: dict[Syncable, None] = {}
-        while self._noted and len(files) < _AT_ONCE:
-            files[self._noted.popleft()] = None
+        waiting = self._waiting
+        while self._noted:
+            waiting[self._noted.popleft()] = None
+        files = list(islice(waiting, _AT_ONCE))
         self._written = len(files)
         for file in files:
+            del waiting[file]
             try:
                 file.flush()
                 if file.needs_sync:

@@ -186,6 +186,23 @@ def test_many_files_are_written_twenty_at_a_time(clock):
     syncer.stop()
 
 
+def test_file_that_is_noted_often_has_one_turn(clock):
+    """
+    A file is noted again if syncing has written its records meanwhile: no other waits for that.
+    """
+    syncer = Syncer(0.05)
+    files = [File() for _ in range(41)]
+    for file in (*files[:40] * 50, files[40]):
+        syncer.note(file)
+    for _ in range(3):
+        clock.wait_sleeping()
+        clock.go_on()
+
+    assert files[40].flushed.acquire(timeout=5)
+    clock.go_on(forever=True)
+    syncer.stop()
+
+
 def test_files_that_are_always_written_to_have_their_turns_of_syncing(clock):
     """
     Of 200 files that are noted again at once, each is made durable within a second.
