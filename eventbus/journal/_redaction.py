@@ -71,6 +71,15 @@ _MESSAGE: Final = b'"message"'
 _AUDIO_DELTA: Final = b'audio.delta"'
 _AUDIO_APPEND: Final = b'"input_audio_buffer.append"'
 _EDGE: Final = 200
+# As most of them begin.
+_AUDIO_STARTS: Final = tuple(
+    b'{"type":"%b"' % name
+    for name in (
+        b"input_audio_buffer.append",
+        b"response.output_audio.delta",
+        b"response.audio.delta",
+    )
+)
 
 # In these, names are whoever's who has filled them in.
 _ANSWERS: Final = frozenset({"functionResponses", "function_responses"})
@@ -525,12 +534,14 @@ def _without_texts(data: bytes) -> bytes | None:
 
 def _is_piece_of_audio(data: bytes) -> bool:
     """Return whether a frame or a message is audio and nothing else."""
+    if data.startswith(_AUDIO_STARTS):
+        return data.count(b"{") == 1
     head = data[:_EDGE]
     return (
         _AUDIO_DELTA in head
         or _AUDIO_APPEND in head
         or _AUDIO_APPEND in data[-_EDGE:]  # some clients write the audio before the type
-    ) and data.count(b"{") == 1  # an error may be about such a message
+    ) and not (data.count(b"{") > 1 or _MESSAGE in data)  # an error may be about such a message
 
 
 def _may_have_secrets(data: bytes) -> bool:
