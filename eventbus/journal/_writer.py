@@ -157,6 +157,7 @@ class JournalWriter:
         )
         self._streams: dict[str | int, int] = {}
         self._is_closed = False
+        self._is_over = False  # closed, and nothing is written any more
 
         # The file, for the one who holds it.
         self._holding = threading.Lock()
@@ -311,6 +312,7 @@ class JournalWriter:
             if self._fsync != "none":
                 self._sync_files()
             self._abandon()
+            self._is_over = True
         buffer.clear()
         self._tell_failure()
 
@@ -343,6 +345,8 @@ class JournalWriter:
 
     def _write_out(self) -> None:
         """Write the records that wait."""
+        if self._is_over:
+            return
         buffer = self.buffer
         waiting = buffer.begin_taking()
         if self._gap is not None:

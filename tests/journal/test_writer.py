@@ -846,6 +846,25 @@ def test_closing_while_it_fails_ends_quietly(path, disk, clock):
     assert not open_journal(path).is_closed
 
 
+def test_closed_journal_is_left_alone(path, disk, clock):
+    """
+    The thread may come to it after that; though the disk works again, nothing is written.
+    """
+    writer = make(path, clock_ns=clock)
+    frame(writer)
+    writer.sync()
+    disk.room = 0
+    frame(writer)
+    writer.close()
+    disk.room = None
+    clock.now += 2 * SECOND
+    writer.flush()
+    writer.sync()
+
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
+    assert not writer.needs_sync
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="kills a process of its own")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
 @pytest.mark.parametrize(
