@@ -203,6 +203,34 @@ def test_file_that_is_noted_often_has_one_turn(clock):
     syncer.stop()
 
 
+def test_slow_disk_does_not_keep_files_from_being_written(clock):
+    """
+    Where making one file durable takes 0.1 s, all others are written before the next one.
+    """
+    syncer, written_at = Syncer(0.05), {}
+    files = [File() for _ in range(200)]
+
+    def note_time(file):
+        file.needs_sync = True
+        written_at.setdefault(file, clock.now)
+        syncer.note(file)
+
+    def be_slow(file):
+        file.needs_sync = False
+        clock.now += 0.1
+
+    for file in files:
+        file.flush, file.sync = partial(note_time, file), partial(be_slow, file)
+        syncer.note(file)
+    while len(written_at) < len(files):
+        clock.wait_sleeping()
+        clock.go_on()
+    clock.go_on(forever=True)
+    syncer.stop()
+
+    assert max(written_at.values()) < 0.25
+
+
 def test_files_that_are_always_written_to_have_their_turns_of_syncing(clock):
     """
     Of 200 files that are noted again at once, each is made durable within a second.
