@@ -39,8 +39,9 @@ FsyncPolicy: TypeAlias = Literal["interval", "group", "every", "none"]
 When written records are made durable; recording waits for none of it.
 
 ``interval``: 50 ms after they were written, or 5 ms for each journal of the recorder if that is
-longer: 1 s for 200. A power failure costs no more than the records since. They are written each
-5 ms, or 0.5 ms for each journal: 100 ms for 200; the end of the process costs those since.
+longer: 1 s for 200, and more if the disk takes longer than that for a file. A power failure costs
+no more than the records since. They are written each 5 ms, or 0.5 ms for each journal: 100 ms for
+200; the end of the process costs those since.
 ``group``: at once; the records that come meanwhile are next, all of them together. ``every``: each
 record by itself, before the next one is written. ``none``: when the system thinks fit; written
 records survive the end of the process, not that of the machine.
