@@ -94,7 +94,7 @@ class Syncer:
         self._is_awake = False
         self._stopping = threading.Event()
         self._written = 0  # files at the latest time
-        self._written_at = 0.0
+        self._late = 0.0  # seconds by which the last syncing has taken too long
         self._next_sync = 0.0
         self._behind: dict[Syncable, None] = {}
         # Started here: Thread.start() takes locks, and so must not happen while recording.
@@ -135,18 +135,14 @@ class Syncer:
                     self._wakeups.get(timeout=pause)
                 except Empty:
                     return False
-                self._written_at = time.monotonic()
             self._is_awake = True
         return not self._stopping.is_set()
 
     def _write(self) -> None:
         """Write the records of files that were noted, of more if it is late for them."""
-        before, self._written_at = self._written_at, time.monotonic()
-        late = (self._written_at - before) / (PER_BATCH * _AT_ONCE)
         self._write_some()
-        for _ in range(int(late) - 1):
-            if not self._waiting:
-                break
+        late = int(self._late / (PER_BATCH * _AT_ONCE))
+        for _ in range(min(late, -(-len(self._waiting) // _AT_ONCE))):
             time.sleep(_BREATH)
             self._write_some()
 
@@ -174,6 +170,7 @@ class Syncer:
             missed = max(self._next_sync, now - INTERVAL)
             self._next_sync = missed + self._sync_next()
             now = time.monotonic()
+        self._late = now - began - self._batch
 
     def _sync_next(self) -> float:
         """Make the file durable that has waited longest; return the seconds until the next one."""
