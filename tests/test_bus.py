@@ -8,12 +8,14 @@ import asyncio
 import gc
 import logging
 import pickle
+import tracemalloc
 import weakref
 
 import anyio
 import pytest
 
 from eventbus import BusClosed, BusNotRunning, EventBus, EventBusError, OptionError
+from eventbus.events import RealtimeModelTurnStartedEvent
 from tests.support import Ping, Pong, crashes, without_collector
 
 blocked = anyio.wait_all_tasks_blocked
@@ -716,6 +718,33 @@ async def test_ten_thousand_scopes_leave_nothing(bus):
 
         assert len(gc.get_objects()) - before < 1000
         assert bus.stats.pending == 0
+
+
+def test_idle_scope_is_small(bus):
+    """
+    An open scope with a handler takes at most 4 kB, also when its handler has had an event.
+    """
+    senders = [f"call-{number}" for number in range(200)]
+
+    def use(sender):
+        def handler(event): ...
+
+        scope = bus.scope(sender).__enter__()
+        scope.subscribe(handler, RealtimeModelTurnStartedEvent)
+        scope.publish(RealtimeModelTurnStartedEvent("resp_1"))
+        return scope
+
+    scopes = [use("before")]  # what the first one needs, and the others share
+    gc.collect()
+    tracemalloc.start()
+    try:
+        scopes += map(use, senders)
+        gc.collect()
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert taken / len(senders) <= 4_096
 
 
 async def test_scope_keeps_no_sender_alive(bus):

@@ -129,8 +129,8 @@ class Routes:
             else:
                 table, fast = self._shared, self.fast
             unhandled = self._unhandled_classes()
-            if self.may_be_fast and not fast:
-                fast.update(unhandled)
+            if fast is self.fast and self.may_be_fast and not fast:
+                fast.update(unhandled)  # a sender has them, 2 kB, as soon as it publishes one
             subscribed = self._subscribed_at_first(key)
             if subscribed:
                 for own, calls in self._compile_own(subscribed, sender):
