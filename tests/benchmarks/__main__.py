@@ -14,7 +14,7 @@ Run it from the checkout, with everything installed that it compares with::
 
 Each takes two to three minutes: the bus and the decoder by themselves, each of them alone, 200 live
 sessions over sockets, journals, and bridges beside bare nats-py (which needs the extra ``test``).
-The last one takes eight minutes: it measures the first, with another Python too, and live sessions
+The last one takes twelve minutes: it measures the first, with another Python too, and live sessions
 and journals, each for a shorter time, and writes the tables and the plot of the documentation.
 At the end of each table are the targets that were missed.
 The modules beside this one tell how things are compared; ``docs/explanation/performance.md`` has
