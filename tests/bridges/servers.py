@@ -5,6 +5,9 @@ A NATS server of the tests' own: a random port, a temporary folder, always ended
 from __future__ import annotations
 
 import atexit
+import contextlib
+import itertools
+import random
 import shutil
 import signal
 import socket
@@ -24,13 +27,20 @@ def find_server() -> str | None:
     return str(beside) if beside.exists() else shutil.which("nats-server")
 
 
+# Below those that systems give to connections: a server that is started later, or again, finds its
+# port free. Processes that run at the same time begin at different places.
+_ports = itertools.chain(range(random.randrange(20_000, 32_000), 32_000), range(20_000, 32_000))
+
+
 def free_port() -> int:
     """
-    Return a port that nobody listens at.
+    Return a port that nobody listens at, and that nobody gets by chance.
     """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    for port in _ports:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError("no port is free")
 
 
 class NatsServer:

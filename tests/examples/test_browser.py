@@ -8,7 +8,6 @@ import contextlib
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ import pytest
 import eventbus
 from eventbus.audio import WavWriter
 from eventbus.simulator.speech import silence, speak
+from tests.bridges.servers import free_port
 from tests.examples.loading import EXAMPLES
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chrome")
@@ -41,8 +41,7 @@ def server(tmp_path):
     """
     kept = {name: value for name, value in os.environ.items() if "API_KEY" not in name}
     environment = {**kept, "PYTHONPATH": str(Path(eventbus.__file__).parents[1])}
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, str(EXAMPLES / "browser" / "page_server.py"), "--sim"]
     with subprocess.Popen([*command, "--port", str(port)], env=environment) as process:
         url = f"http://127.0.0.1:{port}"

@@ -13,7 +13,6 @@ import http
 import json
 import logging
 import os
-import socket
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -35,6 +34,7 @@ from eventbus.exceptions import RealtimeConnectionError
 from eventbus.realtime.events import RealtimeModelRawClientEvent
 from eventbus.realtime.proxy import RealtimeProxy
 from eventbus.testing import capture
+from tests.bridges.servers import free_port
 
 KEY = "sk-proxy-test-0123456789"
 
@@ -83,12 +83,6 @@ async def echo(connection):
     with contextlib.suppress(ConnectionClosed):
         async for message in connection:
             await connection.send(message)
-
-
-def free_port():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
 
 
 async def closing_of(connection):
