@@ -829,7 +829,8 @@ async def test_handler_that_is_marked_as_async_may_return_any_awaitable(tmp_path
             bus.publish(Ping("1"))
 
     assert len(seen) == 2
-    assert [call.state for call in read(path, CallRecord)] == ["finished", "finished"]
+    ended = [call for call in read(path, CallRecord) if call.state != "started"]
+    assert [call.state for call in ended] == ["finished", "finished"]
 
 
 async def test_tasks_of_a_handler_belong_to_its_call(tmp_path):
