@@ -1,5 +1,5 @@
 """
-Common parts of several test modules: a small event, another one, and a handler that fails.
+Common parts of several test modules: small events, a handler that fails, and an observer.
 """
 
 from __future__ import annotations
@@ -37,6 +37,18 @@ class LoudPing(Ping):
     """
     A Ping by inheritance.
     """
+
+
+class Watcher:
+    """
+    An observer that does nothing.
+    """
+
+    def handler_started(self, call):
+        pass
+
+    def handler_finished(self, call):
+        pass
 
 
 def raiser(error: BaseException) -> Callable[[object], NoReturn]:

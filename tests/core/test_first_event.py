@@ -20,7 +20,7 @@ from eventbus.events import (
     RealtimeModelRawServerEvent,
 )
 from eventbus.wire.openai import OpenAIRealtimeDecoder
-from tests.support import Ping
+from tests.support import Ping, Watcher
 from tests.test_events import EXAMPLES
 
 FALLBACKS = [
@@ -37,18 +37,6 @@ FRAMES = [
     b"[]",
 ]
 SENDERS = [None, "call-1", "call-2", "call-3"]
-
-
-class Watcher:
-    """
-    An observer that does nothing.
-    """
-
-    def handler_started(self, call):
-        pass
-
-    def handler_finished(self, call):
-        pass
 
 
 class Program:

@@ -37,7 +37,7 @@ from eventbus.events import (
     RealtimeModelRawServerEvent,
 )
 from eventbus.wire.openai import OpenAIRealtimeDecoder
-from tests.support import LoudPing, Ping, Pong, crashes, raiser
+from tests.support import LoudPing, Ping, Pong, Watcher, crashes, raiser
 
 Other = RealtimeModelOtherEvent
 Raw = RealtimeModelRawServerEvent
@@ -683,18 +683,6 @@ class Subscribed:
 
     def wants(self, event, sender):
         return (self.sender is None or self.sender == sender) and isinstance(event, self.classes)
-
-
-class Watcher:
-    """
-    An observer that does nothing.
-    """
-
-    def handler_started(self, call):
-        pass
-
-    def handler_finished(self, call):
-        pass
 
 
 class RoutingModel(RuleBasedStateMachine):
