@@ -4,9 +4,9 @@ The caller's audio in messages to the service: texts in base64, found and decode
 Rules
 -----
 
-* A message is parsed once: the next ones are the same bytes around the audio, and are only
-  compared. What is between is one JSON string, since it has no quote, and it has the place of the
-  audio, since it is the only string that has changed.
+* One message is parsed; the next ones have the same bytes around their audio, and are only
+  compared with it. Between those bytes is one JSON string, as it has no quote, and it is the audio,
+  as no other string may differ.
 * Texts are decoded together, and one by one only where one of them is padded, has the other
   alphabet or isn't base64.
 """

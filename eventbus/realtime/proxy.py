@@ -12,6 +12,8 @@ Rules:
   of a single connection, and without ``Origin``, ``Cookie`` and ``Set-Cookie``, which are between
   a browser and the proxy. The proxy has no key of its own: the client brings it.
 * Requests of web pages, and those for another host's name, are refused: see ``_local_requests``.
+* The path at the service tells the protocol, and so the decoder: Gemini Live ends in
+  ``BidiGenerateContent``, GPT-Live in ``/live/sessions``, and any other is OpenAI Realtime.
 * A message is forwarded first and published then, and publishing never fails a connection. As
   everywhere on a bus, an async handler delays nobody; a sync one that blocks, blocks the loop.
 * Nothing piles up: a message is read once the one before it was handed on, so a slow reader
