@@ -65,8 +65,7 @@ def copy_journal(
         with journal_beside(to) as part:
             count = write_copy(records, part, header=header, withholding=withholding)
     except JournalWriteError as exc:
-        text = str(exc).replace(str(exc.path), str(to))
-        raise click.ClickException(printable(text)) from exc
+        raise click.ClickException(printable(str(exc))) from exc
     except OSError as exc:
         raise unwritable(to, exc) from exc
     tell_written(to, count, is_json=is_json)

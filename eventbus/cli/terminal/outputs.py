@@ -14,7 +14,9 @@ from typing import IO, Final
 
 import click
 
+from ...exceptions import JournalWriteError
 from ...export._rows import plain_json
+from ...journal._files import write_error
 from ...journal._segments import segment_paths
 from .console import Output
 from .escaping import printable
@@ -85,8 +87,14 @@ def journal_beside(path: Path) -> Iterator[Path]:
     Give a path for a journal in a new folder beside *path*; at the end it takes its place.
 
     All files of the old journal go then. If it fails or is interrupted, *path* stays as it was.
+
+    Raises:
+        JournalWriteError: It can't be written; the error names *path*.
     """
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, suffix=_SUFFIX, dir=path.parent))
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, suffix=_SUFFIX, dir=path.parent))
+    except OSError as exc:
+        raise write_error(path, exc) from exc
     try:
         part = folder / path.name
         yield part
@@ -101,6 +109,9 @@ def journal_beside(path: Path) -> Iterator[Path]:
         for surplus in old - {path.with_name(new.name) for new in later}:
             surplus.unlink()
         _sync_folder(path.parent)
+    except JournalWriteError as exc:
+        text = str(exc).replace(exc.path, str(path))
+        raise JournalWriteError(text, path=str(path)) from exc
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import tempfile
 
 import click
 import pytest
@@ -15,6 +17,8 @@ from eventbus.cli.terminal.outputs import (
     prepare_output,
     written_beside,
 )
+from eventbus.exceptions import JournalWriteError
+from eventbus.journal import JournalWriter
 
 
 def texts(folder):
@@ -40,6 +44,31 @@ def test_what_is_being_read_is_never_deleted(tmp_path, is_forced):
     with pytest.raises(click.BadParameter, match="is what is being read"):
         prepare_output(same, [path], is_forced=is_forced)
     assert path.read_bytes() == b"mine"
+
+
+def test_journal_that_finds_no_room_is_told_by_its_own_name(tmp_path, monkeypatch):
+    """
+    The error names the path that the user gave, whether the new folder beside it or the file in
+    the folder has no room, and the old journal stays.
+    """
+
+    def no_room(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    path = tmp_path / "call.journal"
+    path.write_bytes(b"old")
+    errors = []
+    for owner, name in [(tempfile, "mkdtemp"), (os, "write")]:
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, no_room)
+            with pytest.raises(JournalWriteError) as caught, journal_beside(path) as part:
+                JournalWriter(part).close()
+        errors.append(caught.value)
+
+    for error in errors:
+        assert str(error).startswith(f"{path} can't be written: No space left on device.")
+        assert error.path == str(path)
+    assert texts(tmp_path) == {"call.journal": "old"}
 
 
 def test_journal_takes_the_place_of_all_files_of_another(tmp_path):
