@@ -146,7 +146,8 @@ class Journal:
     Attributes:
         path: As it was given.
         header: The first header: the journal's id, and the recorder's settings. One with defaults,
-            if there is none that is whole.
+            if there is none that is whole. Its times are those of the first record, if it isn't
+            that of the first segment.
         last: The last record that was there when the journal was opened.
         damages: The damage that was met so far, where *on_damage* was given.
         torn_tails: The ends of segments that crashes have cut short, as far as they were met; that
@@ -174,8 +175,7 @@ class Journal:
             if self.damages:
                 raise self.damages[0]
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
-        headers = [segment.header for segment in self._segments]
-        self.header = next((h for h in headers if h is not None), HeaderRecord())
+        self.header = self._find_header()
         self._start = _BEGINNING
         self.last = self._read_last()
 
@@ -533,9 +533,9 @@ class Journal:
             if damage.marker is None and is_only:
                 raise
             self._report_file(path, damage.marker, damage)
-            if damage.marker is not None:
-                self._segments.append(Segment(path, damage.marker))
-            return
+            if damage.marker is None:
+                return
+            segment = Segment.open_damaged(path, damage.marker)
         except (NotAJournal, JournalTooNew, JournalTooOld) as error:
             if is_only or path == self.path:
                 raise
@@ -555,6 +555,19 @@ class Journal:
         if (path, marker) not in self._reported:
             self._reported.add((path, marker))
             self._report(damage)
+
+    def _find_header(self) -> HeaderRecord:
+        """Return the first header, with times that no record comes before."""
+        headers = (segment.header for segment in self._segments if segment.header is not None)
+        header = next(headers, HeaderRecord())
+        for segment in self._segments:
+            if segment.header is not None:
+                break
+            # The clock of a journal may have begun with its machine: zero is no time to count from.
+            first = segment.first_batch()
+            if first is not None:
+                return attrs.evolve(header, mono_ns=first.mono_ns, wall_ns=first.wall_ns)
+        return header
 
     def _mono_ns(self, moment: float | datetime) -> int:
         if not isinstance(moment, datetime):

@@ -218,6 +218,12 @@ class Segment:
         return cls.of(path, read_file_header(head, str(path)), head)
 
     @classmethod
+    def open_damaged(cls, path: Path, marker: bytes) -> Self:
+        """Look at the beginning of the file at *path*, whose file header doesn't tell the marker."""
+        with path.open("rb") as file:
+            return cls.of(path, marker, file.read(_WINDOW))
+
+    @classmethod
     def of(cls, path: Path, marker: bytes, head: bytes) -> Self:
         """Return the segment that begins with *head*, and has that *marker*."""
         payload = read_batch(head, FILE_HEADER_BYTES, 0, marker)
@@ -245,11 +251,16 @@ class Segment:
 
     def first(self, key: Callable[[BatchHead], int]) -> int | None:
         """Return the *key* of the first batch that isn't the header."""
+        head = self.first_batch()
+        return None if head is None else key(head)
+
+    def first_batch(self) -> BatchHead | None:
+        """Return the first batch that isn't the header, by its head."""
         with self.reading() as file:
             for offset, payload in file.places(FILE_HEADER_BYTES):
                 head = head_of(payload)
                 if head is not None and (offset > FILE_HEADER_BYTES or self.header is None):
-                    return key(head)
+                    return head
         return None
 
     def locate(self, wanted: int, key: Callable[[BatchHead], int]) -> int:

@@ -11,6 +11,7 @@ import shutil
 import zlib
 
 import anyio
+import attrs
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -467,6 +468,45 @@ def test_damaged_header_of_a_record_file_leaves_other_segments(path):
 
     assert {1, 9} < set(seqs(journal))
     assert [damage.path for damage in found] == [str(second), str(third)]
+
+
+@pytest.mark.parametrize("segment_bytes", [500, 1 << 20])
+@pytest.mark.parametrize("offset", [30, FILE_HEADER_BYTES + 20])
+def test_times_count_from_the_beginning_though_the_first_header_is_damaged(
+    path, offset, segment_bytes
+):
+    """
+    A damaged file header or header record leaves offsets in time that begin near 0, in a journal
+    whose clock began long before, with its machine.
+    """
+    booted = 10**6 * SECOND
+    later = [attrs.evolve(each, mono_ns=each.mono_ns + booted) for each in frames(9, size=100)]
+    clock = {"clock_ns": lambda: booted, "wall_ns": lambda: 7 * SECOND}
+    write(path, later, segment_bytes=segment_bytes, **clock)
+    data = bytearray(path.read_bytes())
+    data[offset] ^= 1
+    path.write_bytes(data)
+
+    journal = open_journal(path, on_damage=lambda _: None)
+
+    assert booted <= journal.header.mono_ns <= booted + SECOND
+    assert seqs(journal.read(FrameRecord)) == list(range(1, 10))
+    assert next(journal.seek(time=4.5).read(FrameRecord)).seq in {5, 6}
+
+
+def test_settings_are_known_though_the_file_header_is_damaged(path):
+    """
+    A header record that is whole is read behind a damaged file header.
+    """
+    header = HeaderRecord(journal_id="j", has_audio=False, clock="virtual")
+    write(path, frames(2), header=header)
+    data = bytearray(path.read_bytes())
+    data[30] ^= 1
+    path.write_bytes(data)
+
+    found = open_journal(path, on_damage=lambda _: None).header
+
+    assert (found.journal_id, found.has_audio, found.clock) == ("j", False, "virtual")
 
 
 def test_journal_with_no_file_that_can_be_read_is_damaged(path):
