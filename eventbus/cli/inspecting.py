@@ -60,7 +60,10 @@ def serve_journals(
     except JournalError as exc:
         raise BadInput(str(exc)) from exc
     except OSError as exc:
-        raise unreadable(Path(exc.filename or journals[0]), exc) from exc
+        path = Path(exc.filename or journals[0])
+        if isinstance(exc, PermissionError):  # of the journal, or of its folder
+            path = next((each for each in journals if path in (each, each.parent)), path)
+        raise unreadable(path, exc) from exc
 
 
 @contextlib.contextmanager

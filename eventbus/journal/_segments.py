@@ -219,7 +219,7 @@ class Segment:
 
     @classmethod
     def open_damaged(cls, path: Path, marker: bytes) -> Self:
-        """Look at the beginning of the file at *path*, whose file header doesn't tell the marker."""
+        """Look at the beginning of the file at *path*, whose own file header is damaged."""
         with path.open("rb") as file:
             return cls.of(path, marker, file.read(_WINDOW))
 

@@ -187,7 +187,7 @@ def load_scenario(
     if isinstance(source, str) and name in scenario_names():
         return _load_yaml((_SHIPPED / f"{name}.yaml").read_bytes(), f"{name}.yaml")
     path = Path(name)
-    is_path = not isinstance(source, str) or path.exists()
+    is_path = not isinstance(source, str) or os.path.exists(name)  # noqa: PTH110  # raises nothing
     if is_path or path.suffix.lower() in {".yaml", ".yml", ".py"}:
         return _load_file(path)
     if ":" in name:
@@ -232,7 +232,7 @@ def _load_attribute(name: str) -> Scenario:
         raise _broken(name, exc) from exc
     if isinstance(found, Scenario):
         return found
-    msg = f"{name} is no scenario but a {type(found).__name__}; make it a Scenario(…)."
+    msg = f"{name} is a {type(found).__name__}, not a scenario; make it a Scenario(…)."
     raise ScenarioError(msg, source=name)
 
 

@@ -241,7 +241,7 @@ def test_module_and_attribute(write, monkeypatch):
         (".", ". can't be read: Is a directory."),
         ("no_such_module:x", "no_such_module:x can't be loaded: ModuleNotFoundError: "),
         ("math:no", "math:no can't be loaded: AttributeError: "),
-        ("math:pi", "math:pi is no scenario but a float; make it a Scenario(…)."),
+        ("math:pi", "math:pi is a float, not a scenario; make it a Scenario(…)."),
     ],
 )
 def test_source_that_is_none(source, message, tmp_path, monkeypatch):

@@ -12,6 +12,7 @@ import click
 from ...bridges.nats import ForwardStats, NatsBridge
 from ...events import RealtimeModelAudioEvent
 from ...exceptions import BridgeError, JournalError
+from ...journal import open_journal
 from ..terminal.escaping import printable
 from ..terminal.exits import BadInput, ExitCode, NoConnection, unreadable
 from ..waking import run_loop
@@ -45,6 +46,7 @@ def command(
                 forwarded.append(forwarding.stats)
 
     try:
+        open_journal(journal, on_damage=lambda _: None)  # before the server is asked for
         run_loop(forward)
     except KeyboardInterrupt:
         was_interrupted = True

@@ -16,13 +16,16 @@ from ..._origins import read_origins
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
+INPUT: Final = click.Path(readable=False, allow_dash=True, path_type=Path)
+"""The type of a path to read; the command itself says why it can't, with exit code 3."""
+
 
 def read_speed(_ctx: click.Context, _param: click.Parameter, text: str) -> float:
     """
     Return how fast to replay, for an option of a command: ``1x`` is 1.0, ``max`` is infinite.
 
     Raises:
-        click.BadParameter: *text* is no speed.
+        click.BadParameter: *text* is not a valid speed.
     """
     if text == "max":
         return math.inf
@@ -31,7 +34,7 @@ def read_speed(_ctx: click.Context, _param: click.Parameter, text: str) -> float
     except ValueError:
         speed = math.nan
     if not 0 < speed < math.inf:
-        msg = f"{text!r} is no speed; give a factor like 1x or 0.5x, or max."
+        msg = f"{text!r} is not a valid speed; give a factor like 1x or 0.5x, or max."
         raise click.BadParameter(msg)
     return speed
 
@@ -94,7 +97,7 @@ Exit codes:
 
 def journal_argument(name: str = "journal") -> Callable[[_F], _F]:
     """Return the argument that names a journal."""
-    return click.argument(name, type=click.Path(path_type=Path), metavar=name.upper())
+    return click.argument(name, type=INPUT, metavar=name.upper())
 
 
 def filter_argument(function: _F) -> _F:
@@ -118,7 +121,7 @@ def journal_output(function: _F) -> _F:
         "-o",
         "--output",
         "to",
-        type=click.Path(dir_okay=False, path_type=Path),
+        type=click.Path(dir_okay=False, readable=False, path_type=Path),
         required=True,
         metavar="JOURNAL",
         help="The journal to write.",
@@ -152,7 +155,7 @@ def record_options(function: _F) -> _F:
         click.option(
             "--record",
             "journal",
-            type=click.Path(dir_okay=False, path_type=Path),
+            type=click.Path(dir_okay=False, readable=False, path_type=Path),
             metavar="JOURNAL",
             callback=_with_time,
             help="Write everything to a journal, for eventbus stats, show and replay: what was "
@@ -173,7 +176,7 @@ def _with_time(_ctx: click.Context, _param: click.Parameter, journal: Path | Non
 
 def frames_argument(function: _F) -> _F:
     """Add the argument that names a file of frames, as *file*; it isn't opened yet."""
-    return click.argument("file", type=click.Path(allow_dash=True, path_type=Path))(function)
+    return click.argument("file", type=INPUT)(function)
 
 
 def inspect_option(function: _F) -> _F:

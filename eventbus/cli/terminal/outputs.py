@@ -20,6 +20,7 @@ from ...journal._files import write_error
 from ...journal._segments import segment_paths
 from .console import Output
 from .escaping import printable
+from .exits import unwritable
 from .journals import is_same_file
 
 WRITTEN_SCHEMA: Final = "eventbus.written/1"
@@ -43,16 +44,41 @@ def prepare_output(path: Path, sources: Iterable[Path], *, is_forced: bool) -> N
 
     Raises:
         click.BadParameter: There is a journal, it is being read, or it is a device or a pipe.
+        click.ClickException: The folder can't be read.
     """
-    if path.exists() and not path.is_file():
+    with _reported(path):
+        is_special = path.exists() and not path.is_file()
+    if is_special:
         msg = f"{path} is not a file; a journal needs one. Name another path."
         raise click.BadParameter(printable(msg), param_hint=_HINT)
-    _refuse(segment_paths(path), sources, is_forced=is_forced)
+    _refuse(journals_at(path), sources, is_forced=is_forced)
+
+
+def journals_at(path: Path) -> list[Path]:
+    """
+    Return the files of a journal to write that are there already.
+
+    Raises:
+        click.ClickException: The folder can't be read.
+    """
+    with _reported(path):
+        return segment_paths(path)
 
 
 def prepare_file(path: Path, sources: Iterable[Path], *, is_forced: bool) -> None:
     """Refuse a file to write, as `prepare_output` does; devices and pipes are never refused."""
-    _refuse([path] if path.is_file() else [], sources, is_forced=is_forced)
+    with _reported(path):
+        there = [path] if path.is_file() else []
+    _refuse(there, sources, is_forced=is_forced)
+
+
+@contextlib.contextmanager
+def _reported(path: Path) -> Iterator[None]:
+    """Let an error of the system end the command, and name the path to write."""
+    try:
+        yield
+    except OSError as exc:
+        raise unwritable(path, exc) from exc
 
 
 @contextlib.contextmanager

@@ -13,8 +13,8 @@ import click
 
 from ...bus import EventBus
 from ...journal._recorder import Recorder
-from ...journal._segments import segment_paths
 from .escaping import printable
+from .outputs import journals_at
 
 
 @attrs.frozen
@@ -48,9 +48,10 @@ def read_recording(
     Raises:
         click.UsageError: There is no journal to leave anything out of, or to replace.
         click.BadParameter: It is there already, and isn't to be replaced.
+        click.ClickException: Its folder can't be read.
     """
     if journal is not None:
-        if not is_forced and segment_paths(journal):
+        if journals_at(journal) and not is_forced:
             msg = f"{journal} is there already; name another file, or add --force."
             raise click.BadParameter(printable(msg), param_hint="'--record'")
         return Recording(journal, not no_audio, not no_content, fields, is_forced)

@@ -4,11 +4,10 @@ The options of ``eventbus inspect``, and its help.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from ..lazy import runs
+from ..terminal.options import INPUT
 
 
 @click.command("inspect", short_help="See calls in a browser.")
@@ -17,7 +16,7 @@ from ..lazy import runs
     nargs=-1,
     required=True,
     metavar="JOURNAL…",
-    type=click.Path(path_type=Path),
+    type=INPUT,
 )
 @click.option("--port", default=7420, show_default=True, help="The port; 0 for any that is free.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")

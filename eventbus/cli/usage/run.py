@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from ..lazy import runs
-from ..terminal.options import inspect_option, record_options
+from ..terminal.options import INPUT, inspect_option, record_options
 
 _EPILOG = """\b
 Exit codes:
@@ -70,7 +70,7 @@ Exit codes:
 )
 @click.option(
     "--wav",
-    type=click.Path(path_type=Path),
+    type=INPUT,
     metavar="IN.wav",
     help="Send this file instead of the microphone: 16-bit PCM of any rate. The session is over "
     "when the last answer to it has been played.",

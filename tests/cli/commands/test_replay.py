@@ -426,7 +426,7 @@ def test_file_with_one_known_type_is_not_asked_about(run, write_frames, lines):
     ("args", "named"),
     [
         ([], "FILE"),
-        (["-", "--speed", "fast"], "'fast' is no speed"),
+        (["-", "--speed", "fast"], "'fast' is not a valid speed"),
         (["-", "--app"], "--app"),
         (["-", "--unknown"], "--unknown"),
     ],

@@ -176,7 +176,7 @@ def test_scenario_that_there_is_not(run):
     ("arguments", "message"),
     [
         (["--faults", "dorp@2"], "There is no fault 'dorp@2'; did you mean drop?"),
-        (["--speed", "0"], "'0' is no speed"),
+        (["--speed", "0"], "'0' is not a valid speed"),
         (["--port", "99999"], "99999 is not in the range"),
     ],
 )

@@ -17,6 +17,7 @@ from eventbus.cli.terminal.outputs import (
     prepare_output,
     written_beside,
 )
+from eventbus.cli.terminal.record_options import read_recording
 from eventbus.exceptions import JournalWriteError
 from eventbus.journal import JournalWriter
 
@@ -69,6 +70,35 @@ def test_journal_that_finds_no_room_is_told_by_its_own_name(tmp_path, monkeypatc
         assert str(error).startswith(f"{path} can't be written: No space left on device.")
         assert error.path == str(path)
     assert texts(tmp_path) == {"call.journal": "old"}
+
+
+@pytest.mark.parametrize(
+    "prepare",
+    [
+        lambda path: prepare_output(path, (), is_forced=False),
+        lambda path: prepare_file(path, (), is_forced=False),
+        lambda path: read_recording(path, no_audio=False, no_content=False, fields=()),
+    ],
+    ids=["output", "file", "recording"],
+)
+def test_folder_that_may_not_be_read_is_told_with_the_file(tmp_path, monkeypatch, prepare):
+    """
+    A folder that its owner lets nobody look into takes no file, and the error names the file.
+    """
+
+    def refused(path, *_, **__):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(tmp_path))
+
+    for name in ("listdir", "stat"):
+        monkeypatch.setattr(os, name, refused)
+    with pytest.raises(click.ClickException) as caught:
+        prepare(tmp_path / "call.journal")
+    monkeypatch.undo()
+
+    assert caught.value.exit_code == 1
+    assert caught.value.message.startswith(
+        f"{tmp_path / 'call.journal'} can't be written: Permission denied."
+    )
 
 
 def test_journal_takes_the_place_of_all_files_of_another(tmp_path):
