@@ -14,7 +14,13 @@ from blinker import ANY
 
 from ._core.options import Options, check_options_for, read_options
 from ._core.registry import Registration, Subscription
-from ._core.signatures import describe_handler, event_classes, handler_name, refuse_method
+from ._core.signatures import (
+    describe_handler,
+    event_classes,
+    handler_name,
+    refuse_exchanged,
+    refuse_method,
+)
 from ._core.waiting import Stream, expect
 from .exceptions import HandlerError
 from .handlers import marks_in
@@ -212,8 +218,9 @@ class Registrar:
             EventTypeError, HandlerError, OptionError, DuplicateSubscriptionError: As in `on`.
         """
         checked = read_options(options, where=f"subscribe({handler_name(handler)})")
+        refuse_exchanged(handler, event_types)
         description = describe_handler(handler)
-        classes = event_classes(event_types)
+        classes = event_classes(event_types, "subscribe()")
         check_options_for(description, checked)
         return self._add(description, classes, checked)
 
@@ -293,7 +300,7 @@ class Registrar:
             Exception: The predicate raised it.
         """
         checked = read_options(options, where="expect()", known=_EXPECT)
-        classes = event_classes(event_types)
+        classes = event_classes(event_types, "expect()")
         sender = self._bind(checked.sender)
         return await expect(
             self._attach, classes, sender=sender, when=checked.when, timeout=checked.timeout
@@ -379,7 +386,7 @@ class Registrar:
             EventTypeError, OptionError: As in `on`.
         """
         checked = read_options(options, where="stream()", known=_STREAM)
-        classes = event_classes(event_types)
+        classes = event_classes(event_types, "stream()")
         return Stream(
             self._attach,
             classes,

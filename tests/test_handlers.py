@@ -425,11 +425,25 @@ def test_decorators_refuse_what_is_no_class(bus, decorator, event_type, message)
 
 def test_no_event_type_at_all_is_refused(bus):
     """
-    Neither ``on()`` nor ``subscribe(handler)`` means everything.
+    Neither ``on()`` nor ``subscribe(handler)`` means everything, and each is told by its name.
     """
-    for attempt in (on, bus.on, lambda: bus.subscribe(handle)):
-        with pytest.raises(EventTypeError, match=r"takes at least one event class"):
+    for attempt, name in [
+        (on, "on"),
+        (bus.on, "on"),
+        (lambda: bus.subscribe(handle), "subscribe"),
+        (bus.stream, "stream"),
+    ]:
+        with pytest.raises(EventTypeError, match=rf"^{name}\(\) takes at least one event class"):
             attempt()
+
+
+def test_subscribe_with_class_and_handler_exchanged_is_refused(bus):
+    """
+    Handler and class in each other's places are told as that, and not as a class with the wrong
+    parameters.
+    """
+    with pytest.raises(EventTypeError, match=r"handle is not an event class; the handler comes"):
+        bus.subscribe(Ping, handle)
 
 
 def test_decorator_without_brackets_is_refused(bus):

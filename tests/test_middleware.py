@@ -292,6 +292,18 @@ def test_what_cannot_be_middleware_is_refused(middleware, message):
     assert refusal.value.handler is middleware
 
 
+@pytest.mark.parametrize("option", ["middleware", "observers"])
+@pytest.mark.parametrize("given", [lambda event, call_next: None, None])
+def test_one_where_a_list_is_expected_is_refused(option, given):
+    """
+    The error shows the list that was meant.
+    """
+    with pytest.raises(HandlerError, match=rf"{option}= takes a list, like {option}=\[") as refusal:
+        EventBus(**{option: given})
+
+    assert refusal.value.handler is given
+
+
 def crashing_on_ping(error, *, first_pass_on=False):
     """
     Return middleware that fails on a Ping.

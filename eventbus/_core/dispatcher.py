@@ -26,7 +26,7 @@ import os
 import weakref
 from collections import deque
 from threading import RLock, get_ident
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import attrs
 
@@ -36,6 +36,7 @@ from ..exceptions import (
     BusNotRunning,
     EventBusError,
     EventTypeError,
+    HandlerError,
     MailboxFull,
     is_exit,
 )
@@ -63,6 +64,8 @@ if TYPE_CHECKING:
     from .workers import Runner
 
 logger = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
 
 
 @attrs.frozen
@@ -142,12 +145,12 @@ class Dispatcher:
         self._compiler = Compiler(
             bus, self.registry, self.deliveries, self.dispatch, self.turn, run=self._run_calls
         )
-        observers = tuple(observers)
+        observers = _several(observers, "observers")
         for observer in observers:
             check_observer(observer)
         self._compiler.observe(observers)
         self._chain = chain(
-            middleware,
+            _several(middleware, "middleware"),
             self._pass_middleware,
             on_failure=self._middleware_failed,
             begin_context=self._begin_middleware,
@@ -625,6 +628,15 @@ _CONSEQUENCES: Final = {
     Overflow.LATEST: "all of them were dropped for the latest",
     Overflow.RAISE: "the new one was dropped",
 }
+
+
+def _several(given: Iterable[_T], option: str) -> tuple[_T, ...]:
+    """Return the members of an option; a HandlerError if it was given one, and not in a list."""
+    try:
+        return tuple(given)
+    except TypeError:
+        msg = f"{option}= takes a list, like {option}=[...], and not {handler_name(given)} itself."
+        raise HandlerError(msg, handler=given) from None
 
 
 def _name(event: object) -> str:

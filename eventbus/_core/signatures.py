@@ -29,16 +29,20 @@ MARKS_ATTRIBUTE: Final = "__eventbus_marks__"
 _UNUSUAL: Final = inspect.CO_VARARGS | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 
 
-def event_classes(event_types: tuple[object, ...]) -> tuple[type[Any], ...]:
+def event_classes(event_types: tuple[object, ...], where: str = "on()") -> tuple[type[Any], ...]:
     """
     Return the classes in *event_types*, unions taken apart, each one once, in order.
+
+    Args:
+        event_types: Classes and unions.
+        where: The function that was given them, for messages.
 
     Raises:
         EventTypeError: One is not a class, or none was given.
     """
     classes = dict.fromkeys(_flatten(event_types))
     if not classes:
-        msg = "on() takes at least one event class, like on(RealtimeModelAudioEvent)."
+        msg = f"{where} takes at least one event class, like RealtimeModelAudioEvent."
         raise EventTypeError(msg)
     return tuple(classes)
 
@@ -68,6 +72,22 @@ def _flatten(event_types: tuple[object, ...]) -> Iterator[type[Any]]:
             raise EventTypeError(msg, event_type=event_type)
         else:
             yield event_type
+
+
+def refuse_exchanged(handler: object, event_types: tuple[object, ...]) -> None:
+    """
+    Refuse a class as *handler*, and a function as its event class.
+
+    Raises:
+        EventTypeError: They are in each other's places.
+    """
+    function = next(filter(inspect.isroutine, event_types), None)
+    if isinstance(handler, type) and function is not None:
+        msg = (
+            f"{handler_name(function)} is not an event class; the handler comes first: "
+            f"subscribe(handler, EventClass)."
+        )
+        raise EventTypeError(msg, event_type=function)
 
 
 @attrs.frozen
