@@ -371,7 +371,8 @@ class Compiler:
         when, once, watch = options.when, options.once, self._watch(subscription)
         dispatch, deliveries, queues = self._dispatch, self._deliveries, subscription.queues
         capacity = (options.mailbox or DEFAULT_MAILBOX).capacity
-        subscription.direct = None if options.weak or watch is not None else subscription.target
+        is_direct = watch is None or (watch.first_step is not None and options.timeout is None)
+        subscription.direct = subscription.target if is_direct and not options.weak else None
 
         def call(event: Any) -> None:
             if when is not None and not when(event):

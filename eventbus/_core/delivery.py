@@ -398,7 +398,7 @@ class Deliveries:
             runner.driver = worker
 
     # One loop, which each event goes through: a coroutine more for each would be felt.
-    async def _serve(  # noqa: C901, PLR0912
+    async def _serve(  # noqa: C901, PLR0912, PLR0915
         self, queue: MailboxQueue, runner: Runner, worker: object
     ) -> None:
         """Handle one event of *queue*; more of them only while no other queue is ready."""
@@ -407,7 +407,7 @@ class Deliveries:
         ready = runner.ready
         while items:
             item = items.popleft()
-            event, variables, context, tracker, _ = item
+            event, variables, context, tracker, queued = item
             if queue.room is not None:
                 queue.make_room()
             queue.tracker = tracker
@@ -418,11 +418,22 @@ class Deliveries:
                 self.delivered = queue.serial = self.delivered + 1
                 if handler is None:
                     coro = self._call(queue, item)
+                elif queued is not None and (first_step := queued[0].first_step) is not None:
+                    args = (event,) if context is None else (event, context)
+                    variables.run(_current.set, (queue, queue.serial))
+                    waiting = variables.run(first_step, handler, args, queued[1])
+                    if waiting is not None:
+                        if runner.driver is worker:
+                            runner.hand_on()
+                        await _go_on(variables, *waiting)
+                    coro = None
                 elif context is None:
                     coro = handler(event)
                 else:
                     coro = handler(event, context)
-                if timeout is None:
+                if coro is None:
+                    pass
+                elif timeout is None:
                     steps = coro.__await__()
                     awaited = variables.run(_first_step, steps, queue)
                     if awaited is not _DONE:

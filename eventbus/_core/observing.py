@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from time import perf_counter_ns
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
@@ -26,6 +26,9 @@ Queued: TypeAlias = "tuple[Watch, Any]"
 Failure: TypeAlias = "Callable[[BaseException], BaseException]"
 """Returns the failure to report for an exception of an async handler's."""
 
+Waiting: TypeAlias = "tuple[Generator[Any, Any, object], object]"
+"""A call that waits: its further steps, and what it awaits."""
+
 _new_call: Final = constructor(HandlerCall)
 
 
@@ -39,6 +42,10 @@ class Watch(NamedTuple):
         run: Calls the handler, given that, its arguments, the note, the sender, and the function
             that tells which failure an exception is.
         owner: The tap that watches; None for all observers together.
+        first_step: Makes the first step of a call without a timeout, in the context variables of
+            the handler: given the handler, its arguments and the note, it returns None if the
+            call is over, else its further steps and what the first one awaits. It does what `run`
+            does, with one coroutine less. None if only `run` does it.
     """
 
     stamp: Callable[[], Any]
@@ -47,6 +54,9 @@ class Watch(NamedTuple):
         Coroutine[Any, Any, object],
     ]
     owner: Any = None
+    first_step: (
+        Callable[[Callable[..., Awaitable[object]], tuple[Any, ...], Any], Waiting | None] | None
+    ) = None
 
 
 class Sending(Protocol):

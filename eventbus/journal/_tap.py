@@ -50,7 +50,7 @@ from functools import partial
 from types import CoroutineType, coroutine
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from .._core.observing import Sending, Watch
+from .._core.observing import Sending, Waiting, Watch
 from .._event_base import set_mark
 from ..codec import to_plain
 from ..events import (
@@ -517,6 +517,50 @@ class Tap:
         is_left_out = handler in self._without
         clock_ns, set_call, end, state = self._clock_ns, self._current.set, self._end, self._state
 
+        def begin(
+            call: Callable[..., Awaitable[object]],
+            args: tuple[Any, ...],
+            stamp: _Stamp,
+            failure: _Failure = _as_it_is,
+        ) -> Waiting | None:
+            """Make the first step of a call, after which most are over; see `Watch.first_step`."""
+            if stamp is None or is_left_out or not self.is_on:
+                steps = _steps_of(call(*args))
+                awaited = next(steps, _DONE)
+                return None if awaited is _DONE else (steps, awaited)
+            session, cause, queued_at_ns = stamp
+            started_ns = clock_ns()
+            opened = OpenCall(session, cause, started_ns, started_ns - queued_at_ns, name)
+            set_call(opened)  # for good: this runs in a context of its own
+            try:
+                result: Any = call(*args)
+                steps = result.__await__() if type(result) is CoroutineType else _steps_of(result)
+                awaited = next(steps, _DONE)
+            except BaseException as exc:
+                end(opened, failure(exc), args[0], owner)
+                raise
+            if awaited is _DONE:
+                end(opened)
+                return None
+            state.add_running(opened)
+            rest = go_on(opened, steps, awaited, args[0], failure)
+            return rest, next(rest)
+
+        def go_on(
+            opened: OpenCall,
+            steps: Generator[Any, Any, object],
+            awaited: object,
+            event: Any,
+            failure: _Failure,
+        ) -> Generator[Any, Any, None]:
+            """Make the further steps of a call."""
+            try:
+                yield from _further(steps, awaited)
+            except BaseException as exc:
+                end(opened, failure(exc), event, owner)
+                raise
+            end(opened)
+
         async def run(
             call: Callable[..., Awaitable[object]],
             args: tuple[Any, ...],
@@ -524,29 +568,11 @@ class Tap:
             _sender: Any,
             failure: _Failure,
         ) -> None:
-            if stamp is None or is_left_out or not self.is_on:
-                await call(*args)
-                return
-            session, cause, queued_at_ns = stamp
-            started_ns = clock_ns()
-            opened = OpenCall(session, cause, started_ns, started_ns - queued_at_ns, name)
-            set_call(opened)  # for good: this runs in a context of its own
-            try:
-                # Not just awaited: most handlers never wait, and are over with their first step.
-                result: Any = call(*args)
-                if type(result) is not CoroutineType:  # of a function that is marked as one
-                    result = _awaiting(result)
-                steps = result.__await__()
-                awaited = next(steps, _DONE)
-                if awaited is not _DONE:
-                    state.add_running(opened)
-                    await _go_on(steps, awaited)
-            except BaseException as exc:
-                end(opened, failure(exc), args[0], owner)
-                raise
-            end(opened)
+            waiting = begin(call, args, stamp, failure)
+            if waiting is not None:
+                await _further(*waiting)
 
-        return Watch(partial(_stamp_of, self), run, self)
+        return Watch(partial(_stamp_of, self), run, self, begin)
 
     def _end(
         self,
@@ -640,9 +666,20 @@ async def _awaiting(result: Awaitable[object]) -> None:
     await result
 
 
+def _steps_of(result: Any) -> Generator[Any, Any, object]:
+    """Return the steps of what an async handler has returned; it may only be marked as one."""
+    steps: Generator[Any, Any, object] = _awaiting(result).__await__()
+    return steps
+
+
+def _as_it_is(exc: BaseException) -> BaseException:
+    """Return the exception of a handler without a timeout, which is its failure."""
+    return exc
+
+
 @coroutine
-def _go_on(steps: Generator[Any, Any, object], awaited: object) -> Generator[Any, Any, None]:
-    """Await the rest of a call."""
+def _further(steps: Generator[Any, Any, object], awaited: object) -> Generator[Any, Any, None]:
+    """Make the steps of a call that waits for *awaited*."""
     try:
         while True:
             try:
