@@ -14,7 +14,7 @@ Rules
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -50,15 +50,15 @@ class Outbox:
 
     Args:
         max_bytes: The bound of all queued frames together.
+
+    Attributes:
+        byte_count: The size of all queued frames.
     """
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
-        # Ordered, as audio is taken out of the middle, and the front must stay cheap to reach.
-        self._messages: OrderedDict[int, OutgoingMessage] = OrderedDict()
-        self._audio: deque[int] = deque()
-        self._next_number = 0
-        self._bytes = 0
+        self._messages: deque[OutgoingMessage] = deque()
+        self.byte_count = 0
         self._audio_bytes = 0
         self._is_dropping = False
 
@@ -66,41 +66,30 @@ class Outbox:
         return len(self._messages)
 
     def __iter__(self) -> Iterator[OutgoingMessage]:
-        return iter(self._messages.values())
-
-    @property
-    def byte_count(self) -> int:
-        """The size of all queued frames."""
-        return self._bytes
+        return iter(self._messages)
 
     def has_room(self, message: OutgoingMessage) -> bool:
         """Return whether a message that is never dropped can be queued now."""
-        kept = self._bytes - self._audio_bytes
+        kept = self.byte_count - self._audio_bytes
         return not kept or kept + len(message.frame) <= self._max_bytes
 
     def put(self, message: OutgoingMessage) -> bool:
         """Append *message*; return True if that began a burst of drops."""
-        number = self._next_number
-        self._next_number += 1
-        self._messages[number] = message
+        self._messages.append(message)
         size = len(message.frame)
-        self._bytes += size
+        self.byte_count = byte_count = self.byte_count + size
         if message.audio_bytes is not None:
-            self._audio.append(number)
             self._audio_bytes += size
-        if self._bytes <= self._max_bytes:
-            return False
-        return self._drop_audio()
+        return byte_count > self._max_bytes and self._drop_audio()
 
     def take(self) -> OutgoingMessage | None:
         """Remove and return the next message; None if the queue is empty."""
         if not self._messages:
             return None
-        _, message = self._messages.popitem(last=False)
+        message = self._messages.popleft()
         size = len(message.frame)
-        self._bytes -= size
+        self.byte_count -= size
         if message.audio_bytes is not None:
-            self._audio.popleft()
             self._audio_bytes -= size
         if not self._messages:
             self._is_dropping = False
@@ -108,20 +97,24 @@ class Outbox:
 
     def clear(self) -> list[OutgoingMessage]:
         """Remove and return all messages."""
-        messages = list(self._messages.values())
+        messages = list(self._messages)
         self._messages.clear()
-        self._audio.clear()
-        self._bytes = self._audio_bytes = 0
+        self.byte_count = self._audio_bytes = 0
         self._is_dropping = False
         return messages
 
     def _drop_audio(self) -> bool:
-        dropped = False
-        while self._bytes > self._max_bytes and self._audio:
-            message = self._messages.pop(self._audio.popleft())
-            self._bytes -= len(message.frame)
+        excess, oldest = self.byte_count - self._max_bytes, []
+        for message in self._messages:
+            if message.audio_bytes is not None:
+                oldest.append(message)
+                excess -= len(message.frame)
+                if excess <= 0:
+                    break
+        for message in oldest:  # all of them are near the front
+            self._messages.remove(message)
+            self.byte_count -= len(message.frame)
             self._audio_bytes -= len(message.frame)
-            dropped = True
-        is_first = dropped and not self._is_dropping
-        self._is_dropping = self._is_dropping or dropped
-        return is_first
+        was_dropping = self._is_dropping
+        self._is_dropping = was_dropping or bool(oldest)
+        return self._is_dropping and not was_dropping
