@@ -17,6 +17,7 @@ from eventbus.events import (
     RealtimeModelConnectionStatusEvent,
     RealtimeModelErrorEvent,
     RealtimeModelExceptionEvent,
+    RealtimeModelInputSpeechStartedEvent,
     RealtimeModelSessionExpiringEvent,
     RealtimeModelTranscriptDoneEvent,
     RealtimeModelTurnEndedEvent,
@@ -44,6 +45,7 @@ from eventbus.realtime.openai import OpenAIRealtimeModel
 from eventbus.simulator import Simulator
 from eventbus.simulator.speech import silence, speak
 from eventbus.testing import FakeClock, capture
+from tests.realtime.scripted_server import scripted_server
 
 SCENARIO = {
     "turns": [
@@ -702,6 +704,38 @@ async def test_speech_over_a_loss_is_heard_whole(bus):
 
         assert sim.connections == 2
         assert heard(session) == [LONG.strip()]
+
+
+async def test_two_seconds_before_speech_are_kept(bus):
+    """
+    The service reports speech later than it begins: with more silence before, the turn of a
+    session that is lost begins two seconds before the report.
+    """
+
+    async def begin(peer):
+        session = {"type": "realtime", "id": f"sess_{peer.number}", "audio": {}}
+        await peer.send("session.created", session=session)
+
+    tenth = bytes(BYTES_PER_S // 10)
+    async with (
+        scripted_server(begin) as server,
+        bus,
+        call(bus, server) as session,
+    ):
+        first = await server.peer()
+        for _ in range(100):
+            await session.send_audio(tenth)
+        await first.receive("input_audio_buffer.append", 100)
+        async with bus.stream(RealtimeModelInputSpeechStartedEvent) as started:
+            await first.send("input_audio_buffer.speech_started", item_id="u", audio_start_ms=0)
+            await anext(started)
+        await first.hang_up()
+        second = await server.peer(1)
+        await second.receive("input_audio_buffer.append", 20)
+        await session.send_message("Hello?")
+        await second.receive("conversation.item.create")
+
+    assert second.types.count("input_audio_buffer.append") == 20
 
 
 async def test_speech_that_a_turn_has_is_not_sent_again(bus):

@@ -23,6 +23,9 @@ from ..transport._outbox import OutgoingMessage
 _SILENCE_MS: Final = 2_000
 """How much audio is kept while nobody speaks."""
 
+_SPARE_MS: Final = 500
+"""How much more is kept, so that old pieces are dropped many at a time."""
+
 
 class PendingSpeech:
     """
@@ -69,11 +72,15 @@ class PendingSpeech:
         self._bytes += len(message.frame)
         while self._bytes > self._max_bytes:
             self._bytes -= len(self._pieces.popleft()[0].frame)
-        if self._detects_turns and not self._is_speaking:
-            self._drop_until(self._end_ms - _SILENCE_MS)
+        if self._detects_turns and not self._is_speaking and self._pieces:
+            silence_ms = self._end_ms - self._pieces[0][1]
+            if silence_ms > _SILENCE_MS + _SPARE_MS:
+                self._drop_until(self._end_ms - _SILENCE_MS)
 
-    def on_started(self, start_ms: int | None) -> None:
+    def on_started(self, start_ms: float | None) -> None:
         """Note that somebody speaks, from a place in the session's audio on."""
+        if self._detects_turns and not self._is_speaking:
+            start_ms = max(start_ms or 0, self._end_ms - _SILENCE_MS)
         self._is_speaking = True
         self._drop_until(start_ms or 0)
 
