@@ -19,7 +19,6 @@ No line is quoted in a message: it may be a transcript.
 from __future__ import annotations
 
 import io
-import math
 import os
 import stat
 import sys
@@ -33,6 +32,8 @@ import msgspec
 MAX_LINE: Final = 64 * 1024 * 1024
 """The longest line that is read, in bytes; a longer one is skipped."""
 
+# From 1970 to 2106; the difference of any two of them in ns, added to the time of day, has 64 bits.
+_MAX_SECONDS: Final = 1 << 32
 _CHUNK: Final = 256 * 1024
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
@@ -148,9 +149,9 @@ def parse_line(number: int, line: bytes, *, with_sent: bool = False) -> FrameLin
         return BadLine(number, "The envelope's direction must be 'received' or 'sent'.")
     seconds = envelope.t
     if seconds is not None and not (
-        type(seconds) in (int, float) and math.isfinite(seconds)  # bool is an int
+        type(seconds) in (int, float) and abs(seconds) <= _MAX_SECONDS  # bool is an int
     ):
-        return BadLine(number, "The envelope's t must be a number of seconds.")
+        return BadLine(number, "The envelope's t must be a number of seconds, below 2**32.")
     return FrameLine(number, bytes(envelope.frame), seconds, is_sent)
 
 

@@ -116,6 +116,8 @@ def test_what_the_client_has_sent_is_passed_over():
         ({"t": "12"}, "t "),
         ({"t": True}, "t "),
         ({"t": [1]}, "t "),
+        ({"t": 1e300}, "t "),
+        ({"t": -1_767_225_600_000}, "t "),  # milliseconds
     ],
 )
 def test_bad_envelope_is_a_bad_line_that_names_the_field(fields, named):
