@@ -38,6 +38,8 @@ _STATIC: Final = resources.files(__name__.rpartition(".")[0]) / "static"
 _IMPORT: Final = re.compile(r"^import [^;]*;\n", re.MULTILINE)
 _EXPORT: Final = re.compile(r"^export ", re.MULTILINE)
 _MAX_RECORDS: Final = 200_000
+# The sound is a string of the page, which has 512 MB in a browser: 70 minutes, silence included.
+_MAX_SOUND_MS: Final = 3_600_000
 
 
 def write_html(
@@ -87,7 +89,14 @@ def _recording(view: JournalView, call: CallView) -> dict[str, Any]:
         records[facts.seq] = json.loads(plain_json(record_data(facts)), object_hook=_without_audio)
     overview = view.overview(call)
     end_ms = overview["end_ms"] + 1
-    sound = view.sound(call, 0.0, end_ms) if call.has_sound else None
+    has_sound = overview["has_audio"] and call.has_sound
+    if has_sound and end_ms > _MAX_SOUND_MS:
+        msg = (
+            "A page of its own holds an hour of sound, and the call lasts longer; trim the journal "
+            "to a part of it, leave the audio out with eventbus redact, or use eventbus inspect."
+        )
+        raise ExportError(msg)
+    sound = view.sound(call, 0.0, end_ms) if has_sound else None
     return {
         "overview": overview,
         "window": view.window(call, 0.0, end_ms, is_whole=True),

@@ -4,6 +4,7 @@ The data that the page draws: the figures of the analysis, and lines that fold r
 
 from __future__ import annotations
 
+import io
 import json
 from base64 import b64decode
 from types import SimpleNamespace
@@ -14,7 +15,8 @@ import pytest
 from eventbus import EventBus
 from eventbus.analysis import measure
 from eventbus.events import RealtimeModelTranscriptDeltaEvent
-from eventbus.exceptions import FilterError
+from eventbus.exceptions import ExportError, FilterError
+from eventbus.inspector import write_html
 from eventbus.inspector._file import JournalView
 from eventbus.journal import Recorder, open_journal
 from tests.cli.journals import torn, write_journal
@@ -53,6 +55,22 @@ def long_call():
 def call_of(view):
     (call,) = (call for call in view.calls.values() if call.sender == "call-1")
     return call
+
+
+def test_page_of_its_own_holds_an_hour_of_sound(tmp_path):
+    """
+    A longer call is refused, and written if its audio was left out; silence would fill the memory.
+    """
+    story = Story("call-1")
+    story.session()
+    story.at(8 * 3_600_000).audio(20)
+    path = write_journal(tmp_path / "call.journal", story)
+
+    with pytest.raises(ExportError, match="an hour of sound"):
+        write_html(open_journal(path), io.StringIO())
+    part = io.StringIO()
+    write_html(list(open_journal(path).seek(time=8 * 3_600 - 1)), part)
+    assert '"audio": null' not in part.getvalue()
 
 
 def test_figures_are_those_of_the_analysis(view, journal):

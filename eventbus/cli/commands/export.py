@@ -8,7 +8,7 @@ import io
 import itertools
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Final
 
@@ -18,6 +18,7 @@ from ...analysis._record_view import RecordView
 from ...exceptions import ExportError
 from ...export._formats import FORMATS, Format
 from ...inspector import write_html
+from ...journal import Journal, Record
 from ..terminal.escaping import printable, printable_json
 from ..terminal.exits import BadInput, unwritable
 from ..terminal.journals import (
@@ -44,7 +45,7 @@ def command(
     """Run the command; see ``eventbus.cli.usage.export``."""
     where = read_filter(terms)
     source = JournalInput(journal)
-    to = _page_format(journal) if format_name == _PAGE else FORMATS[format_name]
+    to = _page_format(source.journal) if format_name == _PAGE else FORMATS[format_name]
     target = journal.with_suffix(to.suffix) if path is None else path
     is_stdout = str(target) == "-"
     if is_stdout and to.is_binary and sys.stdout.isatty():
@@ -75,10 +76,13 @@ def command(
     ctx.exit(source.exit_code)
 
 
-def _page_format(journal: Path) -> Format:
-    return Format(
-        _PAGE, ".html", lambda records, file: write_html(records, file, name=journal.name)
-    )
+def _page_format(journal: Journal) -> Format:
+    header = RecordView(journal.header, journal.header.mono_ns)  # which filters leave out
+
+    def write(records: Iterable[Record | RecordView], file: IO[str]) -> None:
+        write_html(itertools.chain([header], records), file, name=journal.path.name)
+
+    return Format(_PAGE, ".html", write)
 
 
 class _Counted(Iterator[RecordView]):

@@ -15,8 +15,11 @@ import wave
 import click
 import pytest
 
+from eventbus.cli.usage import redact
 from eventbus.cli.usage.export import command
 from eventbus.export import FORMATS
+from eventbus.inspector import write_html
+from eventbus.journal import open_journal
 from tests.cli.journals import new_runner, write_journal
 from tests.journal.stories import Story
 
@@ -213,3 +216,32 @@ def test_json_says_what_was_written(path):
         "records": 119,
         "format": "csv",
     }
+
+
+def recording_of(page):
+    """
+    Return the data of a page of its own.
+    """
+    _, _, rest = page.partition('<script type="application/json" id="recording">')
+    return json.loads(rest.partition("</script>")[0])
+
+
+@pytest.mark.parametrize("option", ["--no-audio", "--no-content"])
+def test_page_of_a_journal_without_audio_says_so_and_has_no_sound(path, option):
+    """
+    A page has the journal's own header, of the command as well as of `write_html`: when it was
+    recorded, and what was left out.
+    """
+    public = path.with_name("public.journal")
+    new_runner().invoke(redact.command, [str(path), option, "-o", str(public)])
+    own = io.StringIO()
+
+    result = run(public, "--to", "html", "-o", "-", "t:0s..")
+    write_html(open_journal(public), own)
+
+    for page in (result.stdout, own.getvalue()):
+        recording = recording_of(page)
+        overview = recording["overview"]
+        assert recording["audio"] is None
+        assert (overview["has_audio"], overview["has_content"]) == (False, option == "--no-audio")
+        assert overview["wall"].startswith("2023-11-14T22:13:20")
