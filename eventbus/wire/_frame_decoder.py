@@ -30,7 +30,7 @@ from typing import Protocol as TypingProtocol
 import attrs
 import msgspec
 
-from .._event_base import Late
+from .._event_base import Late, set_mark
 from .._fast_init import constructor
 from ..events import (
     RealtimeModelAudioEvent,
@@ -348,7 +348,11 @@ class FrameDecoder(Generic[_S]):
             return self._marked(first, *meaning)
         if type(meaning) is RealtimeModelOtherEvent:
             _set_source(meaning, first)  # the frame is parsed once for both
-        return self._marked(first, meaning)
+        mark = self._mark
+        set_mark(first, mark)
+        set_mark(meaning, mark + 1)
+        self._mark = mark + FRAME_STEP
+        return first, meaning
 
     def _marked(self, *events: RealtimeModelEvent) -> tuple[RealtimeModelEvent, ...]:
         mark_events(events, self._mark)

@@ -74,13 +74,8 @@ def first_mark(decoder: object) -> int:
 
 def mark_events(events: Sequence[RealtimeModelEvent], mark: int) -> None:
     """Mark the events of one frame; those beyond 65,535 stay without a mark."""
-    if len(events) == 2:
-        raw, event = events
-        set_mark(raw, mark)
-        set_mark(event, mark + 1)
-    else:
-        for number, event in enumerate(events[:FRAME_STEP], mark):
-            set_mark(event, number)
+    for number, event in enumerate(events[:FRAME_STEP], mark):
+        set_mark(event, number)
 
 
 def decoded_other(data: object) -> RealtimeModelOtherEvent:
