@@ -291,6 +291,30 @@ class EventBus(Registrar):
         """
         return self._routes.has_handlers(event_type, sender)
 
+    @property
+    def routing_state(self) -> object:
+        """
+        An object that stands for all that decides which handlers and observers see an event.
+
+        It is another one as soon as that has changed. While it is the same, so are the answers of
+        `has_handlers` and `may_publish_after`: a publisher of many events a second can keep them.
+        """
+        return self._routes.state
+
+    def may_publish_after(self, unseen: type[Any], sender: Any = None) -> bool:
+        """
+        Return True if `publish_after` may leave out an event of the class *unseen*.
+
+        It may return False all the same, in a handler for example. A publisher asks this if it
+        must decide before it has the other event.
+
+        Args:
+            unseen: As in `publish_after`, which is given the frame.
+            sender: As in `publish`.
+        """
+        calls = self._routes.find_fast(unseen, sender)
+        return calls is not None and (calls.is_unseen or calls.take_frame is not None)
+
     # As with publish, sender isn't keyword-only, which costs.
     def count_unseen(self, event_type: type[Any], sender: Any = None) -> bool:
         """

@@ -40,6 +40,7 @@ class Routes:
         fast_of: The fast routes of each other sender, by sender key and class.
         may_be_fast: True if events may take a fast route, as things are.
         may_be_async: True if events can reach an async handler: the bus runs.
+        state: An object that is replaced by another one whenever routes have been forgotten.
     """
 
     __slots__ = (
@@ -58,6 +59,7 @@ class Routes:
         "fast_of",
         "may_be_async",
         "may_be_fast",
+        "state",
     )
 
     def __init__(
@@ -77,6 +79,7 @@ class Routes:
         self._new_senders: set[Hashable] = set()
         self.may_be_fast = True
         self.may_be_async = False
+        self.state = object()
         self.fast: dict[type[Any], Calls] = {}
         self.fast_of: dict[Hashable, dict[type[Any], Calls]] = {}
         self._shared: dict[type[Any], Calls] = {}
@@ -114,6 +117,9 @@ class Routes:
     def find_fast(self, event_type: type[Any], sender: Any) -> Calls | None:
         """Return the fast route for events of *event_type* from *sender*, if they may take one."""
         key = None if sender is None else sender_key(sender)
+        calls = self.fast_of.get(key, self.fast).get(event_type)
+        if calls is not None:
+            return calls
         table = self._of_sender.get(key, {}) if key in self._registry.senders else self._shared
         if not self.may_be_fast or event_type in table:  # it is known, and isn't fast
             return None
@@ -231,6 +237,7 @@ class Routes:
         self.fast.clear()
         for table in tuple(self.fast_of.values()):
             table.clear()
+        self.state = object()
 
     def forget_all(self) -> None:
         """Forget all routes."""
@@ -239,6 +246,7 @@ class Routes:
         self._of_sender.clear()
         self._inner.clear()
         self._taken.clear()
+        self.state = object()  # last: what was found before is out of date
 
     def forget(self, sender: Any) -> None:
         """Forget the routes that subscriptions to *sender*, or to `ANY`, are in."""
@@ -256,3 +264,4 @@ class Routes:
         self._of_sender.pop(key, None)
         self._inner.pop(key, None)
         self._taken.pop(key, None)
+        self.state = object()

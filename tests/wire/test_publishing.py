@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eventbus import EventBus, Mailbox, Overflow
+from eventbus import EventBus, Mailbox, Overflow, journal
 from eventbus.events import (
     EVENT_TYPES,
     RealtimeModelAudioEvent,
@@ -27,6 +27,7 @@ from eventbus.middleware import EventObserver
 from eventbus.wire import Decoder, Origin, find_decoder, origin_of, register_decoder
 from eventbus.wire._origin import decoder_of
 from eventbus.wire.openai import OpenAIRealtimeDecoder
+from tests.support import Watcher
 
 CREATED = b'{"type":"response.created","event_id":"event_1","response":{"id":"resp_1"}}'
 AUDIO = json.dumps(
@@ -566,3 +567,75 @@ def test_event_that_comes_after_may_publish_another():
     assert bus.publish_after(First, Second(2))
 
     assert seen == [0, 2, 1, 0]
+
+
+# --- may_publish_after -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, True),
+        ({"strict": True}, False),
+        ({"middleware": [lambda event, call_next: call_next(event)]}, False),
+        ({"observers": [Watcher()]}, True),
+        ({"observers": [Recorder()]}, False),
+    ],
+    ids=["plain", "strict", "middleware", "observer of calls", "observer of events"],
+)
+def test_raw_event_may_be_left_out_where_nothing_sees_it(options, expected):
+    """
+    Neither middleware nor an observer of events; and a strict bus dispatches each event.
+    """
+    bus = EventBus(**options)
+
+    assert bus.may_publish_after(RealtimeModelRawServerEvent, "call") is expected
+    assert bus.may_publish_after(RealtimeModelRawServerEvent) is expected
+
+
+def test_raw_event_may_be_left_out_of_a_recording(tmp_path):
+    """
+    A recorder gets the frame instead.
+    """
+    bus = EventBus()
+    with journal.Recorder(tmp_path / "call.journal") as recorder, recorder.attach(bus):
+        assert bus.may_publish_after(RealtimeModelRawServerEvent, "call")
+        with bus.observe(Recorder()):
+            assert not bus.may_publish_after(RealtimeModelRawServerEvent, "call")
+
+
+def test_state_of_the_routing_is_another_one_when_an_answer_changes():
+    """
+    While it is the same, the answers are; a handler of one sender's events counts as well.
+    """
+    bus, raw = EventBus(), RealtimeModelRawServerEvent
+    states = [bus.routing_state]
+
+    def look(expected):
+        assert bus.routing_state is not states[-1]
+        states.append(bus.routing_state)
+        assert bus.may_publish_after(raw, "call") is expected
+        bus.publish(Second(1), sender="call")
+        assert bus.routing_state is states[-1]
+
+    for options in ({"sender": "call"}, {}):
+        subscription = bus.subscribe(lambda event: None, raw, **options)
+        look(expected=False)
+        subscription.cancel()
+        look(expected=True)
+    with bus.observe(Recorder()):
+        look(expected=False)
+    look(expected=True)
+
+
+async def test_state_of_the_routing_is_another_one_when_the_bus_starts_or_ends(bus):
+    """
+    What may be left out depends on it: a closed bus takes no event.
+    """
+    before = bus.routing_state
+    async with bus:
+        running = bus.routing_state
+        assert bus.may_publish_after(RealtimeModelRawServerEvent)
+
+    assert before is not running is not bus.routing_state
+    assert not bus.may_publish_after(RealtimeModelRawServerEvent)
