@@ -440,6 +440,8 @@ class _SentListener:
 
     __slots__ = ("_recorder", "_sender")
 
+    hears_events = False  # so a session beside it is as fast as one that is alone
+
     def __init__(self, recorder: Recorder, sender: Any) -> None:
         self._recorder = recorder
         self._sender = sender

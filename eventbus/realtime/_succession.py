@@ -51,6 +51,17 @@ _QUOTA_CODES: Final = frozenset(
 _LOST_CODES: Final = frozenset({*_QUOTA_CODES, "connection_lost"})
 """Codes of the errors of responses that another model can still give."""
 
+_OF_ENDS: Final = frozenset(
+    {
+        RealtimeModelConnectionStatusEvent,
+        RealtimeModelEndOfStreamEvent,
+        RealtimeModelErrorEvent,
+        RealtimeModelExceptionEvent,
+        RealtimeModelTurnEndedEvent,
+    }
+)
+"""Events that may have to do with the end of a model."""
+
 
 class Host(Protocol):
     """The session, as the succession of its models sees it."""
@@ -105,6 +116,7 @@ class Succession:
     ) -> None:
         self.place = 0
         self._models = list(models)
+        self._is_alone = len(self._models) == 1
         self._host = host
         self._listener = listener
         self._memory = memory
@@ -174,13 +186,29 @@ class Succession:
 
         A model that fails for good begins to be replaced.
         """
-        if not self._models[1:]:
+        if self._is_alone:
             return False
         if type(event) is RealtimeModelRawServerEvent:
-            if not (self._is_connecting or self.is_replacing):
-                self._failure = None  # it was of a renewal, and the session goes on
+            self._note_frame()
             return False
         return self._is_end(event)
+
+    def passes(self, event: RealtimeModelEvent) -> bool:
+        """
+        Return whether a frame that means *event* has nothing to do with the end of a model.
+
+        If so, `hides` needn't be asked about its events.
+        """
+        if self._is_alone:
+            return True
+        if type(event) in _OF_ENDS:
+            return False
+        self._note_frame()
+        return True
+
+    def _note_frame(self) -> None:
+        if not (self._is_connecting or self.is_replacing):
+            self._failure = None  # it was of a renewal, and the session goes on
 
     def _is_end(self, event: RealtimeModelEvent) -> bool:
         match event:

@@ -30,11 +30,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, get_args, overload
 
 import anyio
 import attrs
 
+from .._event_base import mark_of
 from .._fast_init import constructor
 from ..bus import EventBus, Scope
 from ..events import (
@@ -42,6 +43,7 @@ from ..events import (
     RealtimeModelEndOfStreamEvent,
     RealtimeModelEvent,
     RealtimeModelExceptionEvent,
+    RealtimeModelInputAudioCommittedEvent,
     RealtimeModelRawServerEvent,
     RealtimeModelToolCallEvent,
     RealtimeModelTurnEndedEvent,
@@ -524,12 +526,43 @@ class RealtimeSession:
         try:  # a strict bus raises a handler's exception, and the session goes on all the same
             self._publish(event)
         finally:
-            try:
+            self._go_on(event)
+
+    def takes_frames(self) -> bool:
+        """Return whether `take_frame` may be called: nothing sees the raw event of a frame."""
+        return self._publisher.may_publish_frame()
+
+    def take_frame(self, raw: RealtimeModelRawServerEvent, event: RealtimeModelEvent) -> bool:
+        """
+        Take the raw event of a frame and the only other one in one step, as `take` takes both.
+
+        Returns:
+            False if that can't be; then it has done nothing.
+        """
+        if not self._models.passes(event):
+            return False
+        is_published = True
+        try:
+            is_published = self._publisher.publish_frame(raw, event)
+        finally:
+            if is_published:
+                self._raw = raw
+                self._go_on(event)
+        return is_published
+
+    def _go_on(self, event: RealtimeModelEvent) -> None:
+        """Do all that follows from *event*, which was published."""
+        event_type = type(event)
+        try:
+            if self._publisher.wants_repetition(event_type):
                 self._repeat(event)
+        finally:
+            try:
+                change = self.history.apply(event)
+                if change is not None:
+                    self._publish_change(change)
             finally:
-                try:
-                    self._keep(event)
-                finally:
+                if event_type not in _WITHOUT_CONSEQUENCES:
                     self._follow(event)
 
     def _repeat(self, event: RealtimeModelEvent) -> None:
@@ -541,11 +574,6 @@ class RealtimeSession:
 
     def _was_cut_off(self, event: Any) -> bool:
         return self.model.has_cut_off(event)
-
-    def _keep(self, event: RealtimeModelEvent) -> None:
-        change = self.history.apply(event)
-        if change is not None:
-            self._publish_change(change)
 
     def _follow(self, event: RealtimeModelEvent) -> None:
         self._models.note(event)
@@ -593,7 +621,9 @@ class RealtimeSession:
         """Note that the turn that was going on has ended with its model."""
         self._calls.turn_ended(None)
         # Nobody is told that the connection is lost, and what was being said is incomplete.
-        self._keep(RealtimeModelConnectionStatusEvent("disconnected"))
+        change = self.history.apply(RealtimeModelConnectionStatusEvent("disconnected"))
+        if change is not None:
+            self._publish_change(change)
 
     def end_stream(self) -> None:
         """Publish the end of the session's last model."""
@@ -655,6 +685,11 @@ class SessionPublisher:
         self._sender = sender
         self._is_unheard = False
         self._full: set[int] = set()
+        # What the bus has said of classes of events, while it would say the same.
+        self._state: object = None
+        self._wanted: dict[type[Any], bool] = {}
+        self._repeated: dict[type[Any], bool] = {}
+        self._leaves_out_raw = False
 
     def publish(self, event: object) -> None:
         """
@@ -668,16 +703,74 @@ class SessionPublisher:
         """
         try:
             self._bus.publish(event, self._sender)
-        except MailboxFull as exc:
-            self._tell_full(exc, event)
-        except (BusClosed, BusNotRunning) as exc:
-            if not self._is_unheard:
-                self._is_unheard = True
-                _logger.warning("a session goes on, and its bus doesn't run", exc_info=exc)
+        except (MailboxFull, BusClosed, BusNotRunning) as exc:
+            self._note_lost(event, exc)
+
+    def publish_frame(self, raw: RealtimeModelRawServerEvent, event: object) -> bool:
+        """
+        Publish the raw event of a frame and the only other one, which a decoder made, in one step.
+
+        Returns:
+            False if that can't be; then nothing was published.
+
+        Raises:
+            Exception: As in `publish`.
+        """
+        frame = getattr(raw, "_source", None)
+        try:
+            return self._bus.publish_after(
+                RealtimeModelRawServerEvent,
+                event,
+                self._sender,
+                frame if type(frame) is bytes else None,
+                mark_of(raw) or 0,
+            )
+        except (MailboxFull, BusClosed, BusNotRunning) as exc:
+            self._note_lost(event, exc)
+            return True
+
+    def may_publish_frame(self) -> bool:
+        """Return whether nothing would see a raw event, or the repetition of one."""
+        if self._bus.routing_state is not self._state:
+            self._look()
+        return self._leaves_out_raw
 
     def is_wanted(self, event_type: type[Any]) -> bool:
         """Return whether a handler gets the session's events of that class."""
-        return self._bus.has_handlers(event_type, sender=self._sender)
+        if self._bus.routing_state is not self._state:
+            self._look()
+        wanted = self._wanted.get(event_type)
+        if wanted is None:
+            wanted = self._bus.has_handlers(event_type, sender=self._sender)
+            self._wanted[event_type] = wanted
+        return wanted
+
+    def wants_repetition(self, event_type: type[Any]) -> bool:
+        """Return whether a handler gets any repetition of the model's events of that class."""
+        if self._bus.routing_state is not self._state:
+            self._look()
+        wanted = self._repeated.get(event_type)
+        if wanted is None:
+            mirrors = (RealtimeRawModelEvent, _MIRRORS.get(event_type, RealtimeRawModelEvent))
+            wanted = any(self.is_wanted(mirror) for mirror in mirrors)
+            self._repeated[event_type] = wanted
+        return wanted
+
+    def _look(self) -> None:
+        """Ask the bus again, as its answers may be others now."""
+        self._state = self._bus.routing_state  # first: it may change meanwhile
+        self._wanted.clear()
+        self._repeated.clear()
+        self._leaves_out_raw = self._bus.may_publish_after(
+            RealtimeModelRawServerEvent, self._sender
+        ) and not self._bus.has_handlers(RealtimeRawModelEvent, sender=self._sender)
+
+    def _note_lost(self, event: object, exc: EventBusError) -> None:
+        if isinstance(exc, MailboxFull):
+            self._tell_full(exc, event)
+        elif not self._is_unheard:
+            self._is_unheard = True
+            _logger.warning("a session goes on, and its bus doesn't run", exc_info=exc)
 
     def _tell_full(self, exc: MailboxFull, event: object) -> None:
         handler = exc.handler
@@ -717,10 +810,18 @@ class _SessionMemory:
 
 
 class _Listener(RealtimeModelListener):
-    """The listener of a session at its model."""
+    """
+    The listener of a session at its model.
+
+    Attributes:
+        on_event_alone, takes_frames, on_frame: For a model that calls it while it is the only one.
+    """
 
     def __init__(self, session: RealtimeSession) -> None:
         self._session = session
+        self.on_event_alone = session.take
+        self.takes_frames = session.takes_frames
+        self.on_frame = session.take_frame
 
     async def on_event(self, event: RealtimeModelEvent) -> None:
         self._session.take(event)
@@ -764,6 +865,17 @@ def _bus_and_sender(bus: Any, sender: Any) -> tuple[EventBus, Any]:
         raise TypeError(msg)
     return bus, sender
 
+
+_WITHOUT_CONSEQUENCES: Final = frozenset(get_args(RealtimeModelEvent)) - {
+    RealtimeModelConnectionStatusEvent,
+    RealtimeModelEndOfStreamEvent,
+    RealtimeModelInputAudioCommittedEvent,
+    RealtimeModelRawServerEvent,
+    RealtimeModelToolCallEvent,
+    RealtimeModelTurnEndedEvent,
+    RealtimeModelTurnStartedEvent,
+}
+"""Classes of events that only the history follows: most of them, and most often."""
 
 _MIRRORS: Final[Mapping[type[Any], type[Any]]] = {
     cls.repeats: cls for cls in REPEATS if cls is not RealtimeRawModelEvent

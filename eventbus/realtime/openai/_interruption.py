@@ -69,6 +69,10 @@ class _Part:
     format: AudioFormat
     received_bytes: int = 0
     is_complete: bool = False
+    bytes_per_second: int = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.bytes_per_second = self.format.bytes_per_second  # looked up with each audio
 
     @property
     def received_ms(self) -> float:
@@ -107,7 +111,7 @@ class PlaybackEstimate:
             part = self._begin(_Part(item_id, content_index, response_id, self._format))
         part.received_bytes += byte_count
         begins_at = max(now, self._played_out_at)
-        self._played_out_at = begins_at + byte_count / part.format.bytes_per_second
+        self._played_out_at = begins_at + byte_count / part.bytes_per_second
         return True
 
     def on_audio_done(self, item_id: str, content_index: int) -> None:

@@ -372,28 +372,43 @@ class SessionConnection:
 
     async def _take(self, events: Sequence[RealtimeModelEvent]) -> None:
         """Watch the events of a frame, and tell the listeners."""
-        self._dialogue.last_frame_at = self._loop.time()
-        watches, listeners = self._dialogue.watches, self._listeners
-        raw = events[0]
+        dialogue, listeners = self._dialogue, self._listeners
+        dialogue.last_frame_at = self._loop.time()
+        raw, watches = events[0], dialogue.watches
         self.is_taking = True
-        self._to_tell = rest = iter(events)
         try:
+            if len(events) == 2 and listeners.takes_frames() and not self._is_closing:
+                event = events[1]
+                watch = watches.get(type(event))
+                # Before the raw event is told, which is the same: nothing sees that.
+                told = event if watch is None else watch(event, raw)
+                if told is not event or not listeners.emit_frame(raw, event):
+                    self._to_tell = iter(())
+                    listeners.emit_nowait(raw)
+                    await self._tell(event, told)
+                elif type(event) is RealtimeModelSessionExpiringEvent:
+                    self._renewing.expect_end_in(event.seconds_left, is_announced=True)
+                return
+            self._to_tell = rest = iter(events)
             for event in rest:
                 watch = watches.get(type(event))
-                told = event if watch is None else watch(event, raw)
-                if told is not event:
-                    await listeners.emit(_skipped(event))
-                    if told is None:
-                        continue
-                listeners.emit_nowait(told)
-                if listeners.awaited:
-                    await listeners.emit_awaited(told)
-                    if self._is_closing:
-                        break
-                if type(told) is RealtimeModelSessionExpiringEvent:
-                    self._renewing.expect_end_in(told.seconds_left, is_announced=True)
+                await self._tell(event, event if watch is None else watch(event, raw))
+                if self._is_closing:
+                    break
         finally:
             self.is_taking = False
+
+    async def _tell(self, event: RealtimeModelEvent, told: RealtimeModelEvent | None) -> None:
+        """Tell the listeners *told*, which is *event*, or is emitted instead."""
+        listeners = self._listeners
+        if told is not event:
+            await listeners.emit(_skipped(event))
+            if told is None:
+                return
+        if listeners.emit_nowait(told):
+            await listeners.emit_awaited(told)
+        if type(told) is RealtimeModelSessionExpiringEvent:
+            self._renewing.expect_end_in(told.seconds_left, is_announced=True)
 
     async def _read(
         self, connection: Connection, decode: Callable[[bytes], Sequence[RealtimeModelEvent]]

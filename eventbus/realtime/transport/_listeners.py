@@ -1,6 +1,10 @@
 """
 The listeners of a model: told in turn, and none of them can harm the model or another one.
 
+Those with `on_event_nowait` are called, and then the others are awaited. A `SoleListener` is called
+while it is the only one that hears events, and may take the two events of a frame in one step; one
+with ``hears_events = False`` is only told the messages that are sent.
+
 A listener that raises is logged, and reported to the others as a `RealtimeModelExceptionEvent`;
 an exception on that report is logged only. One that raises again and again is logged
 and reported the first time: it is told of fifty frames a second.
@@ -11,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from typing import Any, Protocol
 
 from ...events import RealtimeModelEvent, RealtimeModelExceptionEvent
 from ...wire._frames import frame_of
@@ -21,20 +26,41 @@ __all__ = ["Listeners"]
 _logger = logging.getLogger(__name__)
 
 
-class Listeners:
+class SoleListener(Protocol):
     """
-    The listeners that are told a model's events.
+    A listener that is called, and not awaited, while no other one hears the model's events.
 
-    Attributes:
-        awaited: Those that `emit_nowait` doesn't reach.
+    Beside others it is awaited: each is told in its turn. Its methods return at once.
     """
+
+    def on_event_alone(self, event: RealtimeModelEvent, /) -> None:
+        """Take *event*, as `RealtimeModelListener.on_event` does."""
+        ...
+
+    def takes_frames(self) -> bool:
+        """Return whether nothing would see the raw event of a frame, so that `on_frame` may be."""
+        ...
+
+    def on_frame(self, raw: RealtimeModelEvent, event: RealtimeModelEvent, /) -> bool:
+        """
+        Take the raw event of a frame and the only other one, as one after the other.
+
+        Returns:
+            False if it can't do it in one step; then it has done nothing.
+        """
+        ...
+
+
+class Listeners:
+    """The listeners that are told a model's events."""
 
     def __init__(self) -> None:
         self._all: tuple[RealtimeModelListener, ...] = ()
         self._called: tuple[
             tuple[RealtimeModelListener, Callable[[RealtimeModelEvent], None]], ...
         ] = ()
-        self.awaited: tuple[RealtimeModelListener, ...] = ()
+        self._awaited: tuple[RealtimeModelListener, ...] = ()
+        self._sole: SoleListener | None = None
         self._curious: tuple[RealtimeModelListener, ...] = ()
         self._failing: set[int] = set()  # ids: a listener needn't be hashable
         self._reports: list[tuple[RealtimeModelListener, RealtimeModelExceptionEvent]] = []
@@ -49,8 +75,44 @@ class Listeners:
         self._failing.discard(id(listener))
         self._set(tuple(each for each in self._all if each is not listener))
 
-    def emit_nowait(self, event: RealtimeModelEvent) -> None:
-        """Tell the listeners that are called; await `emit_awaited` after it if there are others."""
+    def takes_frames(self) -> bool:
+        """Return whether `emit_frame` can be called: nothing sees the raw event of a frame."""
+        sole = self._sole
+        return sole is not None and sole.takes_frames()
+
+    def emit_frame(self, raw: RealtimeModelEvent, event: RealtimeModelEvent) -> bool:
+        """
+        Tell the raw event of a frame and the only other one in one step.
+
+        Returns:
+            False if that can't be: they are to be told one after the other.
+        """
+        sole: Any = self._sole
+        try:
+            is_told: bool = sole.on_frame(raw, event)
+        except (Exception, asyncio.CancelledError) as exc:
+            if _is_obeyed(exc):
+                raise
+            self._failing.discard(id(sole))  # it has taken the raw event
+            self._note_failure(sole, exc, event)
+            return True
+        if self._failing and is_told:
+            self._failing.discard(id(sole))
+        return is_told
+
+    def emit_nowait(self, event: RealtimeModelEvent) -> bool:
+        """Tell the listeners that are called; return whether `emit_awaited` has to be awaited."""
+        sole: Any = self._sole
+        if sole is not None:
+            try:
+                sole.on_event_alone(event)
+            except (Exception, asyncio.CancelledError) as exc:
+                if _is_obeyed(exc):
+                    raise
+                self._note_failure(sole, exc, event)
+            else:
+                self._failing.discard(id(sole))
+            return False  # one that was added meanwhile is told the next event
         for listener, take in self._called:
             try:
                 take(event)
@@ -59,21 +121,21 @@ class Listeners:
             else:
                 if self._failing:
                     self._failing.discard(id(listener))
+        return bool(self._awaited)
 
     async def emit_awaited(self, event: RealtimeModelEvent) -> None:
         """Tell the listeners that are awaited."""
-        for listener in self.awaited:
+        for listener in self._awaited:
             await self._tell(listener, event)
         while self._reports:
             culprit, report = self._reports.pop(0)
-            for listener in self.awaited:
+            for listener in self._awaited:
                 if listener is not culprit:
                     await self._tell(listener, report, is_report=True)
 
     async def emit(self, event: RealtimeModelEvent) -> None:
         """Tell all listeners."""
-        self.emit_nowait(event)
-        if self.awaited:
+        if self.emit_nowait(event):
             await self.emit_awaited(event)
 
     def on_sent(self, frame: bytes) -> None:
@@ -93,13 +155,16 @@ class Listeners:
     def _set(self, listeners: tuple[RealtimeModelListener, ...]) -> None:
         # A loop over one of them goes on with the old tuple.
         self._all = listeners
-        # By its method, and not by its class: a journal's listener knows of no models.
+        # By its attributes, and not by its class: a journal's listener knows of no models.
+        hearing = tuple(each for each in listeners if getattr(each, "hears_events", True))
+        sole: Any = hearing[0] if len(hearing) == 1 else None
+        self._sole = sole if hasattr(sole, "on_event_alone") else None
         self._called = tuple(
             (each, take)
-            for each in listeners
+            for each in hearing
             if (take := getattr(each, "on_event_nowait", None)) is not None
         )
-        self.awaited = tuple(each for each in listeners if not hasattr(each, "on_event_nowait"))
+        self._awaited = tuple(each for each in hearing if not hasattr(each, "on_event_nowait"))
         self._curious = tuple(
             each for each in listeners if type(each).on_sent is not RealtimeModelListener.on_sent
         )
@@ -109,13 +174,9 @@ class Listeners:
     ) -> None:
         try:
             await listener.on_event(event)
-        except asyncio.CancelledError as exc:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
+        except (Exception, asyncio.CancelledError) as exc:
+            if _is_obeyed(exc):
                 raise
-            # Nobody has cancelled us: it comes from inside the listener, and is a failure.
-            self._note_failure(listener, exc, event, is_report=is_report)
-        except Exception as exc:  # noqa: BLE001  # a listener may raise anything
             self._note_failure(listener, exc, event, is_report=is_report)
         else:
             self._failing.discard(id(listener))
@@ -146,8 +207,16 @@ class Listeners:
                     take(report)
                 except Exception as second:  # noqa: BLE001  # as above
                     self._note_failure(other, second, report, is_report=True)
-        if self.awaited:
+        if self._awaited:
             self._reports.append((listener, report))
+
+
+def _is_obeyed(exc: BaseException) -> bool:
+    """Return whether an exception cancels the present task, and is no failure of a listener's."""
+    if not isinstance(exc, asyncio.CancelledError):
+        return False
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0  # else it comes from inside the listener
 
 
 def _name(listener: RealtimeModelListener) -> str:

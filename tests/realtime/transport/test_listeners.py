@@ -56,6 +56,39 @@ class Called(RealtimeModelNowaitListener):
             raise self.error
 
 
+class Sole(Awaited):
+    """
+    Is called while no other one hears events, and takes frames in one step then.
+    """
+
+    def __init__(self, error=None):
+        super().__init__(error)
+        self.called = []
+        self.can_take_frames = True
+
+    def on_event_alone(self, event):
+        self.called.append(event)
+        if self.error is not None:
+            raise self.error
+
+    def takes_frames(self):
+        return self.can_take_frames
+
+    def on_frame(self, raw, event):
+        self.called.append((raw, event))
+        if self.error is not None:
+            raise self.error
+        return True
+
+
+class Deaf(Called):
+    """
+    Is told the sent messages, and no events.
+    """
+
+    hears_events = False
+
+
 KINDS = [Awaited, Called]
 
 
@@ -188,6 +221,86 @@ async def test_listener_may_remove_itself(listeners):
     await listeners.emit(B)
 
     assert (once.seen, other.seen) == ([A], [A, B])
+
+
+# --- a listener that is called while it is alone ----------------------------------------------
+
+
+async def test_sole_listener_is_called(listeners):
+    """
+    While no other one hears events; beside another one it is awaited, in its turn.
+    """
+    sole, deaf, other = Sole(), Deaf(), Awaited()
+    listeners.add(deaf)
+    listeners.add(sole)
+    await listeners.emit(A)
+    listeners.add(other)
+    await listeners.emit(B)
+    listeners.remove(other)
+    await listeners.emit(A)
+
+    assert (sole.called, sole.seen) == ([A, A], [B])
+    assert (other.seen, deaf.seen) == ([B], [])
+
+
+@pytest.mark.parametrize("other", [Awaited, Called])
+async def test_frame_is_taken_in_one_step_by_a_sole_listener_only(listeners, other):
+    """
+    Not beside another one, and not if it doesn't take frames at present.
+    """
+    sole, beside = Sole(), other()
+    assert not listeners.takes_frames()
+    listeners.add(sole)
+    assert listeners.takes_frames()
+    listeners.add(beside)
+    assert not listeners.takes_frames()
+    listeners.remove(beside)
+    sole.can_take_frames = False
+    assert not listeners.takes_frames()
+
+
+@pytest.mark.parametrize("error", [ValueError("boom"), asyncio.CancelledError()])
+async def test_sole_listener_that_fails_is_logged_once_in_a_row(listeners, error, caplog):
+    """
+    Its own cancellation is a failure, too; nobody is told, and it is told the next event.
+    """
+    sole = Sole(error)
+    listeners.add(sole)
+
+    await listeners.emit(A)
+    await listeners.emit(B)
+
+    assert (sole.called, sole.seen) == ([A, B], [])
+    assert [record.event_type for record in caplog.records] == ["RealtimeModelTurnStartedEvent"]
+
+
+async def test_each_frame_that_fails_is_logged(listeners, caplog):
+    """
+    The raw event is taken each time, which ends a row of failures.
+    """
+    listeners.add(Sole(ValueError("boom")))
+
+    assert listeners.emit_frame(A, B)
+    assert listeners.emit_frame(A, B)
+
+    assert len(caplog.records) == 2
+
+
+async def test_listener_that_a_sole_one_adds_is_told_the_next_event(listeners):
+    """
+    As one that any listener adds which is awaited.
+    """
+    other = Awaited()
+
+    class Adding(Sole):
+        def on_event_alone(self, event):
+            listeners.add(other)
+
+    listeners.add(Adding())
+    await listeners.emit(A)
+    await listeners.emit(B)
+
+    assert other.seen == [B]
 
 
 def test_only_who_wants_it_takes_note_of_what_is_sent(listeners, caplog):
