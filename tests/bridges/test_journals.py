@@ -162,15 +162,31 @@ async def test_a_file_that_is_no_journal_is_refused(url, stream, tmp_path):
 
 def test_the_command_forwards_a_journal(url, stream, tmp_path):
     """
-    ``eventbus forward`` says how many events the stream has now, and ends with 0.
+    ``eventbus forward`` says how many events the stream has got, and ends with 0; none, the second
+    time.
     """
     path = tmp_path / "calls.journal"
     write(path, range(10))
 
-    result = new_runner().invoke(cli, ["forward", str(path), "--to", url, "--stream", stream])
+    command = ["forward", str(path), "--to", url, "--stream", stream]
+    first, second = (new_runner().invoke(cli, command) for _ in range(2))
 
-    assert result.exit_code == 0
-    assert result.stderr == f"10 events are in the stream {stream}.\n"
+    assert (first.exit_code, second.exit_code) == (0, 0)
+    assert first.stderr == f"10 events were forwarded to the stream {stream}.\n"
+    assert second.stderr == f"0 events were forwarded to the stream {stream}, which has them all.\n"
+
+
+def test_a_name_that_no_stream_has_is_a_wrong_argument(tmp_path):
+    """
+    ``eventbus forward`` refuses it with 2, before it looks for the server.
+    """
+    path = tmp_path / "calls.journal"
+    write(path, range(1))
+
+    result = new_runner().invoke(cli, ["forward", str(path), "--stream", "a b"])
+
+    assert result.exit_code == 2
+    assert "Error: stream='a b' has to be a name without spaces" in result.stderr
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ import click
 
 from ...bridges.nats import ForwardStats, NatsBridge
 from ...events import RealtimeModelAudioEvent
-from ...exceptions import BridgeError, JournalError
+from ...exceptions import BridgeError, JournalError, OptionError
 from ...journal import open_journal
 from ..terminal.escaping import printable
 from ..terminal.exits import BadInput, ExitCode, NoConnection, unreadable
@@ -50,6 +50,8 @@ def command(
         run_loop(forward)
     except KeyboardInterrupt:
         was_interrupted = True
+    except OptionError as exc:
+        raise click.UsageError(printable(str(exc))) from exc
     except JournalError as exc:
         raise BadInput(str(exc)) from exc
     except BridgeError as exc:
@@ -58,15 +60,17 @@ def command(
         raise unreadable(journal, exc) from exc
     stats = forwarded[0] if forwarded else None
     if stats is not None:
-        click.echo(_summary(stats, stream), err=True)
+        click.echo(_summary(stats, stream, is_whole=not was_interrupted), err=True)
     if was_interrupted:
         ctx.exit(ExitCode.INTERRUPTED)
     if stats is not None and stats.refused:
         ctx.exit(ExitCode.NO)
 
 
-def _summary(stats: ForwardStats, stream: str) -> str:
-    text = f"{stats.stored} events are in the stream {printable(stream)}"
+def _summary(stats: ForwardStats, stream: str, *, is_whole: bool) -> str:
+    text = f"{stats.stored} events were forwarded to the stream {printable(stream)}"
+    if is_whole and not stats.stored and not stats.refused:
+        text += ", which has them all"
     if stats.duplicates:
         text += f", {stats.duplicates} of them were there already"
     if stats.refused:
