@@ -14,7 +14,7 @@ import inspect
 import os
 import sys
 import types
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import ModuleType
 
 import attrs
@@ -91,6 +91,12 @@ def _session_of(app: object, spec: str) -> RealtimeSession | None:
         return None
     if any(True for _ in marks_in(app)):  # a handler
         return None
+    if not _takes_nothing(app):
+        msg = (
+            f"{spec} is a function without the mark @on, so it must return a RealtimeSession, and "
+            f"is called without arguments. Is it a handler of a bus? Then name the bus."
+        )
+        raise click.BadParameter(msg)
     try:
         made: object = app()
     except Exception as exc:
@@ -110,9 +116,21 @@ def _session_of(app: object, spec: str) -> RealtimeSession | None:
     return made
 
 
+def _takes_nothing(function: Callable[..., object]) -> bool:
+    try:
+        inspect.signature(function).bind()
+    except TypeError:
+        return False
+    return True
+
+
 def _find(spec: str) -> tuple[ModuleType, object]:
     """Return the module that *spec* names, and the object in it, which may be the same."""
     module_name, _, path = spec.partition(":")
+    if module_name.endswith(".py"):
+        meant = module_name.removesuffix(".py").removeprefix("./").replace("/", ".")
+        msg = f"{spec!r} names a file; write the module, {meant}{':' + path if path else ''}."
+        raise click.BadParameter(msg)
     if not module_name or module_name.startswith(".") or spec.endswith(":"):
         msg = f"{spec!r} is not the name of an app; write MODULE:NAME, like my_agent:bus."
         raise click.BadParameter(msg)
