@@ -47,7 +47,7 @@ from ._redaction import Redact, Withholding
 from ._segments import segment_paths
 from ._sessions import JournalSink, RecordingState
 from ._tap import Tap
-from ._writer import JournalWriter
+from ._writer import JournalWriter, check_settings
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -134,6 +134,7 @@ class Recorder:
 
     Raises:
         JournalWriteError: The file can't be created, or there is one.
+        ValueError: *events* or *fsync* is unknown, or a bound isn't above 0.
     """
 
     def __init__(
@@ -155,6 +156,12 @@ class Recorder:
         if events not in ("derived", "stored"):
             msg = f"events= is 'derived' or 'stored', not {events!r}."
             raise ValueError(msg)
+        check_settings(
+            fsync=fsync,
+            segment_bytes=segment_bytes,
+            segment_seconds=segment_seconds,
+            buffer_bytes=buffer_bytes,
+        )
         self.path = Path(path)
         withholding = Withholding(audio=audio, content=content, redact=redact)
         virtual = None if clock_ns is not None else _virtual_clock()

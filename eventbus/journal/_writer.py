@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import math
 import os
 import threading
 import time
@@ -79,6 +80,27 @@ def creator() -> str:
         return "eventbus"
 
 
+def check_settings(
+    *, fsync: str, segment_bytes: int, segment_seconds: float | None, buffer_bytes: int
+) -> None:
+    """
+    Check settings of a `JournalWriter` before there is one.
+
+    Raises:
+        ValueError: *fsync* is unknown, or a bound isn't above 0.
+    """
+    if fsync not in ("interval", "group", "every", "none"):
+        msg = f"fsync= is 'interval', 'group', 'every' or 'none', not {fsync!r}."
+        raise ValueError(msg)
+    for name, value in (("segment_bytes", segment_bytes), ("buffer_bytes", buffer_bytes)):
+        if value < 1:
+            msg = f"{name}= is a number of bytes from 1 on, not {value!r}."
+            raise ValueError(msg)
+    if segment_seconds is not None and not 0 < segment_seconds < math.inf:
+        msg = f"segment_seconds= is a number of seconds above 0, or None; not {segment_seconds!r}."
+        raise ValueError(msg)
+
+
 @attrs.define
 class _Gap:
     """Records that are being lost: from which one on, why, and when to try again."""
@@ -114,6 +136,7 @@ class JournalWriter:
 
     Raises:
         JournalWriteError: The file can't be created, or there is one.
+        ValueError: *fsync* is unknown, or a bound isn't above 0.
     """
 
     def __init__(  # the state of a buffer and of a file
@@ -133,9 +156,12 @@ class JournalWriter:
         choose: Callable[[Path], Path] = lambda path: path,
         overwrite: bool = False,
     ) -> None:
-        if fsync not in ("interval", "group", "every", "none"):
-            msg = f"fsync= is 'interval', 'group', 'every' or 'none', not {fsync!r}."
-            raise ValueError(msg)
+        check_settings(
+            fsync=fsync,
+            segment_bytes=segment_bytes,
+            segment_seconds=segment_seconds,
+            buffer_bytes=buffer_bytes,
+        )
         self.path = Path(path)
         self._choose = choose
         self._fsync = fsync

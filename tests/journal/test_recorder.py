@@ -1218,3 +1218,26 @@ async def test_failure_of_a_call_that_took_too_long_names_the_call(tmp_path):
     (failure,) = (r for r in read(path, EventRecord) if r.type_name == "exception")
     (call,) = (r for r in read(path, CallRecord) if r.state == "crashed")
     assert failure.cause == call.call
+
+
+@pytest.mark.parametrize("name", ["call.journal", "{sender}.journal"])
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"events": "some"},
+        {"fsync": "often"},
+        {"segment_bytes": -1},
+        {"segment_seconds": 0},
+        {"segment_seconds": float("nan")},
+        {"buffer_bytes": 0},
+    ],
+    ids=str,
+)
+def test_setting_that_records_nothing_is_refused_at_once(tmp_path, name, setting):
+    """
+    Also where the files are made later: with the first event of a sender it would be too late.
+    """
+    with pytest.raises(ValueError, match=rf"^{next(iter(setting))}= is "):
+        Recorder(tmp_path / name, **setting)
+
+    assert list(tmp_path.iterdir()) == []
