@@ -267,7 +267,14 @@ def new_file(path: Path, head: bytes) -> int:
 
 
 def replace_with(path: Path, head: bytes) -> int:
-    """Put a new file that begins with *head* in the place of a journal."""
+    """
+    Put a new file that begins with *head* in the place of a journal.
+
+    Raises:
+        OSError: It can't be made, or there is a pipe or a device, which are nobody's to replace.
+    """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise OSError(errno.EINVAL, "It is a pipe or a device", str(path))
     beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     fd = new_file(beside, head)
     try:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import stat
 from collections.abc import Callable, Generator, Iterator
 from io import FileIO
 from pathlib import Path
@@ -213,6 +214,10 @@ class Segment:
             JournalEmpty, NotAJournal, JournalTooNew, JournalTooOld, JournalDamaged: As
                 `read_file_header` does.
         """
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # to open a pipe may take forever
+            msg = f"{path} is not a file, and a journal can't be read from a pipe or a device."
+            raise NotAJournal(msg, path=str(path))
         with path.open("rb") as file:
             head = file.read(_WINDOW)
         return cls.of(path, read_file_header(head, str(path)), head)

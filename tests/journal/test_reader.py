@@ -509,6 +509,24 @@ def test_settings_are_known_though_the_file_header_is_damaged(path):
     assert (found.journal_id, found.has_audio, found.clock) == ("j", False, "virtual")
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+def test_pipe_is_not_a_journal(path):
+    """
+    A named pipe is refused at once, and not waited for; as a later segment it is damage.
+    """
+    os.mkfifo(path)
+    with pytest.raises(NotAJournal, match="can't be read from a pipe"):
+        open_journal(path)
+
+    path.unlink()
+    write(path, frames(3))
+    os.mkfifo(path.with_name("call.00002.journal"))
+    journal = open_journal(path, on_damage=lambda _: None)
+
+    assert seqs(journal.read(FrameRecord)) == [1, 2, 3]
+    assert len(journal.damages) == 1
+
+
 def test_journal_with_no_file_that_can_be_read_is_damaged(path):
     """
     Unreadable file headers of all segments are damage, not a missing file.

@@ -753,6 +753,20 @@ def test_journal_may_be_replaced_when_that_is_asked_for(path):
     assert [each.name for each in path.parent.iterdir()] == [path.name]
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+def test_pipe_is_never_replaced(path):
+    """
+    Not even with *overwrite* does a file take the place of a pipe or a device, like /dev/null.
+    """
+    os.mkfifo(path)
+
+    with pytest.raises(JournalWriteError, match="can't be written: It is a pipe or a device"):
+        JournalWriter(path, overwrite=True)
+
+    assert path.is_fifo()
+    assert [*path.parent.iterdir()] == [path]
+
+
 # --- other programs ---------------------------------------------------------------------------
 
 
