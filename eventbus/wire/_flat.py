@@ -15,6 +15,7 @@ from .._fast_init import compiled, construction
 from ._fields import index, integer, optional_integer, optional_text, text
 
 _T = TypeVar("_T")
+_F = TypeVar("_F", bound=Callable[..., object])
 
 
 class Kind(NamedTuple):
@@ -46,12 +47,50 @@ INTEGER = Kind("type({}) is int", int, integer)
 OPTIONAL_INTEGER = Kind("({0} is None or type({0}) is int)", int | None, optional_integer, False)
 INDEX = Kind("type({}) is int", int, index)
 
-_specs: dict[Callable[..., object], tuple[type[Any], dict[str, Kind]]] = {}
+
+class Spec(NamedTuple):
+    """
+    A description of the events that a function makes of the fields of frames.
+
+    Attributes:
+        cls: Their class.
+        kinds: The kind of each field.
+        without: A name that makes other events of frames that have it; empty if there is none.
+        then: Takes the session and the event, and returns what the frame means; None if the event
+            is all.
+    """
+
+    cls: type[Any]
+    kinds: dict[str, Kind]
+    without: str = ""
+    then: Callable[[Any, Any], Any] | None = None
 
 
-def spec_of(make: Callable[..., object]) -> tuple[type[Any], dict[str, Kind]] | None:
-    """Return the class and the fields that *make* was made with, if `flat` has returned it."""
+_specs: dict[Callable[..., object], Spec] = {}
+
+
+def spec_of(make: Callable[..., object]) -> Spec | None:
+    """Return the events that *make* makes, if it is by `flat` or noted by `like_flat`."""
     return _specs.get(make)
+
+
+def like_flat(
+    read: Callable[..., object], *, without: str = "", then: Callable[[Any, Any], Any] | None = None
+) -> Callable[[_F], _F]:
+    """
+    Note that the decorated function reads usual frames as *read* does, which `flat` has returned.
+
+    Args:
+        read: Returns the event of a usual frame.
+        without: It does so only for frames without that name.
+        then: It returns the result of this, for the session and the event.
+    """
+
+    def note(make: _F) -> _F:
+        _specs[make] = _specs[read]._replace(without=without, then=then)
+        return make
+
+    return note
 
 
 def flat(cls: type[_T], **kinds: Kind) -> Callable[[Any, dict[str, Any]], _T]:
@@ -79,5 +118,5 @@ def flat(cls: type[_T], **kinds: Kind) -> Callable[[Any, dict[str, Any]], _T]:
     ]
     scope.update({f"read_{name}": kind.read for name, kind in kinds.items()})
     read: Callable[[Any, dict[str, Any]], _T] = compiled("read", "_session, data, /", body, scope)
-    _specs[read] = cls, kinds
+    _specs[read] = Spec(cls, kinds)
     return read

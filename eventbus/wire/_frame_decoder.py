@@ -42,7 +42,7 @@ from ..events import (
 from ..exceptions import FrameError
 from ._decoder import Bus, has_raw_handlers, publish_events
 from ._fields import text
-from ._forms import MIN_TYPE, Forms, Known, Reader
+from ._forms import MIN_TYPE, SHORT_HEAD, Forms, Known, Reader
 from ._frames import frame_of
 from ._intake import as_it_came, to_bytes
 from ._origin import FRAME_STEP, first_mark, mark_events
@@ -113,7 +113,7 @@ class Protocol(Generic[_S]):
         learn: Prepares the shortcut for frames like this large one of audio, which it hasn't
             taken.
         ends: Returns the events that a refused frame must give all the same, like a turn's end.
-        readers: Type -> a function that may return the event of a frame in less time.
+        readers: Type -> a function that may return the meaning of a frame in less time.
         untyped: Returns the function that gives any frame its meaning, None if it is to be
             refused; for a protocol whose frames have no type, and so neither table nor shortcut.
         as_dict: The table again, as the mapping that is fastest.
@@ -130,7 +130,9 @@ class Protocol(Generic[_S]):
     as_dict: dict[str, _Make[_S] | None] = attrs.field(
         init=False, default=attrs.Factory(lambda self: dict(self.table), takes_self=True)
     )
-    known: Known = attrs.field(init=False, factory=Known)
+    known: Known = attrs.field(
+        init=False, default=attrs.Factory(lambda self: Known(self.readers), takes_self=True)
+    )
 
 
 _decode_json = msgspec.json.Decoder().decode
@@ -164,7 +166,7 @@ class FrameDecoder(Generic[_S]):
         self._mark = first_mark(self)
         self._fast_bus: type[Any] | None = None  # the last class of bus that is one
         self._table: dict[str, _Make[_S] | None] = self._protocol.as_dict
-        self._forms = Forms(self._protocol.known, self._protocol.readers)
+        self._forms = Forms(self._protocol.known)
         # What is tried first with frames of at least so many bytes, and what reads all others.
         self._meaning: _Read
         if self._protocol.untyped is None:
@@ -227,9 +229,9 @@ class FrameDecoder(Generic[_S]):
                 forms = self._forms
                 head = raw[forms.head]
                 read = forms.readers.get(head)
-                if read is None and (longer := forms.shared.get(head)) is not None:
-                    read = forms.readers.get(raw[longer])
-                meaning = read(raw, len(raw)) if read else None
+                if read is None:
+                    read = forms.readers.get(raw[forms.shared.get(head, SHORT_HEAD)])
+                meaning = read(raw, len(raw), self._session) if read else None
                 if meaning is None:
                     meaning = self._meaning(raw, read)
             return self._events(raw, meaning)
@@ -269,10 +271,10 @@ class FrameDecoder(Generic[_S]):
             forms = self._forms
             head = frame[forms.head]
             read = forms.readers.get(head)
-            if read is None and (longer := forms.shared.get(head)) is not None:
-                read = forms.readers.get(frame[longer])
+            if read is None:
+                read = forms.readers.get(frame[forms.shared.get(head, SHORT_HEAD)])
             if read:
-                meaning = read(frame, size)
+                meaning = read(frame, size, self._session)
             if meaning is None and (size < _SHALLOW or (size < _SMALL and _BRACKET not in frame)):
                 # As `_reader` does it, for the usual frame: a call less is a tenth of the time.
                 try:
@@ -406,8 +408,10 @@ def _reader(  # noqa: C901  # in one frame
                 raise _RefusedError(raw, error, is_object=True)
         try:
             kind = data.get("type")
-            make = find(kind if type(kind) is str else text(data, "type"))
-            if tried not in final:
+            if type(kind) is not str:
+                kind = text(data, "type")
+            make = find(kind)
+            if tried not in final and len(kind) >= MIN_TYPE:
                 forms.learn(raw, data, make)
             if make is not None:
                 meaning = make(session, data)

@@ -83,6 +83,44 @@ ITEMS = [
     for item in MESSAGES
 ]
 
+ERROR = {"type": "server_error", "code": "a:b", "message": "No voice: 'x'.", "param": None}
+PART = {"event_id": "event_1", "response_id": "r", "item_id": "i", "output_index": 0}
+TRANSCRIBED = {
+    "type": "conversation.item.input_audio_transcription.completed",
+    "event_id": "event_1",
+    "item_id": "i",
+    "transcript": "at 3:30",
+}
+LIMIT = {"name": "tokens", "limit": 40_000, "remaining": 38_211, "reset_seconds": 2.5}
+REPORTS = [
+    {"type": "error", "event_id": "event_1", "error": ERROR},
+    {"type": "error", "event_id": "event_1", "error": {**ERROR, "event_id": "client_1"}},
+    {
+        "type": "conversation.item.input_audio_transcription.failed",
+        "event_id": "event_1",
+        "item_id": "i",
+        "content_index": 0,
+        "error": ERROR,
+    },
+    {"type": "rate_limits.updated", "event_id": "event_1", "rate_limits": [LIMIT, LIMIT]},
+    {
+        "type": "conversation.created",
+        "event_id": "event_1",
+        "conversation": {"id": "c", "object": "realtime.conversation"},
+    },
+    {**TRANSCRIBED, "usage": {"type": "duration", "seconds": 2}},
+    {**TRANSCRIBED, "usage": {"type": "tokens", "input_token_details": {"audio_tokens": 10}}},
+    {**TRANSCRIBED, "status": "in_progress"},
+    {**PART, "type": "response.content_part.added", "part": {"type": "text", "text": ""}},
+    {**PART, "type": "response.content_part.done", "part": {"type": "audio", "transcript": "a:b"}},
+    {
+        "type": "input_audio_buffer.speech_started",
+        "event_id": "event_1",
+        "audio_start_ms": 2210,
+        "item_id": "i",
+    },
+]
+
 
 def shown(events):
     return [(type(e), str(e.exception) if e.type == "exception" else e) for e in events]
@@ -196,10 +234,23 @@ def test_item_like_one_before_means_the_same(known, frame, changes, data):
 
 
 @settings(max_examples=500)
+@given(st.sampled_from(REPORTS), st.sampled_from(REPORTS), st.integers(0, 3), st.data())
+def test_frame_with_an_object_like_one_before_means_the_same(known, frame, changes, data):
+    """
+    Whatever is in the object, an error or what a transcript has cost.
+    """
+    for _ in range(changes):
+        frame = changed_within(frame, data)
+    raw = encoded(frame, ensure_ascii=data.draw(st.booleans()))
+
+    assert decoded_after(encoded(known), raw) == decoded_alone(raw)
+
+
+@settings(max_examples=500)
 @given(
-    st.sampled_from([*DELTAS, *ITEMS]),
+    st.sampled_from([*DELTAS, *ITEMS, *REPORTS]),
     st.text("ab:", max_size=3),
-    st.sampled_from(["event_id", "delta", "item_id", "type", "a", "obfuscation", ""]),
+    st.sampled_from(["event_id", "delta", "item_id", "type", "a", "obfuscation", "code", ""]),
     st.one_of(st.text("a:", max_size=2), st.integers(0, 11), st.none()),
     st.data(),
 )
@@ -230,6 +281,46 @@ def test_form_with_a_name_that_comes_twice_is_refused(frame):
 
     assert cls.__name__ == "RealtimeModelExceptionEvent"
     assert "twice" in problem
+
+
+@pytest.mark.parametrize("frame", REPORTS)
+def test_name_that_comes_twice_in_an_object_is_refused(frame):
+    """
+    As well as one that comes twice in the frame itself.
+    """
+    raw = encoded(frame)
+    before, brace, fields = raw.rpartition(b"{")
+    twice = before + brace + b'"code":"a","code":"b",' + fields
+
+    (_, (cls, problem)) = decoded_after(raw, twice)
+
+    assert cls.__name__ == "RealtimeModelExceptionEvent"
+    assert "twice" in problem
+
+
+def test_speech_interrupts_each_time():
+    """
+    The second time, its frame is read by the form of the first, which knows no session.
+    """
+    decoder = OpenAIRealtimeDecoder()
+    detection = {"interrupt_response": True}
+    decoder.decode(
+        {"type": "session.updated", "session": {"audio": {"input": {"turn_detection": detection}}}}
+    )
+    seen = []
+    for number in range(3):
+        audio = {
+            "type": "response.output_audio.delta",
+            "response_id": f"resp_{number}",
+            "item_id": f"item_{number}",
+            "content_index": 0,
+            "delta": "AAAA",
+        }
+        speech = {"type": "input_audio_buffer.speech_started", "item_id": "i", "audio_start_ms": 1}
+        frames = map(encoded, (audio, speech, audio))
+        seen.append([e.type for frame in frames for e in decoder.decode(frame)[1:]])
+
+    assert seen == [["audio", "input_speech_started", "audio_interrupted"]] * 3
 
 
 def test_frames_of_many_forms_are_decoded():
@@ -302,6 +393,21 @@ def test_type_keeps_its_form_after_others_that_begin_alike(frames, comes_first):
     for _ in range(2):
         (struct,) = types_read_by(decoder.decode, delta)
         assert issubclass(struct, msgspec.Struct)
+
+
+@pytest.mark.parametrize(
+    "frame", [frame for frame in REPORTS if "status" not in frame], ids=lambda frame: frame["type"]
+)
+def test_frame_with_an_object_is_read_into_a_struct(frame):
+    """
+    No plain data are made of it, once there has been one like it.
+    """
+    decoder = OpenAIRealtimeDecoder()
+    for _ in range(2):
+        decoder.decode(encoded(frame))
+
+    (struct,) = types_read_by(decoder.decode, encoded(frame))
+    assert issubclass(struct, msgspec.Struct)
 
 
 @pytest.mark.parametrize("length", [80, 81])

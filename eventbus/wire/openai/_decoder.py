@@ -58,20 +58,34 @@ from .._fields import (
     child,
     child_if_any,
     index,
-    integer,
     text,
     text_if_any,
     wrong,
 )
-from .._flat import INDEX, INTEGER, OPTIONAL_INTEGER, OPTIONAL_TEXT, TEXT, TEXT_OR_EMPTY, flat
-from .._forms import Reader
+from .._flat import (
+    INDEX,
+    INTEGER,
+    OPTIONAL_INTEGER,
+    OPTIONAL_TEXT,
+    TEXT,
+    TEXT_OR_EMPTY,
+    flat,
+    like_flat,
+)
+from .._forms import Reader, reader_like
 from .._frame_decoder import DEFAULT_MAX_BYTES, FrameDecoder, Meaning, Protocol, exception_event
 from .._frames import freeze
 from .._strict import salvage
 from ._audio_layouts import AudioLayouts
 from ._dialects import BETA_TYPES, DIALECTS
 from ._items import message_item, read_conversation_item, read_output_item, tool_call_item
-from ._reports import error_from, usage_event
+from ._reports import (
+    error_from,
+    read_error,
+    read_rate_limits,
+    read_transcription_failed,
+    usage_event,
+)
 
 _MAX_REMEMBERED: Final = 256
 
@@ -131,9 +145,6 @@ class _Recent(dict[str, None]):
         if len(self) > _MAX_REMEMBERED:
             del self[next(iter(self))]
 
-    def discard(self, id_: str) -> None:
-        self.pop(id_, None)
-
 
 class _Session:
     """
@@ -185,7 +196,6 @@ class _Session:
 _new_session_updated = constructor(RealtimeModelSessionUpdatedEvent, late=freeze)
 _new_error = constructor(RealtimeModelErrorEvent)
 _new_rate_limits = constructor(RealtimeModelRateLimitsEvent, late=freeze)
-_new_speech_started = constructor(RealtimeModelInputSpeechStartedEvent)
 _new_input_failed = constructor(RealtimeModelInputAudioTranscriptionFailedEvent)
 _new_item_updated = constructor(RealtimeModelItemUpdatedEvent)
 _new_turn_started = constructor(RealtimeModelTurnStartedEvent)
@@ -234,16 +244,12 @@ def _rate_limits(_session: _Session, data: _Data) -> Meaning:
 # --- the user's speech -----------------------------------------------------------------------
 
 
-def _speech_started(session: _Session, data: _Data) -> Meaning:
-    started: RealtimeModelEvent
-    item_id, start_ms = data.get("item_id"), data.get("audio_start_ms")
-    if type(item_id) is str and type(start_ms) is int:
-        started = _new_speech_started(item_id, start_ms)
-    else:
-        try:
-            started = _new_speech_started(text(data, "item_id"), integer(data, "audio_start_ms"))
-        except FrameError as exc:  # the user has begun to speak all the same
-            started = exception_event(exc)
+_read_speech_started = flat(
+    RealtimeModelInputSpeechStartedEvent, item_id=TEXT, audio_start_ms=INTEGER
+)
+
+
+def _interrupted(session: _Session, started: RealtimeModelEvent) -> Meaning:
     if session.interrupts:
         for response_id in session.in_progress:
             session.fenced.add(response_id)
@@ -255,6 +261,16 @@ def _speech_started(session: _Session, data: _Data) -> Meaning:
     session.audio.last_audio = None
     session.audio.forget()  # they know nothing of fences
     return started, RealtimeModelAudioInterruptedEvent(item_id, content_index)
+
+
+@like_flat(_read_speech_started, then=_interrupted)
+def _speech_started(session: _Session, data: _Data) -> Meaning:
+    started: RealtimeModelEvent
+    try:
+        started = _read_speech_started(session, data)
+    except FrameError as exc:  # the user has begun to speak all the same
+        started = exception_event(exc)
+    return _interrupted(session, started)
 
 
 _speech_stopped = flat(RealtimeModelInputSpeechStoppedEvent, item_id=TEXT, audio_end_ms=INTEGER)
@@ -286,15 +302,16 @@ _input_transcript_updated = flat(
 )
 
 
+_input_transcript_completed = flat(
+    RealtimeModelInputAudioTranscriptionCompletedEvent, item_id=TEXT, transcript=TEXT
+)
+
+
+@like_flat(_input_transcript_completed, without="status")
 def _input_transcribed(session: _Session, data: _Data) -> Meaning:
     if data.get("status") == "in_progress":  # xAI sends its partial transcripts so, too
         return _input_transcript_updated(session, data)
     return _input_transcript_completed(session, data)
-
-
-_input_transcript_completed = flat(
-    RealtimeModelInputAudioTranscriptionCompletedEvent, item_id=TEXT, transcript=TEXT
-)
 
 
 def _input_transcription_failed(_session: _Session, data: _Data) -> Meaning:
@@ -359,7 +376,7 @@ def _response_done(session: _Session, data: _Data) -> Meaning:
         problem = problem or exc
     if problem is not None:
         events.append(exception_event(problem))
-    return (*events, turn_ended)
+    return (*events, turn_ended) if events else turn_ended
 
 
 def _turn_ended(
@@ -378,8 +395,8 @@ def _turn_ended(
             problem = exc
             response_id, status = text_if_any(response, "id"), text_if_any(response, "status")
     if response_id is not None:
-        session.in_progress.discard(response_id)
-        session.fenced.discard(response_id)
+        session.in_progress.pop(response_id, None)
+        session.fenced.pop(response_id, None)
         if session.audio.last_audio is not None and session.audio.last_audio[2] == response_id:
             session.audio.last_audio = (*session.audio.last_audio[:2], None)
     # xAI has a string for the details, so they aren't worth an error.
@@ -526,6 +543,12 @@ TABLE: Mapping[str, Callable[[_Session, _Data], Meaning | None] | None] = Mappin
 
 
 _READERS: Mapping[str, Reader] = {
+    "error": read_error,
+    "rate_limits.updated": read_rate_limits,
+    "conversation.created": reader_like(
+        {"type": "conversation.created", "event_id": "", "conversation": {"id": "", "object": ""}}
+    ),
+    "conversation.item.input_audio_transcription.failed": read_transcription_failed,
     "conversation.item.added": read_conversation_item,
     "conversation.item.created": read_conversation_item,
     "conversation.item.retrieved": read_conversation_item,

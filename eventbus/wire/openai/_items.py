@@ -242,7 +242,7 @@ def _reader(  # noqa: C901  # in one frame
     decode = msgspec.json.Decoder(frame_class).decode
 
     def read(  # noqa: C901, PLR0912  # as above
-        frame: bytes, _size: int
+        frame: bytes, _size: int, _session: object
     ) -> RealtimeModelItemUpdatedEvent | None:
         """Return the event of a frame with a message; None if another way must be taken."""
         if _BRACKET not in frame:  # no content: another kind of item

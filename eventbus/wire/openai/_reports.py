@@ -1,19 +1,26 @@
 """
-Converts the errors and the usage in OpenAI's frames.
+Converts the errors, the rate limits and the usage in OpenAI's frames.
 
-Names and totals are those of the openai-agents SDK.
+Names and totals are those of the openai-agents SDK. Frames with limits, and those with an error of
+the usual fields, are read into structs, like messages; see `_items`.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
 
 from ..._fast_init import constructor
 from ...events import (
     RealtimeError,
     RealtimeModelCachedTokensDetails,
+    RealtimeModelErrorEvent,
+    RealtimeModelInputAudioTranscriptionFailedEvent,
     RealtimeModelInputTokensDetails,
     RealtimeModelOutputTokensDetails,
+    RealtimeModelRateLimitsEvent,
     RealtimeModelUsageEvent,
     Usage,
     UsageInputTokensDetails,
@@ -21,12 +28,18 @@ from ...events import (
 )
 from .._fields import Fields, integer_if_any, text_if_any
 from .._frames import ReadOnlyDict, freeze
+from .._strict import has_pairs
 
 _ERROR_NAMES = ("message", "type", "code", "event_id", "param")
 _ERROR_FIELDS = frozenset(_ERROR_NAMES)
 _NONE: ReadOnlyDict[str, Any] = ReadOnlyDict()
 
+_COLON = ord(":")
+
 _new_error = constructor(RealtimeError)
+_new_error_event = constructor(RealtimeModelErrorEvent)
+_new_input_failed = constructor(RealtimeModelInputAudioTranscriptionFailedEvent)
+_new_rate_limits = constructor(RealtimeModelRateLimitsEvent, late=freeze)
 _new_usage_event = constructor(RealtimeModelUsageEvent)
 _new_usage = constructor(Usage)
 _new_input = constructor(UsageInputTokensDetails)
@@ -143,3 +156,95 @@ def _output_details(details: object) -> RealtimeModelOutputTokensDetails | None:
     return _new_output_details(
         integer_if_any(details, "text_tokens"), integer_if_any(details, "audio_tokens")
     )
+
+
+# --- from the frame itself -------------------------------------------------------------------
+
+
+class _Error(msgspec.Struct, gc=False):
+    message: str | None
+    type: str | None
+    code: str | None
+    param: str | None
+    event_id: str | UnsetType | None = UNSET
+
+
+class _ErrorFrame(msgspec.Struct, gc=False):
+    type: Literal["error"]
+    event_id: str
+    error: _Error
+
+
+class _FailedFrame(msgspec.Struct, gc=False):
+    type: Literal["conversation.item.input_audio_transcription.failed"]
+    event_id: str
+    item_id: str
+    content_index: int
+    error: _Error
+
+
+class _LimitsFrame(msgspec.Struct, gc=False):
+    type: Literal["rate_limits.updated"]
+    event_id: str
+    rate_limits: list[dict[str, str | int | float | bool | None]]
+
+
+_decode_error = msgspec.json.Decoder(_ErrorFrame).decode
+_decode_failed = msgspec.json.Decoder(_FailedFrame).decode
+_decode_limits = msgspec.json.Decoder(_LimitsFrame).decode
+
+
+def read_error(frame: bytes, _size: int, _session: object) -> RealtimeModelErrorEvent | None:
+    """Return the event of a frame with an error; None if another way must be taken."""
+    try:
+        data = _decode_error(frame)
+    except (ValueError, RecursionError):
+        return None
+    error = _only_error(frame, data.error, 7, data.event_id)
+    return None if error is None else _new_error_event(error)
+
+
+def read_transcription_failed(
+    frame: bytes, _size: int, _session: object
+) -> RealtimeModelInputAudioTranscriptionFailedEvent | None:
+    """Return the event of a transcription that failed; None if another way must be taken."""
+    try:
+        data = _decode_failed(frame)
+    except (ValueError, RecursionError):
+        return None
+    error = _only_error(frame, data.error, 9, data.event_id, data.item_id)
+    return None if error is None else _new_input_failed(data.item_id, error)
+
+
+def read_rate_limits(
+    frame: bytes, _size: int, _session: object
+) -> RealtimeModelRateLimitsEvent | None:
+    """Return the event of a frame with rate limits; None if another way must be taken."""
+    try:
+        limits = _decode_limits(frame).rate_limits
+    except (ValueError, RecursionError):
+        return None
+    if frame.count(_COLON) != 3 + sum(map(len, limits)):
+        return None
+    return _new_rate_limits(limits)
+
+
+def _only_error(frame: bytes, error: _Error, pairs: int, *ids: str) -> RealtimeError | None:
+    """
+    Return the error of a frame; None if the frame has other pairs than these.
+
+    Args:
+        pairs: The number of pairs in the frame, without an ``event_id`` of the error.
+        ids: The strings in the frame besides the error.
+    """
+    message, kind, code, param = error.message, error.type, error.code, error.param
+    event_id = error.event_id
+    if event_id is UNSET:
+        event_id = None
+    else:
+        pairs += 1
+    if frame.count(_COLON) != pairs:
+        texts = (text or "" for text in (message, kind, code, param, event_id))
+        if not has_pairs(frame, pairs, *texts, *ids):
+            return None
+    return _new_error(message, kind, code, event_id, param, _NONE)
