@@ -44,7 +44,7 @@ from ._buffer import BUFFER_BYTES
 from ._fsync import BATCH, FsyncPolicy, Syncer
 from ._records import HeaderRecord
 from ._redaction import Redact, Withholding
-from ._segments import segment_paths
+from ._segments import JournalNames
 from ._sessions import JournalSink, RecordingState
 from ._tap import Tap
 from ._writer import JournalWriter, check_settings
@@ -194,6 +194,7 @@ class Recorder:
         self._buses: list[EventBus] = []
         self._recordings: list[contextlib.ExitStack] = []
         self._sinks: dict[str | int | None, JournalSink] = {}
+        self._names = JournalNames()
         self._only: JournalSink | None = None
         self._scheduled_in: Any = None
         self._failure: JournalWriteError | None = None
@@ -400,9 +401,13 @@ class Recorder:
         if sink is None:
             label = re.sub(r"[^\w.-]", "_", "none" if name is None else str(name))[:_LABEL]
             path = self.path.with_name(self.path.name.replace(_SENDER, label))
-            writer = JournalWriter(path, opens="later", choose=_free, **self._settings)
+            writer = JournalWriter(path, opens="later", choose=self._free, **self._settings)
             sink = self._sinks.setdefault(name, JournalSink(writer))
         return sink
+
+    def _free(self, path: Path) -> Path:
+        """Return *path*, or the first with a number that no journal has."""
+        return next(each for each in _numbered(path) if not self._names.has(each))
 
     # --- calls that run on ----------------------------------------------------------------
 
@@ -496,11 +501,6 @@ def _virtual_clock() -> Callable[[], int] | None:
     if current_time is None:
         return None
     return lambda: round(current_time() * _NS_PER_S)
-
-
-def _free(path: Path) -> Path:
-    """Return *path*, or the first with a number that no journal has."""
-    return next(each for each in _numbered(path) if not segment_paths(each))
 
 
 def _numbered(path: Path) -> Iterator[Path]:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import stat
 from collections.abc import Callable, Generator, Iterator
 from io import FileIO
@@ -63,15 +62,59 @@ def segment_path(path: Path, number: int) -> Path:
 def segment_paths(path: str | os.PathLike[str]) -> list[Path]:
     """Return the files of the journal that begins at *path*, in order; there may be none."""
     base = Path(path)
-    pattern = re.compile(rf"{re.escape(base.stem)}\.(\d{{5,}}){re.escape(base.suffix)}")
+    start, end = f"{base.stem}.", base.suffix
     numbered: dict[int, Path] = {}
-    if base.parent.is_dir():
-        for name in os.listdir(base.parent):  # noqa: PTH208  # no Path for each of ten thousand
-            match = pattern.fullmatch(name)
-            if match is not None:
-                numbered[int(match[1])] = base.with_name(name)
+    for name in _names_in(base.parent):
+        if name.startswith(start) and name.endswith(end):
+            number = name[len(start) : len(name) - len(end)]
+            if _is_number(number):
+                numbered[int(number)] = base.with_name(name)
     first = [base] if base.exists() else []
     return first + [numbered[number] for number in sorted(numbered)]
+
+
+class JournalNames:
+    """
+    Tells which names journals have, of many in the same folders.
+
+    A folder is listed once: with a hundred thousand files, that takes tens of milliseconds. So
+    later segments whose first one is gone are found only if they were there by then.
+    """
+
+    def __init__(self) -> None:
+        self._later: dict[Path, set[str]] = {}
+
+    def has(self, path: Path) -> bool:
+        """Return whether a journal begins at *path*, or has later segments for it."""
+        if os.path.lexists(path):
+            return True
+        folder = path.parent
+        if folder not in self._later:
+            self._later[folder] = {
+                first for name in _names_in(folder) for first in _first_names(name)
+            }
+        return path.name in self._later[folder]
+
+
+def _names_in(folder: Path) -> list[str]:
+    """Return the names of the files in a folder; none if it isn't one."""
+    # No Path for each of a hundred thousand.
+    return os.listdir(folder) if folder.is_dir() else []  # noqa: PTH208
+
+
+def _is_number(text: str) -> bool:
+    """Return whether a part of a name is the number of a segment."""
+    return len(text) >= 5 and text.isascii() and text.isdecimal()  # as `segment_path` writes it
+
+
+def _first_names(name: str) -> Iterator[str]:
+    """Yield the names that a journal may have whose later segment has this one."""
+    rest, _, last = name.rpartition(".")
+    stem, _, number = rest.rpartition(".")
+    if _is_number(last):
+        yield rest
+    if _is_number(number):
+        yield f"{stem}.{last}"
 
 
 class SegmentFile:

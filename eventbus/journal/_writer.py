@@ -131,7 +131,8 @@ class JournalWriter:
         on_failure: Called when writing begins to fail, once until it works again; in any thread.
         opens: ``now``: the file is made at once, or an error is raised. ``later``: it is made by
             the thread, with the first record; if it can't be, that is tried again.
-        choose: Returns the path to take instead of *path*, when the file is made.
+        choose: Returns the path to take instead of *path*, which no journal has, when the file is
+            made.
         overwrite: Whether a journal that is there is replaced.
 
     Raises:
@@ -153,7 +154,7 @@ class JournalWriter:
         syncer: Syncer | None = None,
         on_failure: Callable[[JournalWriteError], object] | None = None,
         opens: Literal["now", "later"] = "now",
-        choose: Callable[[Path], Path] = lambda path: path,
+        choose: Callable[[Path], Path] | None = None,
         overwrite: bool = False,
     ) -> None:
         check_settings(
@@ -482,13 +483,13 @@ class JournalWriter:
 
     def _create(self) -> None:
         """Begin a new segment."""
-        if not self._number:
+        number = self._number + 1
+        if number == 1 and self._choose is not None:
             try:
                 self.path = self._choose(self.path)
             except OSError as exc:  # no more files may be open
                 raise write_error(self.path, exc) from exc
-        number = self._number + 1
-        if number == 1 and not self._overwrite and self._exists():
+        elif number == 1 and not self._overwrite and self._exists():
             msg = f"{self.path} exists, and a journal is never overwritten; choose another name."
             raise JournalWriteError(msg, path=str(self.path))
         while number > 1 and os.path.lexists(segment_path(self.path, number)):

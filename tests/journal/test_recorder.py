@@ -957,6 +957,41 @@ def test_each_session_can_have_a_journal(tmp_path):
     assert [r.sender for r in read(tmp_path / "Session_1.journal", EventRecord)] == ["Session#1"]
 
 
+def test_session_gets_no_name_that_a_journal_has(tmp_path, bus):
+    """
+    One whose first segment is gone has its name, too; a journal may have no suffix, or several.
+    """
+    for name in ("a.00002.journal", "b.txt.00010", "c.journal", "c-2.00003.journal"):
+        (tmp_path / name).touch()
+    recorder = record(tmp_path / "{sender}.journal", bus)
+    for sender in ("a", "b", "c", "a.00002"):
+        bus.publish(Ping(), sender=sender)
+    stop(recorder)
+
+    begun = {path.name for path in tmp_path.iterdir() if path.stat().st_size}
+    assert begun == {"a-2.journal", "b.journal", "c-3.journal", "a.00002-2.journal"}
+
+
+def test_folder_is_listed_once_for_all_sessions(tmp_path, bus, monkeypatch):
+    """
+    It may hold the journals of a year.
+    """
+    listed = []
+    list_folder = os.listdir
+    monkeypatch.setattr(os, "listdir", lambda folder: listed.append(folder) or list_folder(folder))
+    recorder = record(tmp_path / "{sender}.journal", bus)
+    for number in range(20):
+        bus.publish(Ping(), sender=number)
+    recorder.sync()
+    recorder.end(0)
+    bus.publish(Ping(), sender=0)
+    stop(recorder)
+
+    assert listed == [tmp_path]
+    assert len(list_folder(tmp_path)) == 21
+    assert (tmp_path / "0-2.journal").exists()
+
+
 def test_one_recorder_serves_several_buses(path):
     """
     Events of two buses are in one journal, each call with its own event.
