@@ -27,7 +27,6 @@ import contextlib
 import itertools
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -403,7 +402,6 @@ def _recording(*, each: bool = False, **options: Any) -> Watch:
         name = "{sender}.journal" if each else "all.journal"
         with Recorder(folder / name, **options) as recorder, recorder.attach(bus):
             yield recorder.flush
-        shutil.rmtree(folder)
 
     return record
 
