@@ -7,8 +7,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shlex
 import signal
 import subprocess
+import sys
 import threading
 
 import pytest
@@ -159,7 +161,7 @@ def test_background_process_of_a_script_is_ended_by_sigterm(tmp_path, environmen
     A simulator that a script has started with ``&`` ends with 143 when the script kills it.
     """
     script = (
-        "python -m eventbus sim --port 0 --json >address & pid=$!\n"
+        f"{shlex.quote(sys.executable)} -m eventbus sim --port 0 --json >address & pid=$!\n"
         "until grep -q url address 2>/dev/null; do kill -0 $pid || exit; sleep 0.1; done\n"
         "kill $pid; wait $pid; echo $?"
     )
