@@ -4,8 +4,10 @@ One thread writes and waits for the disk, so that no event loop has to.
 
 from __future__ import annotations
 
+import os
 import queue
 import signal
+import sys
 import threading
 import time
 from functools import partial
@@ -89,6 +91,37 @@ def test_files_that_are_noted_are_written_and_synced_in_a_thread():
 
     assert one.thread is two.thread is not threading.current_thread()
     assert not one.thread.is_alive()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such policy")
+def test_thread_takes_no_processor_from_an_event_loop():
+    """
+    It is scheduled as work in the background, and nothing else of the process is.
+    """
+    syncer, file = Syncer(0), File()
+    syncer.note(file)
+    assert file.flushed.acquire(timeout=10)
+    policy = os.sched_getscheduler(file.thread.native_id)
+    syncer.stop()
+
+    assert policy == os.SCHED_BATCH
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="as above")
+def test_system_that_refuses_a_policy_is_fine(monkeypatch):
+    """
+    A container may allow none, and a libc have none.
+    """
+
+    def refuse(*_):
+        raise PermissionError
+
+    monkeypatch.setattr(os, "sched_setscheduler", refuse)
+    syncer, file = Syncer(0), File()
+    syncer.note(file)
+    assert file.flushed.acquire(timeout=10)
+    syncer.stop()
 
 
 def test_failure_of_one_file_keeps_none_from_being_synced(caplog):
