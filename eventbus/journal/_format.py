@@ -105,9 +105,10 @@ def read_file_header(head: bytes, path: str) -> bytes:
             f"nothing to read; it can be deleted."
         )
         raise JournalEmpty(msg, path=path)
-    magic, _, _, marker, _ = _FILE_HEADER.unpack_from(head.ljust(FILE_HEADER_BYTES, b"\0"))
+    magic, version, _, marker, _ = _FILE_HEADER.unpack_from(head.ljust(FILE_HEADER_BYTES, b"\0"))
     (checksum,) = _U32.unpack_from(head.ljust(FILE_HEADER_BYTES, b"\0"), _FILE_HEADER.size)
-    if checksum != crc32(head[: _FILE_HEADER.size]):
+    # The checksum covers the version: no recorder has written another one in this layout.
+    if checksum != crc32(head[: _FILE_HEADER.size]) or (magic == MAGIC and version != VERSION):
         _raise_unreadable(head, path)
     if magic != MAGIC:
         raise _not_a_journal(path)

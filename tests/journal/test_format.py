@@ -161,6 +161,20 @@ def test_journal_that_went_through_text_mode_is_none():
         read_file_header(changed, "x.journal")
 
 
+@pytest.mark.parametrize("version", [0, 1])
+def test_version_that_the_rest_of_the_header_contradicts_is_damage(version):
+    """
+    A header of this version's layout and checksum has this version's number, or isn't to be read.
+    """
+    head = struct.pack("<8sHH8s40s", MAGIC, version, 0, MARKER, b"eventbus 1.0")
+    head += struct.pack("<I", zlib.crc32(head))
+
+    with pytest.raises(JournalDamaged, match="offset 0") as caught:
+        read_file_header(head + batch(b"x", FILE_HEADER_BYTES), "x")
+
+    assert (caught.value.offset, caught.value.marker) == (0, MARKER)
+
+
 def test_newer_version_is_refused():
     """
     A journal of a later version names the program that wrote it, and the remedy.
