@@ -819,3 +819,40 @@ class Scope(Registrar):
                 yield subscription
         finally:
             self._parked.discard(parked)
+
+
+def bus_and_sender(given: Any, use: str, sender: Any = None) -> tuple[EventBus, Any]:
+    """
+    Return the bus and the sender that an argument *bus* stands for.
+
+    Args:
+        given: The argument.
+        use: The beginning of a sentence that the bus ends: the caller, and its use of the bus.
+        sender: The argument *sender*, where there is one.
+
+    Raises:
+        TypeError: *given* is neither a bus nor a scope, or a scope has another sender.
+    """
+    if isinstance(given, Scope):
+        if sender is not None and sender != given.sender:
+            msg = "A scope has its sender already; give the bus itself, or no sender."
+            raise TypeError(msg)
+        return given.bus, given.sender
+    if not isinstance(given, EventBus):
+        msg = f"{use} an EventBus or a Scope; bus= is {given!r}."
+        raise TypeError(msg)
+    return given, sender
+
+
+def check_bus(given: Any, use: str) -> EventBus:
+    """
+    Return an argument *bus* that can't be a scope; *use* as for `bus_and_sender`.
+
+    Raises:
+        TypeError: It is not a bus.
+    """
+    if isinstance(given, EventBus):
+        return given
+    hint = "; give its bus: scope.bus" if isinstance(given, Scope) else ""
+    msg = f"{use} an EventBus; bus= is {given!r}{hint}."
+    raise TypeError(msg)

@@ -37,9 +37,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 import anyio.to_thread
 
-from ..bus import EventBus, Scope
+from .._core.registry import sender_key
+from ..bus import EventBus, Scope, bus_and_sender
 from ..events import RealtimeModelExceptionEvent
-from ..exceptions import JournalWriteError
+from ..exceptions import EventBusError, JournalWriteError
 from ._buffer import BUFFER_BYTES
 from ._fsync import BATCH, FsyncPolicy, Syncer
 from ._records import HeaderRecord
@@ -58,6 +59,7 @@ logger = logging.getLogger(__name__)
 _SENDER: Final = "{sender}"
 _LABEL: Final = 50  # characters of a session's name in that of its file, which may have 255 bytes
 _NS_PER_S: Final = 1_000_000_000
+_ALL: Final = object()  # the key of all senders of a bus
 
 
 class SendingModel(Protocol):
@@ -191,7 +193,9 @@ class Recorder:
             is_stored=events == "stored",
         )
         self._state.is_virtual = virtual is not None
-        self._buses: list[EventBus] = []
+        # The keys of the senders that are recorded of each bus; `_ALL` for all of them.
+        self._recorded: dict[EventBus, set[Any]] = {}
+        self._models: set[int] = set()
         self._recordings: list[contextlib.ExitStack] = []
         self._sinks: dict[str | int | None, JournalSink] = {}
         self._names = JournalNames()
@@ -228,20 +232,42 @@ class Recorder:
             A recording; `Recording.detach` ends it, and so does the end of a ``with`` block.
 
         Raises:
+            EventBusError: This recorder records it already: the bus, or that sender of it.
             JournalWriteError: The recorder is closed.
+            TypeError: *bus* is neither a bus nor a scope.
         """
+        bus, sender = bus_and_sender(bus, "attach() records")
         stack = self._begin()
-        only = None
-        if isinstance(bus, Scope):
-            only = functools.partial(_is_same_sender, bus.sender)
-            bus = bus.bus
-        tap = Tap(self._state, only=only, without=without)
-        observer: Any = tap  # of a kind that only this package knows
-        stack.enter_context(bus.observe(observer))
-        stack.callback(tap.stop)
-        self._buses.append(bus)
-        stack.callback(self._buses.remove, bus)
+        only = None if sender is None else functools.partial(_is_same_sender, sender)
+        try:
+            self._claim(stack, bus, sender)
+            tap = Tap(self._state, only=only, without=without)
+            observer: Any = tap  # of a kind that only this package knows
+            stack.enter_context(bus.observe(observer))
+            stack.callback(tap.stop)
+        except BaseException:
+            stack.close()
+            raise
         return Recording(stack)
+
+    def _claim(self, stack: contextlib.ExitStack, bus: EventBus, sender: Any) -> None:
+        """Note that a bus, or a sender of it, is recorded until the stack is closed."""
+        keys = self._recorded.setdefault(bus, set())
+        key = _ALL if sender is None else sender_key(sender)
+        if keys and (key is _ALL or key in keys or _ALL in keys):
+            msg = (
+                f"{self!r} records this bus already, or the same sender of it, and would record "
+                f"each event twice; detach() the other recording first, or use another Recorder."
+            )
+            raise EventBusError(msg)
+        keys.add(key)
+        stack.callback(self._release, bus, key)
+
+    def _release(self, bus: EventBus, key: Any) -> None:
+        keys = self._recorded[bus]
+        keys.discard(key)
+        if not keys:
+            del self._recorded[bus]
 
     def listen(self, model: SendingModel, sender: Any = None) -> Recording:
         """
@@ -264,9 +290,24 @@ class Recorder:
             A recording; `Recording.detach` ends it, and so does the end of a ``with`` block.
 
         Raises:
+            EventBusError: This recorder listens to *model* already.
             JournalWriteError: The recorder is closed.
+            TypeError: *model* doesn't tell its messages.
         """
+        if not callable(getattr(model, "add_listener", None)) or isinstance(model, type):
+            msg = (
+                f"listen() takes a model with add_listener(), like a RealtimeModel; not {model!r}."
+            )
+            raise TypeError(msg)
+        if id(model) in self._models:
+            msg = (
+                f"{self!r} listens to this model already, and would record each message twice; "
+                f"detach() the other recording first."
+            )
+            raise EventBusError(msg)
         stack = self._begin()
+        self._models.add(id(model))
+        stack.callback(self._models.discard, id(model))
         name = self._state.name_of(sender)
         self._state.heard.append(name)
         stack.callback(self._state.heard.remove, name)
@@ -435,7 +476,7 @@ class Recorder:
         """Tell the recorded buses that nothing is recorded."""
         self._failure = self._failure or error
         event = RealtimeModelExceptionEvent(error, f"recording to {error.path or self.path}")
-        for bus in tuple(self._buses):
+        for bus in tuple(self._recorded):
             try:
                 bus.publish(event)
             except Exception:

@@ -37,7 +37,7 @@ import attrs
 
 from .._event_base import mark_of
 from .._fast_init import constructor
-from ..bus import EventBus, Scope
+from ..bus import EventBus, Scope, bus_and_sender
 from ..events import (
     RealtimeModelConnectionStatusEvent,
     RealtimeModelEndOfStreamEvent,
@@ -194,7 +194,7 @@ class RealtimeSession:
         if len(self._configs) != len(given):
             msg = f"There are {len(given)} models; give one config, or one for each."
             raise ValueError(msg)
-        self.bus, self.sender = _bus_and_sender(bus, sender)
+        self.bus, self.sender = bus_and_sender(bus, "RealtimeSession publishes on", sender)
         self.context = context
         self.history = History()
         self._settings = cast(
@@ -852,18 +852,6 @@ def _models_of(
         msg = "RealtimeSession takes a model, or models=[...] with at least one; not both."
         raise TypeError(msg)
     return given
-
-
-def _bus_and_sender(bus: Any, sender: Any) -> tuple[EventBus, Any]:
-    if isinstance(bus, Scope):
-        if sender is not None and sender != bus.sender:
-            msg = "A scope has its sender already; give the bus itself, or no sender."
-            raise TypeError(msg)
-        return bus.bus, bus.sender
-    if not isinstance(bus, EventBus):
-        msg = f"RealtimeSession publishes on an EventBus or a Scope; bus= is {bus!r}."
-        raise TypeError(msg)
-    return bus, sender
 
 
 _WITHOUT_CONSEQUENCES: Final = frozenset(get_args(RealtimeModelEvent)) - {

@@ -32,7 +32,7 @@ from eventbus.events import (
     RealtimeModelTranscriptDeltaEvent,
     RealtimeModelTurnStartedEvent,
 )
-from eventbus.exceptions import JournalWriteError
+from eventbus.exceptions import EventBusError, JournalWriteError
 from eventbus.journal import (
     CallRecord,
     DropRecord,
@@ -55,6 +55,7 @@ from eventbus.testing import FakeClock
 from eventbus.wire._frames import Frame
 from eventbus.wire.openai import OpenAIRealtimeDecoder
 
+from ..realtime.scripted_model import ScriptedModel
 from ..support import Ping, Pong, raiser
 
 SECOND = 1_000_000_000
@@ -624,6 +625,80 @@ def test_scope_is_recorded_without_the_others(path, bus):
     records = [record for record in open_journal(path) if record.seq][:-1]
     assert [record.sender for record in records] == ["a", "a"]
     assert [type(record) for record in records] == [EventRecord, CallRecord]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [(None, None), (None, "a"), ("a", None), ("a", "a"), (7, 7)],
+    ids=str,
+)
+def test_nothing_can_be_recorded_twice_by_one_recorder(path, bus, first, second):
+    """
+    Attaching to what is recorded already is refused, and changes nothing; after `detach` it works.
+    """
+
+    def part(sender):
+        return bus if sender is None else bus.scope(sender)
+
+    with Recorder(path, fsync="none") as recorder:
+        recording = recorder.attach(part(first))
+        with pytest.raises(EventBusError, match=r"already.* detach\(\)"):
+            recorder.attach(part(second))
+        bus.publish(Ping(), sender=first)
+        recording.detach()
+        with recorder.attach(part(second)):
+            bus.publish(Ping(), sender=second)
+
+    assert len(read(path, EventRecord)) == 2
+
+
+def test_several_scopes_of_a_bus_are_recorded_by_one_recorder(path, bus):
+    """
+    Each sender's events are recorded once, a number's apart from those of the same text.
+    """
+    with Recorder(path, fsync="none") as recorder:
+        for sender in ("a", "b", 7, "7"):
+            recorder.attach(bus.scope(sender))
+        for sender in ("a", "b", 7, "7", "c"):
+            bus.publish(Ping(), sender=sender)
+
+    assert [record.sender for record in read(path, EventRecord)] == ["a", "b", 7, "7"]
+
+
+def test_messages_of_a_model_are_recorded_once(path):
+    """
+    Listening to a model a second time is refused until the first recording is detached.
+    """
+    model = ScriptedModel()
+    with Recorder(path, fsync="none") as recorder:
+        recording = recorder.listen(model)
+        with pytest.raises(EventBusError, match="already"):
+            recorder.listen(model, "call-1")
+        model.tell_sent({"type": "response.create"})
+        recording.detach()
+        with recorder.listen(model):
+            model.tell_sent({"type": "response.create"})
+
+    assert len(read(path, SentRecord)) == 2
+
+
+@pytest.mark.parametrize("given", [None, 5, "call-1", EventBus], ids=str)
+def test_recorder_takes_a_bus_a_scope_or_a_model_and_nothing_else(path, given):
+    """
+    The error names the argument and its value, and the recorder can be used as before.
+    """
+    with Recorder(path, fsync="none") as recorder:
+        with pytest.raises(
+            TypeError, match=r"EventBus or a Scope; bus= is .*(None|5|call-1|class)"
+        ):
+            recorder.attach(given)
+        with pytest.raises(TypeError, match=r"model with add_listener.*(None|5|call-1|class)"):
+            recorder.listen(given)
+        bus = EventBus()
+        recorder.attach(bus)
+        bus.publish(Ping())
+
+    assert len(read(path, EventRecord)) == 1
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
