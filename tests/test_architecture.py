@@ -101,7 +101,7 @@ INSIDE = {
     "telemetry": "_places _summary",
     "wire": "_names _audio_text _origin _decoder _frames _fields _strict _intake _flat _forms"
     " _frame_decoder gemini openai _guessing",
-    "wire.gemini": "_audio _usage _session _rules _decoder",
+    "wire.gemini": "_around _audio _usage _session _rules _forms _decoder",
     "wire.openai": "_dialects _repeating _items _reports _silence _audio_layouts _decoder"
     " _gpt_live",
 }

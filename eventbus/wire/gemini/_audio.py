@@ -34,6 +34,7 @@ import pybase64
 
 from ..._fast_init import constructor
 from ...events import RealtimeModelAudioEvent
+from ._around import around
 
 AudioFormat: TypeAlias = tuple[str, int]
 """Type and samples per second."""
@@ -42,7 +43,6 @@ DEFAULT_FORMAT: Final[AudioFormat] = ("audio/pcm", 24_000)
 """The format that is meant where a session names none."""
 
 _RATE: Final = re.compile(r"rate\s*=\s*\"?([1-9][0-9]{0,8})\"?")
-_NAME: Final = re.compile(rb'"data"\s*+:\s*+"')
 
 _b64decode = pybase64.b64decode
 _new_audio = constructor(RealtimeModelAudioEvent)
@@ -90,17 +90,10 @@ class AudioLayout:
 
     def learn(self, frame: bytes, data: str) -> None:
         """Take frames like this one, with that text in base64, from now on."""
-        # A name or a value that is spelled with an escape could be another one's twin.
-        if b"\\" in frame or frame.count(b'"data"') != 1 or not data:
-            return
-        name = _NAME.search(frame)
-        if name is None:
-            return
-        start = name.end()
-        end = frame.find(b'"', start)
-        if frame[start:end] == data.encode():
-            self.head, self.tail = frame[:start], frame[end:]
-            self.start, self.tail_size = start, len(self.tail)
+        found = around(frame, "data", data)
+        if found is not None and data:
+            self.head, self.tail = found
+            self.start, self.tail_size = len(self.head), len(self.tail)
 
     def event_in(self, frame: bytes) -> RealtimeModelAudioEvent | None:
         """Return the event of a *frame* that begins with the head; None if it must be parsed."""

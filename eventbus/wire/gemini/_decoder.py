@@ -28,8 +28,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from ..._fast_init import constructor
-from ...events import RealtimeModelAudioEvent, RealtimeModelEvent, RealtimeModelOtherEvent
+from ...events import RealtimeModelAudioEvent, RealtimeModelEvent
 from ...exceptions import FrameError
 from .._fields import child_if_any, text_if_any
 from .._frame_decoder import (
@@ -40,10 +39,21 @@ from .._frame_decoder import (
     exception_event,
     other_of,
 )
-from .._frames import freeze
 from .._names import snake_case
 from .._strict import MAX_DEPTH, duplicate_in, has_no_duplicate, is_too_deep, salvage
-from ._rules import RULES, Apply, Rule, hear, hear_interim, nothing, other, say, turn_complete
+from ._forms import HEAD, Forms, ReadText
+from ._rules import (
+    RULES,
+    Apply,
+    Rule,
+    hear,
+    hear_interim,
+    nothing,
+    other,
+    say,
+    turn_complete,
+    write,
+)
 from ._session import Events, GeminiSession
 
 _Data: TypeAlias = dict[str, Any]
@@ -121,7 +131,6 @@ _SHALLOW: Final = 2 * MAX_DEPTH  # a frame with fewer bytes can't be nested too 
 _COLON: Final = ord(":")
 
 _decode_json = msgspec.json.Decoder().decode
-_new_other = constructor(RealtimeModelOtherEvent, late=freeze, is_marked=True)
 
 _CONTENT: Final = "serverContent."
 _UNKNOWN: Final = Rule(len(RULES), other)
@@ -133,23 +142,9 @@ _MESSAGE_RULES: Final = {name: rule for name, rule in RULES.items() if "." not i
 _APPLY_CONTENT: Final = {name: rule.apply for name, rule in _CONTENT_RULES.items()}
 _APPLY_MESSAGE: Final = {name: rule.apply for name, rule in _MESSAGE_RULES.items()}
 
+_FORMS: Final = Forms()
+
 # --- from a frame to its rules ---------------------------------------------------------------
-
-
-def _say(session: GeminiSession, transcription: _Data) -> RealtimeModelEvent | None:
-    return say(session.turn, transcription) if session.turn.is_open else None
-
-
-def _hear(session: GeminiSession, transcription: _Data) -> RealtimeModelEvent | None:
-    return None if "finished" in transcription else hear(session, transcription)
-
-
-# Most frames that aren't audio have one of these fields, and nothing else.
-_PIECES: Final[Mapping[str, Callable[[GeminiSession, _Data], RealtimeModelEvent | None]]] = {
-    "outputTranscription": _say,
-    "inputTranscription": _hear,
-    "interimInputTranscription": hear_interim,
-}
 
 
 # A closure, not a method, as in `FrameDecoder`.
@@ -157,15 +152,21 @@ def _meaning(  # noqa: C901  # in one frame
     session: GeminiSession,
 ) -> Callable[[bytes], Meaning | None]:
     """Return the function that returns the meaning of a session's frames; None if refused."""
-    layout, piece_of = session.layout, _PIECES.get
+    layout, forms_of = session.layout, _FORMS.readers.get
     apply_message, apply_content = _APPLY_MESSAGE.get, _APPLY_CONTENT.get
+    left = _MAX_LEARNED
 
     def meaning_of(raw: bytes) -> Meaning | None:  # noqa: C901, PLR0912  # as above
         """Return the meaning of a frame; None if it is refused."""
+        nonlocal left
         if layout.place is not None and raw[: layout.start] == layout.head:
             audio = layout.event_in(raw)
             if audio is not None:
                 return audio
+        for read in forms_of(raw[HEAD], ()):
+            meaning = read(session, raw)
+            if meaning is not None:
+                return meaning
         try:
             data = _decode_json(raw)
         except (ValueError, RecursionError):
@@ -189,21 +190,20 @@ def _meaning(  # noqa: C901  # in one frame
             message, apply, pairs = data, apply_message(name), 1
         if type(value) is dict:
             pairs += len(value)
-            if colons == pairs:
-                piece = piece_of(name)
-                if piece is not None and message is not data:
-                    event = piece(session, value)
-                    if event is not None:
-                        return event
-            elif colons != pairs + _pairs_below(value) and _has_duplicate(raw, data, colons):
-                return None
-        elif colons != pairs and _has_duplicate(raw, data, colons):  # each pair has a colon
+            if colons != pairs:
+                pairs += _pairs_below(value)
+        if colons != pairs and _has_duplicate(raw, data, colons):  # each pair has a colon
             return None
         if apply is None or value is None or value is False:
             return _meaning_of_several(session, raw, data, None)
+        if left and name in _FORMED:
+            left -= _learn_form(raw, name, value, apply)
         if apply is other:
             return other_of(raw)
-        return _meaning_of_one(session, raw, data, message, apply)
+        meaning = _meaning_of_one(session, raw, message, apply)
+        if type(meaning) is RealtimeModelAudioEvent:
+            _learn_audio(session, raw, message)
+        return meaning
 
     return meaning_of
 
@@ -215,9 +215,7 @@ def _has_duplicate(raw: bytes, data: _Data, colons: int) -> bool:
     return duplicate_in(raw, _FIELD_NAMES) is not None
 
 
-def _meaning_of_one(
-    session: GeminiSession, raw: bytes, data: _Data, message: _Data, apply: Apply
-) -> Meaning:
+def _meaning_of_one(session: GeminiSession, raw: bytes, message: _Data, apply: Apply) -> Meaning:
     """
     Return the meaning of a frame with one field.
 
@@ -234,13 +232,8 @@ def _meaning_of_one(
     if not events:
         return other_of(raw)
     if is_other:
-        events.append(_new_other(data))
-    if len(events) > 1:
-        return tuple(events)
-    [event] = events
-    if type(event) is RealtimeModelAudioEvent:
-        _learn(session, raw, data)
-    return event
+        events.append(other_of(raw))
+    return tuple(events) if len(events) > 1 else events[0]
 
 
 def _meaning_of_several(
@@ -265,7 +258,7 @@ def _meaning_of_several(
             continue
         if is_other and not has_other:
             has_other = True
-            events.append(_new_other(data))
+            events.append(other_of(raw))
     if len(events) > 1:
         return tuple(events)
     return events[0] if events and not has_other else other_of(raw)
@@ -329,9 +322,68 @@ def _renamed(value: Any) -> Any:
     return [_renamed(each) for each in value] if type(value) is list else value
 
 
-def _learn(session: GeminiSession, raw: bytes, data: _Data) -> None:
+# --- frames like those before ----------------------------------------------------------------
+
+
+def _other_text(_session: GeminiSession, _text: str, raw: bytes) -> RealtimeModelEvent:
+    return other_of(raw)
+
+
+# Field of a message -> the field of it with a text, and the reader of that. A text of a
+# ``modelTurn`` is in its parts.
+_TEXTS: Final[Mapping[str, tuple[str, ReadText]]] = {
+    "interimInputTranscription": ("text", hear_interim),
+    "inputTranscription": ("text", hear),
+    "modelTurn": ("text", write),
+    "outputTranscription": ("text", say),
+    "sessionResumptionUpdate": ("newHandle", _other_text),
+}
+_BESIDES: Final = frozenset({"languageCode", "resumable", "thought"})
+
+# Fields that have no other value in most frames, and the two of a signal.
+_FLAGS: Final = frozenset({"interrupted", "waitingForInput", "generationComplete", "turnComplete"})
+_SIGNAL: Final = "voiceActivityDetectionSignal"
+_SIGNALS: Final = tuple({"vadSignalType": f"VAD_SIGNAL_TYPE_{end}"} for end in ("SOS", "EOS"))
+
+_FORMED: Final = frozenset({*_TEXTS, *_FLAGS, _SIGNAL})
+
+_MAX_LEARNED: Final = 16
+"""Forms that one session may add: there are fewer, unless none fits twice."""
+
+
+def _learn_form(raw: bytes, name: str, value: Any, apply: Apply) -> bool:
+    """
+    Let a form take frames like this one, if it is a usual one, and return whether it is.
+
+    Args:
+        name: The name of its one field, which may be a field of ``serverContent``.
+        value: The value of that.
+        apply: The function of its rule.
+    """
+    if value is True or value in _SIGNALS:
+        message = {name: value}
+        _FORMS.learn_same(raw, lambda session, _: _meaning_of_one(session, raw, message, apply))
+        return True
+    if name not in _TEXTS:
+        return False
+    field, read = _TEXTS[name]
+    fields = _only_part(value) if name == "modelTurn" else value
+    text = fields.get(field) if type(fields) is dict else None
+    if type(text) is not str or not fields.keys() - {field} <= _BESIDES:
+        return False
+    _FORMS.learn_text(raw, field, text, _other_text if fields.get("thought") is True else read)
+    return True
+
+
+def _only_part(model_turn: Any) -> Any:
+    """Return the only part of a ``modelTurn`` that has nothing else; None if there is none."""
+    parts = model_turn.get("parts") if type(model_turn) is dict and len(model_turn) == 1 else None
+    return parts[0] if type(parts) is list and len(parts) == 1 else None
+
+
+def _learn_audio(session: GeminiSession, raw: bytes, content: _Data) -> None:
     """Let the shortcut take frames of audio like this one."""
-    parts = child_if_any(child_if_any(data, "serverContent"), "modelTurn").get("parts")
+    parts = child_if_any(content, "modelTurn").get("parts")
     if type(parts) is list and len(parts) == 1:
         blob = child_if_any(parts[0], "inlineData")
         session.layout.learn(raw, text_if_any(blob, "data") or "")

@@ -34,10 +34,10 @@ from ...exceptions import FrameError
 from ...items import RealtimeToolCallItem
 from .._audio_text import decode_base64
 from .._fields import Fields, text_if_any
-from .._frame_decoder import exception_event
+from .._frame_decoder import Meaning, exception_event
 from .._frames import freeze
 from ._audio import DEFAULT_FORMAT, AudioFormat, format_in
-from ._session import NOTHING, Events, GeminiSession, Turn
+from ._session import NOTHING, Events, GeminiSession
 from ._usage import usage_event
 
 _Data: TypeAlias = dict[str, Any]
@@ -170,71 +170,83 @@ def _speech(
     return False
 
 
-def hear_interim(session: GeminiSession, transcription: _Data) -> RealtimeModelEvent | None:
-    """Return the event of the user's words so far; None if there are none, or no text."""
-    words = transcription.get("text")
-    if type(words) is not str:
-        return None
+# The readers of the texts that come most often; they need no frame.
+
+
+def hear_interim(session: GeminiSession, words: str, _raw: bytes = b"") -> RealtimeModelEvent:
+    """Return the event of the user's words so far."""
     user = session.user
     return _new_input_updated(user.item_id if user.is_open else session.begin_user(), words)
 
 
-def hear(session: GeminiSession, transcription: _Data) -> RealtimeModelEvent | None:
-    """Return the event of the user's next words; None if there are none, or no text."""
-    words = transcription.get("text")
-    if type(words) is not str:
-        return None
+def hear(session: GeminiSession, words: str, _raw: bytes = b"") -> RealtimeModelEvent:
+    """Return the event of the user's next words."""
     user = session.user
     item_id = user.item_id if user.is_open else session.begin_user()
     user.words.append(words)
     return _new_input_delta(item_id, words, 0)
 
 
-def say(turn: Turn, transcription: _Data) -> RealtimeModelEvent | None:
-    """Return the event of the model's next words; None if there are none, or no text."""
-    words = transcription.get("text")
-    if type(words) is not str:
-        return None
+def say(session: GeminiSession, words: str, _raw: bytes = b"") -> Meaning:
+    """Return the events of the model's next words."""
+    begun: Events = []
+    turn = session.turn if session.turn.is_open else session.open_turn(begun)
     turn.transcript.append(words)
     turn.undone.add("transcript")
-    return _new_transcript_delta(turn.item_id, words, turn.response_id)
+    event = _new_transcript_delta(turn.item_id, words, turn.response_id)
+    return (*begun, event) if begun else event
 
 
-def _words_in(content: _Data, name: str) -> _Data:
-    """Return a transcription, in which the text may be missing, but nothing else."""
+def write(session: GeminiSession, words: str, _raw: bytes = b"") -> Meaning:
+    """Return the events of the model's next text."""
+    begun: Events = []
+    turn = session.turn if session.turn.is_open else session.open_turn(begun)
+    turn.text.append(words)
+    turn.undone.add("text")
+    event = _new_text_delta(turn.item_id, words, turn.response_id)
+    return (*begun, event) if begun else event
+
+
+def _add(events: Events, meaning: Meaning) -> None:
+    if isinstance(meaning, tuple):
+        events.extend(meaning)
+    else:
+        events.append(meaning)
+
+
+def _words_in(content: _Data, name: str) -> str | None:
+    """Return the words of a transcription; None if there are none, and nothing else."""
     transcription = _object(content, name, "serverContent")
     words = transcription.get("text")
     if words is not None and type(words) is not str:
         raise _wrong(transcription, f"serverContent.{name}", "text", "a string")
-    return transcription
+    return words
 
 
 def _interim_input(session: GeminiSession, content: _Data, events: Events) -> bool:
-    event = hear_interim(session, _words_in(content, "interimInputTranscription"))
-    if event is None:
+    words = _words_in(content, "interimInputTranscription")
+    if words is None:
         return True
-    events.append(event)
+    events.append(hear_interim(session, words))
     return False
 
 
 def _input_transcription(session: GeminiSession, content: _Data, events: Events) -> bool:
-    transcription = _words_in(content, "inputTranscription")
-    event = hear(session, transcription)
-    if event is not None:
-        events.append(event)
-    is_end = transcription.get("finished") is True and bool(session.user.words)
+    words = _words_in(content, "inputTranscription")
+    if words is not None:
+        events.append(hear(session, words))
+    is_finished = content["inputTranscription"].get("finished") is True
+    is_end = is_finished and bool(session.user.words)
     if is_end:
         session.complete_user(events)
-    return event is None and not is_end
+    return words is None and not is_end
 
 
 def _output_transcription(session: GeminiSession, content: _Data, events: Events) -> bool:
-    transcription = _words_in(content, "outputTranscription")
-    if transcription.get("text") is None:
+    words = _words_in(content, "outputTranscription")
+    if words is None:
         return True
-    event = say(session.open_turn(events), transcription)
-    assert event is not None
-    events.append(event)
+    _add(events, say(session, words))
     return False
 
 
@@ -270,10 +282,7 @@ def _part(session: GeminiSession, part: _Data, events: Events) -> bool:
     if words is not None:
         if type(words) is not str:
             raise _wrong(part, _MODEL_TURN, "parts.text", "a string")
-        turn = session.turn if session.turn.is_open else session.open_turn(events)
-        turn.text.append(words)
-        turn.undone.add("text")
-        events.append(_new_text_delta(turn.item_id, words, turn.response_id))
+        _add(events, write(session, words))
         is_other = False
     if is_other:  # code, its result, a picture: the model has begun to answer
         session.open_turn(events)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 from pathlib import Path
 
@@ -1230,15 +1231,27 @@ def encoded(frame, form):
     return json.dumps(frame, separators=form, ensure_ascii=False).encode()
 
 
+numbers = itertools.count()
+
+
+def words(name):
+    """
+    Return a frame with a transcript.
+    """
+    return {"serverContent": {name: {"text": "Yes"}}}
+
+
 def one_by_one(frames):
     """
     Return the events of each frame, decoded by a decoder that has seen no audio in bytes.
 
-    Its state is that of the decoder before: so each frame is parsed.
+    Its state is that of the decoder before, and no frame before ends in the same spaces: so each
+    frame is parsed.
     """
     decoder, found = GeminiDecoder(), []
     for frame in frames:
-        events = decoder.decode(frame)
+        spaces = f"{next(numbers):024b}".replace("0", " ").replace("1", "\t").encode()
+        events = decoder.decode(frame + spaces)
         found.append(told(events[1:]))
         state, decoder = decoder.state_at(mark_of(events[0])), GeminiDecoder()
         decoder.restore(state)
@@ -1276,6 +1289,100 @@ def test_frames_are_read_alike_with_and_without_the_shortcut(frames):
     decoder = GeminiDecoder()
 
     assert [told(decoder.decode(frame)[1:]) for frame in raw] == one_by_one(raw)
+
+
+alike = st.builds(
+    lambda name, words, extra: {"serverContent": {name: {"text": words, **extra}}},
+    st.sampled_from(["inputTranscription", "interimInputTranscription", "outputTranscription"]),
+    st.text(max_size=4) | st.sampled_from(['"', "\\", "a:b", '","text":"', "\n", "\x7f", "é"]),
+    st.sampled_from([{}, {}, {}, {"languageCode": "de"}, {"finished": True}, {"text": 1}]),
+) | st.sampled_from(
+    [
+        {"serverContent": {"modelTurn": {"parts": [{"text": "Yes."}]}}},
+        {"serverContent": {"modelTurn": {"parts": [{"text": "Hm", "thought": True}]}}},
+        {"serverContent": {"modelTurn": {"parts": [{"text": "A"}, {"text": "b"}]}}},
+        {"serverContent": {"interrupted": True}},
+        {"serverContent": {"generationComplete": True}},
+        {"serverContent": {"turnComplete": True}},
+        {"voiceActivityDetectionSignal": {"vadSignalType": "VAD_SIGNAL_TYPE_SOS"}},
+        {"voiceActivityDetectionSignal": {"vadSignalType": "VAD_SIGNAL_TYPE_EOS"}},
+        {"sessionResumptionUpdate": {"newHandle": "h", "resumable": True}},
+    ]
+)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            alike,
+            st.sampled_from([SPACES[0], SPACES[0], "indent"]),
+            st.sampled_from(
+                [
+                    (b"", b""),
+                    (b"", b""),
+                    (b'"text"', b'"te\\u0078t"'),
+                    (b'"text"', b'"tent"'),
+                    (b'"text"', b'"text":"x","text"'),
+                    (b'"}', b'","text":null}'),
+                    (b'"serverContent"', b'"serverContent":1,"serverContent"'),
+                    (b"true", b"false"),
+                    (b"}", b"}}"),
+                    (b'"', b""),
+                    (b":", b": "),
+                    (b"e", b"\xff"),
+                ]
+            ),
+        ),
+        max_size=16,
+    )
+)
+@pytest.mark.slow
+def test_frame_like_one_before_is_read_like_any_other(frames):
+    """
+    Frames with the same bytes around another text give the events of frames that are parsed.
+    """
+    raw = [encoded(frame, form).replace(*change, 1) for frame, form, change in frames]
+    decoder = GeminiDecoder()
+
+    assert [told(decoder.decode(frame)[1:]) for frame in raw] == one_by_one(raw)
+
+
+def test_frame_that_another_session_had_belongs_to_its_own():
+    """
+    Frames that are the same in two sessions give the ids of each.
+    """
+    lines = [line.encode() for line in FRAMES["gemini_audio_turn.jsonl"]]
+    one, two = GeminiDecoder(id_prefix="one"), GeminiDecoder(id_prefix="two")
+
+    first = [meaning(one, line) for line in lines]
+
+    second = [meaning(two, line) for line in lines]
+    assert str(first).replace("one-", "two-") == str(second)
+
+
+@pytest.mark.parametrize("form", [*SPACES, "indent"])
+@pytest.mark.parametrize(
+    ("frame", "old", "new"),
+    [
+        (words("outputTranscription"), b'"text"', b'"text":"No","text"'),
+        (words("outputTranscription"), b'"text"', b'"text":{},"text"'),
+        (words("inputTranscription"), b'"inputT', b'"inputTranscription":{},"inputT'),
+        (words("interimInputTranscription"), b'"serverC', b'"serverContent":1,"serverC'),
+        ({"serverContent": {"interrupted": True}}, b'"interr', b'"interrupted":false,"interr'),
+        ({"serverContent": {"turnComplete": True}}, b"true", b'true,"turnComplete":true'),
+    ],
+)
+def test_no_name_comes_twice_in_a_frame_like_one_before(form, frame, old, new):
+    """
+    A frame that is refused is refused also after one of the same form that isn't.
+    """
+    decoder, raw = GeminiDecoder(), encoded(frame, form)
+    meaning(decoder, raw, raw)
+
+    error, *_ = meaning(decoder, raw.replace(old, new, 1))
+
+    assert type(error) is RealtimeModelExceptionEvent
+    assert "has a name twice in one object" in str(error.exception)
 
 
 @pytest.mark.parametrize("form", [*SPACES, "indent"])
