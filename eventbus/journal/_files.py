@@ -233,6 +233,7 @@ class OpenSegment:
             fd = written_again(self.fd, self.path, exc)
             os.close(self.fd)
             self.fd = fd
+            sync_folder(self.path.parent)
 
     def close(self) -> None:
         """Close it."""

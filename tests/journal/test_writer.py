@@ -634,6 +634,30 @@ def test_folder_whose_sync_fails_is_told_and_tried_again(path, monkeypatch):
     assert shape(path) == [1]
 
 
+def test_name_of_a_file_that_was_written_again_is_durable(path, monkeypatch):
+    """
+    The new file has the old one's name only once the folder is synced.
+    """
+    real, synced, fails = os.fsync, [], False
+
+    def fsync(fd):
+        nonlocal fails
+        if fails:
+            fails = False
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        synced.append("folder" if stat.S_ISDIR(os.fstat(fd).st_mode) else "file")
+        real(fd)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with make(path) as writer:
+        frame(writer)
+        assert writer.sync() == 1
+        frame(writer)
+        fails = True
+        assert writer.sync() == 2
+        assert synced == ["file", "folder"] * 2
+
+
 def test_vanished_folder_is_noticed(tmp_path, clock):
     """
     A file that was deleted takes writes all the same; the journal begins anew where it was.
