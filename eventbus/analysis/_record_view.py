@@ -7,6 +7,7 @@ read: most records are skipped for their type alone.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
@@ -257,7 +258,11 @@ def views(records: Iterable[Record | RecordView]) -> Iterator[RecordView]:
     Args:
         records: A `Journal`, or records in their order, of which the first is the beginning. A
             view among them is passed on as it is.
+
+    Raises:
+        TypeError: It is a path, or something else that has no records.
     """
+    check_records(records)
     origin_ns = records.header.mono_ns if isinstance(records, Journal) else None
     for record in records:
         if isinstance(record, RecordView):
@@ -266,6 +271,18 @@ def views(records: Iterable[Record | RecordView]) -> Iterator[RecordView]:
         if origin_ns is None:
             origin_ns = record.mono_ns
         yield RecordView(record, origin_ns)
+
+
+def check_records(records: object) -> None:
+    """
+    Check an argument that is a journal, or records.
+
+    Raises:
+        TypeError: It is a path, or something else that has no records.
+    """
+    if isinstance(records, (str, bytes, os.PathLike)) or not isinstance(records, Iterable):
+        msg = f"Records are a journal, or records of one, not {records!r}; see open_journal()."
+        raise TypeError(msg)
 
 
 def _mapping(read: Callable[[], Any]) -> Mapping[str, Any]:

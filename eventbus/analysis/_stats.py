@@ -38,7 +38,7 @@ from ._figures import (
     Turn,
 )
 from ._latency import CallMeasure
-from ._record_view import RecordView
+from ._record_view import RecordView, check_records
 
 _NS_PER_MS: Final = 1_000_000
 
@@ -62,7 +62,11 @@ def measure(
             anything. By default the first handler that gets it.
         origin_ns: The ``mono_ns`` that times are counted from; by default that of the first
             record.
+
+    Raises:
+        TypeError: *records* is a path, or something else that has no records.
     """
+    check_records(records)
     measurement = Measurement(played_by, origin_ns)
     for record in records:
         measurement.take(record, where)

@@ -19,6 +19,12 @@ def _positive(_: Any, attribute: Any, value: Any) -> None:
         raise OptionError(msg, option=attribute.name)
 
 
+def _count(_: Any, __: Any, value: Any) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        msg = f"Retry(attempts=...) takes a whole number from 1 on, not {value!r}."
+        raise OptionError(msg, option="attempts")
+
+
 def _last_resort(_: Any, __: Any, value: Any) -> None:
     if value not in ("skip", "park"):
         msg = f"Retry(then=...) is 'skip' or 'park', not {value!r}."
@@ -41,7 +47,7 @@ class Retry:
         then: The policy after the last attempt: ``skip`` or ``park``.
     """
 
-    attempts: int = attrs.field(default=5, validator=_positive)
+    attempts: int = attrs.field(default=5, validator=_count)
     delay: float = attrs.field(default=0.2, validator=_positive)
     factor: float = attrs.field(default=2.0, validator=_positive)
     max_delay: float = attrs.field(default=30.0, validator=_positive)
@@ -54,7 +60,10 @@ class Retry:
         """Return the seconds to wait after that attempt has failed; None if it was the last."""
         if attempt >= self.attempts:
             return None
-        return min(self.max_delay, self.delay * self.factor ** (attempt - 1))
+        try:
+            return min(self.max_delay, self.delay * self.factor ** (attempt - 1))
+        except OverflowError:  # after about a thousand attempts
+            return self.max_delay
 
 
 OnFailure: TypeAlias = Literal["skip", "park"] | Retry

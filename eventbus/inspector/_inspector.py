@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import errno
 import logging
+import os
 import secrets
 import shutil
 import socket
@@ -25,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import anyio.to_thread
 
-from ..bus import EventBus
+from ..bus import EventBus, check_bus
 from ..exceptions import InspectorError, JournalError
 from ..journal import Recorder
 from ..journal._recorder import SendingModel
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_MAX_PORT = 65_535
 _UPDATE_S = 0.1
 _SLICE_S = 0.05
 _LONG_SLICE_S = 0.2  # where a request ends it
@@ -78,6 +80,8 @@ class Inspector:
     Raises:
         InspectorError: The port is in use, or *host* is open to others and there is no *token*.
         OSError, JournalError: A journal can't be read.
+        TypeError: *bus* is not a bus, or *paths* not a list of paths.
+        ValueError: *port* isn't a number from 0 to 65535.
     """
 
     def __init__(
@@ -89,6 +93,18 @@ class Inspector:
         port: int = 7420,
         token: str | None = None,
     ) -> None:
+        if bus is not None:
+            check_bus(bus, "An inspector shows")
+        if isinstance(paths, (str, bytes, os.PathLike)) or not isinstance(paths, Iterable):
+            msg = f"paths= is a list of journals, like ['call.journal']; not {paths!r}."
+            raise TypeError(msg)
+        if not isinstance(port, int) or isinstance(port, bool) or not 0 <= port <= _MAX_PORT:
+            msg = f"port= is a number from 0 to {_MAX_PORT}, not {port!r}."
+            raise ValueError(msg)
+        for name, text in (("host", host), ("token", "" if token is None else token)):
+            if not isinstance(text, str):
+                msg = f"{name}= is a text, not {type(text).__qualname__}."
+                raise TypeError(msg)
         if token is None and host not in _LOOPBACK:
             msg = (
                 f"The inspector shows voices and words, and {host} is open to other machines: "

@@ -26,10 +26,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging
+import math
 import os
 import time as clock
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import datetime
+from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
@@ -57,6 +59,7 @@ from ._segments import (
     damage_at,
     hole_before,
     no_segment,
+    path_of,
     segment_of_another,
     segment_paths,
 )
@@ -69,6 +72,7 @@ logger = logging.getLogger(__name__)
 
 _R = TypeVar("_R", bound=Record)
 
+_AGES: Final = 1e10  # seconds
 _MAX_DEPTH: Final = 2  # a repeat, its event, and the frame of that
 _END: Final = frozenset({EndRecord.kind})
 
@@ -133,7 +137,11 @@ def open_journal(
         JournalEmpty, NotAJournal, JournalTooNew, JournalTooOld: It can't be read at all.
         JournalDamaged: Its file header is damaged, or a later segment belongs to another journal or
             isn't one, and there is no *on_damage*.
+        TypeError: *path* is not a path, or *on_damage* not a function.
     """
+    if on_damage is not None and not callable(on_damage):
+        msg = f"on_damage= is a function of the damage, not {on_damage!r}."
+        raise TypeError(msg)
     return Journal(path, on_damage=on_damage)
 
 
@@ -161,7 +169,7 @@ class Journal:
         *,
         on_damage: Callable[[JournalDamaged], object] | None = None,
     ) -> None:
-        self.path = Path(path)
+        self.path = path_of(path, "open_journal")
         self.damages: list[JournalDamaged] = []
         self.torn_tails: list[TornTail] = []
         self.position_bytes = 0
@@ -213,12 +221,16 @@ class Journal:
                 later; or at that time of day, by the clock as it was at the beginning.
 
         Raises:
-            TypeError: Not one of them was given, or a datetime without a time zone.
+            TypeError: Not one of them was given, another object, or a datetime without a time zone.
+            ValueError: *time* is infinite, or not a number.
         """
         if (seq is None) == (time is None):
             msg = "seek() takes one of seq= and time=."
             raise TypeError(msg)
         if seq is not None:
+            if not isinstance(seq, Integral) or isinstance(seq, bool):
+                msg = f"seq= is the number of a record, not {seq!r}."
+                raise TypeError(msg)
             self._start = self._locate_seq(seq)
         else:
             assert time is not None
@@ -442,7 +454,9 @@ class Journal:
 
         Raises:
             JournalDamaged: As in `read`.
+            ValueError: *poll* isn't a number from 0 on.
         """
+        _check_poll(poll)
         selection = Selection.of(classes, sender=sender, item=item, response=response)
         for record in self._follow(selection):
             if record is None:
@@ -497,7 +511,9 @@ class Journal:
 
         Raises:
             JournalDamaged: As in `read`.
+            ValueError: *poll* isn't a number from 0 on.
         """
+        _check_poll(poll)
         selection = Selection.of(classes, sender=sender, item=item, response=response)
         for record in self._follow(selection):
             if record is None:
@@ -571,7 +587,14 @@ class Journal:
 
     def _mono_ns(self, moment: float | datetime) -> int:
         if not isinstance(moment, datetime):
-            return self.header.mono_ns + round(moment * 1e9)
+            if not isinstance(moment, Real) or isinstance(moment, bool):
+                msg = f"time= is a number of seconds, or a datetime; not {moment!r}."
+                raise TypeError(msg)
+            if not -math.inf < moment < math.inf:
+                msg = f"time= is a finite number of seconds, not {moment!r}."
+                raise ValueError(msg)
+            # Longer than any journal, and so far enough; a greater number would overflow.
+            return self.header.mono_ns + round(min(max(moment, -_AGES), _AGES) * 1e9)
         if moment.tzinfo is None:
             msg = f"time={moment!r} has no time zone; use moment.astimezone(), or an offset in s."
             raise TypeError(msg)
@@ -705,6 +728,13 @@ def _places(offset: int, payloads: list[bytes]) -> Iterator[tuple[int, bytes]]:
     for payload in payloads:
         yield offset, payload
         offset += BATCH_HEADER_BYTES + len(payload)
+
+
+def _check_poll(poll: object) -> None:
+    is_number = isinstance(poll, Real) and not isinstance(poll, bool)
+    if not is_number or not 0 <= poll < _AGES:  # type: ignore[operator]  # it is one
+        msg = f"poll= is a number of seconds from 0 on, not {poll!r}."
+        raise ValueError(msg)
 
 
 def _ignore(_: str) -> None:

@@ -45,7 +45,7 @@ from ._buffer import BUFFER_BYTES
 from ._fsync import BATCH, FsyncPolicy, Syncer
 from ._records import HeaderRecord
 from ._redaction import Redact, Withholding
-from ._segments import JournalNames
+from ._segments import JournalNames, path_of
 from ._sessions import JournalSink, RecordingState
 from ._tap import Tap
 from ._writer import JournalWriter, check_settings
@@ -136,6 +136,7 @@ class Recorder:
 
     Raises:
         JournalWriteError: The file can't be created, or there is one.
+        TypeError: *path* is not a path, or *redact* neither names nor functions.
         ValueError: *events* or *fsync* is unknown, or a bound isn't above 0.
     """
 
@@ -164,7 +165,7 @@ class Recorder:
             segment_seconds=segment_seconds,
             buffer_bytes=buffer_bytes,
         )
-        self.path = Path(path)
+        self.path = path_of(path, "Recorder")
         withholding = Withholding(audio=audio, content=content, redact=redact)
         virtual = None if clock_ns is not None else _virtual_clock()
         self._clock_ns = clock_ns or virtual or time.monotonic_ns
@@ -234,9 +235,12 @@ class Recorder:
         Raises:
             EventBusError: This recorder records it already: the bus, or that sender of it.
             JournalWriteError: The recorder is closed.
-            TypeError: *bus* is neither a bus nor a scope.
+            TypeError: *bus* is neither a bus nor a scope, or *without* not a list.
         """
         bus, sender = bus_and_sender(bus, "attach() records")
+        if callable(without) or not isinstance(without, Collection):
+            msg = f"without= is a list of handlers, like [show]; not {without!r}."
+            raise TypeError(msg)
         stack = self._begin()
         only = None if sender is None else functools.partial(_is_same_sender, sender)
         try:

@@ -262,7 +262,15 @@ class Withholding:
         if isinstance(redact, str):
             msg = f"redact= takes several names, like redact=[{redact!r}], not one string."
             raise TypeError(msg)
-        parts: list[Any] = [redact] if callable(redact) else list(redact)
+        given: Any = [redact] if callable(redact) else redact
+        if not isinstance(given, Iterable):
+            msg = f"redact= is a list of names and functions, or a function; not {redact!r}."
+            raise TypeError(msg)
+        parts: list[Any] = list(given)
+        for part in parts:
+            if not callable(part) and not isinstance(part, str):
+                msg = f"redact= takes names of fields and functions, not {part!r}."
+                raise TypeError(msg)
         self.has_audio = audio and content
         self.has_content = content
         self._functions = [part for part in parts if callable(part)]

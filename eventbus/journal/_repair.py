@@ -8,7 +8,7 @@ import os
 
 from ..exceptions import JournalWriteError
 from ._reader import open_journal
-from ._segments import TornTail
+from ._segments import TornTail, path_of
 
 try:
     import fcntl
@@ -34,6 +34,7 @@ def repair_journal(path: str | os.PathLike[str]) -> list[TornTail]:
         FileNotFoundError, JournalEmpty, NotAJournal, JournalTooNew, JournalTooOld,
         JournalDamaged: As `open_journal` does, damage of the records apart.
     """
+    path = path_of(path, "repair_journal")
     last = str(open_journal(path, on_damage=lambda _: None).paths[-1])
     descriptor = os.open(last, os.O_RDWR)
     try:

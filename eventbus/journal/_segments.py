@@ -54,6 +54,19 @@ class TornTail:
     size: int
 
 
+def path_of(given: object, function: str) -> Path:
+    """
+    Return the argument *path* of a function.
+
+    Raises:
+        TypeError: It is not a path.
+    """
+    if isinstance(given, (str, os.PathLike)):
+        return Path(given)
+    msg = f"{function}() takes the path of a journal, a text or a Path; not {given!r}."
+    raise TypeError(msg)
+
+
 def segment_path(path: Path, number: int) -> Path:
     """Return the path of segment *number* of the journal that begins at *path*."""
     return path if number == 1 else path.with_name(f"{path.stem}.{number:05}{path.suffix}")

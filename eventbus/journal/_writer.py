@@ -26,7 +26,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import math
 import os
 import threading
 import time
@@ -54,7 +53,7 @@ from ._format import (
 )
 from ._fsync import FsyncPolicy, Syncer
 from ._records import RECORD_CLASSES, EndRecord, FrameRecord, HeaderRecord, Record
-from ._segments import segment_path, segment_paths
+from ._segments import path_of, segment_path, segment_paths
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -93,12 +92,18 @@ def check_settings(
         msg = f"fsync= is 'interval', 'group', 'every' or 'none', not {fsync!r}."
         raise ValueError(msg)
     for name, value in (("segment_bytes", segment_bytes), ("buffer_bytes", buffer_bytes)):
-        if value < 1:
-            msg = f"{name}= is a number of bytes from 1 on, not {value!r}."
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            msg = f"{name}= is a whole number of bytes from 1 on, not {value!r}."
             raise ValueError(msg)
-    if segment_seconds is not None and not 0 < segment_seconds < math.inf:
+    if segment_seconds is not None and not _is_time(segment_seconds):
         msg = f"segment_seconds= is a number of seconds above 0, or None; not {segment_seconds!r}."
         raise ValueError(msg)
+
+
+def _is_time(value: object) -> bool:
+    """Return whether *value* is a number of seconds above 0, of less than some hundred years."""
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return is_number and 0 < value < 1e10  # type: ignore[operator]  # it is one
 
 
 @attrs.define
@@ -163,7 +168,7 @@ class JournalWriter:
             segment_seconds=segment_seconds,
             buffer_bytes=buffer_bytes,
         )
-        self.path = Path(path)
+        self.path = path_of(path, "JournalWriter")
         self._choose = choose
         self._fsync = fsync
         self._overwrite = overwrite

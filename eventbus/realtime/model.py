@@ -16,7 +16,7 @@ import abc
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
-from ..bus import EventBus
+from ..bus import EventBus, Scope, bus_and_sender
 from ..events import RealtimeModelAudioInterruptedEvent, RealtimeModelEvent
 from ..exceptions import BusClosed
 from .inputs import (
@@ -202,17 +202,21 @@ class RealtimeModel(abc.ABC):
         connection is lost. A model that can't do it ignores it.
         """
 
-    def attach(self, bus: EventBus, *, sender: Any = None) -> Attachment:
+    def attach(self, bus: EventBus | Scope, *, sender: Any = None) -> Attachment:
         """
         Publish on *bus* everything that the model emits from now on, until the bus is closed.
 
         Args:
+            bus: The bus, or a scope of it, which has the sender, too.
             sender: The session that the events belong to, as for `EventBus.publish`.
 
         Returns:
             The attachment, whose ``detach`` or context ends it.
+
+        Raises:
+            TypeError: *bus* is neither a bus nor a scope, or a scope has another sender.
         """
-        return Attachment(self, bus, sender)
+        return Attachment(self, *bus_and_sender(bus, "attach() publishes on", sender))
 
 
 class Attachment:

@@ -26,6 +26,7 @@ import os
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -34,7 +35,7 @@ import anyio.lowlevel
 import attrs
 
 from ..analysis._record_view import RecordView
-from ..bus import EventBus
+from ..bus import EventBus, check_bus
 from ..events import EVENT_TYPES, RealtimeModelEvent, RealtimeModelExceptionEvent
 from ..exceptions import BusClosed, CodecError, EventBusError, FrameError, JournalError
 from ..journal._format import MAGIC
@@ -46,7 +47,7 @@ from ..journal._records import (
     Record,
     StatusRecord,
 )
-from ..journal._segments import segment_paths
+from ..journal._segments import path_of, segment_paths
 from ..wire import Decoder
 from ..wire._guessing import decoder_for
 from ._frame_file import BadLine, FrameFile, FrameLine
@@ -62,6 +63,7 @@ beginning."""
 
 _NS_PER_S: Final = 1_000_000_000
 _MOMENT: Final = 0.001  # seconds
+_LONGEST: Final = 1e10  # seconds; no recording is that long
 
 
 @attrs.frozen
@@ -93,8 +95,9 @@ def is_journal(path: str | os.PathLike[str]) -> bool:
 
     Raises:
         OSError: The file can't be read.
+        TypeError: *path* is not a path.
     """
-    first = Path(path)
+    first = path_of(path, "is_journal")
     try:
         head = _head(first)
     except FileNotFoundError:
@@ -139,6 +142,7 @@ async def replay(
     pause.
 
     Raises:
+        TypeError, ValueError: As for `Player`.
         ReplayDifference: With *strict*, the decoder makes different events than were recorded.
         JournalError: The journal can't be read or, with *strict*, a line of a file of frames.
         Exception: As publishing does: `BusClosed`, `BusNotRunning`, `MailboxFull`, and the
@@ -203,6 +207,8 @@ class Player:
         before_wait: Called before anything that may take time; useful for flushing output.
 
     Raises:
+        TypeError: *source* is not a recording, *bus* not a bus, *start* or *stop* not a place, or
+            a function isn't one.
         ValueError: *speed* isn't above 0, or *patience* is below.
     """
 
@@ -229,9 +235,25 @@ class Player:
         on_time: Callable[[int], object] | None = None,
         before_wait: Callable[[], object] | None = None,
     ) -> None:
-        if not patience >= 0:
+        if not _is_number(patience) or not patience >= 0:
             msg = f"patience= is a number of seconds from 0 on, not {patience!r}."
             raise ValueError(msg)
+        _check_point("start", start)
+        _check_point("stop", stop)
+        for name, function in (
+            ("decoder", decoder),
+            ("where", where),
+            ("on_event", on_event),
+            ("on_error", on_error),
+            ("on_bad_line", on_bad_line),
+            ("on_sent", on_sent),
+            ("on_time", on_time),
+            ("before_wait", before_wait),
+        ):
+            if function is not None and not callable(function):
+                msg = f"{name}= is a function, not {function!r}."
+                raise TypeError(msg)
+        self._bus = check_bus(bus, "A replay publishes on")
         self._before_wait = before_wait or _nothing
         options = _Options(
             start,
@@ -247,7 +269,6 @@ class Player:
             self._before_wait,
         )
         self._steps = _steps_of(source, options)
-        self._bus = bus
         self._speed = _checked(speed)
         self._patience = self._patience_left = patience
         self._on_event = on_event
@@ -310,7 +331,13 @@ class Player:
 
         Args:
             count: Number of events.
+
+        Raises:
+            ValueError: *count* isn't a number from 1 on.
         """
+        if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+            msg = f"count= is a whole number of events from 1 on, not {count!r}."
+            raise ValueError(msg)
         self.pause()
         self._to_step += count
         target = self._stepped + self._to_step
@@ -377,7 +404,9 @@ class Player:
         if self._anchor is not None:
             began, began_ns = self._anchor
             passed = (anyio.current_time() - began) * self._speed
-            self._reached_ns, self._anchor = began_ns + round(passed * _NS_PER_S), None
+            # A speed may be so great that the product is infinite.
+            passed_ns = round(min(passed, _LONGEST) * _NS_PER_S)
+            self._reached_ns, self._anchor = began_ns + passed_ns, None
 
     # --- publishing -----------------------------------------------------------------------------
 
@@ -445,10 +474,29 @@ def _nothing(*_: object) -> None:
 
 
 def _checked(speed: float) -> float:
-    if not speed > 0:
+    if not _is_number(speed) or not speed > 0:
         msg = f"speed= is a factor above 0, math.inf for as fast as possible, not {speed!r}."
         raise ValueError(msg)
     return speed
+
+
+def _is_number(value: object) -> bool:
+    """Return whether *value* is a number, and not greater than a float can be."""
+    if not isinstance(value, Real) or isinstance(value, bool):
+        return False
+    try:
+        float(value)
+    except OverflowError:
+        return False
+    return True
+
+
+def _check_point(name: str, point: object) -> None:
+    if point is None or isinstance(point, timedelta):
+        return
+    if not isinstance(point, Integral) or isinstance(point, bool):
+        msg = f"{name}= is the number of a record or line, or a timedelta; not {point!r}."
+        raise TypeError(msg)
 
 
 # --- steps ------------------------------------------------------------------------------------
@@ -514,6 +562,9 @@ def _steps_of(source: Source, options: _Options) -> AsyncGenerator[_Step, None]:
         if not is_journal(source):
             return _file_steps(Path(source), options)
         return _record_steps(open_journal(source), options)
+    if not isinstance(source, Iterable) or isinstance(source, (bytes, type)):
+        msg = f"A replay takes the path of a recording, or a journal, not {source!r}."
+        raise TypeError(msg)
     return _record_steps(source, options)
 
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 import attrs
 
 from ..analysis._figures import percentile
-from ..bus import EventBus
+from ..bus import EventBus, check_bus
 from ..events import (
     RealtimeModelExceptionEvent,
     RealtimeModelOtherEvent,
@@ -162,6 +162,9 @@ class SummaryObserver:
         bus: The bus.
         on_crash: Called with each failure of a handler, and its exception, when it happens.
         on_event: Called with each event and its sender, before middleware and handlers.
+
+    Raises:
+        TypeError: *bus* is not a bus.
     """
 
     def __init__(
@@ -171,7 +174,7 @@ class SummaryObserver:
         on_crash: Callable[[CrashSummary, BaseException], object] = lambda _, __: None,
         on_event: Callable[[Any, Any], object] | None = None,
     ) -> None:
-        self._bus = bus
+        self._bus = check_bus(bus, "A SummaryObserver sums up")
         self._on_crash = on_crash
         self._on_event = on_event
         self._before = bus.stats

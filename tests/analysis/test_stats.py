@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from eventbus.analysis import measure, parse_filter
 from eventbus.events import RealtimeModelExceptionEvent, RealtimeModelToolCallEvent
 from eventbus.journal import GapRecord
@@ -119,3 +121,12 @@ def test_tool_calls_that_failed_are_counted():
     failed = {tool.name for tool in figures.calls[0].tool_calls if tool.is_failed}
     assert failed == {"find", "ring"}  # the context of the last was withheld
     assert figures.totals.counts["tool_failures"] == 2
+
+
+@pytest.mark.parametrize("given", ["call.journal", 5, None], ids=str)
+def test_path_is_not_taken_for_records(given):
+    """
+    The error says how to open one.
+    """
+    with pytest.raises(TypeError, match=r"records of one, not .*open_journal\(\)"):
+        measure(given)

@@ -454,7 +454,16 @@ async def test_wrong_options_are_refused(url, stream, options, problem):
 
 @pytest.mark.parametrize(
     "options",
-    [{"attempts": 0}, {"delay": -1}, {"factor": "2"}, {"max_delay": float("inf")}, {"then": "die"}],
+    [
+        {"attempts": 0},
+        {"attempts": 2.5},
+        {"attempts": True},
+        {"delay": -1},
+        {"delay": float("nan")},
+        {"factor": "2"},
+        {"max_delay": float("inf")},
+        {"then": "die"},
+    ],
 )
 def test_a_retry_with_wrong_values_is_refused(options):
     """
@@ -471,6 +480,15 @@ def test_pauses_of_a_retry_grow_up_to_a_limit():
     retry = Retry(attempts=6, delay=1, factor=3, max_delay=10)
 
     assert [retry.delay_after(attempt) for attempt in range(1, 7)] == [1, 3, 9, 10, 10, None]
+
+
+def test_pause_after_any_number_of_attempts_is_the_limit():
+    """
+    Also where the factor has grown beyond all numbers.
+    """
+    retry = Retry(attempts=10**6)
+
+    assert retry.delay_after(10**6 - 1) == retry.max_delay == 30.0
 
 
 def test_events_lost_has_the_count():

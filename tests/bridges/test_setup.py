@@ -5,6 +5,7 @@ Bad input: each is one clear error that names the remedy, and shows no secret.
 from __future__ import annotations
 
 import logging
+import math
 
 import nats
 import pytest
@@ -17,7 +18,10 @@ from eventbus import (
     EventBusError,
     OptionError,
 )
+from eventbus.bridges import HangUp
 from eventbus.bridges.nats import NatsBridge
+from eventbus.events import RealtimeModelAudioEvent
+from eventbus.exceptions import ToolDefinitionError
 from tests.bridges.collecting import TIMEOUT, said
 from tests.bridges.servers import free_port
 
@@ -155,7 +159,18 @@ async def test_a_client_that_is_connected_is_used_and_left_open(url, stream):
         ({"replicas": "3"}, "replicas="),
         ({"storage": "disk"}, "storage="),
         ({"lease_time": 0.1}, "lease_time"),
+        ({"lease_time": math.nan}, "lease_time="),
+        ({"lease_time": math.inf}, "lease_time="),
         ({"drain_timeout": -1}, "drain_timeout="),
+        ({"drain_timeout": math.nan}, "drain_timeout="),
+        ({"connect_timeout": True}, "connect_timeout="),
+        ({"max_age": -1}, "max_age="),
+        ({"max_age": math.nan}, "max_age="),
+        ({"max_age": math.inf}, "max_age="),
+        ({"max_age": 1e300}, "max_age="),
+        ({"max_age": "1"}, "max_age="),
+        ({"duplicate_window": True}, "duplicate_window="),
+        ({"max_bytes": 1.5}, "max_bytes="),
     ],
 )
 def test_wrong_options_are_refused_before_connecting(options, problem):
@@ -164,6 +179,56 @@ def test_wrong_options_are_refused_before_connecting(options, problem):
     """
     with pytest.raises(OptionError, match=problem):
         NatsBridge("nats://127.0.0.1:1", **options)
+
+
+@pytest.mark.parametrize("given", [5, None, "call-1", EventBus], ids=str)
+async def test_argument_that_is_no_bus_or_session_is_named(given):
+    """
+    A TypeError says it, also before the bridge is entered.
+    """
+    bridge = NatsBridge("nats://127.0.0.1:1")
+
+    with pytest.raises(TypeError, match=r"forward.* EventBus or a Scope; bus= is"):
+        bridge.forward(given)
+    with pytest.raises(TypeError, match=r"receive.* EventBus; bus= is"):
+        bridge.receive(given)
+    with pytest.raises(TypeError, match=r"commands\(\) takes a RealtimeSession"):
+        bridge.commands(given)
+
+
+async def test_scope_cannot_receive_and_the_error_names_its_bus():
+    """
+    The sender of a received event is its call.
+    """
+    bridge = NatsBridge("nats://127.0.0.1:1")
+    with EventBus().scope("call-1") as scope, pytest.raises(TypeError, match=r"scope\.bus"):
+        bridge.receive(scope)
+
+
+async def test_argument_of_another_type_is_named_by_each_method(url, stream):
+    """
+    Nothing is sent, and nothing is taken.
+    """
+    async with NatsBridge(url, stream=stream) as bridge:
+        with pytest.raises(OptionError, match="without= is a list of event classes"):
+            bridge.forward(EventBus(), without=RealtimeModelAudioEvent)
+        with pytest.raises(OptionError, match="call_id= is a function"):
+            bridge.forward(EventBus(), call_id="call-1")
+        with pytest.raises(TypeError, match=r"path of a journal.*not 5"):
+            bridge.forward_journal(5)
+        with pytest.raises(TypeError, match="named by its id, a text; not by 5"):
+            await bridge.send(5, HangUp())
+        with pytest.raises(TypeError, match="named by its id, a text; not by 5"):
+            bridge.receive(EventBus(), call=5)
+        with pytest.raises(ToolDefinitionError, match="name of a tool, not 5"):
+            bridge.remote(5)
+        with pytest.raises(ToolDefinitionError, match="JSON schema as a mapping, not 5"):
+            bridge.remote("weather", description="", parameters=5)
+        for timeout in (0, math.nan, True, "1"):
+            with pytest.raises(OptionError, match="timeout= is a positive number"):
+                await bridge.send("call-1", HangUp(), timeout=timeout)
+            with pytest.raises(OptionError, match="timeout= is a positive number"):
+                bridge.remote("weather", timeout=timeout)
 
 
 async def test_a_bridge_is_entered_once_and_used_inside(url, stream):

@@ -95,3 +95,15 @@ def test_every_format_takes_the_corpus(corpus):
         for form in FORMATS.values():
             if not form.is_binary:
                 assert isinstance(written(form.write, records), str)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("given", ["call.journal", 5, None], ids=str)
+def test_path_is_not_taken_for_records(name, given):
+    """
+    The error says how to open one.
+    """
+    file = io.BytesIO() if FORMATS[name].is_binary else io.StringIO()
+
+    with pytest.raises(TypeError, match=r"records of one, not .*open_journal\(\)"):
+        FORMATS[name].write(given, file)

@@ -252,3 +252,23 @@ def test_host_that_is_not_this_machine_is_named(host):
 
     assert host in str(told.value)
     assert "give another port" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "told"),
+    [
+        ({"bus": 5}, TypeError, "EventBus; bus= is 5"),
+        ({"paths": "call.journal"}, TypeError, "paths= is a list"),
+        ({"paths": 5}, TypeError, "paths= is a list"),
+        ({"host": 5}, TypeError, "host= is a text, not int"),
+        ({"token": b"secret"}, TypeError, "token= is a text, not bytes$"),
+        *(({"port": port}, ValueError, "port= is a number") for port in (-1, 65_536, True, "7420")),
+    ],
+    ids=str,
+)
+def test_wrong_argument_is_named_before_anything_is_opened(options, error, told):
+    """
+    By its name and value; a token is shown nowhere.
+    """
+    with pytest.raises(error, match=told.replace("$", r"\.$")):
+        Inspector(**options)

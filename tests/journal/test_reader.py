@@ -5,6 +5,7 @@ Reading gives the written records, or nothing; in order, from any place, and whi
 from __future__ import annotations
 
 import datetime as dt
+import math
 import os
 import secrets
 import shutil
@@ -37,10 +38,12 @@ from eventbus.journal import (
     HeaderRecord,
     Journal,
     JournalWriter,
+    Recorder,
     SentRecord,
     StatusRecord,
     TornTail,
     open_journal,
+    repair_journal,
 )
 from eventbus.journal._format import FILE_HEADER_BYTES
 from eventbus.journal._segments import Segment, SegmentFile
@@ -227,6 +230,79 @@ def test_time_may_be_a_time_of_day(path):
     assert next(iter(journal.seek(time=moment))).seq == 3
     with pytest.raises(TypeError, match="no time zone"):
         journal.seek(time=moment.replace(tzinfo=None))
+
+
+@pytest.mark.parametrize("seconds", [math.nan, math.inf, -math.inf])
+def test_time_that_is_no_time_is_refused(path, seconds):
+    """
+    The error names the argument and its value.
+    """
+    journal = open_journal(write(path, frames(5)))
+
+    with pytest.raises(ValueError, match=rf"^time= is a finite .*not {seconds}"):
+        journal.seek(time=seconds)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [{"time": True}, {"time": "1"}, {"seq": True}, {"seq": "1"}, {"seq": 1.5}, {"seq": math.nan}],
+    ids=str,
+)
+def test_place_of_another_type_is_refused(path, place):
+    """
+    Neither a truth value nor a text is a number of seconds, or of a record.
+    """
+    journal = open_journal(write(path, frames(5)))
+    ((name, value),) = place.items()
+
+    with pytest.raises(TypeError, match=rf"^{name}= is .*not {value!r}"):
+        journal.seek(**place)
+
+
+@pytest.mark.parametrize("great", [1e15, 1e300, 10**400], ids=lambda value: str(value)[:9])
+def test_place_far_outside_is_before_all_records_or_behind_them(path, great):
+    """
+    However great the number is.
+    """
+    journal = open_journal(write(path, frames(5)))
+
+    assert seqs(journal.seek(time=great)) == []
+    assert len(seqs(journal.seek(time=-great))) == len(seqs(journal.seek(seq=0)))
+    assert seqs(journal.seek(seq=int(great))) == []
+    assert len(seqs(journal.seek(seq=-int(great)))) == len(seqs(journal.seek(seq=0)))
+
+
+@pytest.mark.parametrize(
+    "poll", [-1, math.nan, math.inf, 10**400, True, "1"], ids=lambda v: str(v)[:9]
+)
+async def test_time_between_looks_is_a_number(path, poll):
+    """
+    Refused at once, and not when the first wait is due.
+    """
+    journal = open_journal(write(path, frames(5)))
+
+    with pytest.raises(ValueError, match=r"^poll= is a number of seconds"):
+        next(journal.follow(poll=poll))
+    with pytest.raises(ValueError, match=r"^poll= is a number of seconds"):
+        await anext(journal.follow_async(poll=poll))
+
+
+@pytest.mark.parametrize("given", [5, None, b"call.journal", Recorder], ids=str)
+def test_path_of_another_type_is_named(given):
+    """
+    By each function that reads a journal.
+    """
+    for read in (open_journal, repair_journal):
+        with pytest.raises(TypeError, match=rf"^{read.__name__}\(\) takes the path of a journal"):
+            read(given)
+
+
+def test_report_of_damage_that_cannot_be_called_is_refused(path):
+    """
+    When the journal is opened, and not where it is damaged.
+    """
+    with pytest.raises(TypeError, match="on_damage= is a function"):
+        open_journal(write(path, frames(5)), on_damage=5)
 
 
 def test_seek_takes_one_of_both(path):

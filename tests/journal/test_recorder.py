@@ -628,6 +628,37 @@ def test_scope_is_recorded_without_the_others(path, bus):
 
 
 @pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"path": 5}, "path of a journal.*not 5"),
+        ({"path": b"call.journal"}, "path of a journal.*not b'call"),
+        ({"redact": 5}, "redact= is a list.*not 5"),
+        ({"redact": ["a", 5]}, "redact= takes names.*not 5"),
+        ({"redact": "a"}, "redact= takes several"),
+    ],
+)
+def test_argument_of_another_type_is_named(tmp_path, options, told):
+    """
+    Before there is a file.
+    """
+    with pytest.raises(TypeError, match=told):
+        Recorder(**{"path": tmp_path / "call.journal", **options})
+
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("without", [5, print, None], ids=str)
+def test_handlers_to_leave_out_are_a_list(path, bus, without):
+    """
+    One that isn't would fail in the middle of a call, with each handler's.
+    """
+    with Recorder(path, fsync="none") as recorder:
+        with pytest.raises(TypeError, match=r"without= is a list of handlers, like \[show\]"):
+            recorder.attach(bus, without=without)
+        recorder.attach(bus)
+
+
+@pytest.mark.parametrize(
     ("first", "second"),
     [(None, None), (None, "a"), ("a", None), ("a", "a"), (7, 7)],
     ids=str,
@@ -1339,7 +1370,16 @@ async def test_failure_of_a_call_that_took_too_long_names_the_call(tmp_path):
         {"segment_bytes": -1},
         {"segment_seconds": 0},
         {"segment_seconds": float("nan")},
+        {"segment_seconds": float("inf")},
+        {"segment_seconds": 1e300},
+        {"segment_seconds": True},
+        {"segment_seconds": "1"},
+        {"segment_bytes": float("nan")},
+        {"segment_bytes": 1.5},
+        {"segment_bytes": True},
         {"buffer_bytes": 0},
+        {"buffer_bytes": float("inf")},
+        {"buffer_bytes": "1"},
     ],
     ids=str,
 )

@@ -58,6 +58,23 @@ async def test_what_the_model_emits_is_published(model, bus):
         attachment.detach()
 
     assert captured.events == [EVENT]
+
+
+async def test_model_is_attached_to_a_scope_or_a_bus_and_nothing_else(model, bus):
+    """
+    A scope has the sender; another object is named at once, and not with the first event.
+    """
+    with bus.scope("call-1") as scope, capture(bus, sender="call-1") as captured:
+        with model.attach(scope) as attachment:
+            await model.emit(EVENT)
+        assert (attachment.bus, attachment.sender) == (bus, "call-1")
+        with pytest.raises(TypeError, match="has its sender"):
+            model.attach(scope, sender="call-2")
+    for given in (5, None, EventBus):
+        with pytest.raises(TypeError, match="EventBus or a Scope; bus= is"):
+            model.attach(given)
+
+    assert captured.events == [EVENT]
     assert (attachment.bus, attachment.model, attachment.sender) == (bus, model, "call-1")
 
 

@@ -441,13 +441,80 @@ async def test_player_runs_once(bus):
         await player.run()
 
 
-@pytest.mark.parametrize("options", [{"speed": 0}, {"speed": math.nan}, {"patience": -1}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        *({"speed": value} for value in (0, -1, math.nan, -math.inf, 10**400, True, "1")),
+        *({"patience": value} for value in (-1, math.nan, 10**400, True, "1")),
+    ],
+    ids=lambda options: str(options)[:20],
+)
 def test_wrong_arguments_are_refused(bus, options):
     """
     A speed that isn't above 0, or a patience that is below, is a ValueError.
     """
-    with pytest.raises(ValueError, match=r"speed=|patience="):
+    with pytest.raises(ValueError, match=r"^(speed|patience)= is"):
         Player([], bus, **options)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        *({"start": value} for value in (math.nan, 1.5, True, "1")),
+        *({"stop": value} for value in (math.inf, True)),
+        {"where": 5},
+        {"decoder": "openai"},
+        {"on_event": 5},
+        {"on_sent": 5},
+    ],
+    ids=str,
+)
+def test_arguments_of_another_type_are_named(bus, options):
+    """
+    When the replay is made, and not in the middle of it.
+    """
+    with pytest.raises(TypeError, match=rf"^{next(iter(options))}= is "):
+        Player([], bus, **options)
+
+
+@pytest.mark.parametrize("source", [5, None, b"call.journal", EventBus], ids=str)
+async def test_source_that_is_no_recording_is_named(bus, source):
+    """
+    Neither is a bus that isn't one.
+    """
+    with pytest.raises(TypeError, match="recording, or a journal, not"):
+        await replay(source, bus)
+    with pytest.raises(TypeError, match="EventBus; bus= is"):
+        await replay([], source)
+
+
+async def test_scope_is_refused_and_the_error_names_its_bus(bus):
+    """
+    The events of a recording have senders of their own.
+    """
+    with bus.scope("call-42") as scope, pytest.raises(TypeError, match=r"scope\.bus"):
+        await replay([], scope)
+
+
+@pytest.mark.parametrize("count", [0, -1, 1.5, math.nan, True, "1"], ids=str)
+async def test_step_of_no_events_is_refused(bus, count):
+    """
+    A step is of one event or more.
+    """
+    with pytest.raises(ValueError, match=r"^count= is a whole number"):
+        await Player([], bus).step(count)
+
+
+async def test_speed_near_the_greatest_can_be_changed_while_it_plays(bus):
+    """
+    The time that has passed is more than a number can tell then.
+    """
+    records = story_of(0, 100, 200).records
+    expected = await replay(records, bus, speed=math.inf)
+    player = Player(records, bus, speed=1e308)
+    bus.subscribe(lambda event: setattr(player, "speed", 1e307), object)
+
+    assert await player.run() == expected
 
 
 # --- as fast as possible ---------------------------------------------------------------------

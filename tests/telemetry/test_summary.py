@@ -364,3 +364,12 @@ def test_middleware_that_keeps_everything_back_takes_bounded_memory(monkeypatch)
 
     assert len(observer._open) <= 10
     assert (observer.summary().published, observer.summary().count) == (100, 0)
+
+
+@pytest.mark.parametrize("given", [5, None, EventBus], ids=str)
+def test_argument_that_is_no_bus_is_named(given):
+    """
+    A summary is of a bus.
+    """
+    with pytest.raises(TypeError, match="SummaryObserver sums up an EventBus; bus= is"):
+        SummaryObserver(given)

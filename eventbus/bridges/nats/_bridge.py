@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import signal
 from collections.abc import Callable, Iterable, Mapping
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 import anyio
 import msgspec
 
-from ...bus import Scope
+from ...bus import Scope, bus_and_sender, check_bus
 from ...exceptions import EventBusError, OptionError, ToolDefinitionError
 from ...mailbox import Overflow
 from .._commands import Command, CommandedSession
@@ -59,6 +60,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _MIN_LEASE_TIME: Final = 0.2
+
+_OF_SESSIONS: Final = ("sender", "send_message", "interrupt", "wait_closed", "close")
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -137,6 +140,9 @@ class NatsBridge:
             ("lease_time", lease_time),
         ):
             _check_seconds(name, value)
+        if lease_time == math.inf:
+            msg = "lease_time= is a finite number of seconds: a group must notice dead members."
+            raise OptionError(msg, option="lease_time")
         if lease_time < _MIN_LEASE_TIME:
             msg = (
                 f"lease_time={lease_time} is too short to renew it; take {_MIN_LEASE_TIME} or more."
@@ -202,9 +208,15 @@ class NatsBridge:
         Raises:
             EventBusError: The bridge isn't entered.
             EventTypeError, OptionError: An argument has a value that it can't have.
+            TypeError: *bus* is neither a bus nor a scope.
         """
-        connection, subjects, group = self._entered()
         is_scoped = isinstance(bus, Scope)
+        whole, sender = bus_and_sender(bus, "forward() takes the events of")
+        for name, function in (("call_id", call_id), ("trace_context", trace_context)):
+            if function is not None and not callable(function):
+                msg = f"{name}= is a function, not {function!r}."
+                raise OptionError(msg, option=name)
+        connection, subjects, group = self._entered()
         outbox = Outbox(
             connection,
             window=window,
@@ -212,8 +224,8 @@ class NatsBridge:
             overflow=overflow,
         )
         forwarding = Forwarding(
-            bus.bus if isinstance(bus, Scope) else bus,
-            only_call(call_id, bus.sender) if isinstance(bus, Scope) else None,
+            whole,
+            only_call(call_id, sender) if is_scoped else None,
             is_scoped=is_scoped,
             selection=Selection(event_types, without),
             subjects=subjects,
@@ -313,7 +325,11 @@ class NatsBridge:
         Raises:
             EventBusError: The bridge isn't entered.
             OptionError: An argument has a value that it can't have.
+            TypeError: *bus* is not a bus, or *call* not a text.
         """
+        check_bus(bus, "receive() publishes on")
+        if call is not None:
+            _check_call(call)
         connection, subjects, tasks = self._entered()
         if group is not None and (not isinstance(group, str) or not group):
             msg = f"group= is a name, not {group!r}."
@@ -361,7 +377,12 @@ class NatsBridge:
         Raises:
             EventBusError: The bridge isn't entered.
             OptionError: The session's sender has no id.
+            TypeError: *session* lacks a method of a session.
         """
+        missing = [name for name in _OF_SESSIONS if not hasattr(session, name)]
+        if missing or isinstance(session, type):
+            msg = f"commands() takes a RealtimeSession, or an object like one; not {session!r}"
+            raise TypeError(f"{msg}, without {missing[0]}." if missing else f"{msg}.")
         connection, subjects, tasks = self._entered()
         call = only_call(call_id_of, session.sender)
         commanding = Commanding(session, call, connection, subjects)
@@ -389,8 +410,11 @@ class NatsBridge:
             CommandFailed: The session can't do it; the cause is a `RemoteException`.
             TimeoutError: There was no answer in time.
             BridgeConnectionError: There is no connection.
-            TypeError: It isn't a command.
+            OptionError: *timeout* isn't a positive number.
+            TypeError: It isn't a command, or *call* not a text.
         """
+        _check_call(call)
+        _check_seconds("timeout", timeout)
         connection, subjects, _ = self._entered()
         await send_command(connection, subjects, call, command, timeout)
 
@@ -458,9 +482,19 @@ class NatsBridge:
 
         Raises:
             EventBusError: The bridge isn't entered.
+            OptionError: *timeout* isn't a positive number.
             ToolDefinitionError: No worker has announced it before the bridge was entered or
-                `find_tools` was called, and *description* and *parameters* aren't given.
+                `find_tools` was called, and *description* and *parameters* aren't given; or
+                *name* is not a name, or *parameters* not a mapping.
         """
+        if timeout is not None:
+            _check_seconds("timeout", timeout)
+        if not isinstance(name, str) or not name:
+            msg = f"remote() takes the name of a tool, not {name!r}."
+            raise ToolDefinitionError(msg, tool=str(name))
+        if parameters is not None and not isinstance(parameters, Mapping):
+            msg = f"parameters= is a JSON schema as a mapping, not {parameters!r}."
+            raise ToolDefinitionError(msg, tool=name)
         connection, subjects, _ = self._entered()
         announced: Mapping[str, Any] = self._announced.get(name, {})
         if not announced and (description is None or parameters is None):
@@ -624,8 +658,14 @@ class NatsBridge:
         return self._connection, self._subjects, self._group
 
 
+def _check_call(call: object) -> None:
+    if not isinstance(call, str):
+        msg = f"A call is named by its id, a text; not by {call!r}."
+        raise TypeError(msg)
+
+
 def _check_seconds(name: str, value: Any) -> None:
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not is_number or value <= 0:
+    if not is_number or not 0 < value <= math.inf:
         msg = f"{name}= is a positive number of seconds, not {value!r}."
         raise OptionError(msg, option=name)

@@ -108,6 +108,9 @@ class Selection:
         self._classes = tuple(
             cls for cls in event_classes(given) if cls not in _EXPLICIT or cls in explicit
         )
+        if not isinstance(without, Iterable) or isinstance(without, (type, str)):
+            msg = f"without= is a list of event classes, not {without!r}."
+            raise OptionError(msg, option="without")
         without = tuple(without)
         self._without = event_classes(without) if without else ()
 

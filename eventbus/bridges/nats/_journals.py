@@ -19,7 +19,6 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -27,6 +26,7 @@ import msgspec
 from ...events import EVENT_TYPES, RealtimeModelOtherEvent
 from ...exceptions import BridgeError, CodecError, EventBusError, JournalError
 from ...journal import EventRecord, open_journal
+from ...journal._segments import path_of
 from ._client import reason
 from ._forwarding import Envelope, Selection
 from ._stream import get_last
@@ -63,7 +63,7 @@ class JournalForwarding:
         subjects: Subjects,
         outbox: Outbox,
     ) -> None:
-        self.path = Path(path)
+        self.path = path_of(path, "forward_journal")
         self._journal = open_journal(path, on_damage=self._damaged)
         self._follow = follow
         self._selection = selection

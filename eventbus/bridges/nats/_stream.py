@@ -20,6 +20,7 @@ from ._subjects import Subjects
 
 FORMAT_VERSION: Final = 1
 
+_MAX_SECONDS: Final = 9e9  # in nanoseconds, that still is an integer of 64 bits
 _NOT_FOUND: Final = 10059
 _NAME_IN_USE: Final = 10058
 
@@ -120,9 +121,20 @@ def check_settings(settings: StreamSettings) -> None:
         if value is not None and value < least:
             msg = f"{name}= is a whole number from {least} on, not {getattr(settings, name)!r}."
             raise OptionError(msg, option=name)
+    for name in ("max_age", "duplicate_window"):
+        seconds = getattr(settings, name)
+        if seconds is not None and not _is_time(seconds):
+            msg = f"{name}= is a number of seconds from 0 on, not {seconds!r}."
+            raise OptionError(msg, option=name)
     if settings.storage not in (None, "file", "memory"):
         msg = f"storage= is 'file' or 'memory', not {settings.storage!r}."
         raise OptionError(msg, option="storage")
+
+
+def _is_time(value: object) -> bool:
+    """Return whether *value* is a number of seconds that the server can count in nanoseconds."""
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return is_number and 0 <= value < _MAX_SECONDS  # type: ignore[operator]  # it is one
 
 
 async def open_stream(
