@@ -26,7 +26,6 @@ import msgspec
 from ...events import EVENT_TYPES, RealtimeModelOtherEvent
 from ...exceptions import BridgeError, CodecError, EventBusError, JournalError
 from ...journal import EventRecord, open_journal
-from ...journal._segments import path_of
 from ._client import reason
 from ._forwarding import Envelope, Selection
 from ._stream import get_last
@@ -63,8 +62,8 @@ class JournalForwarding:
         subjects: Subjects,
         outbox: Outbox,
     ) -> None:
-        self.path = path_of(path, "forward_journal")
         self._journal = open_journal(path, on_damage=self._damaged)
+        self.path = self._journal.path
         self._follow = follow
         self._selection = selection
         self._connection = connection
