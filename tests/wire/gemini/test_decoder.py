@@ -1347,6 +1347,22 @@ def test_frame_like_one_before_is_read_like_any_other(frames):
     assert [told(decoder.decode(frame)[1:]) for frame in raw] == one_by_one(raw)
 
 
+@pytest.mark.parametrize("form", [*SPACES, "indent"])
+@pytest.mark.parametrize(
+    ("old", "new"), [(b'"text"', b'"tent"'), (b"Transcription", b"transcription")]
+)
+def test_field_of_another_name_is_not_read_like_one_before(decoder, form, old, new):
+    """
+    A frame that differs in a name alone from the one before has another meaning.
+    """
+    raw = encoded(words("outputTranscription"), form)
+    meaning(decoder, raw, raw)
+
+    (event,) = meaning(decoder, raw.replace(old, new))
+
+    assert type(event) is RealtimeModelOtherEvent
+
+
 def test_frame_that_another_session_had_belongs_to_its_own():
     """
     Frames that are the same in two sessions give the ids of each.
