@@ -46,7 +46,15 @@ from ._forms import MIN_TYPE, SHORT_HEAD, Forms, Known, Reader
 from ._frames import frame_of
 from ._intake import as_it_came, to_bytes
 from ._origin import FRAME_STEP, first_mark, mark_events
-from ._strict import MAX_DEPTH, duplicate_in, has_no_duplicate, is_too_deep, read_object, refusal
+from ._strict import (
+    MAX_DEPTH,
+    count_in,
+    duplicate_in,
+    has_no_duplicate,
+    is_too_deep,
+    read_object,
+    refusal,
+)
 
 DEFAULT_MAX_BYTES = 16 * 1024 * 1024
 
@@ -399,7 +407,7 @@ def _reader(  # noqa: C901  # in one frame
             data = None
         if type(data) is not dict:
             raise _unreadable(raw)
-        colons = raw.count(_COLON)
+        colons = count_in(raw, b":")
         if len(raw) >= _SHALLOW and is_too_deep(raw, data, colons):
             raise _unreadable(raw)
         if colons != len(data) and not has_no_duplicate(raw, data, colons):

@@ -21,7 +21,7 @@ Rules
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from operator import itemgetter
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
@@ -40,7 +40,7 @@ from .._frame_decoder import (
     other_of,
 )
 from .._names import snake_case
-from .._strict import MAX_DEPTH, duplicate_in, has_no_duplicate, is_too_deep, salvage
+from .._strict import MAX_DEPTH, count_in, duplicate_in, has_no_duplicate, is_too_deep, salvage
 from ._forms import HEAD, Forms, ReadText
 from ._rules import (
     RULES,
@@ -128,7 +128,6 @@ _CAMEL: Final = {snake_case(name): name for name in _FIELD_NAMES}
 
 
 _SHALLOW: Final = 2 * MAX_DEPTH  # a frame with fewer bytes can't be nested too deeply
-_COLON: Final = ord(":")
 
 _decode_json = msgspec.json.Decoder().decode
 
@@ -173,7 +172,7 @@ def _meaning(  # noqa: C901  # in one frame
             return None
         if type(data) is not dict:
             return None
-        colons = raw.count(_COLON)
+        colons = count_in(raw, b":")
         if len(raw) >= _SHALLOW and is_too_deep(raw, data, colons):
             return None
         if len(data) != 1:
@@ -190,8 +189,6 @@ def _meaning(  # noqa: C901  # in one frame
             message, apply, pairs = data, apply_message(name), 1
         if type(value) is dict:
             pairs += len(value)
-            if colons != pairs:
-                pairs += _pairs_below(value)
         if colons != pairs and _has_duplicate(raw, data, colons):  # each pair has a colon
             return None
         if apply is None or value is None or value is False:
@@ -210,9 +207,7 @@ def _meaning(  # noqa: C901  # in one frame
 
 def _has_duplicate(raw: bytes, data: _Data, colons: int) -> bool:
     """Return whether a name comes twice in an object of a frame."""
-    if colons == len(data) + _pairs_below(data) or has_no_duplicate(raw, data, colons):
-        return False
-    return duplicate_in(raw, _FIELD_NAMES) is not None
+    return not has_no_duplicate(raw, data, colons) and duplicate_in(raw, _FIELD_NAMES) is not None
 
 
 def _meaning_of_one(session: GeminiSession, raw: bytes, message: _Data, apply: Apply) -> Meaning:
@@ -247,7 +242,9 @@ def _meaning_of_several(
     """
     if colons is not None and _has_duplicate(raw, data, colons):
         return None
-    rules = sorted(_rules_of(data), key=_rank_of)
+    rules = _rules_of(data)
+    if len(rules) > 1:
+        rules.sort(key=_rank_of)
     events: Events = []
     has_other = False
     for _, apply, message in rules:
@@ -264,42 +261,28 @@ def _meaning_of_several(
     return events[0] if events and not has_other else other_of(raw)
 
 
-def _pairs_below(value: _Data) -> int:
-    """Return the number of pairs in the objects in *value*, but for those in lists of lists."""
-    count = 0
-    for each in value.values():
-        if type(each) is dict:
-            if each:
-                count += len(each) + _pairs_below(each)
-        elif type(each) is list:
-            for item in each:
-                if type(item) is dict:
-                    count += len(item) + _pairs_below(item)
-    return count
-
-
 _rank_of = itemgetter(0)
 
 
-def _rules_of(message: _Data) -> Iterator[tuple[int, Apply, _Data]]:
-    """Yield the rank and the function of each rule that a message calls for, and its argument."""
+def _rules_of(message: _Data) -> list[tuple[int, Apply, _Data]]:
+    """Return the rank and the function of each rule that a message calls for, and its argument."""
     for name in message:
         if "_" in name:
             message = _in_camel_case(message)
             break
+    rules = []
     for name, value in message.items():
         if value is None or value is False:
             continue
         if name != "serverContent":
-            rule = _MESSAGE_RULES.get(name, _UNKNOWN)
-            yield rule.rank, rule.apply, message
+            rules.append((*_MESSAGE_RULES.get(name, _UNKNOWN), message))
         elif type(value) is not dict:
-            yield _BAD_CONTENT.rank, _BAD_CONTENT.apply, message
+            rules.append((*_BAD_CONTENT, message))
         else:
             for inner, each in value.items():
                 if each is not None and each is not False:
-                    rule = _CONTENT_RULES.get(inner, _UNKNOWN)
-                    yield rule.rank, rule.apply, value
+                    rules.append((*_CONTENT_RULES.get(inner, _UNKNOWN), value))
+    return rules
 
 
 def _in_camel_case(message: _Data) -> _Data:

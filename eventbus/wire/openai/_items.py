@@ -38,12 +38,12 @@ from ...items import (
 from .._fields import Fields
 from .._forms import Reader
 from .._frames import ReadOnlyDict, freeze
-from .._strict import may_hide_colons
+from .._strict import count_in, may_hide_colons
 
 Status: TypeAlias = Literal["in_progress", "completed", "incomplete"]
 _STATUSES = ("in_progress", "completed", "incomplete")
 
-_COLON, _BRACKET = b":["
+_BRACKET = ord("[")
 
 NOTHING: ReadOnlyDict[str, Any] = ReadOnlyDict()
 """The additional fields of most objects."""
@@ -286,7 +286,7 @@ def _reader(  # noqa: C901  # in one frame
                 content.append(kind.make(audio, transcript, NOTHING))
             else:
                 return None
-        colons = frame.count(_COLON) - pairs
+        colons = count_in(frame, b":") - pairs
         if colons:
             for part in parts:
                 for words in (part.text, part.transcript):

@@ -28,7 +28,7 @@ from ...events import (
 )
 from .._fields import Fields, integer_if_any, text_if_any
 from .._frames import ReadOnlyDict, freeze
-from .._strict import has_pairs
+from .._strict import count_in, has_pairs
 
 _ERROR_NAMES = ("message", "type", "code", "event_id", "param")
 _ERROR_FIELDS = frozenset(_ERROR_NAMES)
@@ -224,7 +224,7 @@ def read_rate_limits(
         limits = _decode_limits(frame).rate_limits
     except (ValueError, RecursionError):
         return None
-    if frame.count(_COLON) != 3 + sum(map(len, limits)):
+    if count_in(frame, b":") != 3 + sum(map(len, limits)):
         return None
     return _new_rate_limits(limits)
 
