@@ -40,7 +40,7 @@ from .._frame_decoder import (
     other_of,
 )
 from .._names import snake_case
-from .._strict import MAX_DEPTH, count_in, duplicate_in, has_no_duplicate, is_too_deep, salvage
+from .._strict import MAX_DEPTH, duplicate_in, has_no_duplicate, is_too_deep, salvage
 from ._forms import HEAD, Forms, ReadText
 from ._rules import (
     RULES,
@@ -151,28 +151,29 @@ def _meaning(  # noqa: C901  # in one frame
     session: GeminiSession,
 ) -> Callable[[bytes], Meaning | None]:
     """Return the function that returns the meaning of a session's frames; None if refused."""
-    layout, forms_of = session.layout, _FORMS.readers.get
+    layout, forms_of = session.layout, _FORMS.found.get
     apply_message, apply_content = _APPLY_MESSAGE.get, _APPLY_CONTENT.get
-    left = _MAX_LEARNED
+    tries = _MAX_TRIES
 
     def meaning_of(raw: bytes) -> Meaning | None:  # noqa: C901, PLR0912  # as above
         """Return the meaning of a frame; None if it is refused."""
-        nonlocal left
+        nonlocal tries
         if layout.place is not None and raw[: layout.start] == layout.head:
             audio = layout.event_in(raw)
             if audio is not None:
                 return audio
-        for read in forms_of(raw[HEAD], ()):
-            meaning = read(session, raw)
-            if meaning is not None:
-                return meaning
+        for start, head, read in forms_of(raw[HEAD], ()):
+            if raw[:start] == head:
+                meaning = read(session, raw)
+                if meaning is not None:
+                    return meaning
         try:
             data = _decode_json(raw)
         except (ValueError, RecursionError):
             return None
         if type(data) is not dict:
             return None
-        colons = count_in(raw, b":")
+        colons = len(raw) - len(raw.replace(b":", b""))  # as `count_in`, without a call
         if len(raw) >= _SHALLOW and is_too_deep(raw, data, colons):
             return None
         if len(data) != 1:
@@ -193,8 +194,9 @@ def _meaning(  # noqa: C901  # in one frame
             return None
         if apply is None or value is None or value is False:
             return _meaning_of_several(session, raw, data, None)
-        if left and name in _FORMED:
-            left -= _learn_form(raw, name, value, apply)
+        if tries and name in _FORMED:
+            tries -= 1
+            _learn_form(raw, name, value, apply)
         if apply is other:
             return other_of(raw)
         meaning = _meaning_of_one(session, raw, message, apply)
@@ -224,11 +226,9 @@ def _meaning_of_one(session: GeminiSession, raw: bytes, message: _Data, apply: A
     except FrameError as exc:
         events.append(exception_event(exc))
         is_other = False
-    if not events:
-        return other_of(raw)
-    if is_other:
+    if is_other or not events:
         events.append(other_of(raw))
-    return tuple(events) if len(events) > 1 else events[0]
+    return events[0] if len(events) == 1 else tuple(events)
 
 
 def _meaning_of_several(
@@ -330,13 +330,13 @@ _SIGNALS: Final = tuple({"vadSignalType": f"VAD_SIGNAL_TYPE_{end}"} for end in (
 
 _FORMED: Final = frozenset({*_TEXTS, *_FLAGS, _SIGNAL})
 
-_MAX_LEARNED: Final = 16
-"""Forms that one session may add: there are fewer, unless none fits twice."""
+_MAX_TRIES: Final = 16
+"""Frames of one session that may make a form: usually it has fewer forms."""
 
 
-def _learn_form(raw: bytes, name: str, value: Any, apply: Apply) -> bool:
+def _learn_form(raw: bytes, name: str, value: Any, apply: Apply) -> None:
     """
-    Let a form take frames like this one, if it is a usual one, and return whether it is.
+    Let a form take frames like this one, if it is a usual one.
 
     Args:
         name: The name of its one field, which may be a field of ``serverContent``.
@@ -345,17 +345,15 @@ def _learn_form(raw: bytes, name: str, value: Any, apply: Apply) -> bool:
     """
     if value is True or value in _SIGNALS:
         message = {name: value}
-        _FORMS.learn_same(raw, lambda session, _: _meaning_of_one(session, raw, message, apply))
-        return True
-    if name not in _TEXTS:
-        return False
-    field, read = _TEXTS[name]
-    fields = _only_part(value) if name == "modelTurn" else value
-    text = fields.get(field) if type(fields) is dict else None
-    if type(text) is not str or not fields.keys() - {field} <= _BESIDES:
-        return False
-    _FORMS.learn_text(raw, field, text, _other_text if fields.get("thought") is True else read)
-    return True
+        _FORMS.learn_same(raw, lambda session: _meaning_of_one(session, raw, message, apply))
+    elif name in _TEXTS:
+        field, read = _TEXTS[name]
+        fields = _only_part(value) if name == "modelTurn" else value
+        text = fields.get(field) if type(fields) is dict else None
+        if type(text) is str and fields.keys() - {field} <= _BESIDES:
+            if fields.get("thought") is True:
+                read = _other_text
+            _FORMS.learn_text(raw, field, text, read)
 
 
 def _only_part(model_turn: Any) -> Any:

@@ -44,7 +44,7 @@ _MAX_BYTES: Final = 256
 """The length of a frame, without its text, up to which it makes a form."""
 
 Reader: TypeAlias = Callable[[GeminiSession, bytes], Meaning | None]
-"""Returns the meaning of a frame, or None if it is of another form."""
+"""Returns the meaning of a frame, or None if it ends in another way."""
 
 ReadText: TypeAlias = Callable[[GeminiSession, str, bytes], Meaning]
 """Returns the meaning of a frame with that text; it may need the frame for an Other event."""
@@ -57,28 +57,26 @@ class Forms:
     The forms that there have been in any session.
 
     Attributes:
-        readers: The readers of forms, the latest first, by the head of their frames.
+        found: For the first bytes of frames, the forms with these, the latest first: the number of
+            the bytes before the text, these bytes, and the reader of frames that begin with them.
     """
 
-    __slots__ = ("readers",)
+    __slots__ = ("found",)
 
     def __init__(self) -> None:
-        self.readers: dict[bytes, tuple[Reader, ...]] = {}
+        self.found: dict[bytes, tuple[tuple[int, bytes, Reader], ...]] = {}
 
-    def learn_same(self, frame: bytes, read: Callable[[GeminiSession, bytes], Meaning]) -> None:
+    def learn_same(self, frame: bytes, read: Callable[[GeminiSession], Meaning]) -> None:
         """Let *read* return the meaning of frames that are the same as this one."""
-        if len(frame) <= _MAX_BYTES:
-            self._add(
-                frame, lambda session, other: read(session, other) if other == frame else None
-            )
+        size = len(frame)
 
-    def learn_text(
-        self,
-        frame: bytes,
-        name: str,
-        text: str,
-        read: ReadText,
-    ) -> None:
+        def read_same(session: GeminiSession, other: bytes) -> Meaning | None:
+            return read(session) if len(other) == size else None
+
+        if size <= _MAX_BYTES:
+            self._add(frame, read_same)
+
+    def learn_text(self, frame: bytes, name: str, text: str, read: ReadText) -> None:
         """
         Let *read* return the meaning of frames like this one.
 
@@ -90,11 +88,11 @@ class Forms:
         if both is None or len(both[0]) + len(both[1]) > _MAX_BYTES:
             return
         head, tail = both
-        start, quote, tail_size = len(head), len(head) - 1, len(tail)
+        quote, tail_size = len(head) - 1, len(tail)
 
         def read_text(session: GeminiSession, other: bytes) -> Meaning | None:
             end = len(other) - tail_size
-            if other[:start] != head or other[end:] != tail:
+            if other[end:] != tail:
                 return None
             try:
                 words = _decode_text(other[quote : end + 1])
@@ -102,11 +100,10 @@ class Forms:
                 return None
             return read(session, words, other)
 
-        if start >= HEAD.stop:  # else the text is in the part that forms are found by
-            self._add(frame, read_text)
+        if len(head) >= HEAD.stop:  # else the text is in the part that forms are found by
+            self._add(head, read_text)
 
-    def _add(self, frame: bytes, read: Reader) -> None:
-        head = frame[HEAD]
-        known = self.readers.get(head, ())
-        if known or len(self.readers) < _MAX_HEADS:
-            self.readers[head] = (read, *known)[:_MAX_FORMS]
+    def _add(self, head: bytes, read: Reader) -> None:
+        known = self.found.get(head[HEAD], ())
+        if known or len(self.found) < _MAX_HEADS:
+            self.found[head[HEAD]] = ((len(head), head, read), *known)[:_MAX_FORMS]
