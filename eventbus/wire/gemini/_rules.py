@@ -189,22 +189,28 @@ def hear(session: GeminiSession, words: str, _raw: bytes = b"") -> RealtimeModel
 
 def say(session: GeminiSession, words: str, _raw: bytes = b"") -> Meaning:
     """Return the events of the model's next words."""
-    begun: Events = []
-    turn = session.turn if session.turn.is_open else session.open_turn(begun)
+    turn = session.turn
+    begun: Events | None = None
+    if not turn.is_open:
+        begun = []
+        turn = session.open_turn(begun)
     turn.transcript.append(words)
     turn.undone.add("transcript")
     event = _new_transcript_delta(turn.item_id, words, turn.response_id)
-    return (*begun, event) if begun else event
+    return event if begun is None else (*begun, event)
 
 
 def write(session: GeminiSession, words: str, _raw: bytes = b"") -> Meaning:
     """Return the events of the model's next text."""
-    begun: Events = []
-    turn = session.turn if session.turn.is_open else session.open_turn(begun)
+    turn = session.turn
+    begun: Events | None = None
+    if not turn.is_open:
+        begun = []
+        turn = session.open_turn(begun)
     turn.text.append(words)
     turn.undone.add("text")
     event = _new_text_delta(turn.item_id, words, turn.response_id)
-    return (*begun, event) if begun else event
+    return event if begun is None else (*begun, event)
 
 
 def _add(events: Events, meaning: Meaning) -> None:
