@@ -730,9 +730,9 @@ def _places(offset: int, payloads: list[bytes]) -> Iterator[tuple[int, bytes]]:
         offset += BATCH_HEADER_BYTES + len(payload)
 
 
-def _check_poll(poll: object) -> None:
-    is_number = isinstance(poll, Real) and not isinstance(poll, bool)
-    if not is_number or not 0 <= poll < _AGES:  # type: ignore[operator]  # it is one
+def _check_poll(poll: Any) -> None:
+    is_number = isinstance(poll, (int, float)) and not isinstance(poll, bool)
+    if not is_number or not 0 <= poll < _AGES:
         msg = f"poll= is a number of seconds from 0 on, not {poll!r}."
         raise ValueError(msg)
 

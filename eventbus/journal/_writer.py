@@ -100,10 +100,10 @@ def check_settings(
         raise ValueError(msg)
 
 
-def _is_time(value: object) -> bool:
+def _is_time(value: Any) -> bool:
     """Return whether *value* is a number of seconds above 0, of less than some hundred years."""
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return is_number and 0 < value < 1e10  # type: ignore[operator]  # it is one
+    return is_number and 0 < value < 1e10
 
 
 @attrs.define

@@ -75,22 +75,69 @@ RealtimeModelUserInput: TypeAlias = str | RealtimeModelUserInputMessage
 """A message of the user; a string is one of that text."""
 
 
+# The values are the callers' words, so an error names their types only.
+
+
+def _check_user_input(_request: object, _attribute: object, given: Any) -> None:
+    if isinstance(given, str):
+        return
+    content = given.get("content") if isinstance(given, Mapping) else None
+    if isinstance(content, Sequence) and not isinstance(content, (str, bytes)):
+        if all(isinstance(part, Mapping) for part in content):
+            return
+        problem = "a message whose content has something else than mappings"
+    elif isinstance(given, Mapping):
+        problem = f"a message whose content is of type {type(content).__qualname__}"
+    else:
+        problem = type(given).__qualname__
+    msg = (
+        f"user_input= is a text, or a message like {{'type': 'message', 'role': 'user', 'content': "
+        f"[{{'type': 'input_text', 'text': 'Hello'}}]}}; not {problem}."
+    )
+    raise TypeError(msg)
+
+
+def _check_raw_message(_request: object, _attribute: object, given: Any) -> None:
+    if not isinstance(given, Mapping):
+        msg = (
+            f"message= is a mapping like {{'type': 'input_audio_buffer.clear'}}, not "
+            f"{type(given).__qualname__}."
+        )
+        raise TypeError(msg)
+
+
+def _check_output(_request: object, _attribute: object, given: Any) -> None:
+    if not isinstance(given, str):
+        msg = f"output= is a text, usually JSON, not {type(given).__qualname__}."
+        raise TypeError(msg)
+
+
 @attrs.frozen
 class RealtimeModelSendRawMessage:
     """
     Send *message* as it is.
 
     A raw ``response.create`` takes its turn like any other.
+
+    Raises:
+        TypeError: It is not a mapping.
     """
 
-    message: RealtimeModelRawClientMessage
+    message: RealtimeModelRawClientMessage = attrs.field(validator=_check_raw_message)
 
 
 @attrs.frozen
 class RealtimeModelSendUserInput:
-    """Add *user_input* to the conversation, and ask for a response."""
+    """
+    Add *user_input* to the conversation, and ask for a response.
 
-    user_input: RealtimeModelUserInput = attrs.field(repr=lambda _: "<withheld>")
+    Raises:
+        TypeError: It is neither a text nor a message.
+    """
+
+    user_input: RealtimeModelUserInput = attrs.field(
+        repr=lambda _: "<withheld>", validator=_check_user_input
+    )
 
 
 @attrs.frozen(weakref_slot=False)  # so that `_fast_init` can make one
@@ -116,10 +163,15 @@ class RealtimeModelSendToolOutput:
         tool_call: The call that it is the output of.
         output: Text; usually JSON.
         start_response: Whether the model is to go on speaking.
+
+    Raises:
+        TypeError: *output* is not a text.
     """
 
     tool_call: RealtimeModelToolCallEvent
-    output: str = attrs.field(repr=lambda output: f"<{len(output)} characters>")
+    output: str = attrs.field(
+        repr=lambda output: f"<{len(output)} characters>", validator=_check_output
+    )
     start_response: bool
 
 

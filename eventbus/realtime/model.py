@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Any, Final, NotRequired, TypedDict
 
 from ..bus import EventBus, Scope, bus_and_sender
 from ..events import RealtimeModelAudioInterruptedEvent, RealtimeModelEvent
@@ -124,6 +124,13 @@ class RealtimeModelConfig(TypedDict):
     call_id: NotRequired[str]
 
 
+_OPTION_TYPES: Final[Mapping[str, tuple[type[Any], str]]] = {
+    "url": (str, "an address like 'wss://host/v1/realtime'"),
+    "headers": (Mapping, "a mapping of names to values"),
+    "call_id": (str, "the id of a call"),
+}
+
+
 def wrong_config(config: object) -> str | None:
     """Return the problem with the options of a connection; None if there is none."""
     problem = unknown_key(config, RealtimeModelConfig, "config")
@@ -132,6 +139,10 @@ def wrong_config(config: object) -> str | None:
     key = config.get("api_key")
     if not (key is None or isinstance(key, str) or callable(key)):
         return f"config['api_key'] is a string or a function, not {type(key).__qualname__}."
+    for name, (kind, expected) in _OPTION_TYPES.items():
+        value = config.get(name)
+        if value is not None and not isinstance(value, kind):
+            return f"config[{name!r}] is {expected}, not {type(value).__qualname__}."
     return wrong_settings(config.get("initial_model_settings") or {})
 
 

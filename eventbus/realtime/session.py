@@ -163,8 +163,10 @@ class RealtimeSession:
 
     Raises:
         ToolDefinitionError: A function can't be a tool, or two have the same name.
-        TypeError: Not exactly one of *model* and *models* is given, or a function isn't one.
-        ValueError: A key of *config* or *settings* is unknown.
+        TypeError: Not exactly one of *model* and *models* is given, or an argument is of another
+            type: a model, a bus, a list of tools, a function.
+        ValueError: *config* or *settings* has an unknown key, or is no mapping, or *max_threads*
+            isn't above 0.
     """
 
     def __init__(
@@ -184,7 +186,7 @@ class RealtimeSession:
         publish_sent: bool = False,
     ) -> None:
         problem = _wrong_config(config) or wrong_settings(settings or {})
-        self._configs = [withhold_keys(each) for each in _as_list(config)]
+        self._configs = [] if problem else [withhold_keys(each) for each in _as_list(config)]
         del config  # a traceback may be shown with the variables of its frames
         if problem is not None:
             raise ValueError(problem)
@@ -195,6 +197,10 @@ class RealtimeSession:
             msg = f"There are {len(given)} models; give one config, or one for each."
             raise ValueError(msg)
         self.bus, self.sender = bus_and_sender(bus, "RealtimeSession publishes on", sender)
+        _check_tools(tools)
+        if not isinstance(max_threads, int) or isinstance(max_threads, bool) or max_threads < 1:
+            msg = f"max_threads= is a whole number from 1 on, not {max_threads!r}."
+            raise ValueError(msg)
         self.context = context
         self.history = History()
         self._settings = cast(
@@ -295,8 +301,12 @@ class RealtimeSession:
             message: The output that the model gets.
 
         Raises:
+            TypeError: *message* is not a text.
             ValueError: The call doesn't wait, or not any more.
         """
+        if not isinstance(message, str):
+            msg = f"message= is the text that the model gets, not {message!r}."
+            raise TypeError(msg)
         self._calls.decide(call_id, message)
 
     async def _announce_tools(self) -> None:
@@ -318,7 +328,9 @@ class RealtimeSession:
             commit: Whether the user's turn ends with it, where the service doesn't detect that.
 
         Raises:
+            AudioFormatError: It ends with half a sample.
             ModelNotConnected: There is no connection.
+            TypeError: *audio* is not bytes.
         """
         models = self._models
         model = await models.ready() if models.is_replacing else models.present
@@ -330,6 +342,7 @@ class RealtimeSession:
 
         Raises:
             ModelNotConnected: There is no connection.
+            TypeError: *message* is neither a text nor a message.
         """
         await self._models.send_message(message)
 
@@ -396,7 +409,7 @@ class RealtimeSession:
         problem = wrong_config(config)
         if problem is None:
             given = withhold_keys(config)
-            settings = config.get("initial_model_settings", {})
+            settings = config.get("initial_model_settings") or {}
             self._configs = [cast("RealtimeModelConfig", {**own, **given}) for own in self._configs]
             self._settings = cast("RealtimeSessionModelSettings", {**self._settings, **settings})
         del config  # a traceback may be shown with the variables of its frames
@@ -841,17 +854,33 @@ def _as_list(config: Any) -> list[Any]:
 
 
 def _wrong_config(config: Any) -> str | None:
+    if isinstance(config, (str, bytes)) or not isinstance(config, (Mapping, Sequence, type(None))):
+        return f"config is a mapping, or a list of them; not {type(config).__qualname__}."
     return next((problem for each in _as_list(config) if (problem := wrong_config(each))), None)
 
 
 def _models_of(
     model: RealtimeModel | None, models: Sequence[RealtimeModel] | None
 ) -> list[RealtimeModel]:
+    if models is not None and not isinstance(models, Iterable):
+        msg = f"models= is a list of models, not {models!r}."
+        raise TypeError(msg)
     given = list(models or ()) if model is None else [model]
     if not given or (model is not None and models is not None):
         msg = "RealtimeSession takes a model, or models=[...] with at least one; not both."
         raise TypeError(msg)
+    for each in given:
+        if not isinstance(each, RealtimeModel):
+            hint = "; make one of it" if isinstance(each, type) else ""
+            msg = f"A session's model is a RealtimeModel, not {each!r}{hint}."
+            raise TypeError(msg)
     return given
+
+
+def _check_tools(tools: object) -> None:
+    if isinstance(tools, str) or callable(tools) or not isinstance(tools, Iterable):
+        msg = f"tools= is a list of functions, like [weather]; not {tools!r}."
+        raise TypeError(msg)
 
 
 _WITHOUT_CONSEQUENCES: Final = frozenset(get_args(RealtimeModelEvent)) - {

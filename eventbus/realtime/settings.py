@@ -137,10 +137,22 @@ def unknown_key(given: object, known: type[Any], label: str) -> str | None:
 def wrong_settings(settings: object) -> str | None:
     """Return the problem with a session's settings; None if there is none."""
     problem = unknown_key(settings, RealtimeSessionModelSettings, "settings")
-    audio = settings.get("audio") if isinstance(settings, Mapping) else None
-    if problem or not audio:
+    if problem or not isinstance(settings, Mapping):
         return problem
-    return unknown_key(audio, RealtimeAudioConfig, "settings['audio']")
+    tools = settings.get("tools")
+    if tools is not None and (isinstance(tools, str) or not isinstance(tools, Sequence)):
+        return f"settings['tools'] is a list of tools, not {type(tools).__qualname__}."
+    extra = settings.get("extra_settings")
+    if extra is not None and not isinstance(extra, Mapping):
+        return f"settings['extra_settings'] is a mapping, not {type(extra).__qualname__}."
+    audio = settings.get("audio")
+    if audio is None:
+        return None
+    problem = unknown_key(audio, RealtimeAudioConfig, "settings['audio']")
+    for side, value in () if problem else audio.items():
+        if value is not None and not isinstance(value, Mapping):
+            return f"settings['audio'][{side!r}] is a mapping, not {type(value).__qualname__}."
+    return problem
 
 
 def check_settings(settings: object) -> None:

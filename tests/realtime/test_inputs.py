@@ -46,6 +46,39 @@ def test_repr_shows_no_content(request_):
     assert "secret" not in repr(request_)
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        5,
+        None,
+        b"secret",
+        ["secret"],
+        {},
+        {"type": "message", "role": "user", "content": "secret"},
+        {"type": "message", "role": "user", "content": ["secret"]},
+    ],
+    ids=str,
+)
+def test_user_input_is_a_text_or_a_message(given):
+    """
+    The error says how to write one, and shows no content.
+    """
+    with pytest.raises(TypeError, match=r"^user_input= is a text, or a message like") as caught:
+        RealtimeModelSendUserInput(given)
+
+    assert "secret" not in str(caught.value)
+
+
+def test_other_requests_are_checked_too():
+    """
+    Before one is sent that the service can't read.
+    """
+    with pytest.raises(TypeError, match=r"^message= is a mapping like .*, not str"):
+        RealtimeModelSendRawMessage("response.create")
+    with pytest.raises(TypeError, match=r"^output= is a text.*, not dict"):
+        RealtimeModelSendToolOutput(CALL, {"secret": 5}, start_response=True)
+
+
 def test_fields_are_those_of_openai_agents():
     """
     Users of openai-agents find each request under its name, with its fields in their order, and

@@ -19,7 +19,7 @@ from eventbus.events import (
 from eventbus.exceptions import ToolDefinitionError
 from eventbus.realtime import RealtimeModelSendSessionUpdate, RealtimeSession, tool
 from eventbus.realtime.events import RealtimeToolApprovalRequired
-from eventbus.realtime.openai import OpenAIRealtimeModel
+from eventbus.realtime.openai import GPTLiveModel, OpenAIRealtimeModel
 from eventbus.testing import capture
 
 from .scripted_model import ScriptedModel
@@ -35,6 +35,20 @@ KEY = "sk-this-is-secret"
         ({"config": {"initial_model_settings": {"voise": "x"}}}, "did you mean voice"),
         ({"settings": {"instruction": "x"}}, "did you mean instructions"),
         ({"settings": {"audio": {"inputs": {}}}}, "did you mean input"),
+        ({"config": "ws://x"}, "config is a mapping, or a list of them; not str"),
+        ({"config": 5}, "config is a mapping, or a list of them; not int"),
+        ({"config": ["ws://x"]}, "config is a mapping, not str"),
+        ({"config": {"url": 5}}, "'url'. is an address .*not int"),
+        ({"config": {"headers": "x"}}, "'headers'. is a mapping .*not str"),
+        ({"config": {"call_id": 5}}, "'call_id'. is the id .*not int"),
+        ({"config": {"initial_model_settings": "x"}}, "settings is a mapping, not str"),
+        ({"settings": "x"}, "settings is a mapping, not str"),
+        ({"settings": {"audio": "x"}}, "'audio'. is a mapping, not str"),
+        ({"settings": {"audio": {"input": "x"}}}, "'input'. is a mapping, not str"),
+        ({"settings": {"tools": "x"}}, "'tools'. is a list of tools, not str"),
+        ({"settings": {"extra_settings": 5}}, "'extra_settings'. is a mapping, not int"),
+        ({"max_threads": 0}, "max_threads= is a whole number"),
+        ({"max_threads": "8"}, "max_threads= is a whole number"),
     ],
 )
 def test_unknown_key_is_refused_with_the_one_that_was_meant(options, told):
@@ -64,6 +78,9 @@ async def test_model_refuses_unknown_keys_too(anyio_backend):
     """
     with pytest.raises(ValueError, match="did you mean url"):
         await OpenAIRealtimeModel().connect({"ur": "ws://x"})
+    for model in (OpenAIRealtimeModel(), GPTLiveModel()):
+        with pytest.raises(ValueError, match="config is a mapping, not str"):
+            await model.connect("ws://x")
 
 
 @pytest.mark.parametrize(
@@ -73,6 +90,9 @@ async def test_model_refuses_unknown_keys_too(anyio_backend):
         {"format_error": lambda name: name},
         {"memory": 5},
         {"tools": [5]},
+        {"tools": 5},
+        {"tools": print},
+        {"tools": "weather"},
     ],
 )
 def test_function_that_cannot_be_called_is_refused_where_it_is_given(options):
@@ -112,6 +132,34 @@ def test_models_are_one_or_several():
     for options in ({}, {"models": []}, {"model": model, "models": [model]}):
         with pytest.raises(TypeError, match="models"):
             RealtimeSession(bus=bus, **options)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"model": 5}, {"model": ScriptedModel}, {"models": 5}, {"models": [ScriptedModel(), "gpt"]}],
+    ids=str,
+)
+def test_model_that_is_none_is_named(options):
+    """
+    When the session is made, and not when it connects.
+    """
+    with pytest.raises(TypeError, match=r"RealtimeModel, not|list of models, not"):
+        RealtimeSession(bus=EventBus(), **options)
+
+
+@pytest.mark.parametrize("message", [5, None, b"Hello", {}], ids=str)
+async def test_message_that_is_none_is_refused(bus, message):
+    """
+    Whichever model the session has; nothing is sent, now or to the next model.
+    """
+    first, second = ScriptedModel(), ScriptedModel()
+    async with bus, RealtimeSession(bus=bus, models=[first, second]) as session:
+        with pytest.raises(TypeError, match="user_input= is a text, or a message"):
+            await session.send_message(message)
+        with pytest.raises(TypeError, match="message= is the text that the model gets"):
+            await session.reject_tool_call("call_1", message=5)
+
+    assert first.sent == []
 
 
 async def test_scope_is_bus_and_sender(bus):

@@ -131,10 +131,10 @@ def check_settings(settings: StreamSettings) -> None:
         raise OptionError(msg, option="storage")
 
 
-def _is_time(value: object) -> bool:
+def _is_time(value: Any) -> bool:
     """Return whether *value* is a number of seconds that the server can count in nanoseconds."""
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return is_number and 0 <= value < _MAX_SECONDS  # type: ignore[operator]  # it is one
+    return is_number and 0 <= value < _MAX_SECONDS
 
 
 async def open_stream(

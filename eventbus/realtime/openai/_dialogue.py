@@ -56,6 +56,7 @@ from ..transport._sender import Sender
 from ._interruption import (
     Interruption,
     PlaybackEstimate,
+    has_pcm_input,
     input_format,
     interrupts_responses,
     output_format,
@@ -64,6 +65,7 @@ from ._interruption import (
 from ._messages import (
     APPEND,
     append_message,
+    check_audio,
     check_interrupt,
     is_acknowledged,
     merge_sessions,
@@ -122,6 +124,9 @@ class OpenAIDialogue:
         self.last_frame_at = 0.0
         self._rules = rules
         self._session = session_of(settings)
+        self._service_session: Mapping[str, Any] = {}
+        # 1 if the user's audio has samples of two bytes for sure, so that no odd length is right.
+        self._odd = int(has_pcm_input(self._session))
         rules.check_settings(self._session)
         self._model = model
         self._sender = sender
@@ -409,6 +414,8 @@ class OpenAIDialogue:
     def _watch_session(self, event: RealtimeModelSessionUpdatedEvent, _raw: object) -> Any:
         if not event.created:
             self._acknowledge(lambda message: message["type"] == "session.update")
+        self._service_session = event.session
+        self._odd = int(has_pcm_input(self._session, event.session))
         interrupts = interrupts_responses(event.session)
         if interrupts is not None:
             self._interrupts = interrupts
@@ -521,8 +528,11 @@ class OpenAIDialogue:
         return send(self, event)
 
     async def _send_audio(self, event: RealtimeModelSendAudio) -> None:
-        if event.audio:
-            problem = self._append(append_message(event.audio))
+        audio = event.audio
+        if type(audio) is not bytes or len(audio) & self._odd:  # fifty times a second
+            check_audio(audio, is_pcm=bool(self._odd))
+        if audio:
+            problem = self._append(append_message(audio))
             if problem is not None or self._sender.is_crowded:
                 await self._follow_audio(problem)
         if event.commit:
@@ -635,7 +645,11 @@ class OpenAIDialogue:
         session = session_of(event.session_settings)
         self._rules.check_settings(session)
         await self._send_message(self._rules.session_update(session))
+        self._change_session(session)
+
+    def _change_session(self, session: Mapping[str, Any]) -> None:
         self._session = merge_sessions(self._session, session)
+        self._odd = int(has_pcm_input(self._session, self._service_session))
 
     async def _send_raw(self, event: RealtimeModelSendRawMessage) -> None:
         message = raw_message(event)
@@ -657,7 +671,7 @@ class OpenAIDialogue:
             await self._send_message(message)
             session = message.get("session")
             if message["type"] == "session.update" and isinstance(session, Mapping):
-                self._session = merge_sessions(self._session, session)
+                self._change_session(session)
 
     _SENDERS: Final[Mapping[type[Any], Callable[[OpenAIDialogue, Any], Awaitable[None]]]] = (
         MappingProxyType(

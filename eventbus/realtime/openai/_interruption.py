@@ -254,6 +254,30 @@ def input_format(session: Mapping[str, Any]) -> AudioFormat | None:
     return _format(session, "input")
 
 
+def has_pcm_input(*sessions: Mapping[str, Any]) -> bool:
+    """
+    Return whether the user's audio is 16-bit PCM for sure.
+
+    Args:
+        sessions: The session as it was asked for, and as the service describes it; while a change
+            is on its way, they differ. Either may name no format, or have a raw message's name.
+    """
+    named = [
+        name
+        for each in sessions
+        for name in (_audio(each, "input").get("format"), each.get("input_audio_format"))
+        if name is not None
+    ]
+    return bool(named) and all(map(_is_pcm, named))
+
+
+def _is_pcm(named: object) -> bool:
+    try:
+        return AudioFormat.of(named).encoding == "audio/pcm"
+    except AudioFormatError:
+        return False
+
+
 def _format(session: Mapping[str, Any], direction: str) -> AudioFormat | None:
     named = _audio(session, direction).get("format", session.get(f"{direction}_audio_format"))
     try:

@@ -75,7 +75,7 @@ from ._live_messages import (
     user_messages,
 )
 from ._live_work import DelegatedWork
-from ._messages import outgoing_audio, raw_message
+from ._messages import check_audio, outgoing_audio, raw_message
 
 _MAX_WAITING_AUDIO: Final = 250  # pieces of 20 ms: the last five seconds
 _IDLE_MS: Final = 100
@@ -177,6 +177,7 @@ class GPTLiveDialogue:
         self._loop = asyncio.get_running_loop()
         self._playback = PlaybackEstimate(tracker)
         self._format = PCM16
+        self._odd = 0  # 1 once the service has named a format with samples of two bytes
         self._work = DelegatedWork()
         self._lost_calls: dict[str, None] = {}
         self._numbers = itertools.count(1)
@@ -312,6 +313,7 @@ class GPTLiveDialogue:
                 pass
             else:
                 self._playback.set_format(self._format)
+                self._odd = int(self._format.sample_bytes == 2)
         expires_at = event.session.get("expires_at")
         if isinstance(expires_at, (int, float)):
             self._host.expect_end_at(expires_at)
@@ -419,11 +421,14 @@ class GPTLiveDialogue:
         if event.commit:
             msg = "GPT-Live finds the end of the user's turn by itself; send audio without commit."
             raise NotSupported(msg, service=SERVICE, feature="commit")
-        if not event.audio:
+        audio = event.audio
+        if type(audio) is not bytes or len(audio) & self._odd:  # fifty times a second
+            check_audio(audio, is_pcm=bool(self._odd))
+        if not audio:
             return
         begins_at = max(self._loop.time(), self._audio_until)
-        self._audio_until = begins_at + len(event.audio) / self._format.bytes_per_second
-        await self._send_piece(append_audio(event.audio))
+        self._audio_until = begins_at + len(audio) / self._format.bytes_per_second
+        await self._send_piece(append_audio(audio))
 
     async def _send_piece(self, message: OutgoingMessage) -> None:
         if not self._is_started and self._sender.is_linked:

@@ -211,7 +211,15 @@ append_audio: Final = appending(APPEND)
 
 
 def append_text(kind: str, content: str, delegation_id: str | None) -> dict[str, Any]:
-    """Return the message that appends a commentary, instructions or thinking."""
+    """
+    Return the message that appends a commentary, instructions or thinking.
+
+    Raises:
+        TypeError: *content* is not a text.
+    """
+    if not isinstance(content, str):
+        msg = f"content= is a text, not {type(content).__qualname__}."
+        raise TypeError(msg)
     return {
         "type": f"session.{kind}.append",
         "content": content,

@@ -31,6 +31,7 @@ from ..transport._sender import Sender
 from ._connect import MAX_FRAME_BYTES, check_asyncio, new_live_dialer
 from ._live_dialogue import GPTLiveDialogue
 from ._live_messages import DEFAULT_BACKEND, append_text
+from ._messages import check_audio
 
 if TYPE_CHECKING:
     import openai
@@ -135,7 +136,7 @@ class GPTLiveModel(ConnectedModel):
             ValueError: An option or a setting is unknown.
         """
         problem = wrong_config(options)
-        given = ConnectOptions.of(options)
+        given = ConnectOptions.of({} if problem else options)
         del options  # a traceback may be shown with the variables of its frames
         if problem is not None:
             raise ValueError(problem)
@@ -184,7 +185,9 @@ class GPTLiveModel(ConnectedModel):
             ModelNotConnected: There is no connection.
             NotSupported: GPT-Live can't do it; nothing was sent.
             RealtimeConnectionError: There was no room in time.
-            TypeError: It is not a request, or something in it can't be JSON.
+            AudioFormatError: Its audio ends with half a sample of 16 bits.
+            TypeError: It is not a request, its audio isn't bytes, or something in it can't be
+                JSON.
             ValueError: Its parts contradict each other.
         """
         await self._open_connection().send(event)
@@ -201,6 +204,7 @@ class GPTLiveModel(ConnectedModel):
 
         Raises:
             ModelNotConnected: There is no connection.
+            TypeError: *content* is not a text.
         """
         await self._send(append_text("commentary", content, delegation_id))
 
@@ -226,7 +230,13 @@ class GPTLiveModel(ConnectedModel):
 
         Args:
             audio: 16-bit PCM at 24 kHz, at most 30 seconds.
+
+        Raises:
+            AudioFormatError: It ends with half a sample.
+            ModelNotConnected: There is no connection.
+            TypeError: It isn't bytes.
         """
+        check_audio(audio, is_pcm=True)
         encoded = pybase64.b64encode(audio).decode("ascii")
         await self._send({"type": "session.output_audio.fixture.play", "audio": encoded})
 

@@ -17,6 +17,7 @@ import msgspec
 import pybase64
 
 from ...audio._formats import AudioFormat
+from ...exceptions import AudioFormatError
 from ...wire.openai import BETA_SETTINGS
 from ..inputs import (
     RealtimeModelSendInterrupt,
@@ -180,6 +181,31 @@ def appending(message_type: str) -> Callable[[bytes], OutgoingMessage]:
         return OutgoingMessage(b"".join((start, encoded, end)), message, len(encoded) * 3 // 4)
 
     return append
+
+
+def check_audio(audio: Any, *, is_pcm: bool) -> None:
+    """
+    Check audio that isn't obviously right.
+
+    Args:
+        audio: The audio.
+        is_pcm: Whether it is to be 16-bit PCM; else a sample may have any size.
+
+    Raises:
+        AudioFormatError: It ends with half a sample.
+        TypeError: It isn't bytes.
+    """
+    try:
+        size = memoryview(audio).nbytes
+    except TypeError:
+        msg = f"Audio is bytes, not {type(audio).__qualname__}; give samples in the input format."
+        raise TypeError(msg) from None
+    if is_pcm and size % 2:
+        msg = (
+            f"16-bit PCM has an even number of bytes, and this is {size}; cut audio between "
+            f"samples."
+        )
+        raise AudioFormatError(msg)
 
 
 append_message: Final = appending(APPEND)

@@ -129,7 +129,7 @@ class OpenAIRealtimeModel(ConnectedModel):
             ValueError: An option or a setting is unknown, or both a model and a call are named.
         """
         problem = wrong_config(options)
-        given = ConnectOptions.of(options)
+        given = ConnectOptions.of({} if problem else options)
         del options  # a traceback may be shown with the variables of its frames
         if problem is not None:
             raise ValueError(problem)
@@ -176,8 +176,10 @@ class OpenAIRealtimeModel(ConnectedModel):
             ModelNotConnected: There is no connection.
             NotSupported: The service can't do it; nothing was sent.
             RealtimeConnectionError: There was no room in time.
-            AudioFormatError: A format in the settings is not a known one.
-            TypeError: It is not a request, or something in it can't be JSON.
+            AudioFormatError: A format in the settings is not a known one, or audio ends with half
+                a sample of 16 bits.
+            TypeError: It is not a request, its audio isn't bytes, or something in it can't be
+                JSON.
             ValueError: Its parts contradict each other.
         """
         await self._open_connection().send(event)

@@ -29,7 +29,11 @@ from eventbus.events import (
     RealtimeModelTurnStartedEvent,
     RealtimeModelUsageEvent,
 )
-from eventbus.exceptions import ModelNotConnected, RealtimeConnectionError
+from eventbus.exceptions import (
+    AudioFormatError,
+    ModelNotConnected,
+    RealtimeConnectionError,
+)
 from eventbus.items import RealtimeToolCallItem
 from eventbus.journal import Recorder
 from eventbus.realtime import (
@@ -348,6 +352,38 @@ async def test_a_failed_response_takes_no_outputs(bus, captured):
 
 
 # --- refusals ----------------------------------------------------------------------------------
+
+
+async def test_half_a_sample_is_refused_in_pcm_only(bus, captured):
+    """
+    The format that the service tells decides.
+    """
+    async with talking(bus, idle_audio=False) as (_service, model):
+        await captured.wait_for(RealtimeModelSessionUpdatedEvent)
+        with pytest.raises(AudioFormatError, match="even number of bytes"):
+            await model.send_event(RealtimeModelSendAudio(b"123"))
+        with pytest.raises(AudioFormatError, match="even number of bytes"):
+            await model.play(b"123")
+
+    settings = {"input_audio_format": "g711_ulaw", "output_audio_format": "g711_ulaw"}
+    async with talking(bus, idle_audio=False, settings=settings) as (service, model):
+        await model.send_event(RealtimeModelSendAudio(b"123"))
+        assert (await until_received(service, "session.input_audio.append"))["audio"] == "MTIz"
+
+
+async def test_words_that_are_no_text_are_refused(bus):
+    """
+    So is audio that isn't bytes; the service gets nothing.
+    """
+    async with talking(bus, idle_audio=False) as (service, model):
+        for method in (model.say, model.think, model.instruct):
+            with pytest.raises(TypeError, match="content= is a text, not int"):
+                await method(5)
+        for send in (model.play, lambda audio: model.send_event(RealtimeModelSendAudio(audio))):
+            with pytest.raises(TypeError, match="Audio is bytes, not str"):
+                await send("MTIz")
+
+    assert {message["type"] for message in service.received} <= {"session.start", "session.close"}
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ from eventbus.events import (
     RealtimeModelInputSpeechStartedEvent,
     RealtimeModelItemUpdatedEvent,
     RealtimeModelRawServerEvent,
+    RealtimeModelSessionUpdatedEvent,
     RealtimeModelToolCallEvent,
     RealtimeModelTurnEndedEvent,
     RealtimeModelTurnStartedEvent,
@@ -815,6 +816,98 @@ async def test_order_of_sending_is_that_of_the_calls(bus):
     expected = [name for n in range(50) for name in ("input_audio_buffer.append", f"x.{n}")]
     assert peer.types == ["session.update", *expected, "input_audio_buffer.commit"]
     assert [m["audio"] for m in peer.messages if "audio" in m][:2] == ["AAA=", "AQA="]
+
+
+PCM = {"type": "audio/pcm", "rate": 24_000}
+ULAW = {"type": "audio/pcmu"}
+
+
+def described(input_format):
+    """
+    Return the session as a service describes it.
+    """
+    return {"type": "realtime", "audio": {"input": {"format": input_format}}}
+
+
+@pytest.mark.parametrize(
+    ("asked", "told", "is_refused"),
+    [
+        ({}, None, False),
+        ({}, PCM, True),
+        ({}, ULAW, False),
+        ({"input_audio_format": "pcm16"}, None, True),
+        ({"input_audio_format": "g711_ulaw"}, None, False),
+        ({"input_audio_format": "g711_ulaw"}, PCM, False),  # the change is on its way
+        ({"audio": {"input": {"format": "pcma"}}}, None, False),
+        ({"audio": {"input": {"format": "pcm16"}}}, ULAW, False),
+        ({"extra_settings": {"input_audio_format": "pcm_mulaw"}}, PCM, False),
+    ],
+    ids=str,
+)
+async def test_half_a_sample_is_refused_where_samples_have_two_bytes(
+    bus, captured, asked, told, is_refused
+):
+    """
+    The formats that the application asked for and that the service tells decide; where they
+    differ, or none is known, audio of any length is sent.
+    """
+
+    async def tell(peer):
+        session = {"type": "realtime"} if told is None else described(told)
+        await peer.send("session.created", session=session)
+
+    async with live(bus, tell, settings=asked) as (server, model):
+        await captured.wait_for(RealtimeModelSessionUpdatedEvent)
+        if is_refused:
+            with pytest.raises(AudioFormatError, match="even number of bytes, and this is 3"):
+                await model.send_event(RealtimeModelSendAudio(b"123"))
+        else:
+            await model.send_event(RealtimeModelSendAudio(b"123"))
+        await model.send_event(RealtimeModelSendAudio(bytearray(b"1234"), commit=True))
+        peer = await server.peer()
+        await peer.receive("input_audio_buffer.commit")
+
+    sent = [m["audio"] for m in peer.messages if "audio" in m]
+    assert sent == ["MTIzNA=="] if is_refused else ["MTIz", "MTIzNA=="]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        RealtimeModelSendSessionUpdate({"input_audio_format": "g711_alaw"}),
+        *(
+            RealtimeModelSendRawMessage({"type": "session.update", "other_data": {"session": raw}})
+            for raw in (described(ULAW), {"input_audio_format": "g711_ulaw"})
+        ),
+    ],
+    ids=str,
+)
+async def test_audio_in_another_format_can_follow_the_change_at_once(bus, change):
+    """
+    Before the service has told that it made the change.
+    """
+    async with live(bus, settings={"input_audio_format": "pcm16"}) as (server, model):
+        await model.send_event(change)
+        await model.send_event(RealtimeModelSendAudio(b"123", commit=True))
+        peer = await server.peer()
+        await peer.receive("input_audio_buffer.commit")
+
+    assert [m["audio"] for m in peer.messages if "audio" in m] == ["MTIz"]
+
+
+@pytest.mark.parametrize("audio", [5, None, "MTIz", [1, 2]], ids=str)
+async def test_audio_that_is_not_bytes_is_named(bus, audio):
+    """
+    Text isn't taken for base64.
+    """
+    async with live(bus) as (server, model):
+        with pytest.raises(TypeError, match=f"Audio is bytes, not {type(audio).__name__}"):
+            await model.send_event(RealtimeModelSendAudio(audio))
+        await model.send_event(RealtimeModelSendAudio(b"", commit=True))
+        peer = await server.peer()
+        await peer.receive("input_audio_buffer.commit")
+
+    assert "input_audio_buffer.append" not in peer.types
 
 
 async def test_listener_takes_note_of_what_is_sent(bus):
