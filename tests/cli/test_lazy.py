@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from importlib.metadata import packages_distributions
@@ -32,6 +33,20 @@ def test_every_command_is_there(run):
         result = run(name, "--help")
         assert result.exit_code == 0, name
         assert result.stdout.startswith(f"Usage: cli {name} ")
+
+
+def test_help_of_every_command_has_its_exit_codes(run):
+    """
+    Those of every command are wrong arguments, output that can't be written, and an interruption.
+    """
+    lacking = []
+    for name in cli.list_commands(click.Context(cli)):
+        _, title, codes = run(name, "--help").stdout.partition("\n  Exit codes:\n")
+        told = re.findall(r"^ {4,}(\d+)  \S", codes, re.MULTILINE)
+        if not title or not {"1", "2", "130"} <= {*told} or told != sorted(told, key=int):
+            lacking.append((name, told))
+
+    assert lacking == []
 
 
 def test_help_imports_nothing_that_a_command_needs_to_run(environment):

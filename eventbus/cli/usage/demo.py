@@ -9,8 +9,17 @@ import click
 from ..lazy import runs
 from ..terminal.options import inspect_option, read_speed
 
+_EPILOG = """\b
+Exit codes:
+    0  fine; the crash is part of the call
+    1  output that can't be written, or an extra that isn't installed
+    2  wrong arguments
+    4  with --forward, no connection, or a stream that doesn't fit
+  130  interrupted; 143 by SIGTERM
+"""
 
-@click.command("demo", short_help="Watch a synthetic call through an example app.")
+
+@click.command("demo", epilog=_EPILOG, short_help="Watch a synthetic call through an example app.")
 @click.option(
     "--speed",
     default="1x",

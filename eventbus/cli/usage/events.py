@@ -8,8 +8,16 @@ import click
 
 from ..lazy import runs
 
+_EPILOG = """\b
+Exit codes:
+    0  fine
+    1  output that can't be written
+    2  wrong arguments, or no event of that name
+  130  interrupted
+"""
 
-@click.command("events", short_help="List the classes of events.")
+
+@click.command("events", epilog=_EPILOG, short_help="List the classes of events.")
 @click.argument("names", nargs=-1, metavar="[NAME]…")
 @click.option("--json", "is_json", is_flag=True, help="Write JSON, one object a line.")
 @runs("events")

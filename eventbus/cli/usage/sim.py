@@ -14,11 +14,21 @@ from ..terminal.options import inspect_option, listening_options, read_speed
 
 _SCENARIOS: Final = ("barge_in", "default", "text_only", "weather")
 
+_EPILOG: Final = """\b
+Exit codes:
+    0  with --check, no difference
+    1  output that can't be written, an extra that is missing, a difference
+    2  wrong arguments
+    3  a scenario or a certificate that can't be used, another protocol
+    4  the port is in use; with --check, no connection or no session
+  130  interrupted, 143 by SIGTERM; without --check there is no other good end
+"""
+
 
 @click.command(
     "sim",
     short_help="Simulate a realtime service, for clients to try.",
-    epilog=f"Scenarios that ship: {', '.join(_SCENARIOS)}.",
+    epilog=f"{_EPILOG}\nScenarios that ship: {', '.join(_SCENARIOS)}.",
 )
 @click.argument("scenario", default="default")
 @listening_options(8765)

@@ -58,6 +58,18 @@ def test_address_in_use_is_one_line_and_exit_code_4(run, tmp_path, taken_port):
     assert "give another port" in line
 
 
+@pytest.mark.parametrize("port", ["-1", "65536", "http"])
+def test_port_that_is_none_is_a_wrong_argument(run, tmp_path, port):
+    """
+    The option is named, and the exit code is 2.
+    """
+    path = write_journal(tmp_path / "call.journal")
+    result = run("inspect", str(path), "--port", port)
+
+    assert result.exit_code == 2
+    assert "'--port'" in result.stderr
+
+
 def test_other_machines_without_a_token_are_a_wrong_argument(run, tmp_path):
     """
     The option is named, and the exit code is 2.
