@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 import traceback
 
 import pytest
@@ -20,11 +21,45 @@ from eventbus.exceptions import ToolDefinitionError
 from eventbus.realtime import RealtimeModelSendSessionUpdate, RealtimeSession, tool
 from eventbus.realtime.events import RealtimeToolApprovalRequired
 from eventbus.realtime.openai import GPTLiveModel, OpenAIRealtimeModel
+from eventbus.realtime.transport import ReconnectPolicy, RenewalPolicy
 from eventbus.testing import capture
 
 from .scripted_model import ScriptedModel
 
 KEY = "sk-this-is-secret"
+
+
+@pytest.mark.parametrize("model", [OpenAIRealtimeModel, GPTLiveModel])
+@pytest.mark.parametrize(
+    ("name", "values", "error"),
+    [
+        ("open_timeout", (-1, math.nan, True, "1"), ValueError),
+        ("close_timeout", (-1, math.nan, True, "1"), ValueError),
+        ("send_timeout", (-1, math.nan, True, "1"), ValueError),
+        ("max_buffered_bytes", (0, math.inf, math.nan, True, "1"), ValueError),
+        ("reconnect", (5, True, RenewalPolicy()), TypeError),
+        ("renewal", (5, True, ReconnectPolicy()), TypeError),
+        ("websocket_options", (5, "x"), TypeError),
+    ],
+)
+def test_option_of_a_model_is_refused_when_the_model_is_made(model, name, values, error):
+    """
+    And not when it connects, or in the middle of a call.
+    """
+    for value in values:
+        with pytest.raises(error, match=rf"^{name}= is a"):
+            model(**{name: value})
+
+
+def test_options_of_one_protocol_are_refused_too():
+    """
+    A time is a number, and a dialect a name.
+    """
+    for value in (-1, math.nan, "1"):
+        with pytest.raises(ValueError, match=r"^response_timeout= is a number"):
+            OpenAIRealtimeModel(response_timeout=value)
+    with pytest.raises(ValueError, match="no dialect 5; there are"):
+        OpenAIRealtimeModel(dialect=5)
 
 
 @pytest.mark.parametrize(

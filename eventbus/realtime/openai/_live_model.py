@@ -26,7 +26,7 @@ from ..transport._connection import SessionConnection
 from ..transport._model import ConnectedModel
 from ..transport._reconnecting import ReconnectPolicy
 from ..transport._renewal import RenewalPolicy
-from ..transport._roles import Host, Timeouts
+from ..transport._roles import Host, Timeouts, check_seconds, checked_options
 from ..transport._sender import Sender
 from ._connect import MAX_FRAME_BYTES, check_asyncio, new_live_dialer
 from ._live_dialogue import GPTLiveDialogue
@@ -67,6 +67,10 @@ class GPTLiveModel(ConnectedModel):
         send_timeout: Seconds that `send_event` waits for room when the network is slow.
         max_buffered_bytes: Limit of the queue of messages.
         websocket_options: More options of ``websockets.connect``, which go before ours.
+
+    Raises:
+        TypeError: A policy or *websocket_options* is something else.
+        ValueError: A time or a limit is not a number, or below its least value.
     """
 
     def __init__(
@@ -99,10 +103,11 @@ class GPTLiveModel(ConnectedModel):
         self._greeting = greeting
         self._idle_audio = idle_audio
         self._gap_ms = gap_ms
+        check_seconds("open_timeout", open_timeout)
         self._open_timeout = open_timeout
         self._websocket_options: Mapping[str, Any] = {
             "close_timeout": close_timeout,
-            **(websocket_options or {}),
+            **checked_options(websocket_options),
         }
         self._dialogue: GPTLiveDialogue | None = None
         self._numbers = itertools.count(1)

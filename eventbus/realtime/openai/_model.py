@@ -25,7 +25,7 @@ from ..transport._connection import SessionConnection
 from ..transport._model import ConnectedModel
 from ..transport._reconnecting import ReconnectPolicy
 from ..transport._renewal import RenewalPolicy
-from ..transport._roles import Host, Timeouts
+from ..transport._roles import Host, Timeouts, check_seconds, checked_options
 from ..transport._sender import Sender
 from ._connect import MAX_FRAME_BYTES, check_asyncio, new_dialer
 from ._dialogue import OpenAIDialogue
@@ -73,6 +73,11 @@ class OpenAIRealtimeModel(ConnectedModel):
             for is taken to be over: its end was lost.
         max_buffered_bytes: Limit of the queue of messages; 4 MiB is a minute of speech at 24 kHz.
         websocket_options: More options of ``websockets.connect``, which go before ours.
+
+    Raises:
+        TypeError: A policy or *websocket_options* is something else.
+        ValueError: A time or a limit is not a number, or below its least value; or *dialect* is
+            unknown.
     """
 
     def __init__(
@@ -101,11 +106,13 @@ class OpenAIRealtimeModel(ConnectedModel):
         self._client = client
         self._dialect = dialect
         choose_dialect(dialect, None)  # raises now if there is none of that name
+        check_seconds("open_timeout", open_timeout)
         self._open_timeout = open_timeout
+        check_seconds("response_timeout", response_timeout)
         self._response_timeout = response_timeout
         self._websocket_options: Mapping[str, Any] = {
             "close_timeout": close_timeout,
-            **(websocket_options or {}),
+            **checked_options(websocket_options),
         }
 
     async def connect(self, options: RealtimeModelConfig) -> None:

@@ -35,8 +35,8 @@ def choose_dialect(name: str | None, url: str | None) -> Dialect:
     """
     if name is None:
         return (url and dialect_of(url)) or DIALECTS["openai"]
-    if name not in DIALECTS:
-        close = difflib.get_close_matches(name, DIALECTS, 1)
+    if not isinstance(name, str) or name not in DIALECTS:
+        close = difflib.get_close_matches(str(name), DIALECTS, 1)
         hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(DIALECTS)}."
         msg = f"There is no dialect {name!r}; {hint}"
         raise ValueError(msg)

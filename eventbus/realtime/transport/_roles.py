@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import attrs
 
+from ._reconnecting import ReconnectPolicy
+from ._renewal import RenewalPolicy
+
 if TYPE_CHECKING:
     from ...events import RealtimeModelAudioInterruptedEvent, RealtimeModelEvent
     from ..inputs import RealtimeModelSendEvent
     from ..memory import RestoreReason
     from ._outbox import OutgoingMessage
-    from ._reconnecting import End, ReconnectPolicy
-    from ._renewal import RenewalPolicy
+    from ._reconnecting import End
     from ._sender import Connection
 
 Watch: TypeAlias = Callable[[Any, Any], Any]
@@ -29,15 +31,64 @@ It returns the event to tell them, which is another one or the same; None is non
 """
 
 
+def check_seconds(name: str, value: Any) -> None:
+    """
+    Check an argument that is a number of seconds; infinite is as long as it takes.
+
+    Raises:
+        ValueError: It isn't one.
+    """
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not is_number or not value >= 0:
+        msg = f"{name}= is a number of seconds from 0 on, not {value!r}."
+        raise ValueError(msg)
+
+
+def _seconds(_instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    check_seconds(attribute.name, value)
+
+
+def _policy(_instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    kind = ReconnectPolicy if attribute.name == "reconnect" else RenewalPolicy
+    if value is not None and not isinstance(value, kind):
+        msg = f"{attribute.name}= is a {kind.__name__}, or None; not {value!r}."
+        raise TypeError(msg)
+
+
+def _bytes(_instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        msg = f"{attribute.name}= is a whole number of bytes from 1 on, not {value!r}."
+        raise ValueError(msg)
+
+
 @attrs.frozen
 class Timeouts:
-    """The times and limits that all sessions of a model share."""
+    """
+    The times and limits that all sessions of a model share.
 
-    reconnect: ReconnectPolicy | None
-    renewal: RenewalPolicy | None
-    close_timeout: float
-    send_timeout: float
-    max_buffered_bytes: int
+    Raises:
+        TypeError: A policy is something else.
+        ValueError: A time or a limit is not a number, or below its least value.
+    """
+
+    reconnect: ReconnectPolicy | None = attrs.field(validator=_policy)
+    renewal: RenewalPolicy | None = attrs.field(validator=_policy)
+    close_timeout: float = attrs.field(validator=_seconds)
+    send_timeout: float = attrs.field(validator=_seconds)
+    max_buffered_bytes: int = attrs.field(validator=_bytes)
+
+
+def checked_options(given: Any) -> Mapping[str, Any]:
+    """
+    Return an argument *websocket_options*.
+
+    Raises:
+        TypeError: It is not a mapping.
+    """
+    if given is not None and not isinstance(given, Mapping):
+        msg = f"websocket_options= is a mapping, not {type(given).__qualname__}."
+        raise TypeError(msg)
+    return given or {}
 
 
 class Decoder(Protocol):
