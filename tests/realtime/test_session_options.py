@@ -172,7 +172,7 @@ def test_models_are_one_or_several():
 @pytest.mark.parametrize(
     "options",
     [{"model": 5}, {"model": ScriptedModel}, {"models": 5}, {"models": [ScriptedModel(), "gpt"]}],
-    ids=str,
+    ids=["a number", "a class", "no list", "a name in a list"],
 )
 def test_model_that_is_none_is_named(options):
     """
