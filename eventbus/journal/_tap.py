@@ -570,7 +570,7 @@ class Tap:
         ) -> None:
             waiting = begin(call, args, stamp, failure)
             if waiting is not None:
-                await _further(*waiting)
+                await _await_further(*waiting)
 
         return Watch(partial(_stamp_of, self), run, self, begin)
 
@@ -677,7 +677,6 @@ def _as_it_is(exc: BaseException) -> BaseException:
     return exc
 
 
-@coroutine
 def _further(steps: Generator[Any, Any, object], awaited: object) -> Generator[Any, Any, None]:
     """Make the steps of a call that waits for *awaited*."""
     try:
@@ -690,6 +689,9 @@ def _further(steps: Generator[Any, Any, object], awaited: object) -> Generator[A
                 awaited = steps.send(sent)
     except StopIteration:
         return
+
+
+_await_further: Final = coroutine(_further)
 
 
 def _owner_of(handler: Any) -> int:

@@ -403,8 +403,8 @@ class SessionConnection:
         listeners = self._listeners
         if told is not event:
             await listeners.emit(_skipped(event))
-            if told is None:
-                return
+        if told is None:
+            return
         if listeners.emit_nowait(told):
             await listeners.emit_awaited(told)
         if type(told) is RealtimeModelSessionExpiringEvent:
