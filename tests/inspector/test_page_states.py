@@ -149,6 +149,26 @@ def test_recording_says_what_was_left_out(tmp_path, open_page, settings, told, l
         page.close()
 
 
+def test_problem_of_playing_is_told_while_a_call_goes_on(tmp_path, open_page):
+    """
+    What comes next doesn't take it away.
+    """
+    bus, path = EventBus(), tmp_path / "call.journal"
+    with Recorder(path, audio=False) as recorder, recorder.attach(bus):
+        bus.publish(EVENT, sender="call-1")
+        recorder.sync()
+        with Inspector(paths=[path], port=0) as inspector:
+            page = open_page(inspector.url)
+            expect(page.locator(".line")).to_have_count(1)
+            page.keyboard.press(" ")
+            expect(page.locator("#banner")).to_contain_text("No audio was recorded")
+            for count in (2, 3):  # the lines are there before the notices
+                bus.publish(EVENT, sender="call-1")
+                expect(page.locator(".line")).to_have_count(count)
+            expect(page.locator("#banner")).to_contain_text("No audio was recorded")
+            page.close()
+
+
 def serve(path, port):
     """
     Serve a journal in a process of its own; return the process and its address.

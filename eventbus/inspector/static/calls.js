@@ -90,7 +90,10 @@ export async function loadCall() {
   const before = state.call?.overview;
   const isNew = before?.id !== state.id;
   const overview = { id: state.id, ...(await source.overview(state.id)) };
-  if (isNew) list.reset();
+  if (isNew) {
+    list.reset();
+    state.problem = "";
+  }
   const isMoved = isNew || before?.last_seq !== overview.last_seq;
   const lines = isMoved ? showLines() : null;
   const known = isNew ? { from: 0, to: 0 } : wholeRange();
@@ -100,7 +103,7 @@ export async function loadCall() {
   if (wasWhole && (isNew || state.follows)) state.range = whole;
   else if (!isNew && state.follows && source.isLive) state.range = within({ from: whole.to - (state.range.to - state.range.from), to: whole.to }, whole);
   if (isMoved) await loadWindows(!isNew);
-  banner(noticesOf(overview));
+  banner([noticesOf(overview), state.problem].filter(Boolean).join(" "));
   showFigures($("figures"), overview);
   await lines;
   showState();

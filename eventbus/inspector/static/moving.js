@@ -16,12 +16,16 @@ function soundOf(id, ms) {
 
 export const player = new Player($("audio"), soundOf, {
   onState: (isPlaying) => {
+    if (isPlaying) state.problem = "";
     $("play").setAttribute("aria-pressed", String(isPlaying));
     $("play").textContent = isPlaying ? "Pause" : "Play";
   },
   onTime: goTo,
   onEnd: () => wholeRange().to,
-  onProblem: banner,
+  onProblem: (text) => {
+    state.problem = text; // for the next time that the call is fetched
+    banner(text);
+  },
 });
 
 /** @param {Range} range */

@@ -33,12 +33,13 @@ export const source = openSource();
  * @property {Json[]} rows
  * @property {Record<string, string>} colours
  * @property {import("./source.js").Connection} connection
+ * @property {string} problem  Why the call can't be played, if that was tried; else empty.
  */
 
 /** @type {State} */
 export const state = {
   calls: [], id: "", beside: "", call: null, other: null, besideShift: null, range: { from: 0, to: 1 }, cursor: null, filter: "",
-  seq: 0, tab: "records", follows: true, handlers: true, detail: null, rows: [], colours: {}, connection: "connected",
+  seq: 0, tab: "records", follows: true, handlers: true, detail: null, rows: [], colours: {}, connection: "connected", problem: "",
 };
 // --- windows of the calls -------------------------------------------------------------------------
 
