@@ -398,7 +398,7 @@ class Deliveries:
             runner.driver = worker
 
     # One loop, which each event goes through: a coroutine more for each would be felt.
-    async def _serve(  # noqa: C901, PLR0912, PLR0915
+    async def _serve(  # noqa: C901, PLR0912
         self, queue: MailboxQueue, runner: Runner, worker: object
     ) -> None:
         """Handle one event of *queue*; more of them only while no other queue is ready."""
@@ -416,9 +416,12 @@ class Deliveries:
                     self._discard(queue, [item], "cancelled")
                     continue
                 self.delivered = queue.serial = self.delivered + 1
-                if handler is None:
-                    coro = self._call(queue, item)
-                elif queued is not None and (first_step := queued[0].first_step) is not None:
+                if (
+                    queued is not None
+                    and handler is not None
+                    and timeout is None
+                    and (first_step := queued[0].first_step) is not None
+                ):
                     args = (event,) if context is None else (event, context)
                     variables.run(_current.set, (queue, queue.serial))
                     waiting = variables.run(first_step, handler, args, queued[1])
@@ -426,22 +429,22 @@ class Deliveries:
                         if runner.driver is worker:
                             runner.hand_on()
                         await _go_on(variables, *waiting)
-                    coro = None
-                elif context is None:
-                    coro = handler(event)
                 else:
-                    coro = handler(event, context)
-                if coro is None:
-                    pass
-                elif timeout is None:
-                    steps = coro.__await__()
-                    awaited = variables.run(_first_step, steps, queue)
-                    if awaited is not _DONE:
-                        if runner.driver is worker:
-                            runner.hand_on()
-                        await _go_on(variables, steps, awaited)
-                else:
-                    await self._run_in_time(timeout, variables, coro, queue, worker)
+                    if handler is None:
+                        coro = self._call(queue, item)
+                    elif context is None:
+                        coro = handler(event)
+                    else:
+                        coro = handler(event, context)
+                    if timeout is None:
+                        steps = coro.__await__()
+                        awaited = variables.run(_first_step, steps, queue)
+                        if awaited is not _DONE:
+                            if runner.driver is worker:
+                                runner.hand_on()
+                            await _go_on(variables, steps, awaited)
+                    else:
+                        await self._run_in_time(timeout, variables, coro, queue, worker)
             except BaseException as exc:
                 if not self._isolate(runner, queue, event, exc):
                     raise

@@ -1336,6 +1336,24 @@ def test_recorders_of_one_bus_dont_know_of_each_other(tmp_path, bus):
         assert [call.cause for call in calls] == [ping.seq, pong.seq]
 
 
+async def test_timeout_holds_for_an_event_that_was_queued_while_it_was_recorded(path):
+    """
+    Nothing is recorded any more when the handler gets it, and its time is up all the same.
+    """
+    bus = EventBus()
+
+    async def wait(event):
+        await anyio.sleep_forever()
+
+    bus.subscribe(wait, Ping, timeout=0.001)
+    with anyio.fail_after(30), Recorder(path, fsync="none") as recorder:
+        async with bus:
+            with recorder.attach(bus):
+                bus.publish(Ping())
+            bus.publish(Ping())
+    assert bus.stats.timed_out == 2
+
+
 async def test_failure_of_a_call_that_took_too_long_names_the_call(tmp_path):
     """
     The exception that is published isn't the one that the call has ended with.
