@@ -91,7 +91,7 @@ class JournalNames:
     Tells which names journals have, of many in the same folders.
 
     A folder is listed once: with a hundred thousand files, that takes tens of milliseconds. So
-    later segments whose first one is gone are found only if they were there by then.
+    later segments whose first two are gone are found only if they were there by then.
     """
 
     def __init__(self) -> None:
@@ -99,7 +99,7 @@ class JournalNames:
 
     def has(self, path: Path) -> bool:
         """Return whether a journal begins at *path*, or has later segments for it."""
-        if os.path.lexists(path):
+        if os.path.lexists(path) or os.path.lexists(segment_path(path, 2)):
             return True
         folder = path.parent
         if folder not in self._later:

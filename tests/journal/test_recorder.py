@@ -1078,6 +1078,23 @@ def test_session_gets_no_name_that_a_journal_has(tmp_path, bus):
     assert begun == {"a-2.journal", "b.journal", "c-3.journal", "a.00002-2.journal"}
 
 
+def test_session_gets_no_name_whose_first_segment_was_deleted_meanwhile(tmp_path, bus):
+    """
+    A journal of the same recorder, of which only the second segment is left.
+    """
+    recorder = record(tmp_path / "{sender}.journal", bus, segment_bytes=1)
+    for _ in range(3):
+        bus.publish(Ping(), sender="a")
+        recorder.sync()
+    recorder.end("a")
+    (tmp_path / "a.journal").unlink()
+    bus.publish(Ping(), sender="a")
+    stop(recorder)
+
+    assert (tmp_path / "a.00002.journal").exists()
+    assert len(read(tmp_path / "a-2.journal", EventRecord)) == 1
+
+
 def test_folder_is_listed_once_for_all_sessions(tmp_path, bus, monkeypatch):
     """
     It may hold the journals of a year.
