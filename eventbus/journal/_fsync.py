@@ -14,8 +14,8 @@ were noted, those first that have waited longest. Where that were more than ten,
 the next time, 0.5 ms for each: a call of ``write`` for each frame of each of 200 journals would
 take longer than all else. Twenty files take about a millisecond, and an event loop may have to
 wait for as long: after a call of ``write`` this thread has the interpreter again before another one
-has woken up. On Linux it has the scheduling policy ``SCHED_BATCH``: it waits for a processor rather
-than take that of an event loop, which goes on with its turn.
+has woken up. On Linux it has the scheduling policy ``SCHED_BATCH``: when it wakes up, it waits for
+a processor rather than interrupt an event loop in its turn.
 
 Then written files are made durable, those first that have waited longest. It is the turn of each
 file once in `INTERVAL`, or in `PER_FILE` for each file if that is longer: many journals cost no
